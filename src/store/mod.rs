@@ -1,0 +1,238 @@
+//! Where tokens are kept: the contract, and the stores that keep it.
+//!
+//! A store remembers; it never judges. Each step of [`TokenStore`] is atomic: it happens whole or not at all, and
+//! two of them never mix. There is no "save the whole record": that is how a revoked token comes back to life.
+//!
+//! To write a store of your own, implement the trait, keep a [`StoredRow`] for each token, and run the conformance
+//! suite over it (`keyfob::store_conformance!`, feature `test-util`): one test for each clause of the contract.
+
+mod change;
+mod error;
+mod memory;
+mod page;
+mod row;
+
+use std::{fmt::Debug, sync::Arc};
+
+use async_trait::async_trait;
+
+pub use change::{
+    Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, OwnerCount, RotateOutcome,
+    Rotation, Selection, Use,
+};
+pub use error::{BoxError, CorruptRecord, StoreError};
+pub use memory::MemoryStore;
+pub use page::{Page, PageQuery, Position, Show, Sort, SortKey};
+pub use row::StoredRow;
+
+use crate::token::{
+    KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord,
+};
+
+/// What a store knows of a token without asking anyone.
+#[derive(Clone, Debug)]
+pub enum Peek {
+    /// This is the token.
+    Found(Arc<TokenRecord>),
+    /// There is no such token.
+    Absent,
+    /// It has to be asked for with [`TokenStore::find`].
+    Ask,
+}
+
+/// The storage contract.
+///
+/// Every step is atomic and acknowledged only once it is as durable as the store's documentation says. Every future
+/// is cancel-safe: dropped at any point, its step has happened whole or not at all, and the store is as usable as
+/// before. Errors keep their cause. The trait has no default methods, so a store that wraps another can't forget one.
+///
+/// Owners, names and ids are compared by bytes. Instants are whole seconds. *Revoked* means what is stored, and it is
+/// all that a store looks at: that a token has expired is for the core to judge. Only [`prune`](Self::prune) reads
+/// expiries.
+#[async_trait]
+pub trait TokenStore: Debug + Send + Sync + 'static {
+    /// What is known of a token without I/O, a lock that readers share, or waiting. A store that has nothing in
+    /// memory answers [`Peek::Ask`].
+    fn peek(&self, id: TokenId) -> Peek;
+
+    /// The token with this id, revoked and expired ones as well; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Corrupt`] if there is one that can't be read.
+    async fn find(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError>;
+
+    /// The tokens with these ids that there are, in any order, each once.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find), but a record that can't be read is among [`Page::corrupt`].
+    async fn find_many(&self, ids: &[TokenId]) -> Result<Page, StoreError>;
+
+    /// Adds a token if the rules allow it. It never replaces one.
+    ///
+    /// The rules are decided in the same step: of any number of concurrent inserts, no more get in than the limit
+    /// says, and of two with the same name one. Both rules count what is not revoked.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then no token was added, or it was added whole.
+    async fn insert(
+        &self,
+        record: &TokenRecord,
+        rules: InsertRules,
+    ) -> Result<InsertOutcome, StoreError>;
+
+    /// Some tokens of an owner, sorted and filtered. Pages neither skip nor repeat a token when others are added.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a record that can't be read is among [`Page::corrupt`] and does not take the others down.
+    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError>;
+
+    /// Changes the given columns of a token that is not revoked, and no other column.
+    ///
+    /// It is refused as [`ChangeOutcome::Outdated`] where the stored expiry is not the expected one: the core judged
+    /// on what is no longer true. A new expiry forgets the notices that were claimed for the old one.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn change(
+        &self,
+        id: TokenId,
+        expected_expiry: Option<Timestamp>,
+        change: &Change,
+    ) -> Result<ChangeOutcome, StoreError>;
+
+    /// Replaces the secret of a token that is not revoked, if it still is as expected.
+    ///
+    /// The generation becomes one more, unless the rotation replaces a secret that was never used; the first-use mark
+    /// is taken away. Of two concurrent rotations with the same expectation one is done.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn rotate(
+        &self,
+        id: TokenId,
+        expected: Expected,
+        rotation: &Rotation,
+    ) -> Result<RotateOutcome, StoreError>;
+
+    /// Records the first use of the secret of this generation, if it is the current one and none is recorded.
+    /// Tells whether it did.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn mark_first_use(
+        &self,
+        id: TokenId,
+        generation: u32,
+        at: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Replaces a digest, current or previous, by one of the same secret under another key, if the stored one is the
+    /// expected one. Tells whether it did. Revoked tokens are left alone.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn rekey(
+        &self,
+        id: TokenId,
+        expected: &TokenDigest,
+        digest: &TokenDigest,
+    ) -> Result<bool, StoreError>;
+
+    /// Revokes the selected tokens that are not revoked yet, and tells which ones it changed. What was revoked before
+    /// keeps its instant, actor and reason: revocation is irreversible.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn revoke(
+        &self,
+        selection: &Selection,
+        revocation: &Revocation,
+    ) -> Result<Vec<TokenId>, StoreError>;
+
+    /// Suspends a token that is not revoked; a suspension that is there is replaced.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn suspend(
+        &self,
+        id: TokenId,
+        suspension: &Suspension,
+    ) -> Result<ChangeOutcome, StoreError>;
+
+    /// Ends the suspension of a token that is not revoked: its end becomes `at`, unless it ended before. A token that
+    /// was never suspended is left as it is.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn resume(&self, id: TokenId, at: Timestamp) -> Result<ChangeOutcome, StoreError>;
+
+    /// Writes uses: the instant and its address, where the instant is later than the stored one. Nothing else is
+    /// touched, no token comes into being by it, and ids that are not there are passed over.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError>;
+
+    /// Claims the notice for this many days before the expiry: `true` for the first caller and for no other. Revoked
+    /// and unknown tokens have no notices.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn claim_notice(&self, id: TokenId, days: u16) -> Result<bool, StoreError>;
+
+    /// Tokens of all owners that are not revoked and expire after `from` and not after `until`, by expiry; the page
+    /// begins after `after`.
+    ///
+    /// # Errors
+    /// As [`page`](Self::page).
+    async fn expiring(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Page, StoreError>;
+
+    /// Tokens of all owners that are not revoked, were created before `since` and have not been used since, by id;
+    /// the page begins after `after`.
+    ///
+    /// # Errors
+    /// As [`page`](Self::page).
+    async fn unused(
+        &self,
+        since: Timestamp,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Page, StoreError>;
+
+    /// How many tokens an owner has.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError>;
+
+    /// How many current digests of tokens that are not revoked were made by each key, `None` being without a key.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn count_by_key(&self) -> Result<Vec<(Option<KeyId>, u64)>, StoreError>;
+
+    /// Deletes at most `limit` tokens that were revoked, or expired, before an instant; tells how many. All others
+    /// are spared.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// Deletes all tokens of an owner, whatever their state, and tells which.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError>;
+
+    /// Keeps the canary of a pepper key if there is none yet, and answers the one that is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn canary(&self, key: &KeyId, canary: &[u8; 32]) -> Result<[u8; 32], StoreError>;
+}

@@ -1,0 +1,69 @@
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+const MAX_NETWORKS: usize = 100;
+
+/// From where a token may be used: 1 to 100 networks in CIDR notation.
+///
+/// ```
+/// use keyfob::token::AllowedAddresses;
+///
+/// let office = AllowedAddresses::new(["192.0.2.0/24", "2001:db8::/32"])?;
+/// assert!(office.contain("192.0.2.7".parse().unwrap()));
+/// assert!(office.contain("::ffff:192.0.2.7".parse().unwrap()), "an IPv4-mapped address is the IPv4 address");
+/// assert!(!office.contain("198.51.100.1".parse().unwrap()));
+/// # Ok::<(), keyfob::token::AllowedAddressesError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedAddresses(Vec<IpNet>);
+
+/// Which rule a list of networks breaks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AllowedAddressesError {
+    /// There is none in the list, which would lock the token's holder out.
+    #[error("must name at least one network")]
+    Empty,
+    /// There are more than 100.
+    #[error("must name at most {MAX_NETWORKS} networks")]
+    TooMany,
+    /// One is neither an address nor a network such as `192.0.2.0/24`.
+    #[error("must be addresses or networks such as 192.0.2.0/24")]
+    NotANetwork,
+}
+
+impl AllowedAddresses {
+    /// Takes addresses and networks.
+    ///
+    /// # Errors
+    /// [`AllowedAddressesError`] names the rule that the list breaks.
+    pub fn new<T: AsRef<str>>(
+        networks: impl IntoIterator<Item = T>,
+    ) -> Result<Self, AllowedAddressesError> {
+        let read = |text: T| {
+            let text = text.as_ref();
+            let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+            network.map_err(|_| AllowedAddressesError::NotANetwork)
+        };
+        let networks = networks.into_iter().take(MAX_NETWORKS + 1);
+        let networks = networks.map(read).collect::<Result<Vec<_>, _>>()?;
+        match networks.len() {
+            0 => Err(AllowedAddressesError::Empty),
+            1..=MAX_NETWORKS => Ok(Self(networks)),
+            _ => Err(AllowedAddressesError::TooMany),
+        }
+    }
+
+    /// Tells whether an address is in one of the networks.
+    #[must_use]
+    pub fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The networks as text.
+    pub fn iter(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(ToString::to_string)
+    }
+}

@@ -1,0 +1,79 @@
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::{PresentedToken, text::text_value};
+
+text_value! {
+    /// The name of a pepper key, kept beside each digest that the key made: 1 to 32 bytes.
+    ///
+    /// ```
+    /// use keyfob::token::KeyId;
+    ///
+    /// assert_eq!(KeyId::new("2026-11")?.as_str(), "2026-11");
+    /// # Ok::<(), keyfob::token::TextError>(())
+    /// ```
+    KeyId, 32
+}
+
+/// What is kept of a secret: 256 bits from which the secret can't be had again.
+///
+/// Without a key it is SHA-256 of the 43 characters of the secret. The secret has 256 random bits, so a slow hash
+/// would add nothing. With a [`KeyId`] it was made by that pepper key.
+///
+/// ```
+/// use keyfob::token::TokenDigest;
+///
+/// let digest = TokenDigest::from_bytes([7; 32], None);
+/// assert_eq!(digest.as_bytes(), &[7; 32]);
+/// assert_eq!(digest.key(), None);
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenDigest {
+    bytes: [u8; 32],
+    key: Option<KeyId>,
+}
+
+impl TokenDigest {
+    /// The digest with these bytes, as a store kept it, and the key that made it.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32], key: Option<KeyId>) -> Self {
+        Self { bytes, key }
+    }
+
+    /// The 32 bytes to keep.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
+    /// The pepper key that made the digest, if one did.
+    #[must_use]
+    pub const fn key(&self) -> Option<&KeyId> {
+        self.key.as_ref()
+    }
+
+    /// SHA-256 of the 43 characters of the secret: one block.
+    pub(crate) fn of(presented: &PresentedToken<'_>) -> Self {
+        Self::from_bytes(Sha256::digest(presented.secret()).into(), None)
+    }
+
+    /// Compares in constant time, as four words: byte by byte it costs as much as the hash.
+    pub(crate) fn proves(&self, stored: &Self) -> bool {
+        let words = self.bytes.as_chunks::<8>().0.iter();
+        let equal = words.zip(stored.bytes.as_chunks::<8>().0).fold(
+            subtle::Choice::from(1),
+            |equal, (mine, theirs)| {
+                equal & u64::from_ne_bytes(*mine).ct_eq(&u64::from_ne_bytes(*theirs))
+            },
+        );
+        bool::from(equal) && self.key == stored.key
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenDigest").field("key", &self.key).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,39 @@
+//! What a token is: pure values, without I/O, clock or async.
+//!
+//! The type names the stage: a [`PlainToken`] is shown once, a [`PresentedToken`] came with a request and proves
+//! nothing yet, a [`TokenDigest`] is what is kept of the secret, and a [`TokenRecord`] is what is persisted.
+
+mod ability;
+mod address;
+pub(crate) mod base62;
+mod declared;
+mod digest;
+mod format;
+mod id;
+mod metadata;
+mod name;
+mod noted;
+mod owner;
+mod plain;
+mod prefix;
+mod rate_limit;
+mod record;
+mod text;
+mod timestamp;
+
+pub use ability::{Abilities, Ability, AbilityError, MissingAbility, is_ability};
+pub use address::{AllowedAddresses, AllowedAddressesError};
+pub use declared::{AbilityMarker, DeclaredAbility};
+pub use digest::{KeyId, TokenDigest};
+pub use format::{MalformedToken, PresentedToken, TokenFormat, TokenFormatError};
+pub use id::{TokenId, TokenIdError};
+pub use metadata::{Metadata, MetadataError};
+pub use name::{NamePolicy, TokenName, TokenNameError};
+pub(crate) use noted::NotedUse;
+pub use owner::{Actor, IdempotencyKey, Owner, Reason};
+pub use plain::PlainToken;
+pub use prefix::{Prefix, PrefixError};
+pub use rate_limit::{RateLimit, RateLimitError};
+pub use record::{PreviousSecret, RareFields, Revocation, Suspension, TokenRecord, TokenState};
+pub use text::TextError;
+pub use timestamp::{Timestamp, TimestampError};

@@ -1,0 +1,60 @@
+use super::text::text_value;
+
+text_value! {
+    /// Whom a token belongs to: an opaque text of 1 to 255 bytes that the application chooses.
+    ///
+    /// `user:42`, `project:7`: a person, a project, whatever the application's own login has proven. It is compared
+    /// by bytes; owners that differ only in case, accents or trailing spaces are different owners in every store.
+    /// Never make one from what a request says of itself.
+    ///
+    /// ```
+    /// use keyfob::Owner;
+    ///
+    /// let owner = Owner::new("user:42")?;
+    /// assert_eq!(owner.as_str(), "user:42");
+    /// assert!(Owner::new("").is_err());
+    /// # Ok::<(), keyfob::token::TextError>(())
+    /// ```
+    Owner, 255
+}
+
+text_value! {
+    /// Who did something to a token: an opaque text of 1 to 255 bytes that the application chooses.
+    ///
+    /// Kept beside what was done (created by, revoked by) and never used to decide anything: a project's token has
+    /// the project as its [`Owner`] and the member who made it as its creator.
+    ///
+    /// ```
+    /// use keyfob::token::Actor;
+    ///
+    /// assert_eq!(Actor::new("user:42")?.as_str(), "user:42");
+    /// # Ok::<(), keyfob::token::TextError>(())
+    /// ```
+    Actor, 255
+}
+
+text_value! {
+    /// Why a token was revoked or suspended: 1 to 255 bytes for people to read.
+    ///
+    /// ```
+    /// use keyfob::token::Reason;
+    ///
+    /// assert_eq!(Reason::new("laptop stolen")?.as_str(), "laptop stolen");
+    /// # Ok::<(), keyfob::token::TextError>(())
+    /// ```
+    Reason, 255
+}
+
+text_value! {
+    /// The caller's name for one request to issue a token: 1 to 255 bytes.
+    ///
+    /// A second request of the same owner with the same key issues nothing; it is told the id of the first token.
+    ///
+    /// ```
+    /// use keyfob::token::IdempotencyKey;
+    ///
+    /// assert_eq!(IdempotencyKey::new("deploy-2026-11-21")?.as_str(), "deploy-2026-11-21");
+    /// # Ok::<(), keyfob::token::TextError>(())
+    /// ```
+    IdempotencyKey, 255
+}

@@ -1,0 +1,64 @@
+use smol_str::SmolStr;
+
+use super::text::text_traits;
+
+/// The application's own beginning of every token, such as `acme` or `acme_test`.
+///
+/// 2 to 32 of `[a-z0-9_]`, beginning with a letter, not ending in `_`. There is no default: a prefix of one's own is
+/// what lets a secret scanner, and a person, see whose token was found.
+///
+/// ```
+/// use keyfob::token::Prefix;
+///
+/// assert_eq!(Prefix::new("acme_test")?.as_str(), "acme_test");
+/// assert!(Prefix::new("Acme").is_err());
+/// # Ok::<(), keyfob::token::PrefixError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix(SmolStr);
+
+/// Why a text was refused as a [`Prefix`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a token prefix is 2 to 32 of [a-z0-9_], begins with a letter and does not end in an underscore"
+)]
+#[non_exhaustive]
+pub struct PrefixError;
+
+impl Prefix {
+    /// Takes a prefix.
+    ///
+    /// # Errors
+    /// [`PrefixError`] where the text is not one.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, PrefixError> {
+        let text = text.as_ref();
+        let fits = (2..=32).contains(&text.len())
+            && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+            && text.starts_with(|first: char| first.is_ascii_lowercase())
+            && !text.ends_with('_');
+        fits.then(|| Self(SmolStr::new(text))).ok_or(PrefixError)
+    }
+
+    /// The text as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+text_traits!(Prefix, PrefixError);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_hold_at_their_edges() {
+        for good in ["ab", "a1", "a_b", "acme_test", &"a".repeat(32)] {
+            assert!(Prefix::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a", "1a", "_a", "a_", "Ab", "a-b", "aé", "a b", &"a".repeat(33)] {
+            assert_eq!(Prefix::new(bad), Err(PrefixError), "{bad}");
+        }
+    }
+}

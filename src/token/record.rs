@@ -1,0 +1,318 @@
+use std::{collections::BTreeSet, net::IpAddr, num::NonZeroU32};
+
+use super::{
+    Abilities, Actor, AllowedAddresses, IdempotencyKey, Metadata, NotedUse, Owner, Prefix,
+    RateLimit, Reason, Timestamp, TokenDigest, TokenId, TokenName,
+};
+
+/// Exactly what is persisted of a token. There is nothing in it that lets anyone present the token.
+///
+/// A record is a value: changing one changes nothing in a store. Holding one proves nothing either; only
+/// [`VerifiedToken`](crate::VerifiedToken) does. Fields that few tokens have are boxed, so that a plain record stays
+/// small.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TokenRecord {
+    /// The public name and primary key.
+    pub id: TokenId,
+    /// What is kept of the current secret.
+    pub digest: TokenDigest,
+    /// The prefix that the token was issued under; presented under another one, it is refused.
+    pub prefix: Prefix,
+    /// From when on the token is refused; `None` is never.
+    pub expires_at: Option<Timestamp>,
+    /// Until when the token is refused; `None` is from the start.
+    pub not_before: Option<Timestamp>,
+    /// Set once the token is revoked, for good.
+    pub revocation: Option<Box<Revocation>>,
+    /// The suspension that is or the last one that was.
+    pub suspension: Option<Box<Suspension>>,
+    /// The secret from before the last rotation, while it may still be used.
+    pub previous: Option<Box<PreviousSecret>>,
+    /// After how many seconds without use the token is refused.
+    pub idle_seconds: Option<NonZeroU32>,
+    /// How often the secret has been rotated.
+    pub generation: u32,
+    /// When the current secret was first used, where that is recorded: after a rotation.
+    pub first_used_at: Option<Timestamp>,
+    /// What the token may do.
+    pub abilities: Abilities,
+    /// Whom the token belongs to. It never changes.
+    pub owner: Owner,
+    /// What its owner calls it.
+    pub name: TokenName,
+    /// When the token was issued.
+    pub created_at: Timestamp,
+    /// The latest use that has been written, late by at most the interval.
+    pub last_used_at: Option<Timestamp>,
+    /// The address of that use, where the application tells addresses.
+    pub last_used_from: Option<IpAddr>,
+    /// Fields that few tokens have.
+    pub rare: Option<Box<RareFields>>,
+    pub(crate) noted: NotedUse,
+}
+
+/// The fields of a [`TokenRecord`] that few tokens have.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct RareFields {
+    /// Who issued the token, where that is not its owner.
+    pub created_by: Option<Actor>,
+    /// The token on whose behalf this one was issued.
+    pub parent: Option<TokenId>,
+    /// From where the token may be used; `None` is from everywhere.
+    pub allowed_addresses: Option<AllowedAddresses>,
+    /// The token's own limit, in place of the application's.
+    pub rate_limit: Option<RateLimit>,
+    /// What the application keeps beside the token.
+    pub metadata: Metadata,
+    /// For how many days before the expiry a notice has been claimed.
+    pub notices: BTreeSet<u16>,
+    /// The caller's name for the request that issued the token.
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+/// The end of a token, for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Revocation {
+    /// When it was revoked.
+    pub at: Timestamp,
+    /// Who revoked it.
+    pub by: Option<Actor>,
+    /// Why.
+    pub reason: Option<Reason>,
+}
+
+/// A time in which a token is refused and after which it is good again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Suspension {
+    /// When it began.
+    pub since: Timestamp,
+    /// When it ends, or ended; `None` is when somebody resumes the token.
+    pub until: Option<Timestamp>,
+    /// Why.
+    pub reason: Option<Reason>,
+}
+
+/// The secret from before a rotation, while it may still be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PreviousSecret {
+    /// What is kept of it.
+    pub digest: TokenDigest,
+    /// From when on it is refused; `None` is not before the new secret is used.
+    pub ends_at: Option<Timestamp>,
+    /// Whether the first use of the new secret ends it.
+    pub ends_on_first_use: bool,
+}
+
+/// What a token is at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TokenState {
+    /// Good.
+    Active,
+    /// Past its expiry.
+    Expired,
+    /// Not used for longer than its idle period.
+    Idle,
+    /// Revoked, for good.
+    Revoked,
+    /// Suspended until a date, or until somebody resumes it.
+    Suspended,
+    /// Issued for later.
+    NotYetValid,
+}
+
+impl TokenRecord {
+    /// A token that holds no ability, never expires and has not been used. A store that reads its rows sets the rest.
+    #[must_use]
+    pub fn new(
+        id: TokenId,
+        prefix: Prefix,
+        owner: Owner,
+        name: TokenName,
+        digest: TokenDigest,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            digest,
+            prefix,
+            expires_at: None,
+            not_before: None,
+            revocation: None,
+            suspension: None,
+            previous: None,
+            idle_seconds: None,
+            generation: 0,
+            first_used_at: None,
+            abilities: Abilities::none(),
+            owner,
+            name,
+            created_at,
+            last_used_at: None,
+            last_used_from: None,
+            rare: None,
+            noted: NotedUse::default(),
+        }
+    }
+
+    /// What the token is at an instant. An end for good comes before one that passes.
+    ///
+    /// Expired means that the instant is not before the expiry.
+    #[must_use]
+    pub fn state_at(&self, now: Timestamp) -> TokenState {
+        if self.revocation.is_some() {
+            TokenState::Revoked
+        } else if self.expires_at.is_some_and(|end| now >= end) {
+            TokenState::Expired
+        } else if self.suspension.as_ref().is_some_and(|it| it.holds_at(now)) {
+            TokenState::Suspended
+        } else if self.not_before.is_some_and(|start| now < start) {
+            TokenState::NotYetValid
+        } else if self.idle_since().is_some_and(|end| now >= end) {
+            TokenState::Idle
+        } else {
+            TokenState::Active
+        }
+    }
+
+    /// From when on the token is idle: counted from the latest of created, resumed and last used.
+    fn idle_since(&self) -> Option<Timestamp> {
+        let period = time::Duration::seconds(self.idle_seconds?.get().into());
+        let resumed = self.suspension.as_ref().and_then(|it| it.until);
+        let latest = [Some(self.created_at), resumed, self.last_used(), self.first_used_at];
+        let latest = latest.into_iter().flatten().max()?;
+        latest.checked_add(period).ok()
+    }
+
+    /// The latest use that is known: written, or noted in this record and not yet written.
+    #[must_use]
+    pub fn last_used(&self) -> Option<Timestamp> {
+        self.last_used_at.max(self.noted.latest())
+    }
+
+    /// The part of the token that is safe to show: `<prefix>_<id>`.
+    #[must_use]
+    pub fn public_part(&self) -> String {
+        format!("{}_{}", self.prefix, self.id)
+    }
+
+    /// What the application keeps beside the token.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.rare.as_ref().map(|rare| &rare.metadata)
+    }
+
+    /// From where the token may be used; `None` is from everywhere.
+    #[must_use]
+    pub fn allowed_addresses(&self) -> Option<&AllowedAddresses> {
+        self.rare.as_ref()?.allowed_addresses.as_ref()
+    }
+
+    /// The token's own rate limit.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        self.rare.as_ref()?.rate_limit
+    }
+
+    /// The rare fields, to change them in this value.
+    pub fn rare_mut(&mut self) -> &mut RareFields {
+        self.rare.get_or_insert_default()
+    }
+}
+
+impl Revocation {
+    /// A revocation at an instant, by nobody in particular and for no stated reason.
+    #[must_use]
+    pub const fn new(at: Timestamp) -> Self {
+        Self { at, by: None, reason: None }
+    }
+}
+
+impl Suspension {
+    /// A suspension from an instant until somebody resumes the token, for no stated reason.
+    #[must_use]
+    pub const fn new(since: Timestamp) -> Self {
+        Self { since, until: None, reason: None }
+    }
+
+    /// Tells whether the token is suspended at an instant.
+    #[must_use]
+    pub fn holds_at(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|end| now < end)
+    }
+}
+
+impl PreviousSecret {
+    /// A previous secret that may be used until an instant.
+    #[must_use]
+    pub const fn until(digest: TokenDigest, ends_at: Timestamp) -> Self {
+        Self { digest, ends_at: Some(ends_at), ends_on_first_use: false }
+    }
+
+    /// Tells whether it may still be used, given when the current secret was first used.
+    pub(crate) fn is_good_at(&self, now: Timestamp, first_used_at: Option<Timestamp>) -> bool {
+        self.ends_at.is_none_or(|end| now < end)
+            && !(self.ends_on_first_use && first_used_at.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds).unwrap_or(Timestamp::MAX)
+    }
+
+    fn record() -> TokenRecord {
+        TokenRecord::new(
+            TokenId::from_u128(1),
+            Prefix::new("acme").unwrap(),
+            Owner::new("user:42").unwrap(),
+            TokenName::new("ci").unwrap(),
+            TokenDigest::from_bytes([0; 32], None),
+            at(100),
+        )
+    }
+
+    #[test]
+    fn each_state_begins_and_ends_at_its_second() {
+        let states =
+            |record: &TokenRecord, instants: [i64; 3]| instants.map(|now| record.state_at(at(now)));
+        use TokenState::{Active, Expired, Idle, NotYetValid, Revoked, Suspended};
+
+        let mut expiring = record();
+        expiring.expires_at = Some(at(200));
+        assert_eq!(states(&expiring, [199, 200, 201]), [Active, Expired, Expired]);
+
+        let mut early = record();
+        early.not_before = Some(at(200));
+        assert_eq!(states(&early, [199, 200, 201]), [NotYetValid, Active, Active]);
+
+        let mut suspended = record();
+        suspended.suspension =
+            Some(Box::new(Suspension { until: Some(at(200)), ..Suspension::new(at(150)) }));
+        assert_eq!(states(&suspended, [199, 200, 201]), [Suspended, Active, Active]);
+
+        let mut idle = record();
+        idle.idle_seconds = NonZeroU32::new(100);
+        assert_eq!(states(&idle, [199, 200, 201]), [Active, Idle, Idle]);
+        idle.last_used_at = Some(at(150));
+        assert_eq!(states(&idle, [249, 250, 251]), [Active, Idle, Idle]);
+
+        let mut revoked = expiring;
+        revoked.revocation = Some(Box::new(Revocation::new(at(150))));
+        assert_eq!(states(&revoked, [100, 200, 300]), [Revoked; 3]);
+    }
+
+    #[test]
+    fn a_plain_record_stays_small() {
+        assert!(size_of::<TokenRecord>() <= 336, "{}", size_of::<TokenRecord>());
+    }
+}
