@@ -74,6 +74,16 @@ pub enum SortKey {
 }
 
 impl Sort {
+    /// Tells whether this order sorts by keys of this kind.
+    pub(crate) fn has_key(self, key: &SortKey) -> bool {
+        matches!(
+            (self, key),
+            (Self::Newest | Self::Oldest, SortKey::Id)
+                | (Self::Name, SortKey::Name(_))
+                | (Self::LeastRecentlyUsed, SortKey::Instant(_))
+        )
+    }
+
     /// Where a token stands in this order.
     #[must_use]
     pub fn position(self, record: &TokenRecord) -> Position {

@@ -3,7 +3,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{PresentedToken, text::text_value};
+use super::{base62, text::text_value};
 
 text_value! {
     /// The name of a pepper key, kept beside each digest that the key made: 1 to 32 bytes.
@@ -55,8 +55,8 @@ impl TokenDigest {
     }
 
     /// SHA-256 of the 43 characters of the secret: one block.
-    pub(crate) fn of(presented: &PresentedToken<'_>) -> Self {
-        Self::from_bytes(Sha256::digest(presented.secret()).into(), None)
+    pub(crate) fn of(secret: &[u8; base62::U256_WIDTH]) -> Self {
+        Self::from_bytes(Sha256::digest(secret).into(), None)
     }
 
     /// Compares in constant time, as four words: byte by byte it costs as much as the hash.

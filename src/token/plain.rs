@@ -2,7 +2,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::{Prefix, TokenId, base62};
+use super::{Prefix, TokenDigest, TokenId, base62};
 
 /// A whole token in plain text, as its holder will present it: shown once, kept nowhere.
 ///
@@ -21,9 +21,9 @@ use super::{Prefix, TokenId, base62};
 pub struct PlainToken(Zeroizing<String>);
 
 impl PlainToken {
-    /// Writes `<prefix>_<id>_<secret><checksum>`; the string has its full capacity from the start, so that no
+    /// The token as text, `<prefix>_<id>_<secret><checksum>`, and what is kept of it. The string has its full capacity from the start, so that no
     /// reallocation leaves a copy behind.
-    pub(crate) fn new(prefix: &Prefix, id: TokenId, secret: &[u8; 32]) -> Self {
+    pub(crate) fn new(prefix: &Prefix, id: TokenId, secret: &[u8; 32]) -> (Self, TokenDigest) {
         let mut text =
             Zeroizing::new(String::with_capacity(prefix.as_str().len() + 1 + super::format::TAIL));
         let mut digits = Zeroizing::new([b'0'; base62::U256_WIDTH]);
@@ -36,7 +36,7 @@ impl PlainToken {
         text.extend(digits.iter().copied().map(char::from));
         let checksum = crc32fast::hash(text.as_bytes());
         text.extend(base62::encode_u32(checksum).map(char::from));
-        Self(text)
+        (Self(text), TokenDigest::of(&digits))
     }
 
     /// The token as text: the secret's only exit. Show it to the user, once.

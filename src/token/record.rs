@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, net::IpAddr, num::NonZeroU32};
+use std::{collections::BTreeSet, fmt, net::IpAddr, num::NonZeroU32};
 
 use super::{
     Abilities, Actor, AllowedAddresses, IdempotencyKey, Metadata, NotedUse, Owner, Prefix,
@@ -109,8 +109,7 @@ pub struct PreviousSecret {
 }
 
 /// What a token is at one instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenState {
     /// Good.
@@ -125,6 +124,33 @@ pub enum TokenState {
     Suspended,
     /// Issued for later.
     NotYetValid,
+}
+
+impl TokenState {
+    /// The state as text: `active`, `expired`, `idle`, `revoked`, `suspended` or `not_yet_valid`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Idle => "idle",
+            Self::Revoked => "revoked",
+            Self::Suspended => "suspended",
+            Self::NotYetValid => "not_yet_valid",
+        }
+    }
+}
+
+impl fmt::Display for TokenState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl serde::Serialize for TokenState {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 impl TokenRecord {

@@ -1,0 +1,88 @@
+//! What happened, for audit logs, metrics and mail.
+
+#[cfg(feature = "tracing")]
+mod tracing;
+
+#[cfg(feature = "tracing")]
+pub use self::tracing::TracingObserver;
+
+use crate::{
+    store::{CorruptRecord, StoreError},
+    token::{Owner, Revocation, TokenId, TokenRecord},
+};
+
+/// Something that happened. It never carries a secret, and an id only where its holder has proven the token or the
+/// application has named it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A token was issued.
+    Issued(&'a TokenRecord),
+    /// A token's name, abilities, expiry or metadata were changed; this is how it is now.
+    Changed(&'a TokenRecord),
+    /// Tokens were revoked: those among them that were not revoked before.
+    Revoked {
+        /// The tokens.
+        ids: &'a [TokenId],
+        /// When, by whom and why.
+        revocation: &'a Revocation,
+    },
+    /// Tokens of an owner were deleted, whatever their state.
+    Erased {
+        /// Whose.
+        owner: &'a Owner,
+        /// How many.
+        tokens: usize,
+    },
+    /// Tokens that had ended were deleted.
+    Pruned {
+        /// How many.
+        tokens: u64,
+    },
+    /// A presented token was refused.
+    Refused {
+        /// The token, if the secret was proven.
+        id: Option<TokenId>,
+        /// Why, as [`VerifyError::code`](crate::VerifyError::code).
+        reason: &'static str,
+    },
+    /// The store failed while a token was verified.
+    StoreFailed(&'a StoreError),
+    /// A token is kept that can't be read.
+    Corrupt(&'a CorruptRecord),
+    /// Uses could not be written; they are kept and tried again.
+    UsesNotWritten {
+        /// Why.
+        error: &'a StoreError,
+        /// How many tokens' uses wait.
+        waiting: usize,
+    },
+    /// Too many uses wait to be written; since the last such event this many were let go.
+    UsesDropped {
+        /// How many.
+        uses: u64,
+    },
+    /// Uses wait for longer than the interval because nobody drives
+    /// [`ApiTokens::background`](crate::ApiTokens::background). Said once.
+    BackgroundNotDriven,
+}
+
+/// Is told what happens. It must not block: it runs where the thing happened, on the path of a request.
+///
+/// ```
+/// use keyfob::{Event, Observer};
+///
+/// struct Audit;
+///
+/// impl Observer for Audit {
+///     fn observe(&self, event: &Event<'_>) {
+///         if let Event::Revoked { ids, .. } = event {
+///             println!("{} tokens revoked", ids.len());
+///         }
+///     }
+/// }
+/// ```
+pub trait Observer: Send + Sync + 'static {
+    /// Takes note of an event.
+    fn observe(&self, event: &Event<'_>);
+}

@@ -1,0 +1,206 @@
+//! A new token: the plain text exists here, once.
+
+use serde_json::Value;
+use time::Duration;
+
+use crate::{
+    ApiTokens, Event,
+    entropy::EntropyError,
+    policy::{Expiry, Fields, InvalidFields, Requested},
+    store::{InsertOutcome, InsertRules, StoreError, TokenStore},
+    token::{Actor, IdempotencyKey, Metadata, Owner, PlainToken, Timestamp, TokenId, TokenRecord},
+};
+
+/// What to issue. Setters take plain values; [`ApiTokens::issue`] checks them and names each field that is wrong.
+///
+/// ```
+/// use keyfob::{NewToken, Owner};
+/// use time::Duration;
+///
+/// let new = NewToken::new(Owner::new("user:42")?, "ci-deploy")
+///     .abilities(["servers:read", "sites:*"])
+///     .expires_in(Duration::days(90))
+///     .metadata(serde_json::json!({ "environment": "production" }));
+/// # Ok::<(), keyfob::token::TextError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct NewToken {
+    owner: Owner,
+    name: String,
+    abilities: Option<Requested>,
+    expiry: Expiry,
+    metadata: Option<Value>,
+    created_by: Option<Actor>,
+    idempotency_key: Option<IdempotencyKey>,
+}
+
+impl NewToken {
+    /// A token of this owner, with this name, the application's default abilities and its default lifetime.
+    ///
+    /// The owner is who the application's own login says, never what the request says of itself.
+    pub fn new(owner: Owner, name: impl Into<String>) -> Self {
+        Self {
+            owner,
+            name: name.into(),
+            abilities: None,
+            expiry: Expiry::Default,
+            metadata: None,
+            created_by: None,
+            idempotency_key: None,
+        }
+    }
+
+    /// What it may do: a set of at most 100 abilities. The empty set permits nothing.
+    pub fn abilities<T: Into<String>>(mut self, abilities: impl IntoIterator<Item = T>) -> Self {
+        self.abilities = Some(Requested::set(abilities));
+        self
+    }
+
+    /// It may do everything, also what the application does not know yet.
+    pub fn all_abilities(mut self) -> Self {
+        self.abilities = Some(Requested::All);
+        self
+    }
+
+    /// When it ends. What is finer than a second is cut off.
+    pub fn expires_at(mut self, instant: impl Into<Timestamp>) -> Self {
+        self.expiry = Expiry::At(instant.into());
+        self
+    }
+
+    /// How long from now it lives. What is finer than a second is cut off.
+    pub fn expires_in(mut self, lifetime: Duration) -> Self {
+        self.expiry = Expiry::In(lifetime);
+        self
+    }
+
+    /// It does not end by itself, whatever the default lifetime.
+    pub fn never_expires(mut self) -> Self {
+        self.expiry = Expiry::Never;
+        self
+    }
+
+    /// What the application keeps beside it: a JSON object of at most 4 KiB.
+    pub fn metadata(mut self, metadata: Value) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+
+    /// Who issues it, where that is not the owner: the member who makes a project's token.
+    pub fn created_by(mut self, actor: Actor) -> Self {
+        self.created_by = Some(actor);
+        self
+    }
+
+    /// The caller's name for this request: asked again with the same one, nothing is issued a second time.
+    pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
+        self.idempotency_key = Some(key);
+        self
+    }
+}
+
+/// A token that was just issued.
+#[derive(Debug)]
+#[must_use = "the plain text can't be had again"]
+pub struct IssuedToken {
+    /// The token itself: show it now, it is kept nowhere.
+    pub plain: PlainToken,
+    /// What is kept of it.
+    pub record: TokenRecord,
+}
+
+/// Why no token was issued. Nothing was stored, unless the store says that it does not know.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// Fields are wrong.
+    #[error(transparent)]
+    Invalid(#[from] InvalidFields),
+    /// The owner has a token of this name that is not revoked; an expired one keeps its name until it is revoked.
+    #[error("the owner has a token of this name already, expired ones included")]
+    NameTaken,
+    /// The owner has as many tokens that are not revoked as the application allows.
+    #[error("the owner has {limit} tokens already, expired ones included")]
+    LimitReached {
+        /// The limit.
+        limit: u32,
+    },
+    /// A token was issued for the same idempotency key. Its plain text can't be had again.
+    #[error("a token was issued for this request already")]
+    AlreadyIssued(TokenId),
+    /// There is no secret to be had.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The store could not keep it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ApiTokens {
+    /// Issues a token: once it is kept, the plain text is handed out, this once.
+    ///
+    /// # Errors
+    /// [`IssueError`] names the fields that are wrong, the rule that is broken, or what failed.
+    pub async fn issue(&self, new: NewToken) -> Result<IssuedToken, IssueError> {
+        let issued = self.issue_in(self.store(), new).await?;
+        self.report(&Event::Issued(&issued.record));
+        Ok(issued)
+    }
+
+    async fn issue_in(
+        &self,
+        store: &dyn TokenStore,
+        new: NewToken,
+    ) -> Result<IssuedToken, IssueError> {
+        let (plain, record) = self.draw_up(new)?;
+        let rules = InsertRules {
+            unique_name: self.policy().unique_names,
+            limit_per_owner: self.policy().limit_per_owner,
+        };
+        match store.insert(&record, rules).await? {
+            InsertOutcome::Inserted => Ok(IssuedToken { plain, record }),
+            InsertOutcome::NameTaken => Err(IssueError::NameTaken),
+            InsertOutcome::LimitReached => {
+                let limit = rules.limit_per_owner.unwrap_or_default();
+                Err(IssueError::LimitReached { limit })
+            }
+            InsertOutcome::AlreadyIssued(id) => Err(IssueError::AlreadyIssued(id)),
+            InsertOutcome::IdTaken => {
+                Err(EntropyError::new(Some("an id came twice".into())).into())
+            }
+        }
+    }
+
+    fn draw_up(&self, new: NewToken) -> Result<(PlainToken, TokenRecord), IssueError> {
+        let (policy, now) = (self.policy(), self.now());
+        let mut fields = Fields::default();
+        let name = fields.check("name", policy.name(&new.name));
+        let abilities = fields.check("abilities", policy.abilities(new.abilities.as_ref()));
+        let expires_at = fields.check("expires_at", policy.expiry(new.expiry, now, now));
+        let metadata = fields.check("metadata", new.metadata.map(Metadata::new).transpose());
+        let (Some(name), Some(abilities), Some(expires_at), Some(metadata)) =
+            (name, abilities, expires_at, metadata)
+        else {
+            return Err(fields.into_error().into());
+        };
+
+        let random = self.random()?;
+        let id = self.next_id(random.id);
+        let (plain, digest) = PlainToken::new(self.format().prefix(), id, &random.secret);
+
+        let prefix = self.format().prefix().clone();
+        let mut record = TokenRecord::new(id, prefix, new.owner, name, digest, now);
+        record.abilities = abilities;
+        record.expires_at = expires_at;
+        if let Some(metadata) = metadata.filter(|it| !it.is_empty()) {
+            record.rare_mut().metadata = metadata;
+        }
+        if new.created_by.is_some() || new.idempotency_key.is_some() {
+            let rare = record.rare_mut();
+            rare.created_by = new.created_by;
+            rare.idempotency_key = new.idempotency_key;
+        }
+        Ok((plain, record))
+    }
+}

@@ -1,0 +1,432 @@
+//! What can be done with the tokens of an owner once they are issued; and pruning, which spans all owners.
+
+use serde_json::Value;
+use time::Duration;
+
+use crate::{
+    ApiTokens, Event, cursor,
+    policy::{Expiry, Fields, InvalidFields, Requested},
+    store::{
+        Change, ChangeOutcome, CorruptRecord, OwnerCount, Page, PageQuery, Selection, Show, Sort,
+        StoreError,
+    },
+    token::{
+        Actor, Metadata, Owner, Reason, Revocation, Timestamp, TokenId, TokenRecord, TokenState,
+    },
+};
+
+/// How many tokens are pruned in one step, so that no step holds others up for long.
+const PRUNE_BATCH: u32 = 1_000;
+/// How often a change is tried when the token is changed by somebody else at the same time.
+const ATTEMPTS: usize = 5;
+
+/// Manages the tokens of one owner. A token of somebody else is not found here.
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// # use keyfob::{ApiTokens, ListTokens, NewToken, Owner, store::MemoryStore};
+/// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+/// # let owner = Owner::new("user:42").unwrap();
+/// # let id = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap().record.id;
+/// let own = tokens.owned_by(&owner);
+/// own.rename(id, "ci-deploy").await.unwrap();
+///
+/// let page = own.list(ListTokens::new().per_page(20)).await.unwrap();
+/// assert_eq!(page.tokens[0].name.as_str(), "ci-deploy");
+///
+/// own.revoke(id).await.unwrap();
+/// assert!(own.list(ListTokens::new()).await.unwrap().tokens.is_empty());
+/// # });
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct OwnerTokens {
+    tokens: ApiTokens,
+    owner: Owner,
+    by: Option<Actor>,
+    because: Option<Reason>,
+}
+
+/// Which tokens to list. Those that are not revoked, the newest first, 50 a page, unless said otherwise.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ListTokens {
+    per_page: u32,
+    cursor: Option<String>,
+    sort: Sort,
+    show: Show,
+    unused_since: Option<Timestamp>,
+}
+
+/// A page of an owner's tokens.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenPage {
+    /// The tokens, with every use that is known, written or not.
+    pub tokens: Vec<TokenRecord>,
+    /// What [`ListTokens::cursor`] takes to go on; `None` on the last page.
+    pub next_cursor: Option<String>,
+    /// Tokens that belong on this page and can't be read. They have been reported as [`Event::Corrupt`].
+    pub unreadable: Vec<CorruptRecord>,
+}
+
+/// What to change of a token; what is not set stays as it is.
+///
+/// ```
+/// use keyfob::TokenChange;
+/// use time::Duration;
+///
+/// let change = TokenChange::new().name("ci-deploy").expires_in(Duration::days(30));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct TokenChange {
+    name: Option<String>,
+    abilities: Option<Requested>,
+    expiry: Option<Expiry>,
+    metadata: Option<Value>,
+}
+
+/// Why a token could not be managed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManageError {
+    /// The owner has no such token.
+    #[error("the owner has no such token")]
+    NotFound,
+    /// Fields are wrong.
+    #[error(transparent)]
+    Invalid(#[from] InvalidFields),
+    /// The owner has another token of this name that is not revoked.
+    #[error("the owner has a token of this name already, expired ones included")]
+    NameTaken,
+    /// A token that is revoked or expired can't be changed.
+    #[error("the token is {0} and can't be changed")]
+    NotActive(TokenState),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl OwnerTokens {
+    pub(crate) fn new(tokens: ApiTokens, owner: Owner) -> Self {
+        Self { tokens, owner, by: None, because: None }
+    }
+
+    /// Says who acts, where that is not the owner: kept with what is revoked.
+    pub fn by(mut self, actor: Actor) -> Self {
+        self.by = Some(actor);
+        self
+    }
+
+    /// Says why: kept with what is revoked.
+    pub fn because(mut self, reason: Reason) -> Self {
+        self.because = Some(reason);
+        self
+    }
+
+    /// One token, whatever its state.
+    ///
+    /// # Errors
+    /// [`ManageError::NotFound`] also where it is somebody else's.
+    pub async fn get(&self, id: TokenId) -> Result<TokenRecord, ManageError> {
+        let found = self.tokens.store().find(id).await.inspect_err(|error| self.report(error))?;
+        match found {
+            Some(record) if record.owner == self.owner => {
+                Ok(self.with_latest_use(TokenRecord::clone(&record)))
+            }
+            _ => Err(ManageError::NotFound),
+        }
+    }
+
+    /// A page of tokens, with every use that is known.
+    ///
+    /// # Errors
+    /// [`ManageError::Invalid`] for a page size outside 1 to 200, and for a cursor of another listing or owner.
+    pub async fn list(&self, list: ListTokens) -> Result<TokenPage, ManageError> {
+        let query = self.query(list)?;
+        self.tokens.flush_if_late().await;
+        let Page { records, corrupt, end } = self.tokens.store().page(&query).await?;
+        for record in &corrupt {
+            self.tokens.report(&Event::Corrupt(record));
+        }
+        let mut tokens: Vec<_> = records.into_iter().map(std::sync::Arc::unwrap_or_clone).collect();
+        self.tokens.usage().show_in(&mut tokens);
+        let next_cursor = end.map(|end| cursor::encode(&query, end));
+        Ok(TokenPage { tokens, next_cursor, unreadable: corrupt })
+    }
+
+    fn query(&self, list: ListTokens) -> Result<PageQuery, InvalidFields> {
+        let mut fields = Fields::default();
+        let mut query = PageQuery {
+            owner: self.owner.clone(),
+            sort: list.sort,
+            show: list.show,
+            unused_since: list.unused_since,
+            after: None,
+            limit: list.per_page,
+        };
+        let size = (1..=200).contains(&list.per_page).then_some(());
+        let size = fields.check("per_page", size.ok_or("must be from 1 to 200"));
+        let after = list.cursor.map(|text| cursor::decode(&text, &query)).transpose();
+        let (Some(()), Some(after)) = (size, fields.check("cursor", after)) else {
+            return Err(fields.into_error());
+        };
+        query.after = after;
+        Ok(query)
+    }
+
+    /// How many tokens the owner has.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn count(&self) -> Result<OwnerCount, StoreError> {
+        self.tokens.store().count(&self.owner).await
+    }
+
+    /// Gives a token another name.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    pub async fn rename(
+        &self,
+        id: TokenId,
+        name: impl Into<String>,
+    ) -> Result<TokenRecord, ManageError> {
+        self.change(id, TokenChange::new().name(name)).await
+    }
+
+    /// Changes what is set in `change`, in one step, and answers the token as it is then.
+    ///
+    /// # Errors
+    /// [`ManageError`]; then nothing was changed. A token that is revoked or expired can't be changed.
+    pub async fn change(
+        &self,
+        id: TokenId,
+        change: TokenChange,
+    ) -> Result<TokenRecord, ManageError> {
+        for _ in 0..ATTEMPTS {
+            let record = self.get(id).await?;
+            let now = self.tokens.now();
+            if let state @ (TokenState::Revoked | TokenState::Expired) = record.state_at(now) {
+                return Err(ManageError::NotActive(state));
+            }
+            let change = self.check(&change, &record, now)?;
+            match self.tokens.store().change(id, record.expires_at, &change).await? {
+                ChangeOutcome::Changed(record) => {
+                    self.tokens.report(&Event::Changed(&record));
+                    return Ok(self.with_latest_use(TokenRecord::clone(&record)));
+                }
+                ChangeOutcome::NotFound => return Err(ManageError::NotFound),
+                ChangeOutcome::Revoked => return Err(ManageError::NotActive(TokenState::Revoked)),
+                ChangeOutcome::NameTaken => return Err(ManageError::NameTaken),
+                // Its expiry was changed in between: judge again.
+                ChangeOutcome::Outdated => {}
+            }
+        }
+        Err(StoreError::Busy("others keep changing the token".into()).into())
+    }
+
+    fn check(
+        &self,
+        asked: &TokenChange,
+        record: &TokenRecord,
+        now: Timestamp,
+    ) -> Result<Change, InvalidFields> {
+        let policy = self.tokens.policy();
+        let mut fields = Fields::default();
+        let name = asked.name.as_deref().map(|name| policy.name(name)).transpose();
+        let name = fields.check("name", name);
+        let abilities = asked.abilities.as_ref().map(|it| policy.abilities(Some(it))).transpose();
+        let abilities = fields.check("abilities", abilities);
+        let expiry = asked.expiry.map(|it| policy.expiry(it, record.created_at, now)).transpose();
+        let expiry = fields.check("expires_at", expiry);
+        let metadata =
+            fields.check("metadata", asked.metadata.clone().map(Metadata::new).transpose());
+        let (Some(name), Some(abilities), Some(expires_at), Some(metadata)) =
+            (name, abilities, expiry, metadata)
+        else {
+            return Err(fields.into_error());
+        };
+        let unique_name = policy.unique_names;
+        Ok(Change { name, unique_name, abilities, expires_at, metadata, ..Change::default() })
+    }
+
+    /// Revokes a token, for good. Once this returns, the next verification on this node fails. A token that is revoked
+    /// already stays as it is.
+    ///
+    /// # Errors
+    /// [`ManageError::NotFound`] also where it is somebody else's.
+    pub async fn revoke(&self, id: TokenId) -> Result<(), ManageError> {
+        self.get(id).await?;
+        self.revoke_many(&[id]).await?;
+        Ok(())
+    }
+
+    /// Revokes those of these tokens that the owner has, in one step, and tells which of them were not revoked before.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn revoke_many(&self, ids: &[TokenId]) -> Result<Vec<TokenId>, StoreError> {
+        let owner = Some(self.owner.clone());
+        self.revoke_selected(Selection::Tokens { ids: ids.to_vec(), owner }).await
+    }
+
+    /// Revokes all tokens of the owner, in one step, and tells which were not revoked before.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn revoke_all(&self) -> Result<Vec<TokenId>, StoreError> {
+        self.revoke_selected(Selection::AllOf(self.owner.clone())).await
+    }
+
+    async fn revoke_selected(&self, selection: Selection) -> Result<Vec<TokenId>, StoreError> {
+        let mut revocation = Revocation::new(self.tokens.now());
+        revocation.by.clone_from(&self.by);
+        revocation.reason.clone_from(&self.because);
+        let ids = self.tokens.store().revoke(&selection, &revocation).await?;
+        if !ids.is_empty() {
+            self.tokens.report(&Event::Revoked { ids: &ids, revocation: &revocation });
+        }
+        Ok(ids)
+    }
+
+    /// Deletes all tokens of the owner, whatever their state, as data protection asks for, and tells how many.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn erase(&self) -> Result<usize, StoreError> {
+        let tokens = self.tokens.store().erase(&self.owner).await?.len();
+        self.tokens.report(&Event::Erased { owner: &self.owner, tokens });
+        Ok(tokens)
+    }
+
+    fn with_latest_use(&self, mut record: TokenRecord) -> TokenRecord {
+        self.tokens.usage().show_in([&mut record]);
+        record
+    }
+
+    fn report(&self, error: &StoreError) {
+        if let StoreError::Corrupt(record) = error {
+            self.tokens.report(&Event::Corrupt(record));
+        }
+    }
+}
+
+impl ApiTokens {
+    /// Deletes the tokens of all owners that were revoked, or expired, before an instant; tells how many. It works in
+    /// batches, so that others are not held up; dropped midway, the rest is left for the next time.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was deleted before stays deleted.
+    pub async fn prune(&self, ended_before: impl Into<Timestamp>) -> Result<u64, StoreError> {
+        let ended_before = ended_before.into();
+        let mut tokens = 0;
+        loop {
+            let pruned = self.store().prune(ended_before, PRUNE_BATCH).await?;
+            tokens += pruned;
+            if pruned < PRUNE_BATCH.into() {
+                self.report(&Event::Pruned { tokens });
+                return Ok(tokens);
+            }
+        }
+    }
+}
+
+impl ListTokens {
+    /// The newest 50 that are not revoked.
+    pub fn new() -> Self {
+        Self {
+            per_page: 50,
+            cursor: None,
+            sort: Sort::Newest,
+            show: Show::NotRevoked,
+            unused_since: None,
+        }
+    }
+
+    /// How many at most: 1 to 200.
+    pub fn per_page(mut self, tokens: u32) -> Self {
+        self.per_page = tokens;
+        self
+    }
+
+    /// Goes on where a page ended: its [`TokenPage::next_cursor`], and otherwise the same listing.
+    pub fn cursor(mut self, cursor: impl Into<String>) -> Self {
+        self.cursor = Some(cursor.into());
+        self
+    }
+
+    /// In another order.
+    pub fn sort(mut self, sort: Sort) -> Self {
+        self.sort = sort;
+        self
+    }
+
+    /// Revoked ones instead, or as well.
+    pub fn show(mut self, show: Show) -> Self {
+        self.show = show;
+        self
+    }
+
+    /// Only those that have not been used since an instant, or ever; judged by the uses that are written.
+    pub fn unused_since(mut self, instant: impl Into<Timestamp>) -> Self {
+        self.unused_since = Some(instant.into());
+        self
+    }
+}
+
+impl Default for ListTokens {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TokenChange {
+    /// Changes nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Another name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// A set of at most 100 abilities, in place of what it may do.
+    pub fn abilities<T: Into<String>>(mut self, abilities: impl IntoIterator<Item = T>) -> Self {
+        self.abilities = Some(Requested::set(abilities));
+        self
+    }
+
+    /// It may do everything.
+    pub fn all_abilities(mut self) -> Self {
+        self.abilities = Some(Requested::All);
+        self
+    }
+
+    /// Another end. What is finer than a second is cut off.
+    pub fn expires_at(mut self, instant: impl Into<Timestamp>) -> Self {
+        self.expiry = Some(Expiry::At(instant.into()));
+        self
+    }
+
+    /// It ends this long from now.
+    pub fn expires_in(mut self, lifetime: Duration) -> Self {
+        self.expiry = Some(Expiry::In(lifetime));
+        self
+    }
+
+    /// It does not end by itself.
+    pub fn never_expires(mut self) -> Self {
+        self.expiry = Some(Expiry::Never);
+        self
+    }
+
+    /// Other metadata: a JSON object of at most 4 KiB, in place of what is there.
+    pub fn metadata(mut self, metadata: Value) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+}

@@ -1,0 +1,222 @@
+//! What an application lets its users ask for: names, abilities and lifetimes.
+
+use std::fmt;
+
+use time::Duration;
+
+use crate::token::{
+    Abilities, AbilityError, DeclaredAbility, NamePolicy, Timestamp, TokenName, TokenNameError,
+};
+
+/// The rules of one application, set with [`ApiTokensBuilder`](crate::ApiTokensBuilder).
+#[derive(Debug, Default)]
+pub(crate) struct Policy {
+    pub(crate) names: NamePolicy,
+    pub(crate) unique_names: bool,
+    pub(crate) limit_per_owner: Option<u32>,
+    pub(crate) declared: Option<&'static [DeclaredAbility]>,
+    pub(crate) default_abilities: Option<Abilities>,
+    pub(crate) default_lifetime: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
+}
+
+/// When a token is to end, as it is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// As the application has set it.
+    #[default]
+    Default,
+    /// Not by itself.
+    Never,
+    At(Timestamp),
+    In(Duration),
+}
+
+/// Abilities as they are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Requested {
+    All,
+    Set(Vec<String>),
+}
+
+/// Why an expiry was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExpiryError {
+    /// It is not after now.
+    #[error("must be in the future")]
+    NotInFuture,
+    /// It is past the year 9999.
+    #[error("must not be after the year 9999")]
+    OutOfRange,
+    /// It is later than the application allows, or never where it allows no such token.
+    #[error("must be at most {} days after the token was issued", .max.whole_days())]
+    BeyondMaximum {
+        /// The longest lifetime.
+        max: Duration,
+    },
+}
+
+impl Requested {
+    pub(crate) fn set<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Self {
+        Self::Set(texts.into_iter().map(Into::into).collect())
+    }
+}
+
+impl Policy {
+    pub(crate) fn name(&self, text: &str) -> Result<TokenName, TokenNameError> {
+        let name = TokenName::new(text)?;
+        self.names.check(&name)?;
+        Ok(name)
+    }
+
+    pub(crate) fn abilities(
+        &self,
+        requested: Option<&Requested>,
+    ) -> Result<Abilities, AbilityError> {
+        match requested {
+            None => Ok(self.default_abilities.clone().unwrap_or_else(Abilities::none)),
+            Some(Requested::All) => Ok(Abilities::all()),
+            Some(Requested::Set(texts)) => self.known(Abilities::set(texts)?),
+        }
+    }
+
+    /// A branch is known where a declared ability lies under it.
+    pub(crate) fn known(&self, abilities: Abilities) -> Result<Abilities, AbilityError> {
+        let (Some(declared), Some(set)) = (self.declared, abilities.as_set()) else {
+            return Ok(abilities);
+        };
+        let unknown = set.iter().find(|held| !declared.iter().any(|it| held.permits(it.name)));
+        match unknown {
+            Some(unknown) => Err(AbilityError::Unknown(unknown.as_str().into())),
+            None => Ok(abilities),
+        }
+    }
+
+    /// The instant at which a token ends that was issued at `issued`, asked for at `now`. The maximum is checked on
+    /// what comes out, so that a default or an absent value can't pass it by.
+    pub(crate) fn expiry(
+        &self,
+        asked: Expiry,
+        issued: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, ExpiryError> {
+        let after = |start: Timestamp, lifetime| {
+            start.checked_add(lifetime).map(Some).map_err(|_| ExpiryError::OutOfRange)
+        };
+        let expiry = match asked {
+            Expiry::Never => None,
+            Expiry::At(instant) => Some(instant),
+            Expiry::In(lifetime) => after(now, lifetime)?,
+            Expiry::Default => match self.default_lifetime.or(self.max_lifetime) {
+                Some(lifetime) => after(issued, lifetime)?,
+                None => None,
+            },
+        };
+        if expiry.is_some_and(|expiry| expiry <= now) {
+            return Err(ExpiryError::NotInFuture);
+        }
+        match self.max_lifetime {
+            Some(max) if expiry.is_none_or(|expiry| expiry.since(issued) > max) => {
+                Err(ExpiryError::BeyondMaximum { max })
+            }
+            _ => Ok(expiry),
+        }
+    }
+}
+
+/// What is wrong with one field of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FieldError {
+    /// The field, as the management routes name it: `name`, `abilities`, `expires_at`, `metadata`.
+    pub field: &'static str,
+    /// What is wrong with it, for people, without the value.
+    pub message: String,
+}
+
+/// Everything that is wrong with a request, field by field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InvalidFields {
+    /// At least one.
+    pub errors: Vec<FieldError>,
+}
+
+impl fmt::Display for InvalidFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, FieldError { field, message }) in self.errors.iter().enumerate() {
+            let separator = if i == 0 { "" } else { "; " };
+            write!(f, "{separator}{field} {message}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for InvalidFields {}
+
+/// Gathers what is wrong with a request, so that a user is told all of it at once.
+#[derive(Debug, Default)]
+pub(crate) struct Fields(Vec<FieldError>);
+
+impl Fields {
+    pub(crate) fn check<T, E: fmt::Display>(
+        &mut self,
+        field: &'static str,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        let refuse = |error: E| self.0.push(FieldError { field, message: error.to_string() });
+        result.map_err(refuse).ok()
+    }
+
+    pub(crate) fn into_error(self) -> InvalidFields {
+        InvalidFields { errors: self.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds).unwrap()
+    }
+
+    #[test]
+    fn the_maximum_holds_for_every_way_to_ask() {
+        let policy = Policy { max_lifetime: Some(Duration::seconds(100)), ..Policy::default() };
+        let beyond = Err(ExpiryError::BeyondMaximum { max: Duration::seconds(100) });
+        let expiry = |asked| policy.expiry(asked, at(0), at(50));
+        assert_eq!(expiry(Expiry::At(at(100))), Ok(Some(at(100))));
+        assert_eq!(expiry(Expiry::At(at(101))), beyond);
+        assert_eq!(expiry(Expiry::In(Duration::seconds(50))), Ok(Some(at(100))));
+        assert_eq!(expiry(Expiry::In(Duration::seconds(51))), beyond);
+        assert_eq!(expiry(Expiry::Never), beyond);
+        assert_eq!(expiry(Expiry::Default), Ok(Some(at(100))));
+        assert_eq!(expiry(Expiry::In(Duration::MAX)), Err(ExpiryError::OutOfRange));
+    }
+
+    #[test]
+    fn an_expiry_has_to_be_after_now() {
+        let expiry = |asked| Policy::default().expiry(asked, at(0), at(50));
+        for asked in [Expiry::At(at(50)), Expiry::At(Timestamp::MIN), Expiry::In(Duration::ZERO)] {
+            assert_eq!(expiry(asked), Err(ExpiryError::NotInFuture));
+        }
+        assert_eq!(expiry(Expiry::At(at(51))), Ok(Some(at(51))));
+        assert_eq!(expiry(Expiry::Default), Ok(None));
+    }
+
+    #[test]
+    fn a_branch_is_known_where_a_declared_ability_lies_under_it() {
+        const DECLARED: &[DeclaredAbility] =
+            &[DeclaredAbility { name: "servers:read", description: "" }];
+        let policy = Policy { declared: Some(DECLARED), ..Policy::default() };
+        let ask = |text: &str| policy.abilities(Some(&Requested::Set(vec![text.to_owned()])));
+        assert!(ask("servers:read").is_ok());
+        assert!(ask("servers:*").is_ok());
+        assert_eq!(ask("servers:raed"), Err(AbilityError::Unknown("servers:raed".into())));
+        assert_eq!(ask("sites:*"), Err(AbilityError::Unknown("sites:*".into())));
+        assert_eq!(policy.abilities(Some(&Requested::All)), Ok(Abilities::all()));
+        assert_eq!(policy.abilities(None), Ok(Abilities::none()));
+    }
+}

@@ -1,0 +1,275 @@
+//! A presented text becomes a proven token, or a reason. The only place where a token is judged.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use crate::{
+    ApiTokens, Event,
+    store::{Peek, StoreError, TokenStore},
+    token::{
+        Abilities, KeyId, MalformedToken, Metadata, MissingAbility, Owner, PresentedToken,
+        Timestamp, TokenDigest, TokenId, TokenName, TokenRecord, TokenState,
+    },
+};
+
+/// Proof that a good token was presented. Only [`ApiTokens::verify`] makes one.
+///
+/// It says what was true when the token was verified. Ask it for the ability that the work at hand needs.
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// # use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore};
+/// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+/// let owner = Owner::new("user:42").unwrap();
+/// let new = NewToken::new(owner.clone(), "ci").abilities(["servers:read"]);
+/// let issued = tokens.issue(new).await.unwrap();
+///
+/// let token = tokens.verify(issued.plain.expose_secret()).await.unwrap();
+/// assert_eq!(token.owner(), &owner);
+/// assert!(token.require("servers:read").is_ok());
+/// assert!(token.require("servers:delete").is_err());
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct VerifiedToken(Arc<TokenRecord>);
+
+impl VerifiedToken {
+    /// The token's public id.
+    #[must_use]
+    pub fn id(&self) -> TokenId {
+        self.0.id
+    }
+
+    /// Whom the token belongs to, and so on whose behalf the request is made.
+    #[must_use]
+    pub fn owner(&self) -> &Owner {
+        &self.0.owner
+    }
+
+    /// What its owner calls it.
+    #[must_use]
+    pub fn name(&self) -> &TokenName {
+        &self.0.name
+    }
+
+    /// What it may do.
+    #[must_use]
+    pub fn abilities(&self) -> &Abilities {
+        &self.0.abilities
+    }
+
+    /// From when on it will be refused, if nothing else ends it before.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.0.expires_at
+    }
+
+    /// What the application keeps beside it.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.0.metadata()
+    }
+
+    /// Tells whether it may do this: one ability, never a pattern.
+    #[must_use]
+    pub fn can(&self, ability: &str) -> bool {
+        self.0.abilities.permit(ability)
+    }
+
+    /// Goes on only if it may do this.
+    ///
+    /// # Errors
+    /// [`MissingAbility`]
+    pub fn require(&self, ability: &str) -> Result<(), MissingAbility> {
+        if self.can(ability) { Ok(()) } else { Err(MissingAbility::new(ability)) }
+    }
+}
+
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedToken")
+            .field("id", &self.0.id)
+            .field("owner", &self.0.owner)
+            .field("abilities", &self.0.abilities)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a presented text was not accepted. For logs: to a client all refusals look alike.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// It has not the form of a token of this application. The store was not asked.
+    #[error(transparent)]
+    Malformed(#[from] MalformedToken),
+    /// There is no token with this id.
+    #[error("no token has this id")]
+    Unknown,
+    /// There is a token with this id, and this is not its secret.
+    #[error("the secret is not that of the token")]
+    WrongSecret,
+    /// The token was issued under another prefix.
+    #[error("the token was issued under another prefix")]
+    WrongPrefix(TokenId),
+    /// The secret is the one from before a rotation, and its grace is over.
+    #[error("the secret was replaced by a rotation")]
+    RetiredSecret(TokenId),
+    /// The secret is good, and the token is not active.
+    #[error("the token is not active but {1}")]
+    NotActive(TokenId, TokenState),
+    /// The token must not be used from this address, or no address was told.
+    #[error("the token must not be used from this address")]
+    AddressNotAllowed(TokenId),
+    /// The digest was made by a pepper key that this application does not have. The service is at fault, not the
+    /// token.
+    #[error("the pepper key {0} is not configured")]
+    UnknownKey(KeyId),
+    /// The store could not answer. The token may be good: say 503, never 401.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl VerifyError {
+    /// A short name of the reason, for logs and metrics; it will not change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Unknown => "unknown",
+            Self::WrongSecret => "wrong_secret",
+            Self::WrongPrefix(_) => "wrong_prefix",
+            Self::RetiredSecret(_) => "retired_secret",
+            Self::NotActive(_, state) => state.as_str(),
+            Self::AddressNotAllowed(_) => "address_not_allowed",
+            Self::UnknownKey(_) => "unknown_key",
+            Self::Store(_) => "store",
+        }
+    }
+
+    /// The token, if its secret was proven before it was refused.
+    #[must_use]
+    pub fn proven_id(&self) -> Option<TokenId> {
+        match self {
+            Self::WrongPrefix(id)
+            | Self::RetiredSecret(id)
+            | Self::NotActive(id, _)
+            | Self::AddressNotAllowed(id) => Some(*id),
+            _ => None,
+        }
+    }
+}
+
+impl ApiTokens {
+    /// Verifies a token that came with a request. It waits for nothing but the store's answer, and writes nothing.
+    ///
+    /// # Errors
+    /// [`VerifyError`] says why, for the log. Tell the client nothing of it.
+    pub async fn verify(&self, presented: &str) -> Result<VerifiedToken, VerifyError> {
+        self.verify_from(presented, None).await
+    }
+
+    /// Verifies a token that came from an address, which is noted as the place of its last use. A token that is
+    /// limited to some networks is refused without one.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub async fn verify_from(
+        &self,
+        presented: &str,
+        from: Option<IpAddr>,
+    ) -> Result<VerifiedToken, VerifyError> {
+        let verdict = self.judge(self.store(), presented, from).await;
+        if let Err(error) = &verdict {
+            self.report_refusal(error);
+        }
+        verdict
+    }
+
+    async fn judge(
+        &self,
+        store: &dyn TokenStore,
+        presented: &str,
+        from: Option<IpAddr>,
+    ) -> Result<VerifiedToken, VerifyError> {
+        let presented = self.format().parse(presented)?;
+        let found = match store.peek(presented.id()) {
+            Peek::Found(record) => Some(record),
+            Peek::Absent => None,
+            Peek::Ask => store.find(presented.id()).await?,
+        };
+        let now = self.now();
+        let record = prove(&presented, found, now)?;
+        admit(&presented, &record, now, from)?;
+        self.usage().note(&record, now, from);
+        Ok(VerifiedToken(record))
+    }
+
+    #[cold]
+    fn report_refusal(&self, error: &VerifyError) {
+        match error {
+            VerifyError::Store(StoreError::Corrupt(record)) => self.report(&Event::Corrupt(record)),
+            VerifyError::Store(error) => self.report(&Event::StoreFailed(error)),
+            _ => self.report(&Event::Refused { id: error.proven_id(), reason: error.code() }),
+        }
+    }
+}
+
+/// Compares the secret. An unknown id costs the same hash and the same comparison as a wrong secret.
+fn prove(
+    presented: &PresentedToken<'_>,
+    found: Option<Arc<TokenRecord>>,
+    now: Timestamp,
+) -> Result<Arc<TokenRecord>, VerifyError> {
+    static NOBODY: TokenDigest = TokenDigest::from_bytes([0; 32], None);
+    let digest = TokenDigest::of(presented.secret());
+    let stored = found.as_ref().map_or(&NOBODY, |record| &record.digest);
+    let proven = digest.proves(stored);
+    match found {
+        None => Err(VerifyError::Unknown),
+        Some(record) if proven => Ok(record),
+        Some(record) => prove_previous(&digest, record, now),
+    }
+}
+
+/// The secret is not the current one; it may be the one from before a rotation.
+#[cold]
+fn prove_previous(
+    digest: &TokenDigest,
+    record: Arc<TokenRecord>,
+    now: Timestamp,
+) -> Result<Arc<TokenRecord>, VerifyError> {
+    if let Some(key) = record.digest.key() {
+        return Err(VerifyError::UnknownKey(key.clone()));
+    }
+    match record.previous.as_deref() {
+        Some(previous) if digest.proves(&previous.digest) => {
+            if previous.is_good_at(now, record.first_used_at) {
+                Ok(record)
+            } else {
+                Err(VerifyError::RetiredSecret(record.id))
+            }
+        }
+        _ => Err(VerifyError::WrongSecret),
+    }
+}
+
+/// The secret is proven: is the token good, here and now?
+fn admit(
+    presented: &PresentedToken<'_>,
+    record: &TokenRecord,
+    now: Timestamp,
+    from: Option<IpAddr>,
+) -> Result<(), VerifyError> {
+    if *presented.prefix() != record.prefix {
+        return Err(VerifyError::WrongPrefix(record.id));
+    }
+    match record.state_at(now) {
+        TokenState::Active => {}
+        state => return Err(VerifyError::NotActive(record.id, state)),
+    }
+    match record.allowed_addresses() {
+        Some(allowed) if !from.is_some_and(|from| allowed.contain(from)) => {
+            Err(VerifyError::AddressNotAllowed(record.id))
+        }
+        _ => Ok(()),
+    }
+}
