@@ -87,6 +87,15 @@ impl NewToken {
         self
     }
 
+    pub(crate) fn requested(
+        self,
+        abilities: Option<Requested>,
+        expiry: Expiry,
+        metadata: Option<Value>,
+    ) -> Self {
+        Self { abilities, expiry, metadata, ..self }
+    }
+
     /// Who issues it, where that is not the owner: the member who makes a project's token.
     pub fn created_by(mut self, actor: Actor) -> Self {
         self.created_by = Some(actor);

@@ -13,6 +13,7 @@ pub mod store;
 pub mod token;
 mod usage;
 mod verify;
+pub mod web;
 
 pub use api_tokens::{ApiTokens, ApiTokensBuilder, BuildError, CheckError};
 #[cfg(feature = "test-util")]

@@ -388,6 +388,15 @@ impl TokenChange {
         Self::default()
     }
 
+    pub(crate) fn requested(
+        name: Option<String>,
+        abilities: Option<Requested>,
+        expiry: Option<Expiry>,
+        metadata: Option<Value>,
+    ) -> Self {
+        Self { name, abilities, expiry, metadata }
+    }
+
     /// Another name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());

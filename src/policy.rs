@@ -165,8 +165,15 @@ impl Fields {
         field: &'static str,
         result: Result<T, E>,
     ) -> Option<T> {
-        let refuse = |error: E| self.0.push(FieldError { field, message: error.to_string() });
-        result.map_err(refuse).ok()
+        result.map_err(|error| self.refuse(field, error)).ok()
+    }
+
+    pub(crate) fn refuse(&mut self, field: &'static str, message: impl fmt::Display) {
+        self.0.push(FieldError { field, message: message.to_string() });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn into_error(self) -> InvalidFields {

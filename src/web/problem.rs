@@ -1,0 +1,235 @@
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    InvalidFields, IssueError, ManageError, VerifyError, store::StoreError, token::MissingAbility,
+};
+
+use super::credentials::CredentialsError;
+
+/// An answer that is no success, as plain values: a status, headers, and a body of `application/problem+json`
+/// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
+///
+/// It holds fixed texts and nothing of the request or of the token. All refusals of a token are equal to the byte.
+///
+/// ```
+/// use keyfob::web::Problem;
+///
+/// let problem = Problem::not_found();
+/// assert_eq!(problem.status(), 404);
+/// assert_eq!(problem.body(), r#"{"type":"about:blank","title":"Not Found","status":404,"code":"not_found"}"#);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Problem {
+    headers: Vec<(&'static str, String)>,
+    body: Body,
+}
+
+/// The members of the body, in the order in which they are written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Body {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    required: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<BTreeMap<&'static str, Vec<String>>>,
+}
+
+/// The protection space that a challenge names ([RFC 9110 §11.5](https://www.rfc-editor.org/rfc/rfc9110#section-11.5)):
+/// 1 to 100 visible ASCII characters and spaces without `"` and `\`.
+///
+/// ```
+/// use keyfob::web::Realm;
+///
+/// assert!(Realm::new("Acme API").is_ok());
+/// assert!(Realm::new("a\"b").is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Realm(std::sync::Arc<str>);
+
+/// A text that can't be a [`Realm`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a realm is 1 to 100 visible ASCII characters and spaces without quotes and backslashes")]
+#[non_exhaustive]
+pub struct RealmError;
+
+impl Realm {
+    /// Takes a realm.
+    ///
+    /// # Errors
+    /// [`RealmError`] where the text is not one.
+    pub fn new(text: &str) -> Result<Self, RealmError> {
+        let fits = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        let good = (1..=100).contains(&text.len()) && text.bytes().all(fits);
+        good.then(|| Self(text.into())).ok_or(RealmError)
+    }
+}
+
+impl Problem {
+    fn new(status: u16, code: &'static str) -> Self {
+        let body = Body {
+            r#type: "about:blank",
+            title: phrase(status),
+            status,
+            code,
+            required: None,
+            errors: None,
+        };
+        Self { headers: vec![("cache-control", "no-store".to_owned())], body }
+    }
+
+    fn header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn challenge(self, realm: &Realm, parameters: &str) -> Self {
+        self.header("www-authenticate", format!("Bearer realm=\"{}\"{parameters}", realm.0))
+    }
+
+    /// 401 for a request without credentials. It names no error, as RFC 6750 §3.1 asks.
+    pub fn missing_credentials(realm: &Realm) -> Self {
+        Self::new(401, "missing_credentials").challenge(realm, "")
+    }
+
+    /// 400 for credentials that can't be read, whatever is wrong with them.
+    pub fn invalid_request(realm: &Realm, _: CredentialsError) -> Self {
+        Self::new(400, "invalid_request").challenge(realm, ", error=\"invalid_request\"")
+    }
+
+    /// The answer to a token that was not accepted: the reason stays here.
+    pub fn refused(realm: &Realm, reason: &VerifyError) -> Self {
+        match reason {
+            VerifyError::Store(error) => Self::store(error),
+            VerifyError::UnknownKey(_) => Self::store_unavailable(),
+            VerifyError::AddressNotAllowed(_) => Self::new(403, "address_not_allowed"),
+            _ => Self::new(401, "invalid_token").challenge(
+                realm,
+                ", error=\"invalid_token\", error_description=\"The access token is invalid\"",
+            ),
+        }
+    }
+
+    /// 403 for a good token that lacks an ability; `None` where it holds none at all.
+    pub fn insufficient_scope(realm: &Realm, missing: Option<&MissingAbility>) -> Self {
+        let scope = missing.map(|it| format!(", scope=\"{}\"", it.required)).unwrap_or_default();
+        let parameters = format!(", error=\"insufficient_scope\"{scope}");
+        let mut problem = Self::new(403, "insufficient_scope").challenge(realm, &parameters);
+        problem.body.required = Some(missing.iter().map(|it| it.required.to_string()).collect());
+        problem
+    }
+
+    /// 503 where the store can't answer. There is no challenge: a client must not throw its token away.
+    pub fn store_unavailable() -> Self {
+        Self::new(503, "store_unavailable").header("retry-after", "1".to_owned())
+    }
+
+    /// 500 for what is our fault.
+    pub fn internal() -> Self {
+        Self::new(500, "internal")
+    }
+
+    /// 404 for a token that is not there, or is somebody else's.
+    pub fn not_found() -> Self {
+        Self::new(404, "not_found")
+    }
+
+    /// 400 for a body that is no JSON.
+    pub fn malformed_body() -> Self {
+        Self::new(400, "malformed_body")
+    }
+
+    /// 422 with what is wrong, field by field.
+    pub fn validation_failed(invalid: &InvalidFields) -> Self {
+        let mut errors = BTreeMap::<_, Vec<_>>::new();
+        for error in &invalid.errors {
+            errors.entry(error.field).or_default().push(error.message.clone());
+        }
+        let mut problem = Self::new(422, "validation_failed");
+        problem.body.errors = Some(errors);
+        problem
+    }
+
+    fn store(error: &StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) | StoreError::Busy(_) => Self::store_unavailable(),
+            StoreError::Corrupt(_) | StoreError::Faulty(_) => Self::internal(),
+        }
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.body.status
+    }
+
+    /// What programs tell problems apart by.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.body.code
+    }
+
+    /// The headers, with lower-case names. The content type is among them.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let content_type = ("content-type", "application/problem+json");
+        let others = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        std::iter::once(content_type).chain(others)
+    }
+
+    /// The body: a JSON object.
+    #[must_use]
+    pub fn body(&self) -> String {
+        // Texts and numbers can always be written as JSON.
+        serde_json::to_string(&self.body).unwrap_or_default()
+    }
+}
+
+/// The phrase of a status, the title that RFC 9457 §4.2.1 asks for beside `about:blank`.
+fn phrase(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        409 => "Conflict",
+        422 => "Unprocessable Content",
+        503 => "Service Unavailable",
+        _ => "Internal Server Error",
+    }
+}
+
+impl From<&StoreError> for Problem {
+    fn from(error: &StoreError) -> Self {
+        Self::store(error)
+    }
+}
+
+impl From<&IssueError> for Problem {
+    fn from(error: &IssueError) -> Self {
+        match error {
+            IssueError::Invalid(invalid) => Self::validation_failed(invalid),
+            IssueError::NameTaken => Self::new(409, "name_taken"),
+            IssueError::LimitReached { .. } => Self::new(409, "token_limit_reached"),
+            IssueError::AlreadyIssued(_) => Self::new(409, "already_issued"),
+            IssueError::Entropy(_) => Self::internal(),
+            IssueError::Store(error) => Self::store(error),
+        }
+    }
+}
+
+impl From<&ManageError> for Problem {
+    fn from(error: &ManageError) -> Self {
+        match error {
+            ManageError::NotFound => Self::not_found(),
+            ManageError::Invalid(invalid) => Self::validation_failed(invalid),
+            ManageError::NameTaken => Self::new(409, "name_taken"),
+            ManageError::NotActive(_) => Self::new(409, "token_not_active"),
+            ManageError::Store(error) => Self::store(error),
+        }
+    }
+}

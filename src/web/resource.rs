@@ -1,0 +1,70 @@
+use serde::{Serialize, Serializer};
+
+use crate::{
+    Abilities, Timestamp, TokenId, TokenName, TokenRecord, TokenState,
+    token::{Actor, Metadata},
+};
+
+/// A token as JSON, for its owner: everything but the secret, its digest and the owner.
+///
+/// Times are RFC 3339 in UTC and whole seconds; `null` is never. Abilities are a list, or `"*"` for all.
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// # use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore, web::TokenResource};
+/// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+/// let owner = Owner::new("user:42").unwrap();
+/// let issued = tokens.issue(NewToken::new(owner, "ci").abilities(["servers:read"])).await.unwrap();
+///
+/// let json = serde_json::to_value(TokenResource::new(&issued.record, tokens.now())).unwrap();
+/// assert_eq!(json["abilities"], serde_json::json!(["servers:read"]));
+/// assert_eq!(json["state"], "active");
+/// assert_eq!(json["last_used_at"], serde_json::Value::Null);
+/// # });
+/// ```
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenResource<'a> {
+    id: TokenId,
+    public_part: String,
+    name: &'a TokenName,
+    abilities: &'a Abilities,
+    created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_by: Option<&'a Actor>,
+    last_used_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    state: TokenState,
+    generation: u32,
+    #[serde(serialize_with = "or_empty")]
+    metadata: Option<&'a Metadata>,
+}
+
+impl<'a> TokenResource<'a> {
+    /// The token as it is at an instant.
+    #[must_use]
+    pub fn new(record: &'a TokenRecord, now: Timestamp) -> Self {
+        Self {
+            id: record.id,
+            public_part: record.public_part(),
+            name: &record.name,
+            abilities: &record.abilities,
+            created_at: record.created_at,
+            created_by: record.rare.as_ref().and_then(|rare| rare.created_by.as_ref()),
+            last_used_at: record.last_used(),
+            expires_at: record.expires_at,
+            revoked_at: record.revocation.as_ref().map(|revocation| revocation.at),
+            state: record.state_at(now),
+            generation: record.generation,
+            metadata: record.metadata(),
+        }
+    }
+}
+
+#[allow(clippy::ref_option, reason = "the signature that serde asks for")]
+fn or_empty<S: Serializer>(metadata: &Option<&Metadata>, serializer: S) -> Result<S::Ok, S::Error> {
+    match metadata {
+        Some(metadata) => metadata.serialize(serializer),
+        None => Metadata::default().serialize(serializer),
+    }
+}
