@@ -28,7 +28,7 @@ impl Clock for SystemClock {
 ///
 /// let clock = ManualClock::at(datetime!(2026-01-31 08:00 UTC));
 /// clock.clone().advance(Duration::MINUTE);
-/// assert_eq!(clock.now(), datetime!(2026-01-31 08:01 UTC).into());
+/// assert_eq!(clock.now(), datetime!(2026-01-31 08:01 UTC));
 /// ```
 #[cfg(feature = "test-util")]
 #[derive(Clone, Debug)]
