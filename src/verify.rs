@@ -1,10 +1,10 @@
 //! A presented text becomes a proven token, or a reason. The only place where a token is judged.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, future::Future, net::IpAddr, sync::Arc};
 
 use crate::{
     ApiTokens, Event,
-    store::{Peek, StoreError, TokenStore},
+    store::{Peek, StoreError},
     token::{
         Abilities, KeyId, MalformedToken, Metadata, MissingAbility, Owner, PresentedToken,
         Timestamp, TokenDigest, TokenId, TokenName, TokenRecord, TokenState,
@@ -163,8 +163,11 @@ impl ApiTokens {
     ///
     /// # Errors
     /// [`VerifyError`] says why, for the log. Tell the client nothing of it.
-    pub async fn verify(&self, presented: &str) -> Result<VerifiedToken, VerifyError> {
-        self.verify_from(presented, None).await
+    pub fn verify(
+        &self,
+        presented: &str,
+    ) -> impl Future<Output = Result<VerifiedToken, VerifyError>> + Send {
+        self.verify_from(presented, None)
     }
 
     /// Verifies a token that came from an address, which is noted as the place of its last use. A token that is
@@ -177,88 +180,57 @@ impl ApiTokens {
         presented: &str,
         from: Option<IpAddr>,
     ) -> Result<VerifiedToken, VerifyError> {
-        let verdict = self.judge(self.store(), presented, from).await;
-        if let Err(error) = &verdict {
-            self.report_refusal(error);
-        }
-        verdict
-    }
-
-    async fn judge(
-        &self,
-        store: &dyn TokenStore,
-        presented: &str,
-        from: Option<IpAddr>,
-    ) -> Result<VerifiedToken, VerifyError> {
-        let presented = self.format().parse(presented)?;
-        let found = match store.peek(presented.id()) {
+        let presented = match self.format().parse(presented) {
+            Ok(presented) => presented,
+            Err(malformed) => return Err(self.refuse(malformed.into())),
+        };
+        let found = match self.store().peek(presented.id()) {
             Peek::Found(record) => Some(record),
             Peek::Absent => None,
-            Peek::Ask => store.find(presented.id()).await?,
+            Peek::Ask => match self.store().find(presented.id()).await {
+                Ok(found) => found,
+                Err(error) => return Err(self.refuse(error.into())),
+            },
         };
         let now = self.now();
-        let record = prove(&presented, found, now)?;
-        admit(&presented, &record, now, from)?;
-        self.usage().note(&record, now, from);
-        Ok(VerifiedToken(record))
+        match judge(&presented, found, now, from) {
+            Ok(record) => {
+                self.usage().note(&record, now, from);
+                Ok(VerifiedToken(record))
+            }
+            Err(reason) => Err(self.refuse(reason)),
+        }
     }
 
     #[cold]
-    fn report_refusal(&self, error: &VerifyError) {
-        match error {
+    fn refuse(&self, reason: VerifyError) -> VerifyError {
+        match &reason {
             VerifyError::Store(StoreError::Corrupt(record)) => self.report(&Event::Corrupt(record)),
             VerifyError::Store(error) => self.report(&Event::StoreFailed(error)),
-            _ => self.report(&Event::Refused { id: error.proven_id(), reason: error.code() }),
+            reason => {
+                self.report(&Event::Refused { id: reason.proven_id(), reason: reason.code() })
+            }
         }
+        reason
     }
 }
 
-/// Compares the secret. An unknown id costs the same hash and the same comparison as a wrong secret.
-fn prove(
+/// Is it a good token, here and now? An unknown id costs the same hash and the same comparison as a wrong secret.
+#[inline(always)]
+fn judge(
     presented: &PresentedToken<'_>,
     found: Option<Arc<TokenRecord>>,
     now: Timestamp,
+    from: Option<IpAddr>,
 ) -> Result<Arc<TokenRecord>, VerifyError> {
     static NOBODY: TokenDigest = TokenDigest::from_bytes([0; 32], None);
     let digest = TokenDigest::of(presented.secret());
     let stored = found.as_ref().map_or(&NOBODY, |record| &record.digest);
     let proven = digest.proves(stored);
-    match found {
-        None => Err(VerifyError::Unknown),
-        Some(record) if proven => Ok(record),
-        Some(record) => prove_previous(&digest, record, now),
+    let record = found.ok_or(VerifyError::Unknown)?;
+    if !proven {
+        prove_previous(&digest, &record, now)?;
     }
-}
-
-/// The secret is not the current one; it may be the one from before a rotation.
-#[cold]
-fn prove_previous(
-    digest: &TokenDigest,
-    record: Arc<TokenRecord>,
-    now: Timestamp,
-) -> Result<Arc<TokenRecord>, VerifyError> {
-    if let Some(key) = record.digest.key() {
-        return Err(VerifyError::UnknownKey(key.clone()));
-    }
-    match record.previous.as_deref() {
-        Some(previous) if digest.proves(&previous.digest) => {
-            if previous.is_good_at(now, record.first_used_at) {
-                Ok(record)
-            } else {
-                Err(VerifyError::RetiredSecret(record.id))
-            }
-        }
-        _ => Err(VerifyError::WrongSecret),
-    }
-}
-
-/// The secret is proven: is the token good, here and now?
-fn admit(
-    presented: &PresentedToken<'_>,
-    record: &TokenRecord,
-    now: Timestamp,
-    from: Option<IpAddr>,
-) -> Result<(), VerifyError> {
     if *presented.prefix() != record.prefix {
         return Err(VerifyError::WrongPrefix(record.id));
     }
@@ -270,6 +242,25 @@ fn admit(
         Some(allowed) if !from.is_some_and(|from| allowed.contain(from)) => {
             Err(VerifyError::AddressNotAllowed(record.id))
         }
-        _ => Ok(()),
+        _ => Ok(record),
+    }
+}
+
+/// The secret is not the current one; it may be the one from before a rotation.
+#[cold]
+fn prove_previous(
+    digest: &TokenDigest,
+    record: &TokenRecord,
+    now: Timestamp,
+) -> Result<(), VerifyError> {
+    if let Some(key) = record.digest.key() {
+        return Err(VerifyError::UnknownKey(key.clone()));
+    }
+    match record.previous.as_deref() {
+        Some(previous) if digest.proves(&previous.digest) => {
+            let good = previous.is_good_at(now, record.first_used_at);
+            good.then_some(()).ok_or(VerifyError::RetiredSecret(record.id))
+        }
+        _ => Err(VerifyError::WrongSecret),
     }
 }

@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use foldhash::fast::RandomState;
 
 use crate::token::{
-    KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord,
+    Abilities, KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord,
 };
 
 use super::{
@@ -38,8 +38,13 @@ struct Index {
     by_owner: BTreeSet<(Owner, TokenId)>,
     /// When each token ended or will end: the earlier of revocation and expiry.
     by_end: BTreeSet<(Timestamp, TokenId)>,
+    /// Sets of abilities that tokens hold: many tokens hold few sets, and share them.
+    abilities: HashSet<Abilities>,
     canaries: HashMap<KeyId, [u8; 32]>,
 }
+
+/// Beyond so many different sets, as with abilities for single resources, they are no longer shared.
+const SHARED_SETS: usize = 1_000;
 
 impl MemoryStore {
     /// An empty store.
@@ -78,7 +83,8 @@ impl Writer<'_> {
         self.records.pin().get(&id).cloned()
     }
 
-    fn put(&mut self, record: TokenRecord) -> Arc<TokenRecord> {
+    fn put(&mut self, mut record: TokenRecord) -> Arc<TokenRecord> {
+        self.share_abilities(&mut record.abilities);
         let record = Arc::new(record);
         self.index.by_owner.insert((record.owner.clone(), record.id));
         if let Some(end) = end(&record) {
@@ -91,6 +97,17 @@ impl Writer<'_> {
             self.index.by_end.remove(&(was, record.id));
         }
         record
+    }
+
+    fn share_abilities(&mut self, abilities: &mut Abilities) {
+        let shared = &mut self.index.abilities;
+        match shared.get(abilities) {
+            Some(same) => *abilities = same.clone(),
+            None if shared.len() < SHARED_SETS => {
+                shared.insert(abilities.clone());
+            }
+            None => {}
+        }
     }
 
     fn remove(&mut self, record: &TokenRecord) {

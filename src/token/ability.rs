@@ -110,14 +110,9 @@ impl Ability {
     /// Tells whether holding this permits `required`. What is required is one ability, never a pattern.
     #[must_use]
     pub fn permits(&self, required: &str) -> bool {
-        is_ability(required) && self.covers(required)
-    }
-
-    /// `required` is known to be one ability.
-    fn covers(&self, required: &str) -> bool {
-        match self.0.strip_suffix('*') {
-            Some(branch) => required.starts_with(branch),
-            None => self.0 == required,
+        match self.0.as_bytes() {
+            [branch @ .., b'*'] => required.as_bytes().starts_with(branch) && is_ability(required),
+            ability => ability == required.as_bytes(),
         }
     }
 }
@@ -136,10 +131,10 @@ text_traits!(Ability, AbilityError);
 /// assert!(Abilities::all().permit("servers:read"));
 /// # Ok::<(), keyfob::token::AbilityError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Abilities(Held);
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Held {
     All,
     Set(Arc<[Ability]>),
@@ -180,11 +175,10 @@ impl Abilities {
     /// Tells whether `required`, one ability and no pattern, is permitted. What is no ability never is.
     #[must_use]
     pub fn permit(&self, required: &str) -> bool {
-        is_ability(required)
-            && match &self.0 {
-                Held::All => true,
-                Held::Set(held) => held.iter().any(|ability| ability.covers(required)),
-            }
+        match &self.0 {
+            Held::All => is_ability(required),
+            Held::Set(held) => held.iter().any(|ability| ability.permits(required)),
+        }
     }
 
     /// Tells whether everything is permitted.

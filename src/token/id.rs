@@ -1,4 +1,8 @@
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -18,45 +22,52 @@ use super::base62;
 /// assert_eq!("0000000000000000000010".parse::<TokenId>()?, id);
 /// # Ok::<(), keyfob::token::TokenIdError>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenId(u128);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TokenId([u8; 16]);
 
 impl TokenId {
     /// The id with this number.
     #[must_use]
     pub const fn from_u128(number: u128) -> Self {
-        Self(number)
+        Self(number.to_be_bytes())
     }
 
     /// The id as a number.
     #[must_use]
     pub const fn as_u128(self) -> u128 {
-        self.0
+        u128::from_be_bytes(self.0)
     }
 
     /// The id with these bytes, most significant first, as a store keeps it.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(u128::from_be_bytes(bytes))
+        Self(bytes)
     }
 
     /// The id as bytes, most significant first: they sort as the ids do.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {
-        self.0.to_be_bytes()
+        self.0
     }
 
     /// A UUID of version 7: 48 bits of milliseconds, 12 bits of a counter, the rest random.
     pub(crate) fn at(milliseconds: u64, counter: u16, mut random: [u8; 10]) -> Self {
         random[..2].copy_from_slice(&counter.to_be_bytes());
-        let uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid();
-        Self(uuid.as_u128())
+        let uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random);
+        Self(uuid.into_uuid().into_bytes())
+    }
+}
+
+/// In one step, which costs a map less than sixteen bytes do.
+impl Hash for TokenId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.as_u128());
     }
 }
 
 impl fmt::Display for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = base62::encode_u128(self.0);
+        let text = base62::encode_u128(self.as_u128());
         text.iter().try_for_each(|&byte| fmt::Write::write_char(f, byte.into()))
     }
 }
@@ -77,8 +88,9 @@ impl FromStr for TokenId {
     type Err = TokenIdError;
 
     fn from_str(text: &str) -> Result<Self, TokenIdError> {
-        let text = text.as_bytes().try_into().map_err(|_| TokenIdError)?;
-        base62::decode_u128(text).map(Self).ok_or(TokenIdError)
+        let digits: &[u8; _] = text.as_bytes().try_into().map_err(|_| TokenIdError)?;
+        let number = base62::is_base62(digits).then(|| base62::decode_u128(digits));
+        number.flatten().map(Self::from_u128).ok_or(TokenIdError)
     }
 }
 
