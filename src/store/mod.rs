@@ -7,6 +7,8 @@
 //! suite over it (`keyfob::store_conformance!`, feature `test-util`): one test for each clause of the contract.
 
 mod change;
+#[cfg(feature = "test-util")]
+pub mod conformance;
 mod error;
 mod memory;
 mod page;
