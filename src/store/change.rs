@@ -15,9 +15,9 @@ pub struct InsertRules {
 }
 
 impl InsertRules {
-    /// Decides over an insert, given the tokens that the owner has already: the whole of
-    /// [`TokenStore::insert`](super::TokenStore::insert) for a store that keeps whole records, but for the id that
-    /// may be taken.
+    /// Decides over an insert, given the tokens that the owner has: the whole of
+    /// [`TokenStore::insert`](super::TokenStore::insert) for a store that keeps whole records, but for the id, which
+    /// may be taken. Tokens of other owners make no difference.
     pub fn decide(
         self,
         record: &TokenRecord,
@@ -29,7 +29,7 @@ impl InsertRules {
         }
         let mut name_taken = false;
         let mut count = 0;
-        for other in others {
+        for other in others.into_iter().filter(|other| other.owner == record.owner) {
             if key.is_some() && other.idempotency_key() == key {
                 return InsertOutcome::AlreadyIssued(other.id);
             }
@@ -90,7 +90,8 @@ pub struct Change {
 
 impl Change {
     /// Changes the columns of a record that is not revoked, given the tokens that the owner has: the whole of
-    /// [`TokenStore::change`](super::TokenStore::change) for a store that keeps whole records.
+    /// [`TokenStore::change`](super::TokenStore::change) for a store that keeps whole records. Tokens of other owners
+    /// make no difference.
     ///
     /// # Errors
     /// The outcome that refuses the change; then the record is as it was.
@@ -105,7 +106,9 @@ impl Change {
         }
         if let Some(name) = &self.name {
             let has_name = |other: Arc<TokenRecord>| {
-                other.id != record.id && other.revocation.is_none() && other.name == *name
+                (&other.owner, &other.name) == (&record.owner, name)
+                    && other.revocation.is_none()
+                    && other.id != record.id
             };
             if self.unique_name && others.into_iter().any(has_name) {
                 return Err(ChangeOutcome::NameTaken);
@@ -297,4 +300,17 @@ pub struct OwnerCount {
     pub not_revoked: u64,
     /// Those that are revoked and not yet pruned.
     pub revoked: u64,
+}
+
+/// Counts the tokens of an owner, for stores that keep whole records.
+impl FromIterator<Arc<TokenRecord>> for OwnerCount {
+    fn from_iter<T: IntoIterator<Item = Arc<TokenRecord>>>(records: T) -> Self {
+        records.into_iter().fold(Self::default(), |mut count, record| {
+            match record.revocation {
+                None => count.not_revoked += 1,
+                Some(_) => count.revoked += 1,
+            }
+            count
+        })
+    }
 }

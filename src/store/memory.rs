@@ -304,14 +304,7 @@ impl TokenStore for MemoryStore {
 
     async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
         let writer = self.writer();
-        let mut count = OwnerCount::default();
-        for record in Self::of_owner(&writer, owner) {
-            match record.revocation {
-                None => count.not_revoked += 1,
-                Some(_) => count.revoked += 1,
-            }
-        }
-        Ok(count)
+        Ok(Self::of_owner(&writer, owner).collect())
     }
 
     async fn count_by_key(&self) -> Result<Vec<(Option<KeyId>, u64)>, StoreError> {
