@@ -14,6 +14,10 @@ mod error;
 mod memory;
 mod page;
 mod row;
+#[cfg(feature = "sqlite")]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -27,6 +31,8 @@ pub use error::{BoxError, CorruptRecord, StoreError};
 pub use memory::MemoryStore;
 pub use page::{Page, PageQuery, Position, Show, Sort, SortKey};
 pub use row::StoredRow;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteOpenError, SqliteStore, SqliteWarning};
 
 use crate::token::{
     KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord,
