@@ -8,6 +8,36 @@ mod memory {
     keyfob::store_conformance!(#[tokio::test] => MemoryStore::new());
 }
 
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use keyfob::store::SqliteStore;
+    use tempfile::TempDir;
+
+    async fn store() -> (SqliteStore, TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        (SqliteStore::open(directory.path().join("tokens.db")).await.unwrap(), directory)
+    }
+
+    keyfob::store_conformance!(#[tokio::test] => store().await);
+}
+
+/// In the application's own database, with nothing but what sqlx sets.
+#[cfg(feature = "sqlite")]
+mod sqlite_with_pool {
+    use keyfob::store::SqliteStore;
+    use sqlx::{SqlitePool, sqlite::SqliteConnectOptions};
+    use tempfile::TempDir;
+
+    async fn store() -> (SqliteStore, TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new().filename(directory.path().join("app.db"));
+        let pool = SqlitePool::connect_with(options.create_if_missing(true)).await.unwrap();
+        (SqliteStore::with_pool(pool).await.unwrap(), directory)
+    }
+
+    keyfob::store_conformance!(#[tokio::test] => store().await);
+}
+
 #[test]
 fn the_macro_runs_every_clause() {
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/conformance");
