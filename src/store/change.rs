@@ -14,6 +14,40 @@ pub struct InsertRules {
     pub limit_per_owner: Option<u32>,
 }
 
+impl InsertRules {
+    /// Decides over an insert, given the tokens that the owner has: the whole of
+    /// [`TokenStore::insert`](super::TokenStore::insert) for a store that keeps whole records, but for the id, which
+    /// may be taken. Tokens of other owners make no difference.
+    pub fn decide(
+        self,
+        record: &TokenRecord,
+        others: impl IntoIterator<Item = Arc<TokenRecord>>,
+    ) -> InsertOutcome {
+        let key = record.idempotency_key();
+        if self == Self::default() && key.is_none() {
+            return InsertOutcome::Inserted;
+        }
+        let mut name_taken = false;
+        let mut count = 0;
+        for other in others.into_iter().filter(|other| other.owner == record.owner) {
+            if key.is_some() && other.idempotency_key() == key {
+                return InsertOutcome::AlreadyIssued(other.id);
+            }
+            if other.revocation.is_none() {
+                name_taken |= other.name == record.name;
+                count += 1;
+            }
+        }
+        if self.unique_name && name_taken {
+            InsertOutcome::NameTaken
+        } else if self.limit_per_owner.is_some_and(|limit| count >= limit) {
+            InsertOutcome::LimitReached
+        } else {
+            InsertOutcome::Inserted
+        }
+    }
+}
+
 /// What became of an insert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -52,6 +86,68 @@ pub struct Change {
     pub rate_limit: Option<Option<RateLimit>>,
     /// New networks, or none.
     pub allowed_addresses: Option<Option<AllowedAddresses>>,
+}
+
+impl Change {
+    /// Changes the columns of a record that is not revoked, given the tokens that the owner has: the whole of
+    /// [`TokenStore::change`](super::TokenStore::change) for a store that keeps whole records. Tokens of other owners
+    /// make no difference.
+    ///
+    /// # Errors
+    /// The outcome that refuses the change; then the record is as it was.
+    pub fn apply(
+        &self,
+        record: &mut TokenRecord,
+        expected_expiry: Option<Timestamp>,
+        others: impl IntoIterator<Item = Arc<TokenRecord>>,
+    ) -> Result<(), ChangeOutcome> {
+        if record.expires_at != expected_expiry {
+            return Err(ChangeOutcome::Outdated);
+        }
+        if let Some(name) = &self.name {
+            let has_name = |other: Arc<TokenRecord>| {
+                (&other.owner, &other.name) == (&record.owner, name)
+                    && other.revocation.is_none()
+                    && other.id != record.id
+            };
+            if self.unique_name && others.into_iter().any(has_name) {
+                return Err(ChangeOutcome::NameTaken);
+            }
+            record.name = name.clone();
+        }
+        if let Some(abilities) = &self.abilities {
+            record.abilities = abilities.clone();
+        }
+        if let Some(not_before) = self.not_before {
+            record.not_before = not_before;
+        }
+        if let Some(idle_seconds) = self.idle_seconds {
+            record.idle_seconds = idle_seconds;
+        }
+        if let Some(metadata) = &self.metadata {
+            record.rare_mut().metadata = metadata.clone();
+        }
+        if let Some(rate_limit) = self.rate_limit {
+            record.rare_mut().rate_limit = rate_limit;
+        }
+        if let Some(addresses) = &self.allowed_addresses {
+            record.rare_mut().allowed_addresses.clone_from(addresses);
+        }
+        if let Some(expires_at) = self.expires_at {
+            set_expiry(record, expires_at);
+        }
+        Ok(())
+    }
+}
+
+/// A new expiry forgets the notices that were claimed for the old one.
+fn set_expiry(record: &mut TokenRecord, expires_at: Option<Timestamp>) {
+    if record.expires_at != expires_at
+        && let Some(rare) = &mut record.rare
+    {
+        rare.notices.clear();
+    }
+    record.expires_at = expires_at;
 }
 
 /// What became of a change.
@@ -94,6 +190,30 @@ pub struct Rotation {
     pub expires_at: Option<Timestamp>,
 }
 
+impl Rotation {
+    /// Rotates the secret of a record that is not revoked: the whole of
+    /// [`TokenStore::rotate`](super::TokenStore::rotate) for a store that keeps whole records.
+    ///
+    /// # Errors
+    /// [`ChangeOutcome::Outdated`]; then the record is as it was.
+    pub fn apply(&self, record: &mut TokenRecord, expected: Expected) -> Result<(), ChangeOutcome> {
+        let found = Expected {
+            generation: record.generation,
+            first_used_at: record.first_used_at,
+            expires_at: record.expires_at,
+        };
+        if found != expected {
+            return Err(ChangeOutcome::Outdated);
+        }
+        record.digest = self.digest.clone();
+        record.generation = self.generation;
+        record.first_used_at = None;
+        record.previous = self.previous.clone().map(Box::new);
+        set_expiry(record, self.expires_at);
+        Ok(())
+    }
+}
+
 /// What became of a rotation.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
@@ -106,6 +226,17 @@ pub enum RotateOutcome {
     Revoked,
     /// The token is no longer as expected; nothing was changed.
     Outdated,
+}
+
+impl From<ChangeOutcome> for RotateOutcome {
+    fn from(outcome: ChangeOutcome) -> Self {
+        match outcome {
+            ChangeOutcome::Changed(record) => Self::Rotated(record),
+            ChangeOutcome::NotFound => Self::NotFound,
+            ChangeOutcome::Revoked => Self::Revoked,
+            ChangeOutcome::Outdated | ChangeOutcome::NameTaken => Self::Outdated,
+        }
+    }
 }
 
 /// Which tokens to revoke.
@@ -124,6 +255,20 @@ pub enum Selection {
     AllOf(Owner),
 }
 
+impl Selection {
+    /// Tells whether a token is one of these.
+    #[must_use]
+    pub fn includes(&self, record: &TokenRecord) -> bool {
+        match self {
+            Self::Tokens { ids, owner } => {
+                ids.contains(&record.id) && owner.as_ref().is_none_or(|it| *it == record.owner)
+            }
+            Self::ChildrenOf(parent) => record.parent() == Some(*parent),
+            Self::AllOf(owner) => record.owner == *owner,
+        }
+    }
+}
+
 /// One use of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Use {
@@ -135,6 +280,19 @@ pub struct Use {
     pub from: Option<IpAddr>,
 }
 
+impl Use {
+    /// Writes the use into a record of its token if it is later than the one that is there; tells whether it did.
+    #[must_use]
+    pub fn apply(self, record: &mut TokenRecord) -> bool {
+        let later = record.last_used_at < Some(self.at);
+        if later {
+            record.last_used_at = Some(self.at);
+            record.last_used_from = self.from;
+        }
+        later
+    }
+}
+
 /// How many tokens an owner has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnerCount {
@@ -142,4 +300,17 @@ pub struct OwnerCount {
     pub not_revoked: u64,
     /// Those that are revoked and not yet pruned.
     pub revoked: u64,
+}
+
+/// Counts the tokens of an owner, for stores that keep whole records.
+impl FromIterator<Arc<TokenRecord>> for OwnerCount {
+    fn from_iter<T: IntoIterator<Item = Arc<TokenRecord>>>(records: T) -> Self {
+        records.into_iter().fold(Self::default(), |mut count, record| {
+            match record.revocation {
+                None => count.not_revoked += 1,
+                Some(_) => count.revoked += 1,
+            }
+            count
+        })
+    }
 }

@@ -13,7 +13,7 @@ use crate::token::{
 
 use super::{
     Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, OwnerCount, Page, PageQuery, Peek,
-    Position, RotateOutcome, Rotation, Selection, Show, Sort, SortKey, StoreError, TokenStore, Use,
+    Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore, Use,
 };
 
 /// A store in memory: for tests, examples, and services whose tokens need not outlive them.
@@ -87,12 +87,14 @@ impl Writer<'_> {
         self.share_abilities(&mut record.abilities);
         let record = Arc::new(record);
         self.index.by_owner.insert((record.owner.clone(), record.id));
-        if let Some(end) = end(&record) {
+        if let Some(end) = record.ends_at() {
             self.index.by_end.insert((end, record.id));
         }
         let replaced = self.records.pin().insert(record.id, record.clone()).cloned();
-        if let Some(was) =
-            replaced.as_deref().and_then(end).filter(|was| Some(*was) != end(&record))
+        if let Some(was) = replaced
+            .as_deref()
+            .and_then(TokenRecord::ends_at)
+            .filter(|was| Some(*was) != record.ends_at())
         {
             self.index.by_end.remove(&(was, record.id));
         }
@@ -113,7 +115,7 @@ impl Writer<'_> {
     fn remove(&mut self, record: &TokenRecord) {
         self.records.pin().remove(&record.id);
         self.index.by_owner.remove(&(record.owner.clone(), record.id));
-        if let Some(end) = end(record) {
+        if let Some(end) = record.ends_at() {
             self.index.by_end.remove(&(end, record.id));
         }
     }
@@ -136,18 +138,6 @@ impl Writer<'_> {
             Err(refused) => refused,
         }
     }
-
-    fn has_live_name(&self, record: &TokenRecord) -> bool {
-        MemoryStore::of_owner(self, &record.owner).any(|other| {
-            other.id != record.id && other.revocation.is_none() && other.name == record.name
-        })
-    }
-}
-
-/// When a token ended or will end.
-fn end(record: &TokenRecord) -> Option<Timestamp> {
-    let revoked = record.revocation.as_ref().map(|it| it.at);
-    [revoked, record.expires_at].into_iter().flatten().min()
 }
 
 #[async_trait]
@@ -175,39 +165,16 @@ impl TokenStore for MemoryStore {
         if writer.get(record.id).is_some() {
             return Ok(InsertOutcome::IdTaken);
         }
-        let key = |record: &TokenRecord| record.rare.as_ref()?.idempotency_key.clone();
-        if let Some(wanted) = key(record) {
-            let mut others = Self::of_owner(&writer, &record.owner);
-            if let Some(first) = others.find(|other| key(other).as_ref() == Some(&wanted)) {
-                return Ok(InsertOutcome::AlreadyIssued(first.id));
-            }
+        let outcome = rules.decide(record, Self::of_owner(&writer, &record.owner));
+        if outcome == InsertOutcome::Inserted {
+            writer.put(record.clone());
         }
-        if rules.unique_name && writer.has_live_name(record) {
-            return Ok(InsertOutcome::NameTaken);
-        }
-        if let Some(limit) = rules.limit_per_owner {
-            let live = Self::of_owner(&writer, &record.owner).filter(|it| it.revocation.is_none());
-            if live.count() >= limit as usize {
-                return Ok(InsertOutcome::LimitReached);
-            }
-        }
-        writer.put(record.clone());
-        Ok(InsertOutcome::Inserted)
+        Ok(outcome)
     }
 
     async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
         let writer = self.writer();
-        let shown = Self::of_owner(&writer, &query.owner).filter(|record| {
-            let revoked = record.revocation.is_some();
-            let wanted = match query.show {
-                Show::NotRevoked => !revoked,
-                Show::Revoked => revoked,
-                Show::Any => true,
-            };
-            wanted && query.unused_since.is_none_or(|since| record.last_used_at < Some(since))
-        });
-        let shown = shown.map(|record| (query.sort.position(&record), record)).collect();
-        Ok(page(shown, query.after.as_ref(), query.sort == Sort::Newest, query.limit))
+        Ok(query.page(Self::of_owner(&writer, &query.owner)))
     }
 
     async fn change(
@@ -217,14 +184,8 @@ impl TokenStore for MemoryStore {
         change: &Change,
     ) -> Result<ChangeOutcome, StoreError> {
         Ok(self.writer().alter(id, |writer, record| {
-            if record.expires_at != expected_expiry {
-                return Err(ChangeOutcome::Outdated);
-            }
-            apply(change, record);
-            if change.name.is_some() && change.unique_name && writer.has_live_name(record) {
-                return Err(ChangeOutcome::NameTaken);
-            }
-            Ok(())
+            let others = MemoryStore::of_owner(writer, &record.owner.clone());
+            change.apply(record, expected_expiry, others)
         }))
     }
 
@@ -234,23 +195,7 @@ impl TokenStore for MemoryStore {
         expected: Expected,
         rotation: &Rotation,
     ) -> Result<RotateOutcome, StoreError> {
-        let outcome = self.writer().alter(id, |_, record| {
-            let found = Expected {
-                generation: record.generation,
-                first_used_at: record.first_used_at,
-                expires_at: record.expires_at,
-            };
-            if found != expected {
-                return Err(ChangeOutcome::Outdated);
-            }
-            record.digest = rotation.digest.clone();
-            record.generation = rotation.generation;
-            record.first_used_at = None;
-            record.previous = rotation.previous.clone().map(Box::new);
-            set_expiry(record, rotation.expires_at);
-            Ok(())
-        });
-        Ok(outcome.into())
+        Ok(self.writer().alter(id, |_, record| rotation.apply(record, expected)).into())
     }
 
     async fn mark_first_use(
@@ -276,11 +221,7 @@ impl TokenStore for MemoryStore {
         digest: &TokenDigest,
     ) -> Result<bool, StoreError> {
         let outcome = self.writer().alter(id, |_, record| {
-            let previous = record.previous.as_mut().map(|it| &mut it.digest);
-            let mut digests = std::iter::once(&mut record.digest).chain(previous);
-            let found = digests.find(|it| *it == expected).ok_or(ChangeOutcome::Outdated)?;
-            *found = digest.clone();
-            Ok(())
+            record.rekey(expected, digest).then_some(()).ok_or(ChangeOutcome::Outdated)
         });
         Ok(matches!(outcome, ChangeOutcome::Changed(_)))
     }
@@ -296,11 +237,8 @@ impl TokenStore for MemoryStore {
                 let found = ids.iter().filter_map(|id| writer.get(*id));
                 found.filter(|it| owner.as_ref().is_none_or(|owner| *owner == it.owner)).collect()
             }
-            Selection::ChildrenOf(parent) => {
-                let is_child = |record: &Arc<TokenRecord>| {
-                    record.rare.as_ref().is_some_and(|rare| rare.parent == Some(*parent))
-                };
-                self.records.pin().values().filter(|it| is_child(it)).cloned().collect()
+            Selection::ChildrenOf(_) => {
+                writer.records.pin().values().filter(|it| selection.includes(it)).cloned().collect()
             }
             Selection::AllOf(owner) => Self::of_owner(&writer, owner).collect(),
         };
@@ -331,7 +269,7 @@ impl TokenStore for MemoryStore {
     async fn resume(&self, id: TokenId, at: Timestamp) -> Result<ChangeOutcome, StoreError> {
         Ok(self.writer().alter(id, |_, record| {
             if let Some(suspension) = &mut record.suspension {
-                suspension.until = Some(suspension.until.map_or(at, |until| until.min(at)));
+                suspension.end(at);
             }
             Ok(())
         }))
@@ -339,14 +277,12 @@ impl TokenStore for MemoryStore {
 
     async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
         let mut writer = self.writer();
-        for &Use { id, at, from } in uses {
-            let Some(record) = writer.get(id).filter(|it| it.last_used_at < Some(at)) else {
-                continue;
-            };
+        for noted in uses {
+            let Some(record) = writer.get(noted.id) else { continue };
             let mut record = TokenRecord::clone(&record);
-            record.last_used_at = Some(at);
-            record.last_used_from = from;
-            writer.put(record);
+            if noted.apply(&mut record) {
+                writer.put(record);
+            }
         }
         Ok(())
     }
@@ -370,13 +306,7 @@ impl TokenStore for MemoryStore {
         let lowest = TokenId::from_u128(u128::MAX);
         let ends = writer.index.by_end.range((from, lowest)..).take_while(|(end, _)| *end <= until);
         let found = ends.filter_map(|(_, id)| writer.get(*id));
-        let found = found.filter(|it| it.revocation.is_none() && it.expires_at > Some(from));
-        let position = |record: &TokenRecord| Position {
-            key: SortKey::Instant(record.expires_at.map(Timestamp::unix_seconds)),
-            id: record.id,
-        };
-        let found = found.map(|record| (position(&record), record)).collect();
-        Ok(page(found, after, false, limit))
+        Ok(Page::expiring(found, from, until, after, limit))
     }
 
     async fn unused(
@@ -385,32 +315,19 @@ impl TokenStore for MemoryStore {
         after: Option<&Position>,
         limit: u32,
     ) -> Result<Page, StoreError> {
-        let is_unused = |record: &Arc<TokenRecord>| {
-            record.revocation.is_none()
-                && record.created_at < since
-                && record.last_used_at < Some(since)
-        };
-        let records = self.records.pin();
-        let unused = records.values().filter(|it| is_unused(it)).cloned();
-        let unused = unused.map(|record| (Sort::Oldest.position(&record), record)).collect();
-        Ok(page(unused, after, false, limit))
+        let writer = self.writer();
+        Ok(Page::unused(writer.records.pin().values().cloned(), since, after, limit))
     }
 
     async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
         let writer = self.writer();
-        let mut count = OwnerCount::default();
-        for record in Self::of_owner(&writer, owner) {
-            match record.revocation {
-                None => count.not_revoked += 1,
-                Some(_) => count.revoked += 1,
-            }
-        }
-        Ok(count)
+        Ok(Self::of_owner(&writer, owner).collect())
     }
 
     async fn count_by_key(&self) -> Result<Vec<(Option<KeyId>, u64)>, StoreError> {
+        let writer = self.writer();
         let mut counts = BTreeMap::new();
-        for record in self.records.pin().values().filter(|it| it.revocation.is_none()) {
+        for record in writer.records.pin().values().filter(|it| it.revocation.is_none()) {
             *counts.entry(record.digest.key().cloned()).or_default() += 1;
         }
         Ok(counts.into_iter().collect())
@@ -438,78 +355,6 @@ impl TokenStore for MemoryStore {
 
     async fn canary(&self, key: &KeyId, canary: &[u8; 32]) -> Result<[u8; 32], StoreError> {
         Ok(*self.writer().index.canaries.entry(key.clone()).or_insert(*canary))
-    }
-}
-
-fn apply(change: &Change, record: &mut TokenRecord) {
-    if let Some(name) = &change.name {
-        record.name = name.clone();
-    }
-    if let Some(abilities) = &change.abilities {
-        record.abilities = abilities.clone();
-    }
-    if let Some(not_before) = change.not_before {
-        record.not_before = not_before;
-    }
-    if let Some(idle_seconds) = change.idle_seconds {
-        record.idle_seconds = idle_seconds;
-    }
-    if let Some(metadata) = &change.metadata {
-        record.rare_mut().metadata = metadata.clone();
-    }
-    if let Some(rate_limit) = change.rate_limit {
-        record.rare_mut().rate_limit = rate_limit;
-    }
-    if let Some(addresses) = &change.allowed_addresses {
-        record.rare_mut().allowed_addresses = addresses.clone();
-    }
-    if let Some(expires_at) = change.expires_at {
-        set_expiry(record, expires_at);
-    }
-}
-
-/// A new expiry forgets the notices that were claimed for the old one.
-fn set_expiry(record: &mut TokenRecord, expires_at: Option<Timestamp>) {
-    if record.expires_at != expires_at
-        && let Some(rare) = &mut record.rare
-    {
-        rare.notices.clear();
-    }
-    record.expires_at = expires_at;
-}
-
-fn page(
-    mut found: Vec<(Position, Arc<TokenRecord>)>,
-    after: Option<&Position>,
-    descending: bool,
-    limit: u32,
-) -> Page {
-    let key = |position: &Position| (position.key.clone(), position.id);
-    found.sort_by_key(|(position, _)| key(position));
-    if descending {
-        found.reverse();
-    }
-    if let Some(after) = after.map(key) {
-        found.retain(|(position, _)| {
-            let order = key(position).cmp(&after);
-            if descending { order.is_lt() } else { order.is_gt() }
-        });
-    }
-    let more = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let end = found.last().filter(|_| more).map(|(position, _)| position.clone());
-    let records = found.into_iter().map(|(_, record)| record).collect();
-    Page { records, corrupt: Vec::new(), end }
-}
-
-impl From<ChangeOutcome> for RotateOutcome {
-    fn from(outcome: ChangeOutcome) -> Self {
-        match outcome {
-            ChangeOutcome::Changed(record) => Self::Rotated(record),
-            ChangeOutcome::NotFound => Self::NotFound,
-            ChangeOutcome::Revoked => Self::Revoked,
-            ChangeOutcome::Outdated | ChangeOutcome::NameTaken => Self::Outdated,
-        }
     }
 }
 

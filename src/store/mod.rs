@@ -5,12 +5,19 @@
 //!
 //! To write a store of your own, implement the trait, keep a [`StoredRow`] for each token, and run the conformance
 //! suite over it (`keyfob::store_conformance!`, feature `test-util`): one test for each clause of the contract.
+//! `examples/own_store.rs` is one.
 
 mod change;
+#[cfg(feature = "test-util")]
+pub mod conformance;
 mod error;
 mod memory;
 mod page;
 mod row;
+#[cfg(feature = "sqlite")]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -24,6 +31,8 @@ pub use error::{BoxError, CorruptRecord, StoreError};
 pub use memory::MemoryStore;
 pub use page::{Page, PageQuery, Position, Show, Sort, SortKey};
 pub use row::StoredRow;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteOpenError, SqliteStore, SqliteWarning};
 
 use crate::token::{
     KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord,
@@ -70,7 +79,8 @@ pub trait TokenStore: Debug + Send + Sync + 'static {
     /// Adds a token if the rules allow it. It never replaces one.
     ///
     /// The rules are decided in the same step: of any number of concurrent inserts, no more get in than the limit
-    /// says, and of two with the same name one. Both rules count what is not revoked.
+    /// says, and of two with the same name one. Both rules count what is not revoked. Where the owner has a token with
+    /// the same idempotency key, revoked or not, that is the answer before either rule is asked.
     ///
     /// # Errors
     /// [`StoreError`]; then no token was added, or it was added whole.
@@ -103,7 +113,8 @@ pub trait TokenStore: Debug + Send + Sync + 'static {
     /// Replaces the secret of a token that is not revoked, if it still is as expected.
     ///
     /// The generation becomes one more, unless the rotation replaces a secret that was never used; the first-use mark
-    /// is taken away. Of two concurrent rotations with the same expectation one is done.
+    /// is taken away. A new expiry forgets the notices, as in [`change`](Self::change). Of two concurrent rotations
+    /// with the same expectation one is done.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -115,7 +126,7 @@ pub trait TokenStore: Debug + Send + Sync + 'static {
     ) -> Result<RotateOutcome, StoreError>;
 
     /// Records the first use of the secret of this generation, if it is the current one and none is recorded.
-    /// Tells whether it did.
+    /// Tells whether it did. Revoked tokens are left alone.
     ///
     /// # Errors
     /// [`StoreError`]

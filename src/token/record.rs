@@ -246,6 +246,34 @@ impl TokenRecord {
         self.rare.as_ref()?.rate_limit
     }
 
+    /// The token on whose behalf this one was issued.
+    #[must_use]
+    pub fn parent(&self) -> Option<TokenId> {
+        self.rare.as_ref()?.parent
+    }
+
+    /// The caller's name for the request that issued the token.
+    #[must_use]
+    pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
+        self.rare.as_ref()?.idempotency_key.as_ref()
+    }
+
+    /// When the token ended for good, or will: the earlier of its revocation and its expiry.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        let revoked = self.revocation.as_ref().map(|it| it.at);
+        [revoked, self.expires_at].into_iter().flatten().min()
+    }
+
+    /// Replaces a digest, current or previous, if it is the expected one; tells whether it did.
+    #[must_use]
+    pub fn rekey(&mut self, expected: &TokenDigest, digest: &TokenDigest) -> bool {
+        let previous = self.previous.as_mut().map(|it| &mut it.digest);
+        let mut digests = std::iter::once(&mut self.digest).chain(previous);
+        let found = digests.find(|it| *it == expected);
+        found.map(|found| found.clone_from(digest)).is_some()
+    }
+
     /// The rare fields, to change them in this value.
     pub fn rare_mut(&mut self) -> &mut RareFields {
         self.rare.get_or_insert_default()
@@ -265,6 +293,11 @@ impl Suspension {
     #[must_use]
     pub const fn new(since: Timestamp) -> Self {
         Self { since, until: None, reason: None }
+    }
+
+    /// Ends the suspension at an instant, unless it ended before.
+    pub fn end(&mut self, at: Timestamp) {
+        self.until = Some(self.until.map_or(at, |until| until.min(at)));
     }
 
     /// Tells whether the token is suspended at an instant.

@@ -1,0 +1,407 @@
+//! A store of one's own, on the embedded engine [redb](https://docs.rs/redb).
+//!
+//! A token is one entry: its id, and its row as JSON. A step that changes something is one write transaction, and redb
+//! runs these one after another: that makes each step atomic. What a step has to know of other tokens it finds by
+//! reading them all; a store for more than some thousands keeps indexes beside, written in the same transaction.
+//!
+//! Nothing here awaits, so a future that is dropped has done its step or has not begun. The price is that a step holds
+//! its thread while redb writes; a busy server moves the work to a thread pool.
+//!
+//! `cargo test --example own_store` holds it to every clause of the contract.
+
+use std::{error::Error, sync::Arc};
+
+use async_trait::async_trait;
+use keyfob::{
+    Owner, Timestamp, TokenId, TokenName, TokenRecord,
+    store::{
+        Change, ChangeOutcome, CorruptRecord, Expected, InsertOutcome, InsertRules, OwnerCount,
+        Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, Show, Sort,
+        StoreError, StoredRow, TokenStore, Use,
+    },
+    token::{KeyId, Prefix, Revocation, Suspension, TokenDigest},
+};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, backends::InMemoryBackend};
+
+const TOKENS: TableDefinition<u128, &[u8]> = TableDefinition::new("tokens");
+const CANARIES: TableDefinition<&str, [u8; 32]> = TableDefinition::new("canaries");
+
+type Tokens<'a> = redb::Table<'a, u128, &'static [u8]>;
+
+#[derive(Debug)]
+struct RedbStore {
+    database: Database,
+}
+
+impl RedbStore {
+    /// Every table is there from the start, so that a read need not care whether one is.
+    fn new(database: Database) -> Result<Self, StoreError> {
+        let transaction = database.begin_write().map_err(engine)?;
+        transaction.open_table(TOKENS).map_err(engine)?;
+        transaction.open_table(CANARIES).map_err(engine)?;
+        transaction.commit().map_err(engine)?;
+        Ok(Self { database })
+    }
+
+    fn read<T>(
+        &self,
+        step: impl FnOnce(&redb::ReadOnlyTable<u128, &'static [u8]>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction = self.database.begin_read().map_err(engine)?;
+        step(&transaction.open_table(TOKENS).map_err(engine)?)
+    }
+
+    /// A step that fails is dropped before the commit, and redb forgets what it did.
+    fn write<T>(
+        &self,
+        step: impl FnOnce(&mut Tokens<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction = self.database.begin_write().map_err(engine)?;
+        let outcome = step(&mut transaction.open_table(TOKENS).map_err(engine)?)?;
+        transaction.commit().map_err(engine)?;
+        Ok(outcome)
+    }
+
+    /// Changes a token that is not revoked by `mark`, which may decline; tells whether it was changed.
+    fn mark(
+        &self,
+        id: TokenId,
+        mark: impl FnOnce(&mut TokenRecord) -> bool,
+    ) -> Result<bool, StoreError> {
+        let change = |record: &mut _| mark(record).then_some(()).ok_or(ChangeOutcome::Outdated);
+        let outcome = self.write(|tokens| alter(tokens, id, change))?;
+        Ok(matches!(outcome, ChangeOutcome::Changed(_)))
+    }
+}
+
+/// Changes a token that is not revoked by `change`, which may refuse.
+fn alter(
+    tokens: &mut Tokens<'_>,
+    id: TokenId,
+    change: impl FnOnce(&mut TokenRecord) -> Result<(), ChangeOutcome>,
+) -> Result<ChangeOutcome, StoreError> {
+    let Some(mut record) = get(tokens, id)? else {
+        return Ok(ChangeOutcome::NotFound);
+    };
+    if record.revocation.is_some() {
+        return Ok(ChangeOutcome::Revoked);
+    }
+    if let Err(refused) = change(&mut record) {
+        return Ok(refused);
+    }
+    put(tokens, &record)?;
+    Ok(ChangeOutcome::Changed(Arc::new(record)))
+}
+
+fn get(
+    tokens: &impl ReadableTable<u128, &'static [u8]>,
+    id: TokenId,
+) -> Result<Option<TokenRecord>, StoreError> {
+    let row = tokens.get(id.as_u128()).map_err(engine)?;
+    Ok(row.map(|row| decode(id, row.value())?.into_record()).transpose()?)
+}
+
+fn put(tokens: &mut Tokens<'_>, record: &TokenRecord) -> Result<(), StoreError> {
+    let row = serde_json::to_vec(&StoredRow::from(record));
+    let row = row.map_err(|error| StoreError::Faulty(error.into()))?;
+    tokens.insert(record.id.as_u128(), &*row).map_err(engine)?;
+    Ok(())
+}
+
+/// All tokens, or those of one owner. One that can't be read doesn't take the others down.
+fn scan(
+    tokens: &impl ReadableTable<u128, &'static [u8]>,
+    owner: Option<&Owner>,
+) -> Result<Page, StoreError> {
+    let mut page = Page::default();
+    for entry in tokens.iter().map_err(engine)? {
+        let (id, row) = entry.map_err(engine)?;
+        let row = decode(TokenId::from_u128(id.value()), row.value());
+        if let (Ok(row), Some(owner)) = (&row, owner)
+            && row.owner != owner.as_str()
+        {
+            continue;
+        }
+        match row.and_then(StoredRow::into_record) {
+            Ok(record) => page.records.push(Arc::new(record)),
+            Err(corrupt) => page.corrupt.push(corrupt),
+        }
+    }
+    Ok(page)
+}
+
+fn decode(id: TokenId, row: &[u8]) -> Result<StoredRow, CorruptRecord> {
+    serde_json::from_slice(row).map_err(|_| CorruptRecord::new(Some(id), "row"))
+}
+
+/// Tells the core what it has to know of an error: whether the store is out of reach, or broken.
+fn engine(error: impl Into<redb::Error>) -> StoreError {
+    match error.into() {
+        error @ (redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed) => {
+            StoreError::Unavailable(error.into())
+        }
+        error => StoreError::Faulty(error.into()),
+    }
+}
+
+#[async_trait]
+impl TokenStore for RedbStore {
+    fn peek(&self, _: TokenId) -> Peek {
+        Peek::Ask
+    }
+
+    async fn find(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
+        self.read(|tokens| Ok(get(tokens, id)?.map(Arc::new)))
+    }
+
+    async fn find_many(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
+        let mut page = self.read(|tokens| scan(tokens, None))?;
+        page.records.retain(|record| ids.contains(&record.id));
+        page.corrupt.retain(|corrupt| corrupt.id.is_some_and(|id| ids.contains(&id)));
+        Ok(page)
+    }
+
+    async fn insert(
+        &self,
+        record: &TokenRecord,
+        rules: InsertRules,
+    ) -> Result<InsertOutcome, StoreError> {
+        self.write(|tokens| {
+            if tokens.get(record.id.as_u128()).map_err(engine)?.is_some() {
+                return Ok(InsertOutcome::IdTaken);
+            }
+            let outcome = rules.decide(record, scan(tokens, Some(&record.owner))?.records);
+            if outcome == InsertOutcome::Inserted {
+                put(tokens, record)?;
+            }
+            Ok(outcome)
+        })
+    }
+
+    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
+        let all = self.read(|tokens| scan(tokens, Some(&query.owner)))?;
+        Ok(Page { corrupt: all.corrupt, ..query.page(all.records) })
+    }
+
+    async fn change(
+        &self,
+        id: TokenId,
+        expected_expiry: Option<Timestamp>,
+        change: &Change,
+    ) -> Result<ChangeOutcome, StoreError> {
+        self.write(|tokens| {
+            let others = scan(tokens, None)?.records;
+            alter(tokens, id, |record| change.apply(record, expected_expiry, others))
+        })
+    }
+
+    async fn rotate(
+        &self,
+        id: TokenId,
+        expected: Expected,
+        rotation: &Rotation,
+    ) -> Result<RotateOutcome, StoreError> {
+        let rotate = |record: &mut _| rotation.apply(record, expected);
+        Ok(self.write(|tokens| alter(tokens, id, rotate))?.into())
+    }
+
+    async fn mark_first_use(
+        &self,
+        id: TokenId,
+        generation: u32,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.mark(id, |record| {
+            let first = record.generation == generation && record.first_used_at.is_none();
+            if first {
+                record.first_used_at = Some(at);
+            }
+            first
+        })
+    }
+
+    async fn rekey(
+        &self,
+        id: TokenId,
+        expected: &TokenDigest,
+        digest: &TokenDigest,
+    ) -> Result<bool, StoreError> {
+        self.mark(id, |record| record.rekey(expected, digest))
+    }
+
+    async fn revoke(
+        &self,
+        selection: &Selection,
+        revocation: &Revocation,
+    ) -> Result<Vec<TokenId>, StoreError> {
+        self.write(|tokens| {
+            let mut changed = Vec::new();
+            for record in scan(tokens, None)?.records {
+                if record.revocation.is_none() && selection.includes(&record) {
+                    let mut record = TokenRecord::clone(&record);
+                    record.revocation = Some(Box::new(revocation.clone()));
+                    put(tokens, &record)?;
+                    changed.push(record.id);
+                }
+            }
+            Ok(changed)
+        })
+    }
+
+    async fn suspend(
+        &self,
+        id: TokenId,
+        suspension: &Suspension,
+    ) -> Result<ChangeOutcome, StoreError> {
+        let suspend = |record: &mut TokenRecord| {
+            record.suspension = Some(Box::new(suspension.clone()));
+            Ok(())
+        };
+        self.write(|tokens| alter(tokens, id, suspend))
+    }
+
+    async fn resume(&self, id: TokenId, at: Timestamp) -> Result<ChangeOutcome, StoreError> {
+        let resume = |record: &mut TokenRecord| {
+            record.suspension.iter_mut().for_each(|suspension| suspension.end(at));
+            Ok(())
+        };
+        self.write(|tokens| alter(tokens, id, resume))
+    }
+
+    async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
+        self.write(|tokens| {
+            for noted in uses {
+                if let Some(mut record) = get(tokens, noted.id)?
+                    && noted.apply(&mut record)
+                {
+                    put(tokens, &record)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    async fn claim_notice(&self, id: TokenId, days: u16) -> Result<bool, StoreError> {
+        self.mark(id, |record| record.rare_mut().notices.insert(days))
+    }
+
+    async fn expiring(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let all = self.read(|tokens| scan(tokens, None))?;
+        let page = Page::expiring(all.records, from, until, after, limit);
+        Ok(Page { corrupt: all.corrupt, ..page })
+    }
+
+    async fn unused(
+        &self,
+        since: Timestamp,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let all = self.read(|tokens| scan(tokens, None))?;
+        Ok(Page { corrupt: all.corrupt, ..Page::unused(all.records, since, after, limit) })
+    }
+
+    async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
+        Ok(self.read(|tokens| scan(tokens, Some(owner)))?.records.into_iter().collect())
+    }
+
+    async fn count_by_key(&self) -> Result<Vec<(Option<KeyId>, u64)>, StoreError> {
+        let mut counts = std::collections::BTreeMap::new();
+        for record in self.read(|tokens| scan(tokens, None))?.records {
+            if record.revocation.is_none() {
+                *counts.entry(record.digest.key().cloned()).or_default() += 1;
+            }
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.write(|tokens| {
+            let all = scan(tokens, None)?.records.into_iter();
+            let ended = all.filter(|it| it.ends_at().is_some_and(|end| end < ended_before));
+            let mut pruned = 0;
+            for record in ended.take(limit as usize) {
+                tokens.remove(record.id.as_u128()).map_err(engine)?;
+                pruned += 1;
+            }
+            Ok(pruned)
+        })
+    }
+
+    async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
+        self.write(|tokens| {
+            let mut erased = Vec::new();
+            for record in scan(tokens, Some(owner))?.records {
+                tokens.remove(record.id.as_u128()).map_err(engine)?;
+                erased.push(record.id);
+            }
+            Ok(erased)
+        })
+    }
+
+    async fn canary(&self, key: &KeyId, canary: &[u8; 32]) -> Result<[u8; 32], StoreError> {
+        let transaction = self.database.begin_write().map_err(engine)?;
+        let kept = {
+            let mut canaries = transaction.open_table(CANARIES).map_err(engine)?;
+            let kept = canaries.get(key.as_str()).map_err(engine)?.map(|it| it.value());
+            if kept.is_none() {
+                canaries.insert(key.as_str(), canary).map_err(engine)?;
+            }
+            kept.unwrap_or(*canary)
+        };
+        transaction.commit().map_err(engine)?;
+        Ok(kept)
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let database = Database::builder().create_with_backend(InMemoryBackend::new())?;
+    let store = RedbStore::new(database)?;
+
+    let owner = Owner::new("user:42")?;
+    let now = "2026-01-31T09:00:00Z".parse()?;
+    let record = TokenRecord::new(
+        TokenId::from_u128(42),
+        Prefix::new("acme")?,
+        owner.clone(),
+        TokenName::new("ci")?,
+        TokenDigest::from_bytes([7; 32], None),
+        now,
+    );
+    let rules = InsertRules { unique_name: true, limit_per_owner: Some(10) };
+    println!("insert: {:?}", store.insert(&record, rules).await?);
+    println!("again:  {:?}", store.insert(&record, rules).await?);
+    println!("found:  {:?}", store.find(record.id).await?.map(|found| found.name.clone()));
+
+    let revoked = store.revoke(&Selection::AllOf(owner.clone()), &Revocation::new(now)).await?;
+    println!("revoke: {revoked:?}");
+    let query = PageQuery {
+        owner,
+        sort: Sort::Newest,
+        show: Show::Revoked,
+        unused_since: None,
+        after: None,
+        limit: 10,
+    };
+    println!("listed: {} revoked", store.page(&query).await?.records.len());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh_store() -> RedbStore {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        RedbStore::new(database).unwrap()
+    }
+
+    keyfob::store_conformance!(#[tokio::test] => fresh_store());
+}

@@ -1,0 +1,125 @@
+//! Deletions: of what ended before an instant, in batches, and of all that an owner has.
+
+use super::fixture::*;
+use crate::{
+    store::{OwnerCount, Selection, TokenStore},
+    token::{Owner, Timestamp, TokenRecord},
+};
+
+/// Prunes what ended in the first seconds of the year 1, where a store that is in use has nothing.
+async fn prune(store: &dyn TokenStore, second: i64, limit: u32) -> u64 {
+    store.prune(early(second), limit).await.answered()
+}
+
+pub(super) fn early(second: i64) -> Timestamp {
+    at(Timestamp::MIN.unix_seconds() + second)
+}
+
+/// Deletes what another clause may have left there.
+async fn sweep(store: &dyn TokenStore) {
+    while prune(store, 1_000, 1_000).await > 0 {}
+}
+
+fn ending(owner: &Owner, expires: Option<i64>, revoked_at: Option<i64>) -> TokenRecord {
+    let record = with(&full(owner), |it| it.expires_at = expires.map(early));
+    match revoked_at {
+        Some(second) => revoked(record, early(second)),
+        None => record,
+    }
+}
+
+/// What was revoked, or expired, before the instant is deleted; what ended at that very second or later, or has not
+/// ended, is spared.
+pub async fn pruning_deletes_what_ended_before_and_spares_the_rest(store: &dyn TokenStore) {
+    sweep(store).await;
+    let owner = new_owner();
+    let [before, now, after] = [99, 100, 101].map(Some);
+    let ended = [
+        ending(&owner, before, None),
+        ending(&owner, None, before),
+        ending(&owner, before, before),
+        ending(&owner, after, before),
+        ending(&owner, before, after),
+    ];
+    let living = [
+        ending(&owner, now, None),
+        ending(&owner, None, now),
+        ending(&owner, now, now),
+        ending(&owner, after, now),
+        ending(&owner, now, after),
+        ending(&owner, None, None),
+        with(&plain(&owner), |it| it.created_at = Timestamp::MIN),
+    ];
+    insert_all(store, &ended).await;
+    insert_all(store, &living).await;
+    assert_eq!(prune(store, 100, 1_000).await, 5, "five have ended before");
+    for record in &ended {
+        assert!(store.find(record.id).await.answered().is_none(), "what was pruned is gone");
+    }
+    for record in &living {
+        assert_stored(store, record, "what has not ended before is spared").await;
+    }
+    assert_eq!(owned_by(store, &owner).await.len(), 7);
+    let count = store.count(&owner).await.answered();
+    assert_eq!(count, OwnerCount { not_revoked: 3, revoked: 4 });
+    assert_eq!(prune(store, 100, 1_000).await, 0, "there is nothing left to prune");
+}
+
+/// Pruning deletes no more than it is told to at once, and tells how many.
+pub async fn pruning_works_in_batches(store: &dyn TokenStore) {
+    sweep(store).await;
+    let owner = new_owner();
+    for i in 0..7 {
+        let (expires, revoked) = if i % 2 == 0 { (Some(i), None) } else { (None, Some(i)) };
+        insert(store, &ending(&owner, expires, revoked)).await;
+    }
+    for (limit, deleted, left) in [(0, 0, 7), (3, 3, 4), (3, 3, 1), (3, 1, 0), (u32::MAX, 0, 0)] {
+        assert_eq!(prune(store, 100, limit).await, deleted, "at most {limit} are deleted");
+        assert_eq!(owned_by(store, &owner).await.len(), left, "as many are left");
+    }
+}
+
+/// A token that came to its end by a step is pruned like one that was inserted so; one whose end was moved is not.
+pub async fn pruning_goes_by_the_end_that_is_stored_now(store: &dyn TokenStore) {
+    sweep(store).await;
+    let owner = new_owner();
+    let [revoked, shortened, extended, freed] =
+        [None, None, Some(50), Some(50)].map(|expires| ending(&owner, expires, None));
+    let records = [&revoked, &shortened, &extended, &freed];
+    for record in records {
+        insert(store, record).await;
+    }
+    store.revoke(&only(revoked.id), &revocation(early(50))).await.answered();
+    for (record, expiry) in [(&shortened, Some(50)), (&extended, Some(100)), (&freed, None)] {
+        let expires_at = Some(expiry.map(early));
+        let change = crate::store::Change { expires_at, ..crate::store::Change::default() };
+        store.change(record.id, record.expires_at, &change).await.changed();
+    }
+    assert_eq!(prune(store, 100, 1_000).await, 2, "one was revoked, one expires earlier now");
+    let left = owned_by(store, &owner).await.iter().map(|it| it.id).collect::<Vec<_>>();
+    assert_eq!(left, sorted([extended.id, freed.id]), "one expires later now, one never");
+}
+
+/// All tokens of an owner are erased, whatever their state, and told; nobody else's are.
+pub async fn all_tokens_of_an_owner_are_erased(store: &dyn TokenStore) {
+    let owner = new_owner();
+    let mut records: Vec<_> = (0..20).map(|_| plain(&owner)).collect();
+    records.extend([
+        full(&owner),
+        revoked(full(&owner), at(1_800)),
+        with(&plain(&owner), |it| it.expires_at = Some(at(1))),
+    ]);
+    let child = with(&full(&new_owner()), |it| it.rare_mut().parent = Some(records[0].id));
+    insert_all(store, &records).await;
+    insert(store, &child).await;
+    assert_eq!(sorted(store.erase(&owner).await.answered()), ids(&records), "it tells which");
+    for record in &records {
+        assert!(store.find(record.id).await.answered().is_none(), "what was erased is gone");
+    }
+    assert!(owned_by(store, &owner).await.is_empty());
+    assert_eq!(store.count(&owner).await.answered(), OwnerCount::default());
+    let revoked = store.revoke(&Selection::AllOf(owner.clone()), &revocation(at(1))).await;
+    assert_eq!(revoked.answered(), [], "there is nothing left to revoke");
+    assert_eq!(store.erase(&owner).await.answered(), [], "there is nothing left to erase");
+    assert_stored(store, &child, "another owner's token is spared").await;
+}

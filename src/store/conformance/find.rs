@@ -1,0 +1,72 @@
+//! Tokens are found by id, whatever their state, and a look without asking is never wrong.
+
+use super::fixture::*;
+use crate::store::{Peek, TokenStore};
+
+/// There is no token with an id that nobody inserted.
+pub async fn an_unknown_token_is_none(store: &dyn TokenStore) {
+    let record = plain(&new_owner());
+    insert(store, &record).await;
+    for id in [new_id(), crate::token::TokenId::from_u128(record.id.as_u128() ^ 1)] {
+        assert!(store.find(id).await.answered().is_none(), "no token has the id {id}");
+        assert!(ids_on(&store.find_many(&[id]).await.answered()).is_empty());
+    }
+}
+
+/// Tokens that are revoked, expired, suspended or not yet valid are found like any other.
+pub async fn revoked_and_expired_tokens_are_found(store: &dyn TokenStore) {
+    let owner = new_owner();
+    let records = [
+        with(&plain(&owner), |it| it.expires_at = Some(at(1))),
+        revoked(plain(&owner), at(1)),
+        full(&owner),
+        with(&plain(&owner), |it| it.not_before = Some(crate::token::Timestamp::MAX)),
+    ];
+    insert_all(store, &records).await;
+    for record in &records {
+        assert_stored(store, record, "a token is found whatever its state").await;
+    }
+    let page = store.find_many(&records.each_ref().map(|record| record.id)).await.answered();
+    assert_eq!(sorted(ids_on(&page)), ids(&records), "find_many finds whatever the state");
+}
+
+/// Many tokens are found at once, each once though asked for twice, those of other owners as well; ids that are not
+/// there are passed over.
+pub async fn many_are_found_at_once_and_each_once(store: &dyn TokenStore) {
+    assert!(ids_on(&store.find_many(&[]).await.answered()).is_empty(), "no ids, no tokens");
+    let records: Vec<_> = (0..5).map(|_| plain(&new_owner())).collect();
+    insert_all(store, &records).await;
+    let mut wanted: Vec<_> = (0..1_500).map(|_| new_id()).collect();
+    wanted.extend(ids(&records));
+    wanted.extend(ids(&records));
+    let page = store.find_many(&wanted).await.answered();
+    assert_eq!(sorted(ids_on(&page)), ids(&records));
+    assert_eq!(page.end, None, "find_many gives all at once");
+}
+
+/// A look without asking finds the token as it is, or says that it has to be asked for.
+pub async fn a_peek_is_never_wrong(store: &dyn TokenStore) {
+    let mut record = plain(&new_owner());
+    let seen = store.peek(record.id);
+    assert!(!matches!(seen, Peek::Found(_)), "nobody has inserted that: {seen:?}");
+    insert(store, &record).await;
+    for _ in 0..2 {
+        match store.peek(record.id) {
+            Peek::Found(found) => assert_same(&found, &record, "what a peek finds"),
+            Peek::Absent => panic!("a token that was inserted is not absent"),
+            Peek::Ask => {}
+        }
+        // What a find has read may be in memory from now on.
+        assert_stored(store, &record, "find").await;
+    }
+    revoke(store, record.id).await;
+    record = revoked(record, at(5_000));
+    match store.peek(record.id) {
+        Peek::Found(found) => assert_same(&found, &record, "what a peek finds after a revocation"),
+        Peek::Absent => panic!("a token that was revoked is not absent"),
+        Peek::Ask => {}
+    }
+    store.erase(&record.owner).await.answered();
+    let seen = store.peek(record.id);
+    assert!(!matches!(seen, Peek::Found(_)), "the token is erased: {seen:?}");
+}

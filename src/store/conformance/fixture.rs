@@ -1,0 +1,282 @@
+//! What clauses are made of: tokens of owners that nobody else has, and checks that tell what is wrong.
+
+use std::sync::Arc;
+
+use crate::{
+    entropy::{Entropy, SystemEntropy},
+    store::{
+        ChangeOutcome, InsertOutcome, InsertRules, Page, PageQuery, Position, RotateOutcome,
+        Selection, Show, Sort, StoreError, StoredRow, TokenStore,
+    },
+    token::{
+        Abilities, Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, Owner, Prefix,
+        PreviousSecret, RareFields, RateLimit, Reason, Revocation, Suspension, Timestamp,
+        TokenDigest, TokenId, TokenName, TokenRecord,
+    },
+};
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SystemEntropy.fill(&mut bytes).expect("the operating system has random bytes");
+    bytes
+}
+
+pub(super) fn new_id() -> TokenId {
+    TokenId::from_bytes(random())
+}
+
+/// So many ids, the least first. They lie on both sides of 2¹²⁷, where a signed number would turn negative.
+pub(super) fn new_ids<const N: usize>() -> [TokenId; N] {
+    let step = u128::MAX / N as u128;
+    let random = u128::from_be_bytes(random()) % step;
+    std::array::from_fn(|i| TokenId::from_u128(step * i as u128 + random))
+}
+
+pub(super) fn new_owner() -> Owner {
+    owner(&format!("conformance:{}", new_id()))
+}
+
+pub(super) fn new_key() -> KeyId {
+    key(&format!("key-{}", new_id()))
+}
+
+pub(super) fn new_digest(key: Option<&KeyId>) -> TokenDigest {
+    TokenDigest::from_bytes(random(), key.cloned())
+}
+
+pub(super) fn new_idempotency_key() -> IdempotencyKey {
+    IdempotencyKey::new(new_id().to_string()).expect("an id is a good idempotency key")
+}
+
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_seconds(seconds).expect("an instant between the years 1 and 9999")
+}
+
+pub(super) fn owner(text: &str) -> Owner {
+    Owner::new(text).expect("a good owner")
+}
+
+pub(super) fn name(text: &str) -> TokenName {
+    TokenName::new(text).expect("a good name")
+}
+
+pub(super) fn key(text: &str) -> KeyId {
+    KeyId::new(text).expect("a good key id")
+}
+
+pub(super) fn actor(text: &str) -> Actor {
+    Actor::new(text).expect("a good actor")
+}
+
+pub(super) fn reason(text: &str) -> Reason {
+    Reason::new(text).expect("a good reason")
+}
+
+pub(super) fn metadata(json: &str) -> Metadata {
+    Metadata::from_json(json).expect("good metadata")
+}
+
+pub(super) fn addresses(networks: &[&str]) -> AllowedAddresses {
+    AllowedAddresses::new(networks).expect("good networks")
+}
+
+/// A token with nothing but what every token has.
+pub(super) fn plain(owner: &Owner) -> TokenRecord {
+    named(owner, "plain")
+}
+
+pub(super) fn named(owner: &Owner, text: &str) -> TokenRecord {
+    let prefix = Prefix::new("acme").expect("a good prefix");
+    TokenRecord::new(new_id(), prefix, owner.clone(), name(text), new_digest(None), at(1_000))
+}
+
+/// A token that is not revoked and has every other field, each with a value of its own.
+pub(super) fn full(owner: &Owner) -> TokenRecord {
+    let mut record = named(owner, "Every field");
+    record.prefix = Prefix::new("acme_test").expect("a good prefix");
+    record.digest = new_digest(Some(&key("current")));
+    record.generation = 3;
+    record.first_used_at = Some(at(1_100));
+    record.previous = Some(Box::new(PreviousSecret {
+        digest: new_digest(Some(&key("previous"))),
+        ends_at: Some(at(1_200)),
+        ends_on_first_use: true,
+    }));
+    record.abilities = Abilities::set(["servers:*", "Sites:read"]).expect("good abilities");
+    record.expires_at = Some(at(9_000));
+    record.not_before = Some(at(1_300));
+    record.idle_seconds = std::num::NonZeroU32::new(1_400);
+    record.last_used_at = Some(at(1_500));
+    record.last_used_from = Some([192, 0, 2, 1].into());
+    record.suspension = Some(Box::new(Suspension {
+        since: at(1_600),
+        until: Some(at(1_700)),
+        reason: Some(reason("unpaid")),
+    }));
+    let rare = record.rare_mut();
+    rare.created_by = Some(actor("creator"));
+    rare.parent = Some(new_id());
+    rare.allowed_addresses = Some(addresses(&["192.0.2.0/24", "2001:db8::/32"]));
+    rare.rate_limit = Some(RateLimit::new(18, time::Duration::seconds(19)).expect("a good limit"));
+    rare.metadata = metadata(r#"{"a":[1,1.5,null,true,"x"]}"#);
+    rare.notices = [1, 7, 30].into();
+    rare.idempotency_key = Some(new_idempotency_key());
+    record
+}
+
+pub(super) fn revocation(at: Timestamp) -> Revocation {
+    Revocation { at, by: Some(actor("revoker")), reason: Some(reason("stolen")) }
+}
+
+pub(super) fn revoked(mut record: TokenRecord, at: Timestamp) -> TokenRecord {
+    record.revocation = Some(Box::new(revocation(at)));
+    record
+}
+
+pub(super) trait Answered<T> {
+    /// What the store answered; it had no reason to fail.
+    #[track_caller]
+    fn answered(self) -> T;
+}
+
+impl<T> Answered<T> for Result<T, StoreError> {
+    fn answered(self) -> T {
+        self.unwrap_or_else(|error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            panic!("the store failed: {error}, because of {cause:?}")
+        })
+    }
+}
+
+pub(super) trait Changed {
+    /// The token that the store changed; it had no reason to refuse.
+    #[track_caller]
+    fn changed(self) -> Arc<TokenRecord>;
+}
+
+impl Changed for Result<ChangeOutcome, StoreError> {
+    fn changed(self) -> Arc<TokenRecord> {
+        match self.answered() {
+            ChangeOutcome::Changed(record) => record,
+            refused => panic!("the store answered {refused:?} to a change that it has to make"),
+        }
+    }
+}
+
+impl Changed for Result<RotateOutcome, StoreError> {
+    fn changed(self) -> Arc<TokenRecord> {
+        match self.answered() {
+            RotateOutcome::Rotated(record) => record,
+            refused => panic!("the store answered {refused:?} to a rotation that it has to make"),
+        }
+    }
+}
+
+pub(super) async fn insert(store: &dyn TokenStore, record: &TokenRecord) {
+    let outcome = store.insert(record, InsertRules::default()).await.answered();
+    assert_eq!(outcome, InsertOutcome::Inserted, "without rules, a token with a new id gets in");
+}
+
+pub(super) async fn insert_all(store: &dyn TokenStore, records: &[TokenRecord]) {
+    for record in records {
+        insert(store, record).await;
+    }
+}
+
+/// Revokes one token.
+pub(super) async fn revoke(store: &dyn TokenStore, id: TokenId) {
+    let changed = store.revoke(&only(id), &revocation(at(5_000))).await.answered();
+    assert_eq!(changed, [id], "revoke tells which token it changed");
+}
+
+pub(super) fn only(id: TokenId) -> Selection {
+    Selection::Tokens { ids: vec![id], owner: None }
+}
+
+pub(super) async fn read(store: &dyn TokenStore, id: TokenId) -> Arc<TokenRecord> {
+    store.find(id).await.answered().expect("a token that was inserted is found")
+}
+
+/// Checks that the store has just this.
+pub(super) async fn assert_stored(store: &dyn TokenStore, expected: &TokenRecord, why: &str) {
+    assert_same(&*read(store, expected.id).await, expected, why);
+}
+
+/// Checks that two records are the same token, column by column.
+#[track_caller]
+pub(super) fn assert_same(found: &TokenRecord, expected: &TokenRecord, why: &str) {
+    let columns = |record| serde_json::to_value(StoredRow::from(record)).expect("a row is JSON");
+    let (columns_found, columns_expected) = (columns(found), columns(expected));
+    let columns_expected = columns_expected.as_object().into_iter().flatten();
+    let wrong: Vec<_> = columns_expected
+        .filter(|(column, expected)| columns_found[column] != **expected)
+        .map(|(column, expected)| format!("{column} is {}, not {expected}", columns_found[column]))
+        .collect();
+    assert!(wrong.is_empty(), "{why}: {}", wrong.join("; "));
+    // What a row does not show, a record may.
+    assert!(is_same(found, expected), "{why}: {found:?} is not {expected:?}");
+}
+
+/// Tells whether two records are the same token. Rare fields that are all empty are none.
+pub(super) fn is_same(one: &TokenRecord, other: &TokenRecord) -> bool {
+    let normal = |record: &TokenRecord| {
+        with(record, |it| it.rare = it.rare.take().filter(|rare| **rare != RareFields::default()))
+    };
+    normal(one) == normal(other)
+}
+
+/// The token as a change would leave it.
+pub(super) fn with(record: &TokenRecord, change: impl FnOnce(&mut TokenRecord)) -> TokenRecord {
+    let mut record = record.clone();
+    change(&mut record);
+    record
+}
+
+/// The ids of tokens, in order.
+pub(super) fn sorted(ids: impl IntoIterator<Item = TokenId>) -> Vec<TokenId> {
+    let mut ids: Vec<_> = ids.into_iter().collect();
+    ids.sort();
+    ids
+}
+
+pub(super) fn ids(records: &[TokenRecord]) -> Vec<TokenId> {
+    sorted(records.iter().map(|record| record.id))
+}
+
+pub(super) fn ids_on(page: &Page) -> Vec<TokenId> {
+    assert_eq!(page.corrupt, [], "a token that was written by the suite can be read");
+    page.records.iter().map(|record| record.id).collect()
+}
+
+pub(super) fn query(owner: &Owner, sort: Sort, show: Show) -> PageQuery {
+    PageQuery { owner: owner.clone(), sort, show, unused_since: None, after: None, limit: 1_000 }
+}
+
+/// All tokens of an owner, in order of their ids, read as one page.
+pub(super) async fn owned_by(store: &dyn TokenStore, owner: &Owner) -> Vec<Arc<TokenRecord>> {
+    let page = store.page(&query(owner, Sort::Oldest, Show::Any)).await.answered();
+    assert_eq!(page.end, None, "a page that holds everything has no end to go on from");
+    page.records
+}
+
+/// Reads page after page from the store, and gives the ids of those tokens that are `ours`.
+pub(super) async fn walk(
+    limit: u32,
+    ours: &[TokenId],
+    mut next: impl AsyncFnMut(Option<Position>) -> Result<Page, StoreError>,
+) -> Vec<TokenId> {
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = next(after.take()).await.answered();
+        assert!(page.records.len() <= limit as usize, "a page holds no more than its limit");
+        let found = page.records.iter().map(|record| record.id);
+        seen.extend(found.filter(|id| ours.contains(id)));
+        assert!(seen.len() <= ours.len(), "pages repeat no token: {seen:?}");
+        match page.end {
+            Some(end) => after = Some(end),
+            None => return seen,
+        }
+        assert!(!page.records.is_empty(), "a page after which there is more holds something");
+    }
+}

@@ -1,0 +1,228 @@
+//! The contract of [`TokenStore`], clause by clause, to run over any store.
+//!
+//! Each clause is a function that panics where a store does not keep it, and tells what is wrong. For a store of your
+//! own, enable the feature `test-util` among your `dev-dependencies` and write one line,
+//! [`store_conformance!`](crate::store_conformance): it makes a test of each clause.
+//!
+//! Clauses make owners and ids that nobody else has, so that a store may hold other tokens before; while one runs,
+//! nothing else should use the store. Concurrent steps are futures that are polled in turn by one task: they overlap in
+//! a store whose futures wait. A store that works without waiting wants a test with threads besides.
+//!
+//! Three clauses are left to the store's own tests, because only it can bring about what they speak of: that errors
+//! keep their cause, that a token that can't be read is told as corrupt, and that what was acknowledged is durable.
+#![allow(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::wildcard_imports,
+    reason = "clauses are tests: they panic where a store does not keep them, and share their fixtures"
+)]
+
+pub mod atomic;
+pub mod change;
+pub mod count;
+pub mod delete;
+pub mod find;
+mod fixture;
+pub mod insert;
+pub mod notice;
+pub mod page;
+pub mod revoke;
+pub mod secret;
+pub mod suspend;
+pub mod sweep;
+pub mod twins;
+pub mod uses;
+pub mod values;
+
+use super::TokenStore;
+
+/// What a clause runs on: a store, or a store and what has to live as long as it, such as a temporary directory.
+pub trait Subject {
+    /// The store.
+    fn store(&self) -> &dyn TokenStore;
+}
+
+impl<S: TokenStore> Subject for S {
+    fn store(&self) -> &dyn TokenStore {
+        self
+    }
+}
+
+impl<S: TokenStore, T> Subject for (S, T) {
+    fn store(&self) -> &dyn TokenStore {
+        &self.0
+    }
+}
+
+/// Makes a test of each clause of the store contract.
+///
+/// It takes the attribute that makes a test of an `async fn`, and an expression that gives a fresh store, or a pair of
+/// a store and something that has to live as long as it does. The expression may await.
+///
+/// ```
+/// # mod tests {
+/// use keyfob::store::MemoryStore;
+///
+/// keyfob::store_conformance!(#[tokio::test] => MemoryStore::new());
+/// # }
+/// ```
+#[macro_export]
+macro_rules! store_conformance {
+    ($(#[$attribute:meta])+ => $fresh_store:expr) => {
+        $crate::store_conformance! { @all [$(#[$attribute])+] [$fresh_store]
+            values {
+                a_plain_token_reads_back_as_it_was_written
+                every_field_reads_back_as_it_was_written
+                an_absent_field_stays_absent
+                addresses_read_back_in_their_family
+                instants_read_back_at_both_ends_of_the_calendar
+                numbers_read_back_at_their_ends
+                bytes_read_back_whatever_they_are
+                abilities_read_back
+                metadata_reads_back_as_the_same_json
+                hostile_texts_read_back_unchanged
+            }
+            insert {
+                an_insert_never_replaces_a_token
+                concurrent_inserts_of_one_id_let_one_in
+                a_taken_name_is_refused
+                names_may_repeat_where_no_rule_says_otherwise
+                an_expired_token_keeps_its_name
+                a_revoked_token_frees_its_name
+                concurrent_inserts_of_one_name_let_one_in
+                the_limit_is_kept_for_each_owner
+                the_limit_counts_what_is_not_revoked
+                concurrent_inserts_reach_the_limit_exactly
+                an_idempotency_key_is_answered_with_the_first_token
+                an_idempotency_key_belongs_to_its_owner
+                concurrent_inserts_of_one_idempotency_key_let_one_in
+                a_deleted_token_leaves_nothing_behind
+            }
+            find {
+                an_unknown_token_is_none
+                revoked_and_expired_tokens_are_found
+                many_are_found_at_once_and_each_once
+                a_peek_is_never_wrong
+            }
+            page {
+                a_page_holds_the_tokens_of_one_owner
+                each_order_sorts_as_it_says
+                a_page_shows_what_it_is_asked_for
+                a_page_shows_what_was_not_used_since
+                pages_neither_skip_nor_repeat
+                pages_are_steady_while_tokens_are_added
+                a_page_goes_on_where_a_token_is_gone
+                a_page_has_an_end_only_where_there_is_more
+            }
+            twins {
+                owners_that_look_alike_stay_apart
+                names_that_look_alike_stay_apart
+                idempotency_keys_that_look_alike_stay_apart
+                pepper_keys_that_look_alike_stay_apart
+            }
+            change {
+                a_change_changes_its_columns_and_no_other
+                a_change_may_have_all_columns_or_none
+                a_change_on_an_outdated_expiry_is_refused
+                a_revoked_or_unknown_token_is_not_changed
+                an_expired_or_suspended_token_can_be_changed
+                a_taken_name_refuses_the_change
+                a_name_that_is_free_is_taken_by_a_change
+                concurrent_changes_to_one_name_let_one_in
+                a_new_expiry_forgets_its_notices
+                concurrent_changes_of_different_columns_all_stay
+            }
+            secret {
+                a_rotation_replaces_the_secret_and_nothing_else
+                a_rotation_keeps_how_the_previous_secret_ends
+                a_rotation_on_what_is_outdated_is_refused
+                a_revoked_or_unknown_token_is_not_rotated
+                concurrent_rotations_have_one_winner
+                a_rotation_with_a_new_expiry_forgets_its_notices
+                the_first_use_is_marked_once
+                the_first_use_of_another_generation_is_not_marked
+                concurrent_first_uses_mark_one
+                a_digest_is_rekeyed_where_it_is_expected
+                a_digest_is_not_rekeyed_where_it_is_another
+                concurrent_rekeyings_have_one_winner
+            }
+            revoke {
+                a_revocation_is_written_and_nothing_else
+                many_are_revoked_at_once
+                only_tokens_of_the_given_owner_are_revoked
+                the_children_of_a_token_are_revoked
+                all_tokens_of_an_owner_are_revoked
+                a_revocation_is_irreversible
+                concurrent_revocations_tell_each_token_once
+            }
+            suspend {
+                a_suspension_replaces_the_one_that_is_there
+                a_suspension_ends_when_resumed_unless_it_ended_before
+                a_token_that_was_never_suspended_is_left_as_it_is
+                a_revoked_or_unknown_token_is_neither_suspended_nor_resumed
+            }
+            uses {
+                a_later_use_is_written_and_nothing_else
+                last_used_never_moves_backwards
+                a_first_use_is_written_whatever_its_instant
+                a_use_makes_no_token
+                a_use_revives_nothing
+                a_large_batch_writes_each_use
+                the_latest_use_in_a_batch_is_written
+                concurrent_uses_leave_the_latest
+            }
+            notice {
+                a_notice_is_claimed_once
+                concurrent_claims_of_a_notice_have_one_winner
+                a_revoked_or_unknown_token_has_no_notices
+            }
+            sweep {
+                expiring_tokens_lie_between_two_instants
+                revoked_tokens_are_not_expiring
+                pages_of_expiring_tokens_neither_skip_nor_repeat
+                unused_tokens_were_neither_created_nor_used_since
+                revoked_tokens_are_not_unused
+                pages_of_unused_tokens_neither_skip_nor_repeat
+            }
+            count {
+                the_tokens_of_an_owner_are_counted
+                current_digests_are_counted_for_each_key
+                the_first_canary_of_a_key_is_kept
+                concurrent_canaries_agree_on_one
+            }
+            delete {
+                pruning_deletes_what_ended_before_and_spares_the_rest
+                pruning_works_in_batches
+                pruning_goes_by_the_end_that_is_stored_now
+                all_tokens_of_an_owner_are_erased
+            }
+            atomic {
+                concurrent_steps_on_a_token_are_all_done
+                a_revocation_stays_whatever_runs_beside_it
+                a_dropped_insert_is_whole_or_nothing
+                a_dropped_change_is_whole_or_nothing
+                a_dropped_rotation_is_whole_or_nothing
+                a_dropped_mark_is_whole_or_nothing
+                a_dropped_revocation_is_whole_or_nothing
+                a_dropped_suspension_is_whole_or_nothing
+                a_dropped_batch_of_uses_is_whole_or_nothing
+                a_dropped_deletion_is_whole_or_nothing
+                a_dropped_canary_is_whole_or_nothing
+            }
+        }
+    };
+    (@all $attributes:tt $fresh_store:tt $($module:ident { $($clause:ident)+ })+) => {
+        $($crate::store_conformance! { @module $attributes $fresh_store $module $($clause)+ })+
+    };
+    (@module $attributes:tt $fresh_store:tt $module:ident $($clause:ident)+) => {
+        $($crate::store_conformance! { @clause $attributes $fresh_store $module $clause })+
+    };
+    (@clause [$($attribute:tt)+] [$fresh_store:expr] $module:ident $clause:ident) => {
+        $($attribute)+
+        async fn $clause() {
+            let subject = $fresh_store;
+            let store = $crate::store::conformance::Subject::store(&subject);
+            $crate::store::conformance::$module::$clause(store).await;
+        }
+    };
+}

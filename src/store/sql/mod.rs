@@ -1,0 +1,25 @@
+//! What the SQL stores share: the columns, reading and binding a row, and the page that rows make.
+
+mod columns;
+mod page;
+
+use std::collections::BTreeMap;
+
+pub(super) use columns::{bind, columns, record};
+pub(super) use page::page;
+
+use crate::token::TokenId;
+
+use super::Use;
+
+/// The latest use of each token: a statement that meets a token twice would take any of the two.
+pub(super) fn latest(uses: &[Use]) -> BTreeMap<TokenId, Use> {
+    let mut latest = BTreeMap::<_, Use>::new();
+    for it in uses {
+        let kept = latest.entry(it.id).or_insert(*it);
+        if kept.at < it.at {
+            *kept = *it;
+        }
+    }
+    latest
+}

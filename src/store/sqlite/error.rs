@@ -1,0 +1,105 @@
+use crate::store::{BoxError, StoreError};
+
+/// Primary result codes, <https://www.sqlite.org/rescode.html>.
+mod code {
+    pub(super) const BUSY: u32 = 5;
+    pub(super) const LOCKED: u32 = 6;
+    pub(super) const NOMEM: u32 = 7;
+    pub(super) const READONLY: u32 = 8;
+    pub(super) const INTERRUPT: u32 = 9;
+    pub(super) const IOERR: u32 = 10;
+    pub(super) const FULL: u32 = 13;
+    pub(super) const CANTOPEN: u32 = 14;
+    pub(super) const PROTOCOL: u32 = 15;
+}
+
+/// Why a database could not be made into a store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqliteOpenError {
+    /// The path names a database in memory. It would be gone with its connection, and each connection would have
+    /// one of its own.
+    #[error("a database in memory can't be opened as a token store, only a file can")]
+    InMemory,
+    /// A later version of keyfob has migrated the database; this one would not know what it reads.
+    #[error(
+        "the token tables are at version {found}, made by a later keyfob; this one knows up to {known}"
+    )]
+    Newer {
+        /// The version of the database.
+        found: i64,
+        /// The latest version that this keyfob knows.
+        known: i64,
+    },
+    /// The database can't be opened, read or migrated.
+    #[error("the token database can't be set up")]
+    Store(
+        #[source]
+        #[from]
+        StoreError,
+    ),
+}
+
+impl From<sqlx::Error> for SqliteOpenError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(failed(error))
+    }
+}
+
+/// Tells by situation what went wrong.
+pub(super) fn failed(error: sqlx::Error) -> StoreError {
+    use sqlx::Error;
+    match &error {
+        // The last two are a connection whose transaction SQLite ended by itself: another one will do.
+        Error::Io(_)
+        | Error::Tls(_)
+        | Error::Protocol(_)
+        | Error::PoolTimedOut
+        | Error::PoolClosed
+        | Error::WorkerCrashed
+        | Error::InvalidSavePointStatement
+        | Error::BeginFailed => StoreError::Unavailable(error.into()),
+        Error::Database(cause) => {
+            let code = cause.code().and_then(|code| code.parse().ok());
+            code.map_or(StoreError::Faulty as _, situation)(error.into())
+        }
+        _ => StoreError::Faulty(error.into()),
+    }
+}
+
+/// Takes a result code, primary or extended: the low byte of an extended one is the primary one.
+fn situation(code: u32) -> fn(BoxError) -> StoreError {
+    match code & 0xFF {
+        code::BUSY | code::LOCKED => StoreError::Busy,
+        code::NOMEM
+        | code::READONLY
+        | code::INTERRUPT
+        | code::IOERR
+        | code::FULL
+        | code::CANTOPEN
+        | code::PROTOCOL => StoreError::Unavailable,
+        _ => StoreError::Faulty,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_result_code_is_the_situation_that_it_is() {
+        let is = |code| situation(code)("cause".into());
+        // SQLITE_BUSY_SNAPSHOT, SQLITE_LOCKED_SHAREDCACHE
+        for code in [5, 6, 517, 262] {
+            assert!(matches!(is(code), StoreError::Busy(_)), "{code}");
+        }
+        // SQLITE_READONLY_DBMOVED, SQLITE_IOERR_FSYNC, SQLITE_CANTOPEN_ISDIR
+        for code in [7, 8, 9, 10, 13, 14, 15, 1032, 1034, 526] {
+            assert!(matches!(is(code), StoreError::Unavailable(_)), "{code}");
+        }
+        // SQLITE_ERROR, SQLITE_CORRUPT, SQLITE_SCHEMA, SQLITE_CONSTRAINT_UNIQUE, SQLITE_NOTADB
+        for code in [1, 11, 17, 2067, 26] {
+            assert!(matches!(is(code), StoreError::Faulty(_)), "{code}");
+        }
+    }
+}

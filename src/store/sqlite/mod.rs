@@ -1,0 +1,165 @@
+mod error;
+mod rows;
+mod schema;
+mod settings;
+mod statements;
+mod steps;
+mod transactions;
+
+use std::{fmt, path::Path, time::Duration};
+
+use sqlx::{
+    SqliteConnection, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+};
+
+pub use error::SqliteOpenError;
+pub use settings::SqliteWarning;
+
+use crate::store::StoreError;
+
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+const READERS: u32 = 4;
+
+/// A store in SQLite: a file of its own, or tables in the application's database.
+///
+/// A store made by [`open`](Self::open) is in WAL mode with `synchronous=FULL`: what is acknowledged is synced to
+/// disk, and a power cut does not undo it. Look-ups and writes do not wait for each other. With a pool of the
+/// application's own ([`with_pool`](Self::with_pool)) both are as that pool is set; [`warnings`](Self::warnings) tells
+/// what is less. Either needs a tokio runtime.
+///
+/// The tables `keyfob_tokens`, `keyfob_canaries` and `keyfob_migrations` are made and migrated by either, whatever
+/// number of processes starts at once. The view `keyfob_tokens_readable` shows instants as text, for people.
+///
+/// ```
+/// # use keyfob::{TokenId, store::StoreError};
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use keyfob::store::{SqliteStore, TokenStore};
+///
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("tokens.db");
+/// let store = SqliteStore::open(&path).await?;
+/// assert!(store.warnings().is_empty());
+/// assert!(store.find(TokenId::from_u128(1)).await?.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+pub struct SqliteStore {
+    /// Look-ups never queue behind writes that wait for a lock, unless the application has one pool for both.
+    read: SqlitePool,
+    write: SqlitePool,
+    warnings: Vec<SqliteWarning>,
+}
+
+impl SqliteStore {
+    /// The SQL that makes the tables, for teams that migrate by hand. It may be run again.
+    ///
+    /// A store finds tables that were made so and leaves them alone.
+    pub const SCHEMA: &str = schema::SCHEMA;
+
+    /// Opens a file, makes it where there is none, and migrates it.
+    ///
+    /// The connections are the store's own: one writes, a few read. A write waits up to five seconds for another
+    /// process to finish its own.
+    ///
+    /// # Errors
+    /// [`SqliteOpenError`] where the file can't be opened or migrated, or is the work of a later keyfob.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, SqliteOpenError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(BUSY_TIMEOUT)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_before_acquire(false)
+                .connect_lazy_with(options.clone())
+        };
+        let write = pool(1);
+        let mut connection = write.acquire().await?;
+        if !settings::has_file(&mut connection).await? {
+            return Err(SqliteOpenError::InMemory);
+        }
+        enter_wal(&mut connection).await?;
+        drop(connection);
+        Self::new(pool(READERS), write).await
+    }
+
+    /// Keeps tokens in the application's own database, and migrates the store's tables in it.
+    ///
+    /// No setting of the pool is changed. The ones that matter are read once, on one connection, for
+    /// [`warnings`](Self::warnings); with the feature `tracing` they are logged as well. Writes of tokens that wait
+    /// for a lock hold connections of this pool meanwhile.
+    ///
+    /// `SqlitePool` is the one of sqlx 0.9.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("app.db");
+    /// use keyfob::store::{SqliteStore, SqliteWarning};
+    /// use sqlx::{SqlitePool, sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous}};
+    ///
+    /// let options = SqliteConnectOptions::new()
+    ///     .filename(&path)
+    ///     .create_if_missing(true)
+    ///     .journal_mode(SqliteJournalMode::Wal)
+    ///     .synchronous(SqliteSynchronous::Normal);
+    /// let store = SqliteStore::with_pool(SqlitePool::connect_with(options).await?).await?;
+    /// assert_eq!(store.warnings(), [SqliteWarning::SynchronousNormal]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`SqliteOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob.
+    pub async fn with_pool(pool: SqlitePool) -> Result<Self, SqliteOpenError> {
+        Self::new(pool.clone(), pool).await
+    }
+
+    async fn new(read: SqlitePool, write: SqlitePool) -> Result<Self, SqliteOpenError> {
+        let mut connection = write.acquire().await?;
+        let warnings = settings::warnings(&write, &mut connection).await?;
+        schema::migrate(&mut connection).await?;
+        drop(connection);
+        #[cfg(feature = "tracing")]
+        for warning in &warnings {
+            tracing::warn!("token store: {warning}");
+        }
+        Ok(Self { read, write, warnings })
+    }
+
+    /// What the settings of the database put at risk; empty for a store made by [`open`](Self::open) on a file
+    /// system that can keep a write-ahead log.
+    #[must_use]
+    pub fn warnings(&self) -> &[SqliteWarning] {
+        &self.warnings
+    }
+}
+
+/// Changing to WAL needs the file alone and does not wait for that itself, so processes that start at once would
+/// fail here.
+async fn enter_wal(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let entered = sqlx::query("PRAGMA journal_mode = WAL").execute(&mut *connection).await;
+        match entered.map_err(error::failed) {
+            Err(StoreError::Busy(_)) if waited < BUSY_TIMEOUT => {
+                futures_timer::Delay::new(BUSY_PAUSE).await;
+                waited += BUSY_PAUSE;
+            }
+            entered => return entered.map(drop),
+        }
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("warnings", &self.warnings).finish_non_exhaustive()
+    }
+}

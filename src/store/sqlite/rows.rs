@@ -1,0 +1,102 @@
+use std::{fmt::Write, sync::Arc};
+
+use sqlx::{Row, sqlite::SqliteRow};
+
+use crate::{
+    store::{
+        CorruptRecord, Page, Position, Sort, SortKey, StoreError, Use,
+        sql::{self, latest},
+    },
+    token::{TokenId, TokenRecord},
+};
+
+/// Is after every id.
+pub(super) const LAST: &[u8] = &[0xFF; 17];
+/// Is before every id.
+pub(super) const FIRST: &[u8] = &[];
+
+/// Begins the key of a name that is no UTF-8, which then follows in hex. No name has it.
+const NOT_UTF_8: char = '\0';
+
+pub(super) fn record(row: &SqliteRow) -> Result<Arc<TokenRecord>, StoreError> {
+    Ok(Arc::new(sql::record(row)?))
+}
+
+/// The ids in the first column.
+pub(super) fn ids(rows: &[SqliteRow]) -> Result<Vec<TokenId>, StoreError> {
+    rows.iter().map(|row| id(row).ok_or(CorruptRecord::new(None, "id").into())).collect()
+}
+
+fn id(row: &SqliteRow) -> Option<TokenId> {
+    row.try_get::<&[u8], _>(0).ok()?.try_into().ok().map(TokenId::from_bytes)
+}
+
+/// What a page is sorted by before the id.
+#[derive(Clone, Copy)]
+pub(super) enum Key {
+    Id,
+    Name,
+    Instant(&'static str),
+}
+
+impl From<Sort> for Key {
+    fn from(sort: Sort) -> Self {
+        match sort {
+            Sort::Newest | Sort::Oldest => Self::Id,
+            Sort::Name => Self::Name,
+            Sort::LeastRecentlyUsed => Self::Instant("last_used_at"),
+        }
+    }
+}
+
+pub(super) fn page(rows: Vec<SqliteRow>, limit: u32, key: Key) -> Page {
+    sql::page(rows, limit as usize, |row| position(row, key), |row| sql::record(row))
+}
+
+/// Where a row stands, whether or not it can be read as a token.
+fn position(row: &SqliteRow, key: Key) -> Option<Position> {
+    let key = match key {
+        Key::Id => SortKey::Id,
+        Key::Name => SortKey::Name(match row.try_get("name") {
+            Ok(name) => name,
+            Err(_) => format!("{NOT_UTF_8}{}", hex(row.try_get_unchecked("name").ok()?)),
+        }),
+        Key::Instant(column) => SortKey::Instant(row.try_get(column).ok()?),
+    };
+    Some(Position { key, id: id(row)? })
+}
+
+/// The name that a position is at, or else its bytes in hex.
+pub(super) fn name(key: &SortKey) -> (&str, Option<&str>) {
+    match key {
+        SortKey::Name(name) => match name.strip_prefix(NOT_UTF_8) {
+            Some(hex) => ("", Some(hex)),
+            None => (name, None),
+        },
+        _ => ("", None),
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Ids for `json_each`.
+pub(super) fn json_ids(ids: &[TokenId]) -> String {
+    let ids = ids.iter().map(|id| hex(&id.to_bytes()).into());
+    serde_json::Value::Array(ids.collect()).to_string()
+}
+
+/// Uses for `json_each`.
+pub(super) fn json_uses(uses: &[Use]) -> String {
+    let uses = latest(uses).into_values();
+    let uses = uses.map(|it| {
+        let from = it.from.map(|from| from.to_string());
+        serde_json::json!([hex(&it.id.to_bytes()), it.at.unix_seconds(), from])
+    });
+    serde_json::Value::Array(uses.collect()).to_string()
+}

@@ -1,0 +1,258 @@
+//! Every statement that the store runs. Parameters are numbered in the order in which the steps bind them.
+
+use sqlx::{Sqlite, query::Query, sqlite::SqliteArguments};
+
+use crate::{
+    store::{Show, Sort, sql::columns},
+    token::TokenId,
+};
+
+pub(super) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
+
+/// A statement on one token; its id is parameter 1.
+pub(super) fn on<'q>(id: TokenId, statement: &'static str) -> Statement<'q> {
+    sqlx::query(statement).bind(Vec::from(id.to_bytes()))
+}
+
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $($part:expr),+;)+) => {
+        $($(#[$doc])* pub(super) const $name: &str = concat!($($part),+);)+
+
+        #[cfg(test)]
+        const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+/// `$place` begins the page after a position: parameter 2 is its key, 3 its id, 6 a key that is no UTF-8, in hex.
+macro_rules! page {
+    ($show:literal, $place:literal, $order:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM keyfob_tokens WHERE owner = ?1 AND ",
+            $show,
+            " AND ",
+            $place,
+            " AND (?4 IS NULL OR last_used_at IS NULL OR last_used_at < ?4) ORDER BY ",
+            $order,
+            " LIMIT ?5"
+        )
+    };
+}
+
+macro_rules! pages {
+    ($show:literal) => {
+        [
+            page!($show, "id < ?3", "id DESC"),
+            page!($show, "id > ?3", "id"),
+            page!($show, "(name, id) > (coalesce(CAST(unhex(?6) AS TEXT), ?2), ?3)", "name, id"),
+            page!(
+                $show,
+                "(coalesce(last_used_at, -9223372036854775808), id) > (?2, ?3)",
+                "last_used_at, id"
+            ),
+        ]
+    };
+}
+
+/// By what is shown, then by the order.
+const PAGES: [[&str; 4]; 3] =
+    [pages!("revoked_at IS NULL"), pages!("revoked_at IS NOT NULL"), pages!("TRUE")];
+
+pub(super) const fn page(show: Show, sort: Sort) -> &'static str {
+    let shown = &PAGES[match show {
+        Show::NotRevoked => 0,
+        Show::Revoked => 1,
+        Show::Any => 2,
+    }];
+    shown[match sort {
+        Sort::Newest => 0,
+        Sort::Oldest => 1,
+        Sort::Name => 2,
+        Sort::LeastRecentlyUsed => 3,
+    }]
+}
+
+statements! {
+    FIND = "SELECT ", columns!(), " FROM keyfob_tokens WHERE id = ?1";
+
+    FIND_MANY = "SELECT ", columns!(), " FROM keyfob_tokens
+        WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
+
+    /// What stands against an insert: the id, the idempotency key, the name, the limit.
+    OBJECTIONS = "SELECT
+        EXISTS (SELECT 1 FROM keyfob_tokens WHERE id = ?1),
+        (SELECT id FROM keyfob_tokens WHERE owner = ?2 AND idempotency_key = ?3),
+        ?4 AND EXISTS (SELECT 1 FROM keyfob_tokens
+            WHERE owner = ?2 AND name = ?5 AND revoked_at IS NULL),
+        ?6 IS NOT NULL AND ?6 <= (SELECT count(*) FROM (SELECT 1 FROM keyfob_tokens
+            WHERE owner = ?2 AND revoked_at IS NULL LIMIT coalesce(?6, 0)))";
+
+    INSERT = "INSERT INTO keyfob_tokens (", columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+    /// Why an update that is guarded by more than the id met no row.
+    STATE = "SELECT revoked_at IS NOT NULL, expires_at FROM keyfob_tokens WHERE id = ?1";
+
+    /// A column that can become empty has a parameter before it that says whether it changes.
+    CHANGE = "UPDATE keyfob_tokens SET
+            name = coalesce(?3, name),
+            abilities = coalesce(?5, abilities),
+            expires_at = iif(?6, ?7, expires_at),
+            notices = iif(?6 AND expires_at IS NOT ?7, '', notices),
+            not_before = iif(?8, ?9, not_before),
+            idle_seconds = iif(?10, ?11, idle_seconds),
+            metadata = iif(?12, ?13, metadata),
+            rate_limit_requests = iif(?14, ?15, rate_limit_requests),
+            rate_limit_seconds = iif(?14, ?16, rate_limit_seconds),
+            allowed_addresses = iif(?17, ?18, allowed_addresses)
+        WHERE id = ?1 AND revoked_at IS NULL AND expires_at IS ?2 AND NOT (?4 AND EXISTS (
+            SELECT 1 FROM keyfob_tokens AS other WHERE other.owner = keyfob_tokens.owner
+                AND other.name = ?3 AND other.revoked_at IS NULL
+                AND other.id <> keyfob_tokens.id))
+        RETURNING ", columns!();
+
+    ROTATE = "UPDATE keyfob_tokens SET
+            digest = ?5, digest_key = ?6, generation = ?7, first_used_at = NULL,
+            previous_digest = ?8, previous_digest_key = ?9, previous_ends_at = ?10,
+            previous_ends_on_first_use = ?11, expires_at = ?12,
+            notices = iif(expires_at IS NOT ?12, '', notices)
+        WHERE id = ?1 AND revoked_at IS NULL
+            AND generation = ?2 AND first_used_at IS ?3 AND expires_at IS ?4
+        RETURNING ", columns!();
+
+    MARK_FIRST_USE = "UPDATE keyfob_tokens SET first_used_at = ?3
+        WHERE id = ?1 AND revoked_at IS NULL AND generation = ?2 AND first_used_at IS NULL";
+
+    REKEY = "UPDATE keyfob_tokens SET
+            digest = iif(digest = ?2 AND digest_key IS ?3, ?4, digest),
+            digest_key = iif(digest = ?2 AND digest_key IS ?3, ?5, digest_key),
+            previous_digest = iif(previous_digest = ?2 AND previous_digest_key IS ?3,
+                ?4, previous_digest),
+            previous_digest_key = iif(previous_digest = ?2 AND previous_digest_key IS ?3,
+                ?5, previous_digest_key)
+        WHERE id = ?1 AND revoked_at IS NULL AND ((digest = ?2 AND digest_key IS ?3)
+            OR (previous_digest = ?2 AND previous_digest_key IS ?3))";
+
+    REVOKE_TOKENS = "UPDATE keyfob_tokens
+        SET revoked_at = ?1, revoked_by = ?2, revoked_reason = ?3
+        WHERE id IN (SELECT unhex(value) FROM json_each(?4)) AND revoked_at IS NULL
+            AND (?5 IS NULL OR owner = ?5)
+        RETURNING id";
+
+    REVOKE_CHILDREN = "UPDATE keyfob_tokens
+        SET revoked_at = ?1, revoked_by = ?2, revoked_reason = ?3
+        WHERE parent = ?4 AND revoked_at IS NULL
+        RETURNING id";
+
+    REVOKE_ALL = "UPDATE keyfob_tokens
+        SET revoked_at = ?1, revoked_by = ?2, revoked_reason = ?3
+        WHERE owner = ?4 AND revoked_at IS NULL
+        RETURNING id";
+
+    SUSPEND = "UPDATE keyfob_tokens
+        SET suspended_since = ?2, suspended_until = ?3, suspended_reason = ?4
+        WHERE id = ?1 AND revoked_at IS NULL
+        RETURNING ", columns!();
+
+    RESUME = "UPDATE keyfob_tokens
+        SET suspended_until = iif(suspended_since IS NULL, NULL,
+            min(coalesce(suspended_until, ?2), ?2))
+        WHERE id = ?1 AND revoked_at IS NULL
+        RETURNING ", columns!();
+
+    RECORD_USES = "UPDATE keyfob_tokens SET last_used_at = noted.at, last_used_from = noted.origin
+        FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS at, value ->> 2 AS origin
+            FROM json_each(?1)) AS noted
+        WHERE keyfob_tokens.id = noted.id
+            AND (keyfob_tokens.last_used_at IS NULL OR keyfob_tokens.last_used_at < noted.at)";
+
+    CLAIM_NOTICE = "UPDATE keyfob_tokens SET notices = ltrim(notices || ' ' || ?2)
+        WHERE id = ?1 AND revoked_at IS NULL
+            AND instr(' ' || notices || ' ', ' ' || ?2 || ' ') = 0";
+
+    EXPIRING = "SELECT ", columns!(), " FROM keyfob_tokens
+        WHERE revoked_at IS NULL AND (expires_at, id) > (?1, ?2) AND expires_at <= ?3
+        ORDER BY expires_at, id LIMIT ?4";
+
+    /// The never used ones come out of the index by id, only the others have to be sorted. Left to itself, SQLite
+    /// walks the table in the order of the ids.
+    UNUSED = "SELECT ", columns!(), " FROM keyfob_tokens WHERE id IN (
+            SELECT id FROM keyfob_tokens INDEXED BY keyfob_tokens_by_last_use
+                WHERE revoked_at IS NULL AND created_at < ?1 AND last_used_at IS NULL AND id > ?2
+            UNION ALL
+            SELECT id FROM keyfob_tokens INDEXED BY keyfob_tokens_by_last_use
+                WHERE revoked_at IS NULL AND created_at < ?1 AND last_used_at < ?1 AND id > ?2
+            ORDER BY id LIMIT ?3)
+        ORDER BY id";
+
+    COUNT = "SELECT count(*) FILTER (WHERE revoked_at IS NULL), count(revoked_at)
+        FROM keyfob_tokens WHERE owner = ?1";
+
+    COUNT_BY_KEY = "SELECT digest_key, count(*) FROM keyfob_tokens
+        WHERE revoked_at IS NULL GROUP BY digest_key";
+
+    /// The second branch leaves out what the first one has, so that each token counts once against the limit.
+    PRUNE = "DELETE FROM keyfob_tokens WHERE id IN (
+        SELECT id FROM keyfob_tokens WHERE revoked_at < ?1
+        UNION ALL
+        SELECT id FROM keyfob_tokens WHERE expires_at < ?1
+            AND (revoked_at IS NULL OR revoked_at >= ?1)
+        LIMIT ?2)";
+
+    ERASE = "DELETE FROM keyfob_tokens WHERE owner = ?1 RETURNING id";
+
+    CANARY = "SELECT canary FROM keyfob_canaries WHERE key = ?1";
+
+    /// Changes nothing where there is one, and answers what is kept then.
+    KEEP_CANARY = "INSERT INTO keyfob_canaries (key, canary) VALUES (?1, ?2)
+        ON CONFLICT (key) DO UPDATE SET canary = canary RETURNING canary";
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection, Row, SqliteConnection};
+
+    use super::*;
+    use crate::store::sqlite::schema;
+
+    async fn plan(connection: &mut SqliteConnection, statement: &str) -> Vec<String> {
+        let explain = format!("EXPLAIN QUERY PLAN {statement}");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(explain)).fetch_all(connection).await.unwrap();
+        rows.iter().map(|row| row.get(3)).collect()
+    }
+
+    async fn scans(connection: &mut SqliteConnection) -> Vec<(&'static str, String)> {
+        let mut scans = Vec::new();
+        let pages = PAGES.as_flattened().iter().map(|statement| ("page", *statement));
+        for (name, statement) in ALL.iter().copied().chain(pages) {
+            for step in plan(connection, statement).await {
+                // `id > ?` alone walks the whole table from there.
+                let walks = step.ends_with("(id>?)") || step.ends_with("(id<?)");
+                if walks || step.starts_with("SCAN keyfob") || step.starts_with("SCAN other") {
+                    scans.push((name, step));
+                }
+            }
+        }
+        scans
+    }
+
+    #[tokio::test]
+    async fn no_statement_scans_the_table() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        sqlx::raw_sql(schema::SCHEMA).execute(&mut connection).await.unwrap();
+        let one = "SCAN keyfob_tokens USING COVERING INDEX keyfob_tokens_by_name".to_owned();
+        let expected = [("COUNT_BY_KEY", one)];
+        assert_eq!(scans(&mut connection).await, expected);
+
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5000)
+            INSERT INTO keyfob_tokens (id, prefix, owner, name, digest, generation,
+                previous_ends_on_first_use, abilities, created_at, expires_at, last_used_at,
+                revoked_at, notices)
+            SELECT randomblob(16), 'acme', 'user:' || i % 3, 'n' || i, randomblob(32), 0, 0, '', i,
+                iif(i % 2, i, NULL), iif(i % 5, NULL, i), iif(i % 7, NULL, i), '' FROM n";
+        sqlx::query(fill).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql("ANALYZE").execute(&mut connection).await.unwrap();
+        assert_eq!(scans(&mut connection).await, expected);
+    }
+}

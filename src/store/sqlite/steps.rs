@@ -1,0 +1,301 @@
+use std::{num::NonZeroU32, sync::Arc};
+
+use async_trait::async_trait;
+use sqlx::{Row, sqlite::SqliteRow};
+
+use crate::{
+    store::{
+        Change, ChangeOutcome, CorruptRecord, Expected, InsertOutcome, InsertRules, OwnerCount,
+        Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, Sort, SortKey,
+        StoreError, TokenStore, Use,
+        row::{abilities_text, addresses_text, seconds},
+    },
+    token::{
+        Actor, KeyId, Metadata, Owner, RateLimit, Reason, Revocation, Suspension, Timestamp,
+        TokenDigest, TokenId, TokenName, TokenRecord,
+    },
+};
+
+use super::{
+    SqliteStore,
+    error::failed,
+    rows::{self, FIRST, Key, LAST},
+    statements::{self, Statement, on},
+    transactions,
+};
+
+impl SqliteStore {
+    /// Runs a statement that changes at most one row, and tells whether it did.
+    async fn write(&self, statement: Statement<'_>) -> Result<bool, StoreError> {
+        let done = statement.execute(&self.write).await.map_err(failed)?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Runs a statement that writes and returns rows to its end: where only the first row is fetched, a commit that
+    /// fails goes unnoticed.
+    async fn write_returning(
+        &self,
+        statement: Statement<'_>,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
+        statement.fetch_all(&self.write).await.map_err(failed)
+    }
+
+    async fn read(&self, statement: Statement<'_>) -> Result<Vec<SqliteRow>, StoreError> {
+        statement.fetch_all(&self.read).await.map_err(failed)
+    }
+}
+
+#[async_trait]
+impl TokenStore for SqliteStore {
+    fn peek(&self, _: TokenId) -> Peek {
+        Peek::Ask
+    }
+
+    async fn find(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
+        let row = on(id, statements::FIND).fetch_optional(&self.read).await.map_err(failed)?;
+        row.as_ref().map(rows::record).transpose()
+    }
+
+    async fn find_many(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
+        let find = sqlx::query(statements::FIND_MANY).bind(rows::json_ids(ids));
+        let found = self.read(find).await?;
+        Ok(rows::page(found, u32::MAX, Key::Id))
+    }
+
+    async fn insert(
+        &self,
+        record: &TokenRecord,
+        rules: InsertRules,
+    ) -> Result<InsertOutcome, StoreError> {
+        transactions::insert(&self.write, record, rules).await
+    }
+
+    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
+        let key = Key::from(query.sort);
+        let after = query.after.as_ref();
+        let mut page = sqlx::query(statements::page(query.show, query.sort));
+        page = page.bind(query.owner.as_str());
+        let mut not_utf_8 = None;
+        page = match (key, after.map(|after| &after.key)) {
+            (Key::Instant(_), Some(SortKey::Instant(Some(instant)))) => page.bind(*instant),
+            (Key::Instant(_), _) => page.bind(i64::MIN),
+            (_, after) => {
+                let (name, hex) = after.map(rows::name).unwrap_or_default();
+                not_utf_8 = hex;
+                page.bind(name)
+            }
+        };
+        let start = if query.sort == Sort::Newest { LAST } else { FIRST };
+        page = page
+            .bind(after.map_or(start.into(), |after| Vec::from(after.id.to_bytes())))
+            .bind(seconds(query.unused_since))
+            .bind(i64::from(query.limit) + 1)
+            .bind(not_utf_8);
+        Ok(rows::page(self.read(page).await?, query.limit, key))
+    }
+
+    async fn change(
+        &self,
+        id: TokenId,
+        expected_expiry: Option<Timestamp>,
+        change: &Change,
+    ) -> Result<ChangeOutcome, StoreError> {
+        let expected = seconds(expected_expiry);
+        let metadata = change.metadata.as_ref();
+        let rate_limit = change.rate_limit.flatten();
+        let addresses = change.allowed_addresses.as_ref();
+        let update = on(id, statements::CHANGE)
+            .bind(expected)
+            .bind(change.name.as_ref().map(TokenName::as_str))
+            .bind(change.name.is_some() && change.unique_name)
+            .bind(change.abilities.as_ref().map(abilities_text))
+            .bind(change.expires_at.is_some())
+            .bind(seconds(change.expires_at.flatten()))
+            .bind(change.not_before.is_some())
+            .bind(seconds(change.not_before.flatten()))
+            .bind(change.idle_seconds.is_some())
+            .bind(change.idle_seconds.flatten().map(NonZeroU32::get))
+            .bind(metadata.is_some())
+            .bind(metadata.filter(|it| !it.is_empty()).map(Metadata::to_json))
+            .bind(change.rate_limit.is_some())
+            .bind(rate_limit.map(RateLimit::requests))
+            .bind(rate_limit.map(RateLimit::seconds))
+            .bind(addresses.is_some())
+            .bind(addresses.and_then(Option::as_ref).map(addresses_text));
+        let refused = |expiry| {
+            if expiry == expected { ChangeOutcome::NameTaken } else { ChangeOutcome::Outdated }
+        };
+        transactions::alter(&self.write, id, update, refused).await
+    }
+
+    async fn rotate(
+        &self,
+        id: TokenId,
+        expected: Expected,
+        rotation: &Rotation,
+    ) -> Result<RotateOutcome, StoreError> {
+        let previous = rotation.previous.as_ref();
+        let previous_digest = previous.map(|it| &it.digest);
+        let update = on(id, statements::ROTATE)
+            .bind(expected.generation)
+            .bind(seconds(expected.first_used_at))
+            .bind(seconds(expected.expires_at))
+            .bind(rotation.digest.as_bytes().as_slice())
+            .bind(rotation.digest.key().map(KeyId::as_str))
+            .bind(rotation.generation)
+            .bind(previous_digest.map(|it| it.as_bytes().as_slice()))
+            .bind(previous_digest.and_then(TokenDigest::key).map(KeyId::as_str))
+            .bind(previous.and_then(|it| seconds(it.ends_at)))
+            .bind(previous.is_some_and(|it| it.ends_on_first_use))
+            .bind(seconds(rotation.expires_at));
+        let outcome =
+            transactions::alter(&self.write, id, update, |_| ChangeOutcome::Outdated).await?;
+        Ok(outcome.into())
+    }
+
+    async fn mark_first_use(
+        &self,
+        id: TokenId,
+        generation: u32,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mark = on(id, statements::MARK_FIRST_USE);
+        self.write(mark.bind(generation).bind(at.unix_seconds())).await
+    }
+
+    async fn rekey(
+        &self,
+        id: TokenId,
+        expected: &TokenDigest,
+        digest: &TokenDigest,
+    ) -> Result<bool, StoreError> {
+        let rekey = on(id, statements::REKEY)
+            .bind(expected.as_bytes().as_slice())
+            .bind(expected.key().map(KeyId::as_str))
+            .bind(digest.as_bytes().as_slice())
+            .bind(digest.key().map(KeyId::as_str));
+        self.write(rekey).await
+    }
+
+    async fn revoke(
+        &self,
+        selection: &Selection,
+        revocation: &Revocation,
+    ) -> Result<Vec<TokenId>, StoreError> {
+        let with = |statement: &'static str| {
+            sqlx::query(statement)
+                .bind(revocation.at.unix_seconds())
+                .bind(revocation.by.as_ref().map(Actor::as_str))
+                .bind(revocation.reason.as_ref().map(Reason::as_str))
+        };
+        let revoke = match selection {
+            Selection::Tokens { ids, owner } => with(statements::REVOKE_TOKENS)
+                .bind(rows::json_ids(ids))
+                .bind(owner.as_ref().map(Owner::as_str)),
+            Selection::ChildrenOf(parent) => {
+                with(statements::REVOKE_CHILDREN).bind(Vec::from(parent.to_bytes()))
+            }
+            Selection::AllOf(owner) => with(statements::REVOKE_ALL).bind(owner.as_str()),
+        };
+        rows::ids(&self.write_returning(revoke).await?)
+    }
+
+    async fn suspend(
+        &self,
+        id: TokenId,
+        suspension: &Suspension,
+    ) -> Result<ChangeOutcome, StoreError> {
+        let update = on(id, statements::SUSPEND)
+            .bind(suspension.since.unix_seconds())
+            .bind(seconds(suspension.until))
+            .bind(suspension.reason.as_ref().map(Reason::as_str));
+        transactions::alter(&self.write, id, update, |_| ChangeOutcome::Outdated).await
+    }
+
+    async fn resume(&self, id: TokenId, at: Timestamp) -> Result<ChangeOutcome, StoreError> {
+        let update = on(id, statements::RESUME).bind(at.unix_seconds());
+        transactions::alter(&self.write, id, update, |_| ChangeOutcome::Outdated).await
+    }
+
+    async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
+        let record = sqlx::query(statements::RECORD_USES).bind(rows::json_uses(uses));
+        self.write(record).await.map(drop)
+    }
+
+    async fn claim_notice(&self, id: TokenId, days: u16) -> Result<bool, StoreError> {
+        self.write(on(id, statements::CLAIM_NOTICE).bind(days.to_string())).await
+    }
+
+    async fn expiring(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let start = (from.unix_seconds(), LAST.to_vec());
+        let start = match after {
+            Some(Position { key: SortKey::Instant(Some(instant)), id }) => {
+                start.max((*instant, id.to_bytes().into()))
+            }
+            _ => start,
+        };
+        let page = sqlx::query(statements::EXPIRING)
+            .bind(start.0)
+            .bind(start.1)
+            .bind(until.unix_seconds())
+            .bind(i64::from(limit) + 1);
+        Ok(rows::page(self.read(page).await?, limit, Key::Instant("expires_at")))
+    }
+
+    async fn unused(
+        &self,
+        since: Timestamp,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let page = sqlx::query(statements::UNUSED)
+            .bind(since.unix_seconds())
+            .bind(after.map_or(FIRST.to_vec(), |after| after.id.to_bytes().into()))
+            .bind(i64::from(limit) + 1);
+        Ok(rows::page(self.read(page).await?, limit, Key::Id))
+    }
+
+    async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
+        let count = sqlx::query_as::<_, (i64, i64)>(statements::COUNT).bind(owner.as_str());
+        let (not_revoked, revoked) = count.fetch_one(&self.read).await.map_err(failed)?;
+        Ok(OwnerCount { not_revoked: not_revoked.unsigned_abs(), revoked: revoked.unsigned_abs() })
+    }
+
+    async fn count_by_key(&self) -> Result<Vec<(Option<KeyId>, u64)>, StoreError> {
+        let counts = self.read(sqlx::query(statements::COUNT_BY_KEY)).await?;
+        let counts = counts.iter().map(|row| {
+            let key: Option<String> = row.try_get(0).map_err(|_| "digest_key")?;
+            let key = key.map(KeyId::new).transpose().map_err(|_| "digest_key")?;
+            Ok((key, row.try_get::<i64, _>(1).map_err(|_| "count")?.unsigned_abs()))
+        });
+        counts.collect::<Result<_, _>>().map_err(|field| CorruptRecord::new(None, field).into())
+    }
+
+    async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let prune = sqlx::query(statements::PRUNE).bind(ended_before.unix_seconds()).bind(limit);
+        let done = prune.execute(&self.write).await.map_err(failed)?;
+        Ok(done.rows_affected())
+    }
+
+    async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
+        let erase = sqlx::query(statements::ERASE).bind(owner.as_str());
+        rows::ids(&self.write_returning(erase).await?)
+    }
+
+    async fn canary(&self, key: &KeyId, canary: &[u8; 32]) -> Result<[u8; 32], StoreError> {
+        let mut kept = self.read(sqlx::query(statements::CANARY).bind(key.as_str())).await?;
+        if kept.is_empty() {
+            let keep = sqlx::query(statements::KEEP_CANARY).bind(key.as_str());
+            kept = self.write_returning(keep.bind(canary.as_slice())).await?;
+        }
+        let bytes = kept.first().and_then(|row| row.try_get::<&[u8], _>(0).ok());
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or(CorruptRecord::new(None, "canary").into())
+    }
+}

@@ -1,0 +1,7 @@
+//! What the crate promises to those who use it, tested from outside.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod conformance;
+#[cfg(feature = "sqlite")]
+mod sqlite;

@@ -1,0 +1,139 @@
+use std::{sync::Arc, time::Duration};
+
+use keyfob::store::{InsertOutcome, InsertRules, SqliteStore, StoreError, TokenStore, Use};
+use sqlx::{Connection, sqlite::SqlitePoolOptions};
+
+use super::{File, at, insert, record};
+
+fn a_use() -> Use {
+    Use { id: record(1).id, at: at(2_000), from: None }
+}
+
+#[tokio::test]
+async fn a_lock_that_is_not_given_up_is_busy_and_a_lookup_does_not_mind() {
+    let file = File::new();
+    // It stays open: closing a database takes its lock for a moment.
+    let first = file.store().await;
+    insert(&first, &record(1)).await;
+    let options = file.options().busy_timeout(Duration::ZERO);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let store = SqliteStore::with_pool(pool).await.unwrap();
+
+    let mut other = file.connection().await;
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let inserted = store.insert(&record(2), InsertRules::default()).await;
+    assert!(matches!(inserted, Err(StoreError::Busy(_))), "{inserted:?}");
+    let used = store.record_uses(&[a_use()]).await;
+    assert!(matches!(used, Err(StoreError::Busy(_))), "{used:?}");
+    assert!(store.find(record(1).id).await.unwrap().is_some());
+
+    lock.rollback().await.unwrap();
+    insert(&store, &record(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lookups_do_not_queue_behind_writes_that_wait() {
+    let file = File::new();
+    let store = Arc::new(file.store().await);
+    insert(&store, &record(1)).await;
+    let mut other = file.connection().await;
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let writes: Vec<_> = (0..16)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.record_uses(&[a_use()]).await })
+        })
+        .collect();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        assert!(store.find(record(1).id).await.unwrap().is_some());
+    }
+    assert!(writes.iter().all(|write| !write.is_finished()));
+    lock.rollback().await.unwrap();
+    for write in writes {
+        write.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_unavailable_and_leaves_no_connection_behind_that_fails() {
+    let file = File::new();
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let pool = pool.connect_with(file.options()).await.unwrap();
+    let store = SqliteStore::with_pool(pool.clone()).await.unwrap();
+    sqlx::query("PRAGMA max_page_count = 1").execute(&pool).await.unwrap();
+
+    let mut inserted = 0;
+    let error = loop {
+        let mut record = record(inserted);
+        let metadata = serde_json::json!({ "k": "x".repeat(4_000) });
+        record.rare_mut().metadata = keyfob::token::Metadata::new(metadata).unwrap();
+        match store.insert(&record, InsertRules::default()).await {
+            Ok(outcome) => assert_eq!(outcome, InsertOutcome::Inserted),
+            Err(error) => break error,
+        }
+        inserted += 1;
+        assert!(inserted < 1_000, "the disk never gets full");
+    };
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    insert(&store, &record(inserted)).await;
+    assert_eq!(
+        store.count(&super::owner()).await.unwrap().not_revoked,
+        u64::try_from(inserted).unwrap() + 1
+    );
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_written_is_unavailable_and_still_read() {
+    let file = File::new();
+    insert(&file.store().await, &record(1)).await;
+    let pool = sqlx::SqlitePool::connect_with(file.options().read_only(true)).await.unwrap();
+    let store = SqliteStore::with_pool(pool).await.unwrap();
+    let used = store.record_uses(&[a_use()]).await;
+    assert!(matches!(used, Err(StoreError::Unavailable(_))), "{used:?}");
+    assert!(store.find(record(1).id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_closed_pool_is_unavailable() {
+    let file = File::new();
+    let pool = file.pool().await;
+    let store = SqliteStore::with_pool(pool.clone()).await.unwrap();
+    pool.close().await;
+    let found = store.find(record(1).id).await;
+    assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_pool_without_a_free_connection_is_unavailable() {
+    let file = File::new();
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let pool = pool.acquire_timeout(Duration::from_millis(200)).connect_with(file.options()).await;
+    let pool = pool.unwrap();
+    let store = SqliteStore::with_pool(pool.clone()).await.unwrap();
+    let _held = pool.acquire().await.unwrap();
+    let found = store.find(record(1).id).await;
+    assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_path_that_cannot_be_opened_is_unavailable() {
+    let file = File::new();
+    let error = SqliteStore::open(file.path().join("below a file that is none")).await;
+    let error = error.unwrap_err();
+    let source = std::error::Error::source(&error).and_then(|it| it.downcast_ref::<StoreError>());
+    assert!(matches!(source, Some(StoreError::Unavailable(_))), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_missing_table_is_faulty_and_the_error_says_which() {
+    let file = File::new();
+    let store = file.store().await;
+    file.run("DROP TABLE keyfob_tokens").await;
+    match store.find(record(1).id).await {
+        Err(StoreError::Faulty(cause)) => {
+            assert!(cause.to_string().contains("no such table: keyfob_tokens"), "{cause}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
