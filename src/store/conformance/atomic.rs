@@ -280,7 +280,14 @@ pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
         }
     }
     assert_stored(store, &record, "nothing of all that changes the token").await;
-    insert(store, &plain(&record.owner)).await;
+    assert_eq!(owned_by(store, &record.owner).await.len(), 1);
+    store.change(record.id, record.expires_at, &change).await.changed();
+    store.record_uses(&[Use { id: record.id, at: at(2_000), from: None }]).await.answered();
+    let other = plain(&record.owner);
+    insert(store, &other).await;
+    revoke(store, other.id).await;
+    let erased = store.erase(&record.owner).await.answered();
+    assert_eq!(sorted(erased), sorted([record.id, other.id]));
 }
 
 /// The tokens that an owner has before a step, and those that he has after it.
