@@ -3,9 +3,43 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 mod memory {
-    use keyfob::store::MemoryStore;
+    use std::sync::Arc;
+
+    use keyfob::{
+        Owner, Timestamp, TokenId, TokenName, TokenRecord,
+        store::{InsertOutcome, InsertRules, MemoryStore, TokenStore},
+        token::{Prefix, TokenDigest},
+    };
 
     keyfob::store_conformance!(#[tokio::test] => MemoryStore::new());
+
+    /// The clauses run on one thread, where this store never waits.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+    async fn inserts_on_many_threads_reach_the_limit_exactly() {
+        for round in 0..50 {
+            let store = Arc::new(MemoryStore::new());
+            let inserts = (0..64).map(|i| {
+                let record = TokenRecord::new(
+                    TokenId::from_u128(i),
+                    Prefix::new("acme").unwrap(),
+                    Owner::new("user:42").unwrap(),
+                    TokenName::new(format!("n{}", i % 32)).unwrap(),
+                    TokenDigest::from_bytes([0; 32], None),
+                    Timestamp::MIN,
+                );
+                let rules = InsertRules { unique_name: true, limit_per_owner: Some(10) };
+                let store = store.clone();
+                tokio::spawn(async move { store.insert(&record, rules).await.unwrap() })
+            });
+            let mut inserted = 0;
+            for insert in inserts.collect::<Vec<_>>() {
+                inserted += usize::from(insert.await.unwrap() == InsertOutcome::Inserted);
+            }
+            assert_eq!(inserted, 10, "in round {round}");
+            let count = store.count(&Owner::new("user:42").unwrap()).await.unwrap();
+            assert_eq!(count.not_revoked, 10, "in round {round}");
+        }
+    }
 }
 
 #[cfg(feature = "sqlite")]

@@ -10,7 +10,7 @@ use futures_util::future::{LocalBoxFuture, join_all};
 
 use super::{delete::early, fixture::*};
 use crate::{
-    store::{Change, Expected, InsertRules, Rotation, Selection, TokenStore, Use},
+    store::{Change, Expected, InsertRules, Rotation, Selection, Show, Sort, TokenStore, Use},
     token::{Owner, PreviousSecret, Suspension, TokenRecord},
 };
 
@@ -54,9 +54,9 @@ pub async fn concurrent_steps_on_a_token_are_all_done(store: &dyn TokenStore) {
     assert_stored(store, &expected, "concurrent steps are all done").await;
 }
 
-/// A revocation stays whatever runs beside it.
+/// A revocation stays whatever runs beside it, whichever begins first.
 pub async fn a_revocation_stays_whatever_runs_beside_it(store: &dyn TokenStore) {
-    for _ in 0..4 {
+    for first in 0..8 {
         let record = with(&full(&new_owner()), |it| it.first_used_at = None);
         insert(store, &record).await;
         let (selection, revocation) = (only(record.id), revocation(at(5_000)));
@@ -65,7 +65,7 @@ pub async fn a_revocation_stays_whatever_runs_beside_it(store: &dyn TokenStore) 
         let digest = new_digest(None);
         let (expected, rotation) = rotation_of(&record);
         // What the others answer depends on which came first.
-        let steps: Vec<LocalBoxFuture<'_, ()>> = vec![
+        let mut steps: Vec<LocalBoxFuture<'_, ()>> = vec![
             Box::pin(async {
                 let _ = store.change(record.id, record.expires_at, &change).await.answered();
             }),
@@ -90,6 +90,7 @@ pub async fn a_revocation_stays_whatever_runs_beside_it(store: &dyn TokenStore) 
                 let _ = store.resume(record.id, at(2_000)).await.answered();
             }),
         ];
+        steps.rotate_left(first);
         join_all(steps).await;
         let found = read(store, record.id).await;
         assert_eq!(found.revocation.as_deref(), Some(&revocation), "a revocation stays");
@@ -113,12 +114,14 @@ fn rotation_of(record: &TokenRecord) -> (Expected, Rotation) {
 
 /// An insert whose future is dropped has added the whole token or none.
 pub async fn a_dropped_insert_is_whole_or_nothing(store: &dyn TokenStore) {
-    let tokens = |owner: &Owner| (vec![], vec![full(owner)]);
     let rules = InsertRules { unique_name: true, limit_per_owner: Some(1) };
-    drop_at_every_point(store, tokens, async |_, after| {
-        let _ = store.insert(&after[0], rules).await.answered();
-    })
-    .await;
+    for token in [full, plain] {
+        let tokens = |owner: &Owner| (vec![], vec![token(owner)]);
+        drop_at_every_point(store, tokens, async |_, after| {
+            let _ = store.insert(&after[0], rules).await.answered();
+        })
+        .await;
+    }
 }
 
 /// A change whose future is dropped has changed all of its columns or none.
@@ -256,6 +259,35 @@ pub async fn a_dropped_canary_is_whole_or_nothing(store: &dyn TokenStore) {
             return;
         }
     }
+}
+
+/// A store is as usable as before, however many futures were dropped while they waited: each gives back what it held.
+pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
+    let record = full(&new_owner());
+    insert(store, &record).await;
+    let query = query(&record.owner, Sort::Newest, Show::Any);
+    let (change, nothing) = (Change::default(), Selection::ChildrenOf(new_id()));
+    for polls in [1, 2] {
+        for _ in 0..50 {
+            poll(store.find(record.id), polls, false).await;
+            poll(store.page(&query), polls, false).await;
+            poll(store.insert(&record, InsertRules::default()), polls, false).await;
+            poll(store.change(record.id, record.expires_at, &change), polls, false).await;
+            poll(store.revoke(&nothing, &revocation(at(5_000))), polls, false).await;
+            poll(store.record_uses(&[Use { id: new_id(), at: at(1), from: None }]), polls, false)
+                .await;
+            poll(store.erase(&new_owner()), polls, false).await;
+        }
+    }
+    assert_stored(store, &record, "nothing of all that changes the token").await;
+    assert_eq!(owned_by(store, &record.owner).await.len(), 1);
+    store.change(record.id, record.expires_at, &change).await.changed();
+    store.record_uses(&[Use { id: record.id, at: at(2_000), from: None }]).await.answered();
+    let other = plain(&record.owner);
+    insert(store, &other).await;
+    revoke(store, other.id).await;
+    let erased = store.erase(&record.owner).await.answered();
+    assert_eq!(sorted(erased), sorted([record.id, other.id]));
 }
 
 /// The tokens that an owner has before a step, and those that he has after it.

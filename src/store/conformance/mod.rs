@@ -208,6 +208,7 @@ macro_rules! store_conformance {
                 a_dropped_batch_of_uses_is_whole_or_nothing
                 a_dropped_deletion_is_whole_or_nothing
                 a_dropped_canary_is_whole_or_nothing
+                a_store_outlives_many_dropped_futures
             }
         }
     };

@@ -6,8 +6,9 @@ use super::fixture::*;
 use crate::{
     store::{PageQuery, Show, Sort, TokenStore},
     token::{
-        Abilities, Actor, IdempotencyKey, KeyId, Metadata, Owner, PreviousSecret, RateLimit,
-        Reason, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenName, TokenRecord,
+        Abilities, Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, Owner, Prefix,
+        PreviousSecret, RateLimit, Reason, Revocation, Suspension, Timestamp, TokenDigest, TokenId,
+        TokenName, TokenRecord,
     },
 };
 
@@ -62,7 +63,8 @@ pub async fn an_absent_field_stays_absent(store: &dyn TokenStore) {
     assert_reads_back(store, &bare).await;
 }
 
-/// Addresses keep their family: an IPv4 address, an IPv6 address, and one that is the other in disguise.
+/// Addresses keep their family: an IPv4 address, an IPv6 address, and one that is the other in disguise. So does a
+/// network, one of a hundred.
 pub async fn addresses_read_back_in_their_family(store: &dyn TokenStore) {
     for address in ["0.0.0.0", "255.255.255.255", "::", "2001:db8::1", "::ffff:192.0.2.1"] {
         let mut record = plain(&new_owner());
@@ -71,6 +73,12 @@ pub async fn addresses_read_back_in_their_family(store: &dyn TokenStore) {
         assert!(record.last_used_from.is_some());
         assert_reads_back(store, &record).await;
     }
+    let mut record = plain(&new_owner());
+    let many = (0..99).map(|i| format!("2001:db8:aaaa:bbbb:cccc:dddd:eeee:ff{i:02}/128"));
+    let networks: Vec<_> = many.chain(["::ffff:192.0.2.0/120".to_owned()]).collect();
+    record.rare_mut().allowed_addresses = AllowedAddresses::new(networks).ok();
+    assert!(record.allowed_addresses().is_some());
+    assert_reads_back(store, &record).await;
 }
 
 /// Instants read back from the year 1 to the year 9999.
@@ -147,6 +155,9 @@ pub async fn hostile_texts_read_back_unchanged(store: &dyn TokenStore) {
         let mut record = full(&new_owner());
         if let Ok(name) = TokenName::new(&text) {
             record.name = name;
+        }
+        if let Ok(prefix) = Prefix::new(&text) {
+            record.prefix = prefix;
         }
         if let Ok(key) = KeyId::new(&text) {
             record.digest = new_digest(Some(&key));
