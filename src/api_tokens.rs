@@ -238,7 +238,7 @@ impl ApiTokensBuilder {
         self
     }
 
-    /// How long a token may live at most, counted from when it was issued. Then none is issued that never expires.
+    /// How long a token may live at most, counted from when it was issued or last rotated. Then none is issued that never expires.
     pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
         self.policy.max_lifetime = Some(lifetime);
         self

@@ -234,12 +234,13 @@ impl OwnerTokens {
         now: Timestamp,
     ) -> Result<Change, InvalidFields> {
         let policy = self.tokens.policy();
+        let issued = record.rotated_at.unwrap_or(record.created_at);
         let mut fields = Fields::default();
         let name = asked.name.as_deref().map(|name| policy.name(name)).transpose();
         let name = fields.check("name", name);
         let abilities = asked.abilities.as_ref().map(|it| policy.abilities(Some(it))).transpose();
         let abilities = fields.check("abilities", abilities);
-        let expiry = asked.expiry.map(|it| policy.expiry(it, record.created_at, now)).transpose();
+        let expiry = asked.expiry.map(|it| policy.expiry(it, issued, now)).transpose();
         let expiry = fields.check("expires_at", expiry);
         let metadata =
             fields.check("metadata", asked.metadata.clone().map(Metadata::new).transpose());

@@ -93,7 +93,7 @@ impl Policy {
         }
     }
 
-    /// The instant at which a token ends that was issued at `issued`, asked for at `now`. The maximum is checked on
+    /// The instant at which a token ends whose secret was made at `issued`, asked for at `now`. The maximum is checked on
     /// what comes out, so that a default or an absent value can't pass it by.
     pub(crate) fn expiry(
         &self,

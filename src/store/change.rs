@@ -184,6 +184,8 @@ pub struct Rotation {
     pub digest: TokenDigest,
     /// The generation from now on.
     pub generation: u32,
+    /// When the rotation happens.
+    pub at: Timestamp,
     /// The secret from before, while it may still be used.
     pub previous: Option<PreviousSecret>,
     /// The expiry from now on.
@@ -207,6 +209,7 @@ impl Rotation {
         }
         record.digest = self.digest.clone();
         record.generation = self.generation;
+        record.rotated_at = Some(self.at);
         record.first_used_at = None;
         record.previous = self.previous.clone().map(Box::new);
         set_expiry(record, self.expires_at);

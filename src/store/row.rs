@@ -40,6 +40,7 @@ pub struct StoredRow {
     pub digest: Vec<u8>,
     pub digest_key: Option<String>,
     pub generation: i64,
+    pub rotated_at: Option<i64>,
     pub first_used_at: Option<i64>,
     pub previous_digest: Option<Vec<u8>>,
     pub previous_digest_key: Option<String>,
@@ -83,6 +84,7 @@ impl From<&TokenRecord> for StoredRow {
             digest: record.digest.as_bytes().into(),
             digest_key: text(record.digest.key()),
             generation: record.generation.into(),
+            rotated_at: seconds(record.rotated_at),
             first_used_at: seconds(record.first_used_at),
             previous_digest: previous.map(|it| it.digest.as_bytes().into()),
             previous_digest_key: previous.and_then(|it| text(it.digest.key())),
@@ -156,6 +158,7 @@ impl StoredRow {
             Timestamp::from_unix_seconds(self.created_at).map_err(|_| "created_at")?,
         );
         record.generation = self.generation.try_into().map_err(|_| "generation")?;
+        record.rotated_at = instant(self.rotated_at).ok_or("rotated_at")?;
         record.first_used_at = instant(self.first_used_at).ok_or("first_used_at")?;
         record.abilities = read_abilities(&self.abilities).ok_or("abilities")?;
         record.expires_at = instant(self.expires_at).ok_or("expires_at")?;

@@ -33,6 +33,8 @@ pub struct TokenRecord {
     pub idle_seconds: Option<NonZeroU32>,
     /// How often the secret has been rotated.
     pub generation: u32,
+    /// When the secret was last rotated; `None` is never.
+    pub rotated_at: Option<Timestamp>,
     /// When the current secret was first used, where that is recorded: after a rotation.
     pub first_used_at: Option<Timestamp>,
     /// What the token may do.
@@ -175,6 +177,7 @@ impl TokenRecord {
             previous: None,
             idle_seconds: None,
             generation: 0,
+            rotated_at: None,
             first_used_at: None,
             abilities: Abilities::none(),
             owner,

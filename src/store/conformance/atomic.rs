@@ -106,6 +106,7 @@ fn rotation_of(record: &TokenRecord) -> (Expected, Rotation) {
     let rotation = Rotation {
         digest: record.previous.as_ref().map_or_else(|| new_digest(None), |it| it.digest.clone()),
         generation: record.generation + 1,
+        at: at(2_500),
         previous: Some(PreviousSecret::until(record.digest.clone(), at(6_000))),
         expires_at: Some(at(9_999)),
     };
@@ -144,6 +145,7 @@ pub async fn a_dropped_rotation_is_whole_or_nothing(store: &dyn TokenStore) {
         let (_, rotation) = rotation_of(it);
         it.digest = rotation.digest;
         it.generation = rotation.generation;
+        it.rotated_at = Some(rotation.at);
         it.first_used_at = None;
         it.previous = rotation.previous.map(Box::new);
         it.expires_at = rotation.expires_at;

@@ -96,6 +96,7 @@ pub(super) fn full(owner: &Owner) -> TokenRecord {
     record.prefix = Prefix::new("acme_test").expect("a good prefix");
     record.digest = new_digest(Some(&key("current")));
     record.generation = 3;
+    record.rotated_at = Some(at(1_100));
     record.first_used_at = Some(at(1_100));
     record.previous = Some(Box::new(PreviousSecret {
         digest: new_digest(Some(&key("previous"))),

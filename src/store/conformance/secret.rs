@@ -20,6 +20,7 @@ fn next(record: &TokenRecord) -> Rotation {
     Rotation {
         digest: new_digest(Some(&key("next"))),
         generation: record.generation + 1,
+        at: at(2_500),
         previous: Some(PreviousSecret::until(record.digest.clone(), at(6_000))),
         expires_at: record.expires_at,
     }
@@ -29,6 +30,7 @@ fn rotated(record: &TokenRecord, rotation: &Rotation) -> TokenRecord {
     with(record, |it| {
         it.digest = rotation.digest.clone();
         it.generation = rotation.generation;
+        it.rotated_at = Some(rotation.at);
         it.first_used_at = None;
         it.previous = rotation.previous.clone().map(Box::new);
         it.expires_at = rotation.expires_at;
@@ -52,6 +54,7 @@ pub async fn a_rotation_replaces_the_secret_and_nothing_else(store: &dyn TokenSt
         let last = Rotation {
             digest: new_digest(None),
             generation: expected.generation,
+            at: at(2_600),
             previous: None,
             expires_at: expected.expires_at,
         };

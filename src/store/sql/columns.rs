@@ -8,8 +8,8 @@ use crate::{
 /// The columns of a [`StoredRow`] in the order in which every statement names, reads and binds them.
 macro_rules! columns {
     () => {
-        "id, prefix, owner, created_by, name, digest, digest_key, generation, first_used_at, \
-         previous_digest, previous_digest_key, previous_ends_at, previous_ends_on_first_use, \
+        "id, prefix, owner, created_by, name, digest, digest_key, generation, rotated_at, \
+         first_used_at, previous_digest, previous_digest_key, previous_ends_at, previous_ends_on_first_use, \
          abilities, created_at, expires_at, not_before, idle_seconds, last_used_at, \
          last_used_from, suspended_since, suspended_until, suspended_reason, revoked_at, \
          revoked_by, revoked_reason, parent, allowed_addresses, rate_limit_requests, \
@@ -73,6 +73,7 @@ where
         digest: columns.next()?,
         digest_key: columns.next()?,
         generation: columns.next()?,
+        rotated_at: columns.next()?,
         first_used_at: columns.next()?,
         previous_digest: columns.next()?,
         previous_digest_key: columns.next()?,
@@ -124,6 +125,7 @@ where
         .bind(row.digest)
         .bind(row.digest_key)
         .bind(row.generation)
+        .bind(row.rotated_at)
         .bind(row.first_used_at)
         .bind(row.previous_digest)
         .bind(row.previous_digest_key)

@@ -89,7 +89,7 @@ statements! {
             WHERE owner = ?2 AND revoked_at IS NULL LIMIT coalesce(?6, 0)))";
 
     INSERT = "INSERT INTO keyfob_tokens (", columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
     /// Why an update that is guarded by more than the id met no row.
     STATE = "SELECT revoked_at IS NOT NULL, expires_at FROM keyfob_tokens WHERE id = ?1";
@@ -113,7 +113,7 @@ statements! {
         RETURNING ", columns!();
 
     ROTATE = "UPDATE keyfob_tokens SET
-            digest = ?5, digest_key = ?6, generation = ?7, first_used_at = NULL,
+            digest = ?5, digest_key = ?6, generation = ?7, rotated_at = ?13, first_used_at = NULL,
             previous_digest = ?8, previous_digest_key = ?9, previous_ends_at = ?10,
             previous_ends_on_first_use = ?11, expires_at = ?12,
             notices = iif(expires_at IS NOT ?12, '', notices)

@@ -147,7 +147,8 @@ impl TokenStore for SqliteStore {
             .bind(previous_digest.and_then(TokenDigest::key).map(KeyId::as_str))
             .bind(previous.and_then(|it| seconds(it.ends_at)))
             .bind(previous.is_some_and(|it| it.ends_on_first_use))
-            .bind(seconds(rotation.expires_at));
+            .bind(seconds(rotation.expires_at))
+            .bind(rotation.at.unix_seconds());
         let outcome =
             transactions::alter(&self.write, id, update, |_| ChangeOutcome::Outdated).await?;
         Ok(outcome.into())
