@@ -124,7 +124,10 @@ fn no_secret_is_printed_logged_or_stored() {
         Request::get(&format!("/account/tokens?cursor={plain}")).header("cookie", &ada.cookie),
         Request::post("/account/tokens")
             .header("cookie", &ada.cookie)
-            .json(&json!({ "name": "x", "abilities": [secret], "expires_at": plain })),
+            .json(&json!({ "name": "x", "abilities": [secret] })),
+        Request::post("/account/tokens")
+            .header("cookie", &ada.cookie)
+            .json(&json!({ "name": "x", "expires_at": plain, "metadata": plain })),
     ];
     for request in everywhere {
         let answer = request.send(&service);
