@@ -24,7 +24,8 @@ use super::credentials::CredentialsError;
 #[must_use]
 pub struct Problem {
     headers: Vec<(&'static str, String)>,
-    body: Body,
+    /// Boxed, so that a `Result` that may hold a problem stays small.
+    body: Box<Body>,
 }
 
 /// The members of the body, in the order in which they are written.
@@ -81,14 +82,14 @@ impl Problem {
     /// assert_eq!(problem.body(), r#"{"type":"about:blank","title":"Conflict","status":409,"code":"server_is_busy"}"#);
     /// ```
     pub fn new(status: u16, code: &'static str) -> Self {
-        let body = Body {
+        let body = Box::new(Body {
             r#type: "about:blank",
             title: phrase(status),
             status,
             code,
             required: None,
             errors: None,
-        };
+        });
         Self { headers: vec![("cache-control", "no-store".to_owned())], body }
     }
 
