@@ -12,7 +12,7 @@ mod login;
 mod panel;
 mod stop;
 
-use std::{error::Error, net::SocketAddr, process::ExitCode};
+use std::{error::Error, net::SocketAddr, process::ExitCode, time::Duration};
 
 use axum::{Router, extract::FromRef, middleware};
 use axum_extra::extract::cookie::Key;
@@ -22,14 +22,14 @@ use keyfob::{
     store::SqliteStore,
     web::{Problem, Realm, axum::TokenLayer},
 };
-use sqlx::{
-    SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::net::TcpListener;
 
 use abilities::PanelAbility;
 use panel::Panel;
+
+/// How long a request waits for the database.
+const DEADLINE: Duration = Duration::from_secs(2);
 
 #[derive(Parser)]
 #[command(about = "A hosting panel's API, with tokens by keyfob")]
@@ -84,8 +84,9 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         .database
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full);
-    let pool = SqlitePool::connect_with(database).await?;
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(DEADLINE);
+    let pool = SqlitePoolOptions::new().acquire_timeout(DEADLINE).connect_with(database).await?;
 
     let tokens = ApiTokens::builder(SqliteStore::with_pool(pool.clone()).await?)
         .prefix("fleet")

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 /// How long a client may keep the service from stopping.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Ends with the first SIGTERM, or Ctrl-C, from now on.
 pub(crate) fn signal() -> io::Result<impl Future<Output = ()>> {
@@ -30,14 +30,14 @@ pub(crate) async fn serve_until(
     listener: TcpListener,
     routes: Router,
 ) -> io::Result<()> {
-    let (begin, begun) = oneshot::channel::<()>();
-    let wind_down = async move {
-        let _ = begun.await;
+    let (begin, asked) = oneshot::channel::<()>();
+    let asked = async move {
+        let _ = asked.await;
     };
-    let server = axum::serve(listener, routes).with_graceful_shutdown(wind_down).into_future();
+    let server = axum::serve(listener, routes).with_graceful_shutdown(asked).into_future();
     tokio::pin!(server);
     tokio::select! {
-        served = &mut server => return served,
+        ended = &mut server => return ended,
         () = stop => tracing::info!("stopping"),
     }
     drop(begin);

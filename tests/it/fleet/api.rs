@@ -91,9 +91,7 @@ fn a_token_opens_what_belongs_to_its_account_and_nothing_else_is_there() {
         match (ability, answer.status) {
             ("servers:read", 200) => assert_eq!(answer.json(), json!({ "servers": [] })),
             ("servers:create", 201) => assert_eq!(answer.json()["name"], "second"),
-            _ => {
-                assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{ability}")
-            }
+            (_, status) => assert_eq!(status, 404, "{ability}"),
         }
     }
     let servers = service.call(&hers, Request::get("/api/v1/servers")).json();

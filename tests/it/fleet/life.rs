@@ -1,6 +1,10 @@
 //! A token's whole life, and what outlives the service.
 
-use std::process::Command;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::Command,
+};
 
 use serde_json::{Value, json};
 
@@ -87,6 +91,30 @@ fn a_restart_keeps_tokens_logins_servers_and_the_last_use() {
     let servers = service.call(&token.plain, Request::get("/api/v1/servers"));
     assert_eq!((servers.status, &servers.json()["servers"][0]["name"]), (200, &json!("web-1")));
     assert_eq!(service.call(&revoked.plain, Request::get("/api/v1/servers")).status, 401);
+}
+
+#[test]
+fn clients_that_hold_their_connections_do_not_hold_up_the_stop() {
+    let service = Service::start();
+    let ada = service.log_in("ada");
+    let token = ada.issue("ci", &["servers:read"]);
+    let mut connections = [(); 3].map(|()| TcpStream::connect(service.address).unwrap());
+    let request = |end: &str| {
+        format!(
+            "GET /api/v1/servers HTTP/1.1\r\nhost: fleet\r\nauthorization: Bearer {}\r\n{end}",
+            token.plain
+        )
+    };
+    // One has been served and is kept open, one stops midway, one says nothing.
+    connections[0].write_all(request("\r\n").as_bytes()).unwrap();
+    connections[0].read_exact(&mut [0; 100]).unwrap();
+    connections[1].write_all(request("").as_bytes()).unwrap();
+    let path = token.path();
+    let cookie = ada.cookie;
+
+    let service = service.restart();
+    let ada = super::Account { service: &service, cookie };
+    assert!(ada.get(&path).json()["last_used_at"].is_string());
 }
 
 #[test]
