@@ -16,7 +16,7 @@ use super::Rejection;
 
 /// A server that answers while the client still sends, and then closes, takes the answer back. So this much is read,
 /// and passed over, before a body is refused.
-const MOST_READ: usize = 1024 * 1024;
+const MOST_READ: usize = 16 * 1024 * 1024;
 
 /// A handler argument: the bytes of a body that says that it is JSON, at most [`MAX_BODY`] of them, for the functions
 /// of [`request`](crate::web::request).

@@ -83,7 +83,9 @@ impl Request {
 pub(super) fn exchange(address: SocketAddr, request: &[u8]) -> Response {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-    stream.write_all(request).unwrap();
+    for chunk in request.chunks(16 * 1024) {
+        stream.write_all(chunk).unwrap();
+    }
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     Response::read(&String::from_utf8(answer).unwrap())

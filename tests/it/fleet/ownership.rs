@@ -115,6 +115,14 @@ fn the_query_does_not_say_whose_tokens_are_listed() {
 }
 
 #[test]
+fn a_login_of_another_service_is_none_here() {
+    let (service, other) = (Service::start(), Service::start());
+    let cookie = other.log_in("ada").cookie;
+    let list = Request::get("/account/tokens").header("cookie", &cookie);
+    assert_eq!((list.send(&other).status, list.send(&service).status), (200, 401));
+}
+
+#[test]
 fn a_login_is_one_signed_cookie_that_scripts_and_other_sites_do_not_get() {
     let service = Service::start();
     let log_in = |body| Request::post("/login").json(&body).send(&service);

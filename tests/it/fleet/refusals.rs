@@ -208,12 +208,27 @@ fn what_is_wrong_with_a_request_is_told_in_one_form() {
 fn a_body_may_have_16_kib_and_a_much_longer_one_is_answered_too() {
     let service = Service::start();
     let ada = service.log_in("ada");
-    for (length, status) in [(16 * 1024, 201), (16 * 1024 + 1, 413), (900_000, 413)] {
+    for (length, status) in [(16 * 1024, 201), (16 * 1024 + 1, 413), (5_000_000, 413)] {
         let padding = " ".repeat(length - r#"{"name":"ci"}"#.len());
         let body = format!(r#"{{"name":"ci"{padding}}}"#);
         let create = Request::post("/account/tokens").header("content-type", "application/json");
         assert_eq!(ada.send(create.body(&body)).status, status, "{length}");
     }
+}
+
+#[test]
+fn a_database_that_somebody_holds_is_unavailable_and_costs_no_client_its_token() {
+    let service = Service::start();
+    let ada = service.log_in("ada");
+    let token = ada.issue("ci", &["servers:read"]);
+    let body = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"code":"store_unavailable"}"#;
+    service.while_locked(|| {
+        let answer = ada.create(&json!({ "name": "another" }));
+        assert_eq!(answer, refusal(503, &[("retry-after", "1")], body));
+        let answer = service.call(&token.plain, Request::get("/api/v1/servers"));
+        assert_eq!(answer.status, 200, "what only reads goes on: {answer:?}");
+    });
+    ada.issue("another", &[]);
 }
 
 #[test]

@@ -87,11 +87,26 @@ impl Service {
 
     /// Does to the database what no client can do.
     pub(super) fn tamper(&self, sql: &'static str) {
+        self.beside(|| {}, sql, "");
+    }
+
+    /// Does something while somebody else writes to the database and does not come to an end.
+    pub(super) fn while_locked(&self, what: impl FnOnce()) {
+        self.beside(what, "BEGIN IMMEDIATE", "ROLLBACK");
+    }
+
+    fn beside(&self, what: impl FnOnce(), before: &'static str, after: &'static str) {
         let options = SqliteConnectOptions::new().filename(database(self.directory.path()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        let connect = async {
             let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            sqlx::raw_sql(before).execute(&mut connection).await.unwrap();
+            connection
+        };
+        let mut connection = runtime.block_on(connect);
+        what();
+        runtime.block_on(async {
+            sqlx::raw_sql(after).execute(&mut connection).await.unwrap();
             connection.close().await.unwrap();
         });
     }
