@@ -47,7 +47,7 @@ pub enum AbilityError {
     #[error("a token must hold at most {MAX_PER_TOKEN} abilities")]
     TooMany,
     /// The application has declared its abilities, and this is none of them.
-    #[error("{0:?} is not an ability here")]
+    #[error("an ability must be one of those that are declared")]
     Unknown(SmolStr),
 }
 

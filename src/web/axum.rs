@@ -21,6 +21,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod body;
+
+pub use body::JsonBody;
+
 use std::{
     future::Future,
     marker::PhantomData,
@@ -164,6 +168,12 @@ impl Deref for Authenticated {
 /// Why a handler was not called.
 #[derive(Clone, Debug)]
 pub struct Rejection(Problem);
+
+impl From<Problem> for Rejection {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {

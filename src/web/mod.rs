@@ -12,4 +12,4 @@ pub mod request;
 mod resource;
 
 pub use problem::{Problem, Realm, RealmError};
-pub use resource::TokenResource;
+pub use resource::{IssuedTokenResource, TokenPageResource, TokenResource};

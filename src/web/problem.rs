@@ -24,7 +24,8 @@ use super::credentials::CredentialsError;
 #[must_use]
 pub struct Problem {
     headers: Vec<(&'static str, String)>,
-    body: Body,
+    /// Boxed, so that a `Result` that may hold a problem stays small.
+    body: Box<Body>,
 }
 
 /// The members of the body, in the order in which they are written.
@@ -71,15 +72,24 @@ impl Realm {
 }
 
 impl Problem {
-    fn new(status: u16, code: &'static str) -> Self {
-        let body = Body {
+    /// A problem of the application's own, in the same form: a status from 400 to 599 and a code that programs tell it
+    /// by.
+    ///
+    /// ```
+    /// use keyfob::web::Problem;
+    ///
+    /// let problem = Problem::new(409, "server_is_busy");
+    /// assert_eq!(problem.body(), r#"{"type":"about:blank","title":"Conflict","status":409,"code":"server_is_busy"}"#);
+    /// ```
+    pub fn new(status: u16, code: &'static str) -> Self {
+        let body = Box::new(Body {
             r#type: "about:blank",
             title: phrase(status),
             status,
             code,
             required: None,
             errors: None,
-        };
+        });
         Self { headers: vec![("cache-control", "no-store".to_owned())], body }
     }
 
@@ -134,7 +144,7 @@ impl Problem {
         Self::new(500, "internal")
     }
 
-    /// 404 for a token that is not there, or is somebody else's.
+    /// 404 for a token, or anything else, that is not there or is somebody else's.
     pub fn not_found() -> Self {
         Self::new(404, "not_found")
     }
@@ -144,11 +154,40 @@ impl Problem {
         Self::new(400, "malformed_body")
     }
 
+    /// 405 for a method that the resource does not have. Its router knows which it has and says so in `Allow`.
+    pub fn method_not_allowed() -> Self {
+        Self::new(405, "method_not_allowed")
+    }
+
+    /// 413 for a body of more than [`MAX_BODY`](super::request::MAX_BODY) bytes.
+    pub fn content_too_large() -> Self {
+        Self::new(413, "content_too_large")
+    }
+
+    /// 415 for a body that does not say that it is JSON.
+    pub fn unsupported_media_type() -> Self {
+        Self::new(415, "unsupported_media_type")
+    }
+
     /// 422 with what is wrong, field by field.
     pub fn validation_failed(invalid: &InvalidFields) -> Self {
+        Self::invalid_fields(invalid.errors.iter().map(|it| (it.field, it.message.clone())))
+    }
+
+    /// 422 with what is wrong with a request of the application's own: fields, each with a message for people.
+    ///
+    /// ```
+    /// use keyfob::web::Problem;
+    ///
+    /// let problem = Problem::invalid_fields([("name", "must be given"), ("region", "must be a text")]);
+    /// assert!(problem.body().ends_with(r#""errors":{"name":["must be given"],"region":["must be a text"]}}"#));
+    /// ```
+    pub fn invalid_fields<T: Into<String>>(
+        fields: impl IntoIterator<Item = (&'static str, T)>,
+    ) -> Self {
         let mut errors = BTreeMap::<_, Vec<_>>::new();
-        for error in &invalid.errors {
-            errors.entry(error.field).or_default().push(error.message.clone());
+        for (field, message) in fields {
+            errors.entry(field).or_default().push(message.into());
         }
         let mut problem = Self::new(422, "validation_failed");
         problem.body.errors = Some(errors);
@@ -189,16 +228,21 @@ impl Problem {
     }
 }
 
-/// The phrase of a status, the title that RFC 9457 §4.2.1 asks for beside `about:blank`.
+/// The phrase of a status, the title that RFC 9457 §4.2.1 asks for beside `about:blank`. What is not named here counts
+/// as the first of its class, as in RFC 9110 §15.
 fn phrase(status: u16) -> &'static str {
     match status {
-        400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
+        405 => "Method Not Allowed",
         409 => "Conflict",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
         422 => "Unprocessable Content",
+        429 => "Too Many Requests",
         503 => "Service Unavailable",
+        400..=499 => "Bad Request",
         _ => "Internal Server Error",
     }
 }

@@ -1,4 +1,5 @@
-//! What a client asks for, read from JSON: field by field, so that it is told everything that is wrong at once.
+//! What a client asks for, read from JSON or a query: field by field, so that it is told everything that is wrong at
+//! once.
 //!
 //! Nothing in a body ever says whose token it is. Members that are not named here are passed over.
 
@@ -6,23 +7,35 @@ use serde_json::{Map, Value};
 use time::Duration;
 
 use crate::{
-    InvalidFields, NewToken, Owner, Timestamp, TokenChange, TokenId,
+    InvalidFields, ListTokens, NewToken, Owner, Timestamp, TokenChange, TokenId,
     policy::{Expiry, Fields, Requested},
+    store::{BoxError, Show},
 };
 
 use super::Problem;
 
+/// The longest body that is read, in bytes.
+pub const MAX_BODY: usize = 16 * 1024;
 /// How many tokens can be named in one request.
 const MOST_IDS: usize = 1_000;
 
-/// Why a body was not taken.
+/// Why a request was not taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// It is no JSON.
+    /// The body does not say that it is JSON.
+    #[error("the body has another media type than JSON")]
+    UnknownMediaType,
+    /// The body is longer than [`MAX_BODY`].
+    #[error("the body is longer than {MAX_BODY} bytes")]
+    TooLong,
+    /// The body ended before it was complete.
+    #[error("the body was interrupted")]
+    Interrupted(#[source] BoxError),
+    /// The body is no JSON.
     #[error("the body is no JSON")]
     NotJson(#[source] serde_json::Error),
-    /// It is JSON, and members of it are wrong.
+    /// Members of the body, or parameters of the query, are wrong.
     #[error(transparent)]
     Invalid(#[from] InvalidFields),
 }
@@ -30,7 +43,9 @@ pub enum RequestError {
 impl From<&RequestError> for Problem {
     fn from(error: &RequestError) -> Self {
         match error {
-            RequestError::NotJson(_) => Self::malformed_body(),
+            RequestError::UnknownMediaType => Self::unsupported_media_type(),
+            RequestError::TooLong => Self::content_too_large(),
+            RequestError::Interrupted(_) | RequestError::NotJson(_) => Self::malformed_body(),
             RequestError::Invalid(invalid) => Self::validation_failed(invalid),
         }
     }
@@ -43,6 +58,62 @@ pub enum Revoke {
     Ids(Vec<TokenId>),
     /// All of the owner.
     All,
+}
+
+/// Checks that a body says that it is JSON: `application/json`, or a type that ends in `+json`, with any parameters.
+///
+/// # Errors
+/// [`RequestError::UnknownMediaType`], also where it does not say what it is.
+///
+/// ```
+/// use keyfob::web::request::check_media_type;
+///
+/// assert!(check_media_type(Some(b"application/json; charset=utf-8")).is_ok());
+/// assert!(check_media_type(Some(b"text/plain")).is_err());
+/// assert!(check_media_type(None).is_err());
+/// ```
+pub fn check_media_type(content_type: Option<&[u8]>) -> Result<(), RequestError> {
+    let text = content_type.and_then(|value| std::str::from_utf8(value).ok());
+    let essence = text.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
+    let (kind, subtype) = essence.split_once('/').unwrap_or_default();
+    let suffix = subtype.rsplit('+').next().unwrap_or_default();
+    let is_json = kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json");
+    is_json.then_some(()).ok_or(RequestError::UnknownMediaType)
+}
+
+/// Reads which tokens to list from the query of a request, the part after `?`: `per_page`, `cursor`, and `state`, which
+/// is `revoked` or `any`. Absent is 50 tokens a page from the newest on, without the revoked ones.
+///
+/// Nothing is decoded: all that is valid here is written without `%`. Parameters that are not named here are passed
+/// over. The size and the cursor are checked when the tokens are listed.
+///
+/// # Errors
+/// [`RequestError::Invalid`]
+///
+/// ```
+/// use keyfob::web::request;
+///
+/// assert!(request::list("per_page=20&state=any").is_ok());
+/// assert!(request::list("state=broken").is_err());
+/// ```
+pub fn list(query: &str) -> Result<ListTokens, RequestError> {
+    let mut fields = Fields::default();
+    let mut list = ListTokens::new();
+    for parameter in query.split('&') {
+        list = match parameter.split_once('=').unwrap_or((parameter, "")) {
+            // What is no number is no size either, and is refused with the same words.
+            ("per_page", size) => list.per_page(size.parse().unwrap_or(0)),
+            ("cursor", cursor) => list.cursor(cursor),
+            ("state", "revoked") => list.show(Show::Revoked),
+            ("state", "any") => list.show(Show::Any),
+            ("state", _) => {
+                fields.refuse("state", "must be \"revoked\" or \"any\"");
+                list
+            }
+            _ => list,
+        };
+    }
+    if fields.is_empty() { Ok(list) } else { Err(fields.into_error().into()) }
 }
 
 /// Reads what a new token is to be: `name`, `abilities`, `metadata`, and either `expires_at` or `expires_in_days`.
@@ -232,6 +303,35 @@ mod tests {
         let owner = Owner::new("user:42").unwrap();
         assert!(matches!(new_token(owner, b"{"), Err(RequestError::NotJson(_))));
         assert!(matches!(token_change(b""), Err(RequestError::NotJson(_))));
+    }
+
+    #[test]
+    fn only_json_is_taken_for_json() {
+        for good in
+            ["application/json", "Application/JSON ;charset=utf-8", "application/merge-patch+json"]
+        {
+            assert!(check_media_type(Some(good.as_bytes())).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "json",
+            "text/json",
+            "application/jsonp",
+            "application/x-www-form-urlencoded",
+            "\u{e9}",
+        ] {
+            assert!(check_media_type(Some(bad.as_bytes())).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_listing_is_asked_for_by_its_parameters_alone() {
+        for good in ["", "per_page=1&cursor=x&state=any", "owner=eve&state=revoked", "&&"] {
+            assert!(list(good).is_ok(), "{good}");
+        }
+        for bad in ["state", "state=", "state=active", "state=any&state=broken"] {
+            assert!(matches!(list(bad), Err(RequestError::Invalid(_))), "{bad}");
+        }
     }
 
     #[test]

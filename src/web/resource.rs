@@ -1,7 +1,9 @@
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 
 use crate::{
-    Abilities, Timestamp, TokenId, TokenName, TokenRecord, TokenState,
+    Abilities, IssuedToken, Timestamp, TokenId, TokenName, TokenPage, TokenRecord, TokenState,
     token::{Actor, Metadata},
 };
 
@@ -57,6 +59,48 @@ impl<'a> TokenResource<'a> {
             state: record.state_at(now),
             generation: record.generation,
             metadata: record.metadata(),
+        }
+    }
+}
+
+/// A token that was just issued, as JSON: the token with one more member, `token`. That is its plain text, which can't
+/// be had again, so whatever carries this must not be kept: answer it with `Cache-Control: no-store`.
+#[derive(Serialize)]
+pub struct IssuedTokenResource<'a> {
+    #[serde(flatten)]
+    resource: TokenResource<'a>,
+    token: &'a str,
+}
+
+impl<'a> IssuedTokenResource<'a> {
+    /// The token as it was issued.
+    #[must_use]
+    pub fn new(issued: &'a IssuedToken) -> Self {
+        let resource = TokenResource::new(&issued.record, issued.record.created_at);
+        Self { resource, token: issued.plain.expose_secret() }
+    }
+}
+
+impl fmt::Debug for IssuedTokenResource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuedTokenResource").field("id", &self.resource.id).finish_non_exhaustive()
+    }
+}
+
+/// A page of tokens as JSON: `tokens`, and `next_cursor`, which is `null` on the last page.
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenPageResource<'a> {
+    tokens: Vec<TokenResource<'a>>,
+    next_cursor: Option<&'a str>,
+}
+
+impl<'a> TokenPageResource<'a> {
+    /// The tokens as they are at an instant.
+    #[must_use]
+    pub fn new(page: &'a TokenPage, now: Timestamp) -> Self {
+        Self {
+            tokens: page.tokens.iter().map(|record| TokenResource::new(record, now)).collect(),
+            next_cursor: page.next_cursor.as_deref(),
         }
     }
 }

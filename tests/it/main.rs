@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod conformance;
+#[cfg(all(feature = "axum", feature = "sqlite", feature = "tracing"))]
+mod fleet;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -1,0 +1,79 @@
+//! The example `fleet`, driven from outside as its users do: over HTTP, and by signals.
+
+mod api;
+mod authorization;
+mod http;
+mod life;
+mod ownership;
+mod refusals;
+mod service;
+mod tokens;
+
+use serde_json::{Value, json};
+
+use self::{
+    http::{Request, Response},
+    service::Service,
+};
+
+/// Somebody who is logged in.
+struct Account<'a> {
+    service: &'a Service,
+    cookie: String,
+}
+
+/// A token as it was issued, in JSON.
+struct Issued {
+    id: String,
+    plain: String,
+    json: Value,
+}
+
+impl Service {
+    fn log_in(&self, account: &str) -> Account<'_> {
+        let answer = Request::post("/login").json(&json!({ "account": account })).send(self);
+        assert_eq!(answer.status, 204, "{answer:?}");
+        let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        Account { service: self, cookie }
+    }
+
+    fn call(&self, token: &str, request: Request) -> Response {
+        request.bearer(token).send(self)
+    }
+}
+
+impl Account<'_> {
+    fn send(&self, request: Request) -> Response {
+        request.header("cookie", &self.cookie).send(self.service)
+    }
+
+    fn get(&self, path: &str) -> Response {
+        self.send(Request::get(path))
+    }
+
+    fn create(&self, body: &Value) -> Response {
+        self.send(Request::post("/account/tokens").json(body))
+    }
+
+    fn issue(&self, name: &str, abilities: &[&str]) -> Issued {
+        let answer = self.create(&json!({ "name": name, "abilities": abilities }));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let json = answer.json();
+        let text = |member: &str| json[member].as_str().unwrap().to_owned();
+        Issued { id: text("id"), plain: text("token"), json }
+    }
+
+    fn names(&self, query: &str) -> Vec<String> {
+        let list = self.get(&format!("/account/tokens{query}"));
+        assert_eq!(list.status, 200, "{list:?}");
+        let list = list.json();
+        let name = |token: &Value| token["name"].as_str().unwrap().to_owned();
+        list["tokens"].as_array().unwrap().iter().map(name).collect()
+    }
+}
+
+impl Issued {
+    fn path(&self) -> String {
+        format!("/account/tokens/{}", self.id)
+    }
+}

@@ -1,0 +1,144 @@
+//! Who may manage which tokens: the login says so, and nothing in a request.
+
+use serde_json::json;
+
+use super::{Issued, Request, Service};
+
+/// Every management route, for a token.
+fn routes(token: &Issued) -> [Request; 6] {
+    let ids = json!({ "ids": [token.id] });
+    [
+        Request::get("/account/tokens"),
+        Request::post("/account/tokens").json(&json!({ "name": "another" })),
+        Request::get(&token.path()),
+        Request::patch(&token.path()).json(&json!({ "name": "renamed" })),
+        Request::post("/account/tokens/revoke").json(&ids),
+        Request::delete(&token.path()),
+    ]
+}
+
+#[test]
+fn every_management_route_asks_for_the_owner_who_is_logged_in() {
+    let service = Service::start();
+    let (ada, grace) = (service.log_in("ada"), service.log_in("grace"));
+    let token = ada.issue("ci", &["servers:read"]);
+    let all = ada.create(&json!({ "name": "all", "abilities": "*" })).json();
+    let all = all["token"].as_str().unwrap();
+    let before = ada.get("/account/tokens").body;
+
+    let (name, _) = ada.cookie.split_once('=').unwrap();
+    let (_, grace_value) = grace.cookie.split_once('=').unwrap();
+    let strangers: [(&str, &dyn Fn(Request) -> Request); 6] = [
+        ("anonymous", &|it| it),
+        ("bearer in place of a cookie", &|it| it.bearer(all)),
+        ("token as cookie", &|it| it.header("cookie", &format!("{name}={all}"))),
+        ("unsigned cookie", &|it| it.header("cookie", &format!("{name}=ada"))),
+        ("cookie signed for another", &|it| {
+            it.header("cookie", &format!("{name}={}", grace_value.replace("grace", "ada")))
+        }),
+        ("headers that say so", &|it| it.header("x-account", "ada").header("x-owner", "ada")),
+    ];
+    for (who, disguise) in strangers {
+        for (route, request) in routes(&token).into_iter().enumerate() {
+            let answer = disguise(request).send(&service);
+            assert_eq!(answer.status, 401, "{who} {route}: {answer:?}");
+            assert_eq!(answer.code(), "login_required", "{who} {route}");
+            assert_eq!(answer.header("www-authenticate"), None);
+        }
+    }
+
+    // Somebody else: lists are empty, what is made is his own, and the token is not there.
+    let answers = routes(&token).map(|request| grace.send(request));
+    let statuses = answers.each_ref().map(|answer| answer.status);
+    assert_eq!(statuses, [200, 201, 404, 404, 200, 404]);
+    assert_eq!(answers[0].body, r#"{"tokens":[],"next_cursor":null}"#);
+    assert_eq!(answers[4].body, r#"{"revoked":[]}"#);
+    assert_eq!(ada.get("/account/tokens").body, before, "nothing of the owner's has changed");
+    assert_eq!(grace.names(""), ["another"]);
+    let foreign = grace.get(&format!("/account/tokens/{}", token.id));
+    let nobodys = grace.get("/account/tokens/0000000000000000000007");
+    assert_eq!(foreign, nobodys, "there is no telling that it exists");
+
+    let statuses = routes(&token).map(|request| ada.send(request).status);
+    assert_eq!(statuses, [200, 201, 200, 200, 200, 204]);
+}
+
+#[test]
+fn fields_that_are_not_the_clients_to_say_change_nothing() {
+    let service = Service::start();
+    let (ada, grace) = (service.log_in("ada"), service.log_in("grace"));
+    let extra = json!({
+        "owner": "grace", "account": "grace", "owner_id": "grace", "user": "grace", "created_by": "grace",
+        "id": "0000000000000000000007", "prefix": "acme", "public_part": "acme_x", "token": "mine",
+        "plain": "mine", "secret": "mine", "digest": "00", "generation": 7, "state": "revoked",
+        "created_at": "2000-01-01T00:00:00Z", "last_used_at": "2000-01-01T00:00:00Z",
+        "revoked_at": "2000-01-01T00:00:00Z", "suspended": true, "parent": "x", "limit": 1,
+        "__proto__": { "owner": "grace" },
+    });
+    let with = |members: serde_json::Value| {
+        let mut body = extra.clone();
+        body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        body
+    };
+
+    let created = ada.create(&with(json!({ "name": "ci", "abilities": ["servers:read"] }))).json();
+    let plain = ada.issue("plain", &["servers:read"]).json;
+    let members =
+        |json: &serde_json::Value| json.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(members(&created), members(&plain));
+    assert_eq!(created["state"], "active");
+    assert_eq!(created["revoked_at"], json!(null));
+    assert_eq!(created["last_used_at"], json!(null));
+    assert_eq!(created["generation"], 0);
+    assert_ne!(created["id"], extra["id"]);
+    assert_ne!(created["created_at"], extra["created_at"]);
+    let id = created["id"].as_str().unwrap();
+    let path = format!("/account/tokens/{id}");
+    assert_eq!(created["public_part"], format!("fleet_{id}"));
+    assert!(grace.names("?state=any").is_empty());
+
+    let before = ada.get(&path).json();
+    let changed = ada.send(Request::patch(&path).json(&extra));
+    assert_eq!((changed.status, changed.json()), (200, before));
+
+    let token = created["token"].as_str().unwrap();
+    assert_eq!(service.call(token, Request::get("/api/v1/servers")).status, 200);
+    assert!(grace.names("?state=any").is_empty());
+}
+
+#[test]
+fn the_query_does_not_say_whose_tokens_are_listed() {
+    let service = Service::start();
+    let (ada, grace) = (service.log_in("ada"), service.log_in("grace"));
+    ada.issue("ci", &[]);
+    assert!(grace.names("?owner=ada&account=ada").is_empty());
+}
+
+#[test]
+fn a_login_of_another_service_is_none_here() {
+    let (service, other) = (Service::start(), Service::start());
+    let cookie = other.log_in("ada").cookie;
+    let list = Request::get("/account/tokens").header("cookie", &cookie);
+    assert_eq!((list.send(&other).status, list.send(&service).status), (200, 401));
+}
+
+#[test]
+fn a_login_is_one_signed_cookie_that_scripts_and_other_sites_do_not_get() {
+    let service = Service::start();
+    let log_in = |body| Request::post("/login").json(&body).send(&service);
+    let answer = log_in(json!({ "account": "ada" }));
+    assert_eq!((answer.status, answer.body.as_str()), (204, ""));
+    let cookie = answer.header("set-cookie").unwrap();
+    for attribute in ["; HttpOnly", "; SameSite=Lax", "; Path=/"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    assert!(!cookie.starts_with("fleet_login=ada;"), "it is signed: {cookie}");
+
+    for body in [json!({}), json!({ "account": "eve" }), json!({ "account": ["ada"] })] {
+        let refused = log_in(body);
+        assert_eq!(refused.fields(), ["account"]);
+        assert_eq!(refused.header("set-cookie"), None);
+    }
+    let form = Request::post("/login").header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(form.body("account=ada").send(&service).status, 415);
+}
