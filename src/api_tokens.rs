@@ -61,13 +61,11 @@ pub(crate) struct Shared {
 
 impl ApiTokens {
     /// Begins to build a handle on a store.
-    #[must_use]
     pub fn builder(store: impl TokenStore) -> ApiTokensBuilder {
         Self::builder_on(Arc::new(store))
     }
 
     /// Begins to build a handle on a store that others hold as well.
-    #[must_use]
     pub fn builder_on(store: Arc<dyn TokenStore>) -> ApiTokensBuilder {
         ApiTokensBuilder {
             store,
@@ -82,7 +80,6 @@ impl ApiTokens {
     }
 
     /// Everything that manages the tokens of one owner. The application's own login says who that is.
-    #[must_use]
     pub fn owned_by(&self, owner: &Owner) -> crate::OwnerTokens {
         crate::OwnerTokens::new(self.clone(), owner.clone())
     }
@@ -116,6 +113,7 @@ impl ApiTokens {
     }
 
     /// Now, in whole seconds.
+    #[must_use]
     pub fn now(&self) -> Timestamp {
         self.0.clock.now().into()
     }
@@ -134,7 +132,7 @@ impl ApiTokens {
         random.id.copy_from_slice(&bytes[..10]);
         random.secret.copy_from_slice(&bytes[10..]);
 
-        let seen = FixedState::default().hash_one(&*random.secret);
+        let seen = FixedState::default().hash_one(*random.secret);
         if self.0.latest_secret.swap(seen, Relaxed) == seen {
             return Err(EntropyError::new(Some("the same bytes came twice in a row".into())));
         }
@@ -145,7 +143,9 @@ impl ApiTokens {
     pub(crate) fn next_id(&self, random: [u8; 10]) -> TokenId {
         let since_1970 = self.0.clock.now().duration_since(std::time::UNIX_EPOCH);
         // 48 bits of milliseconds last until the year 10889; a clock before 1970 counts as 1970.
-        let milliseconds = since_1970.map_or(0, |it| it.as_millis() as u64) & 0xFFFF_FFFF_FFFF;
+        let milliseconds = since_1970
+            .map_or(0, |it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX))
+            & 0xFFFF_FFFF_FFFF;
         let step = |latest: u64| (milliseconds << 12).max(latest + 1);
         let latest = self.0.latest_id.fetch_update(Relaxed, Relaxed, |it| Some(step(it)));
         let next = step(latest.unwrap_or_default());

@@ -117,10 +117,9 @@ impl UsageLog {
 
     /// The latest use of a token that is noted and not yet written.
     fn latest(log: &Log, id: TokenId) -> Option<(Timestamp, Option<IpAddr>)> {
-        let writing = log.writing.get(&id).map(|it| (it.at, it.from));
-        let waiting =
-            log.waiting.get(&id).and_then(|it| Some((it.record.noted.latest()?, it.from)));
-        writing.into_iter().chain(waiting).max_by_key(|(at, _)| *at)
+        let drained = log.writing.get(&id).map(|it| (it.at, it.from));
+        let noted = log.waiting.get(&id).and_then(|it| Some((it.record.noted.latest()?, it.from)));
+        drained.into_iter().chain(noted).max_by_key(|(at, _)| *at)
     }
 
     /// Shows in records what is noted and not yet written.

@@ -208,7 +208,7 @@ impl ApiTokens {
             VerifyError::Store(StoreError::Corrupt(record)) => self.report(&Event::Corrupt(record)),
             VerifyError::Store(error) => self.report(&Event::StoreFailed(error)),
             reason => {
-                self.report(&Event::Refused { id: reason.proven_id(), reason: reason.code() })
+                self.report(&Event::Refused { id: reason.proven_id(), reason: reason.code() });
             }
         }
         reason

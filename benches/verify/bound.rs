@@ -13,6 +13,7 @@ use foldhash::fast::FixedState;
 use sha2::{Digest, Sha256};
 
 const TAIL: usize = 72;
+const CHUNK: u128 = 62_u128.pow(10);
 const MAX_ID: &[u8; 22] = b"7n42DGM5Tflk9n8mt7Fhc7";
 const MAX_SECRET: &[u8; 43] = b"yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1";
 
@@ -49,7 +50,6 @@ pub fn parse(token: &str) -> Option<(u128, &[u8; 43])> {
     if id > MAX_ID || secret > MAX_SECRET {
         return None;
     }
-    const CHUNK: u128 = 62_u128.pow(10);
     let high = u128::from(number(&id[..2])) * CHUNK + u128::from(number(&id[2..12]));
     Some((high * CHUNK + u128::from(number(&id[12..])), secret))
 }

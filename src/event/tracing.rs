@@ -46,7 +46,7 @@ impl Observer for TracingObserver {
                 error!(target: "keyfob", error = cause(error), "token store failed");
             }
             Event::Corrupt(record) => {
-                error!(target: "keyfob", %record, "stored token can't be read")
+                error!(target: "keyfob", %record, "stored token can't be read");
             }
             Event::UsesNotWritten { error, waiting } => {
                 warn!(target: "keyfob", error = cause(error), waiting, "last-used not written, will be tried again");

@@ -43,9 +43,10 @@ fn eight(digits: [u8; 8]) -> u64 {
 }
 
 /// The number that six digits of the alphabet stand for; it can be past 2³² − 1.
-pub(crate) fn decode_u32(digits: &[u8; U32_WIDTH]) -> u64 {
-    let [a, b, c, d, e, f] = *digits;
-    eight([b'0', b'0', a, b, c, d, e, f])
+pub(crate) fn decode_u32(digits: [u8; U32_WIDTH]) -> u64 {
+    let mut padded = [b'0'; 8];
+    padded[2..].copy_from_slice(&digits);
+    eight(padded)
 }
 
 fn write_digits(mut value: u64, text: &mut [u8]) {
@@ -65,11 +66,16 @@ pub(crate) fn encode_u32(value: u32) -> [u8; U32_WIDTH] {
 pub(crate) fn encode_u128(value: u128) -> [u8; U128_WIDTH] {
     let mut text = [b'0'; U128_WIDTH];
     let chunk = u128::from(CHUNK);
-    // Each quotient and remainder is below 62¹⁰ or 62², so none is cut.
-    write_digits((value / chunk / chunk) as u64, &mut text[..2]);
-    write_digits((value / chunk % chunk) as u64, &mut text[2..12]);
-    write_digits((value % chunk) as u64, &mut text[12..]);
+    write_digits(low_bits(value / chunk / chunk), &mut text[..2]);
+    write_digits(low_bits(value / chunk % chunk), &mut text[2..12]);
+    write_digits(low_bits(value % chunk), &mut text[12..]);
     text
+}
+
+/// A quotient or remainder that is known to fit in 64 bits.
+#[allow(clippy::cast_possible_truncation, reason = "what is cut off is known to be zero")]
+fn low_bits(value: u128) -> u64 {
+    value as u64
 }
 
 /// Reads 22 digits of the alphabet; `None` for a value past 2¹²⁸ − 1.
@@ -99,9 +105,8 @@ pub(crate) fn encode_u256(bytes: &[u8; 32], text: &mut [u8; U256_WIDTH]) {
         let mut remainder = 0_u64;
         for limb in &mut limbs {
             let value = (u128::from(remainder) << 64) | u128::from(*limb);
-            // The remainder is below the divisor, so the quotient fits in 64 bits.
-            *limb = (value / u128::from(CHUNK)) as u64;
-            remainder = (value % u128::from(CHUNK)) as u64;
+            *limb = low_bits(value / u128::from(CHUNK));
+            remainder = low_bits(value % u128::from(CHUNK));
         }
         write_digits(remainder, places);
     }

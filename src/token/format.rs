@@ -101,7 +101,7 @@ impl TokenFormat {
     ///
     /// # Errors
     /// [`MalformedToken`] says what is wrong; it never carries the text.
-    #[inline(always)]
+    #[inline]
     pub fn parse<'a>(&'a self, presented: &'a str) -> Result<PresentedToken<'a>, MalformedToken> {
         let (prefix, tail) = self.split(presented.as_bytes())?;
 
@@ -116,7 +116,7 @@ impl TokenFormat {
         }
 
         let covered = &presented.as_bytes()[..presented.len() - CHECKSUM];
-        if base62::decode_u32(parts.checksum) != u64::from(crc32fast::hash(covered)) {
+        if base62::decode_u32(*parts.checksum) != u64::from(crc32fast::hash(covered)) {
             return Err(MalformedToken::WrongChecksum);
         }
         let id = base62::decode_u128(parts.id).ok_or(MalformedToken::OutOfRange)?;
@@ -126,7 +126,7 @@ impl TokenFormat {
         Ok(PresentedToken { prefix, id: TokenId::from_u128(id), secret: parts.secret })
     }
 
-    #[inline(always)]
+    #[inline]
     fn split<'a>(&'a self, text: &'a [u8]) -> Result<(&'a Prefix, &'a [u8; TAIL]), MalformedToken> {
         let mut refusal = MalformedToken::UnknownPrefix;
         for prefix in &self.prefixes {

@@ -326,7 +326,10 @@ impl PreviousSecret {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        TokenState::{Active, Expired, Idle, NotYetValid, Revoked, Suspended},
+        *,
+    };
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix_seconds(seconds).unwrap_or(Timestamp::MAX)
@@ -347,8 +350,6 @@ mod tests {
     fn each_state_begins_and_ends_at_its_second() {
         let states =
             |record: &TokenRecord, instants: [i64; 3]| instants.map(|now| record.state_at(at(now)));
-        use TokenState::{Active, Expired, Idle, NotYetValid, Revoked, Suspended};
-
         let mut expiring = record();
         expiring.expires_at = Some(at(200));
         assert_eq!(states(&expiring, [199, 200, 201]), [Active, Expired, Expired]);

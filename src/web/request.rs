@@ -188,13 +188,12 @@ struct Body {
 impl Body {
     fn read(body: &[u8]) -> Result<Self, RequestError> {
         let mut fields = Fields::default();
-        match serde_json::from_slice(body).map_err(RequestError::NotJson)? {
-            Value::Object(members) => Ok(Self { members, fields }),
-            _ => {
-                fields.refuse("body", "must be a JSON object");
-                Err(fields.into_error().into())
-            }
+        let value = serde_json::from_slice(body).map_err(RequestError::NotJson)?;
+        if let Value::Object(members) = value {
+            return Ok(Self { members, fields });
         }
+        fields.refuse("body", "must be a JSON object");
+        Err(fields.into_error().into())
     }
 
     fn take(&mut self, member: &str) -> Option<Value> {
@@ -210,13 +209,11 @@ impl Body {
     }
 
     fn text(&mut self, field: &'static str) -> Option<String> {
-        match self.members.get(field)? {
-            Value::String(text) => Some(text.clone()),
-            _ => {
-                self.refuse(field, "must be a text");
-                None
-            }
+        let text = self.members.get(field)?.as_str().map(str::to_owned);
+        if text.is_none() {
+            self.refuse(field, "must be a text");
         }
+        text
     }
 
     fn abilities(&mut self) -> Option<Requested> {

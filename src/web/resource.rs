@@ -1,6 +1,6 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::{
     Abilities, IssuedToken, Timestamp, TokenId, TokenName, TokenPage, TokenRecord, TokenState,
@@ -38,8 +38,7 @@ pub struct TokenResource<'a> {
     revoked_at: Option<Timestamp>,
     state: TokenState,
     generation: u32,
-    #[serde(serialize_with = "or_empty")]
-    metadata: Option<&'a Metadata>,
+    metadata: Cow<'a, Metadata>,
 }
 
 impl<'a> TokenResource<'a> {
@@ -58,7 +57,7 @@ impl<'a> TokenResource<'a> {
             revoked_at: record.revocation.as_ref().map(|revocation| revocation.at),
             state: record.state_at(now),
             generation: record.generation,
-            metadata: record.metadata(),
+            metadata: record.metadata().map(Cow::Borrowed).unwrap_or_default(),
         }
     }
 }
@@ -102,13 +101,5 @@ impl<'a> TokenPageResource<'a> {
             tokens: page.tokens.iter().map(|record| TokenResource::new(record, now)).collect(),
             next_cursor: page.next_cursor.as_deref(),
         }
-    }
-}
-
-#[allow(clippy::ref_option, reason = "the signature that serde asks for")]
-fn or_empty<S: Serializer>(metadata: &Option<&Metadata>, serializer: S) -> Result<S::Ok, S::Error> {
-    match metadata {
-        Some(metadata) => metadata.serialize(serializer),
-        None => Metadata::default().serialize(serializer),
     }
 }
