@@ -1,4 +1,55 @@
-//! keyfob
+//! API tokens for your users: issued once, stored only as hashes, verified for the price of a hash, revoked at once.
+//!
+//! A web service adds `keyfob` and gives it a store. Its users make named tokens with chosen abilities and an optional
+//! expiry, see each token once, see when it was last used, and revoke it; their programs call the service with
+//! `Authorization: Bearer`.
+//!
+//! ```
+//! # futures_executor::block_on(async {
+//! use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore};
+//!
+//! let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build()?;
+//!
+//! // Whoever your login says it is, makes a token.
+//! let owner = Owner::new("user:42")?;
+//! let new = NewToken::new(owner.clone(), "ci-deploy").abilities(["servers:read"]);
+//! let issued = tokens.issue(new).await?;
+//! let shown_once = issued.plain.expose_secret();
+//!
+//! // A request comes with it.
+//! let token = tokens.verify(shown_once).await?;
+//! assert_eq!(token.owner(), &owner);
+//! assert!(token.can("servers:read") && !token.can("servers:delete"));
+//!
+//! // The owner has had enough of it.
+//! tokens.owned_by(&owner).revoke(token.id()).await?;
+//! assert!(tokens.verify(shown_once).await.is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+//!
+//! # The parts
+//! * [`ApiTokens`] is the one handle. It [issues](ApiTokens::issue) and [verifies](ApiTokens::verify);
+//!   [`owned_by`](ApiTokens::owned_by) gives [`OwnerTokens`], which lists, renames, changes and revokes the tokens of one
+//!   owner; [`background`](ApiTokens::background) is the one future to spawn, which writes when tokens were last used.
+//! * [`token`] is what a token is: its [format](token::TokenFormat), its [abilities](Abilities), its
+//!   [record](TokenRecord).
+//! * [`store`] is where tokens are kept: in memory, in SQLite, or in a store of your own that passes the conformance
+//!   suite.
+//! * [`event`] is what happens, for audit logs and metrics.
+//! * [`web`] is how tokens arrive over HTTP and how refusals look, and the adapter for axum.
+//!
+//! # Features
+//! None is on by default: the core knows no runtime and no framework.
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `sqlite` | [`store::SqliteStore`], through sqlx and tokio |
+//! | `axum` | [`web::axum`]: a layer and handler arguments |
+//! | `tracing` | [`TracingObserver`] |
+//! | `test-util` | [`ManualClock`], [`store::conformance`], and a source of secrets that a test can replace |
+//!
+//! # Not here
+//! Sessions, passwords, OAuth flows and JWTs: a token here is opaque, and the store knows all about it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod api_tokens;
@@ -29,3 +80,7 @@ pub use token::{
     Abilities, Owner, PlainToken, Timestamp, TokenId, TokenName, TokenRecord, TokenState,
 };
 pub use verify::{VerifiedToken, VerifyError};
+
+#[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
