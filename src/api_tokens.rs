@@ -124,6 +124,14 @@ impl ApiTokens {
         }
     }
 
+    /// Reports what a store failed at, and passes it on.
+    pub(crate) fn watch<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        answer.inspect_err(|error| match error {
+            StoreError::Corrupt(record) => self.report(&Event::Corrupt(record)),
+            error => self.report(&Event::StoreFailed(error)),
+        })
+    }
+
     /// Fresh random bytes, in one call to the generator.
     pub(crate) fn random(&self) -> Result<Random, EntropyError> {
         let mut bytes = Zeroizing::new([0; 42]);

@@ -167,7 +167,7 @@ impl ApiTokens {
             unique_name: self.policy().unique_names,
             limit_per_owner: self.policy().limit_per_owner,
         };
-        match store.insert(&record, rules).await? {
+        match self.watch(store.insert(&record, rules).await)? {
             InsertOutcome::Inserted => Ok(IssuedToken { plain, record }),
             InsertOutcome::NameTaken => Err(IssueError::NameTaken),
             InsertOutcome::LimitReached => {

@@ -130,7 +130,7 @@ impl OwnerTokens {
     /// # Errors
     /// [`ManageError::NotFound`] also where it is somebody else's.
     pub async fn get(&self, id: TokenId) -> Result<TokenRecord, ManageError> {
-        let found = self.tokens.store().find(id).await.inspect_err(|error| self.report(error))?;
+        let found = self.tokens.watch(self.tokens.store().find(id).await)?;
         match found {
             Some(record) if record.owner == self.owner => {
                 Ok(self.with_latest_use(TokenRecord::clone(&record)))
@@ -146,7 +146,8 @@ impl OwnerTokens {
     pub async fn list(&self, list: ListTokens) -> Result<TokenPage, ManageError> {
         let query = self.query(list)?;
         self.tokens.flush_if_late().await;
-        let Page { records, corrupt, end } = self.tokens.store().page(&query).await?;
+        let Page { records, corrupt, end } =
+            self.tokens.watch(self.tokens.store().page(&query).await)?;
         for record in &corrupt {
             self.tokens.report(&Event::Corrupt(record));
         }
@@ -181,7 +182,7 @@ impl OwnerTokens {
     /// # Errors
     /// [`StoreError`]
     pub async fn count(&self) -> Result<OwnerCount, StoreError> {
-        self.tokens.store().count(&self.owner).await
+        self.tokens.watch(self.tokens.store().count(&self.owner).await)
     }
 
     /// Gives a token another name.
@@ -212,7 +213,8 @@ impl OwnerTokens {
                 return Err(ManageError::NotActive(state));
             }
             let change = self.check(&change, &record, now)?;
-            match self.tokens.store().change(id, record.expires_at, &change).await? {
+            let changed = self.tokens.store().change(id, record.expires_at, &change).await;
+            match self.tokens.watch(changed)? {
                 ChangeOutcome::Changed(record) => {
                     self.tokens.report(&Event::Changed(&record));
                     return Ok(self.with_latest_use(TokenRecord::clone(&record)));
@@ -285,7 +287,8 @@ impl OwnerTokens {
         let mut revocation = Revocation::new(self.tokens.now());
         revocation.by.clone_from(&self.by);
         revocation.reason.clone_from(&self.because);
-        let ids = self.tokens.store().revoke(&selection, &revocation).await?;
+        let revoked = self.tokens.store().revoke(&selection, &revocation).await;
+        let ids = self.tokens.watch(revoked)?;
         if !ids.is_empty() {
             self.tokens.report(&Event::Revoked { ids: &ids, revocation: &revocation });
         }
@@ -297,7 +300,7 @@ impl OwnerTokens {
     /// # Errors
     /// [`StoreError`]
     pub async fn erase(&self) -> Result<usize, StoreError> {
-        let tokens = self.tokens.store().erase(&self.owner).await?.len();
+        let tokens = self.tokens.watch(self.tokens.store().erase(&self.owner).await)?.len();
         self.tokens.report(&Event::Erased { owner: &self.owner, tokens });
         Ok(tokens)
     }
@@ -305,12 +308,6 @@ impl OwnerTokens {
     fn with_latest_use(&self, mut record: TokenRecord) -> TokenRecord {
         self.tokens.usage().show_in([&mut record]);
         record
-    }
-
-    fn report(&self, error: &StoreError) {
-        if let StoreError::Corrupt(record) = error {
-            self.tokens.report(&Event::Corrupt(record));
-        }
     }
 }
 
@@ -324,7 +321,7 @@ impl ApiTokens {
         let ended_before = ended_before.into();
         let mut tokens = 0;
         loop {
-            let pruned = self.store().prune(ended_before, PRUNE_BATCH).await?;
+            let pruned = self.watch(self.store().prune(ended_before, PRUNE_BATCH).await)?;
             tokens += pruned;
             if pruned < PRUNE_BATCH.into() {
                 self.report(&Event::Pruned { tokens });

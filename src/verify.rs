@@ -187,10 +187,7 @@ impl ApiTokens {
         let found = match self.store().peek(presented.id()) {
             Peek::Found(record) => Some(record),
             Peek::Absent => None,
-            Peek::Ask => match self.store().find(presented.id()).await {
-                Ok(found) => found,
-                Err(error) => return Err(self.refuse(error.into())),
-            },
+            Peek::Ask => self.watch(self.store().find(presented.id()).await)?,
         };
         let now = self.now();
         match judge(&presented, found, now, from) {
@@ -204,13 +201,7 @@ impl ApiTokens {
 
     #[cold]
     fn refuse(&self, reason: VerifyError) -> VerifyError {
-        match &reason {
-            VerifyError::Store(StoreError::Corrupt(record)) => self.report(&Event::Corrupt(record)),
-            VerifyError::Store(error) => self.report(&Event::StoreFailed(error)),
-            reason => {
-                self.report(&Event::Refused { id: reason.proven_id(), reason: reason.code() });
-            }
-        }
+        self.report(&Event::Refused { id: reason.proven_id(), reason: reason.code() });
         reason
     }
 }

@@ -46,7 +46,7 @@ pub enum Event<'a> {
         /// Why, as [`VerifyError::code`](crate::VerifyError::code).
         reason: &'static str,
     },
-    /// The store failed while a token was verified.
+    /// The store failed while a token was verified, issued or managed.
     StoreFailed(&'a StoreError),
     /// A token is kept that can't be read.
     Corrupt(&'a CorruptRecord),
