@@ -4,9 +4,7 @@ use std::{
     str::FromStr,
 };
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-use super::base62;
+use super::{base62, text::serde_as_text};
 
 /// The public name of a token: 128 bits, time-ordered, written as 22 base62 characters.
 ///
@@ -94,18 +92,7 @@ impl FromStr for TokenId {
     }
 }
 
-impl Serialize for TokenId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for TokenId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
-    }
-}
+serde_as_text!(TokenId);
 
 #[cfg(test)]
 mod tests {

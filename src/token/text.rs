@@ -80,19 +80,26 @@ macro_rules! text_traits {
             }
         }
 
+        super::text::serde_as_text!($name);
+    };
+}
+
+/// serde for what has `Display` and `FromStr`: as the text.
+macro_rules! serde_as_text {
+    ($name:ident) => {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
+                serializer.collect_str(self)
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
-                Self::new(text.as_ref()).map_err(serde::de::Error::custom)
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
     };
 }
 
-pub(super) use {text_traits, text_value};
+pub(super) use {serde_as_text, text_traits, text_value};
