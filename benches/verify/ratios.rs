@@ -5,8 +5,8 @@ use std::{hint::black_box, time::Instant};
 
 use crate::fixture::{ABILITY, Fixture};
 
-const ROUNDS: usize = 41;
-const VERIFICATIONS: usize = 20_000;
+const ROUNDS: usize = 201;
+const VERIFICATIONS: usize = 5_000;
 
 pub fn print(fixture: &Fixture) {
     let mut rounds = Vec::new();

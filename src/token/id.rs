@@ -21,38 +21,44 @@ use super::{base62, text::serde_as_text};
 /// # Ok::<(), keyfob::token::TokenIdError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TokenId([u8; 16]);
+pub struct TokenId {
+    /// Two words travel in registers; sixteen bytes, or one number of that size, don't.
+    high: u64,
+    low: u64,
+}
 
 impl TokenId {
     /// The id with this number.
     #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "each word is one half")]
     pub const fn from_u128(number: u128) -> Self {
-        Self(number.to_be_bytes())
+        let (high, low) = ((number >> 64) as u64, number as u64);
+        Self { high, low }
     }
 
     /// The id as a number.
     #[must_use]
     pub const fn as_u128(self) -> u128 {
-        u128::from_be_bytes(self.0)
+        (self.high as u128) << 64 | self.low as u128
     }
 
     /// The id with these bytes, most significant first, as a store keeps it.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
+        Self::from_u128(u128::from_be_bytes(bytes))
     }
 
     /// The id as bytes, most significant first: they sort as the ids do.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {
-        self.0
+        self.as_u128().to_be_bytes()
     }
 
     /// A UUID of version 7: 48 bits of milliseconds, 12 bits of a counter, the rest random.
     pub(crate) fn at(milliseconds: u64, counter: u16, mut random: [u8; 10]) -> Self {
         random[..2].copy_from_slice(&counter.to_be_bytes());
         let uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random);
-        Self(uuid.into_uuid().into_bytes())
+        Self::from_u128(uuid.into_uuid().as_u128())
     }
 }
 
