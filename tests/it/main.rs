@@ -2,6 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod abilities;
 mod conformance;
+mod hostile;
+mod issue;
+mod listing;
+mod manage;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod support;
+mod verify;
