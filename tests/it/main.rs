@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod abilities;
+mod concurrency;
 mod conformance;
 mod hostile;
 mod issue;
+mod last_used;
 mod listing;
 mod manage;
 #[cfg(feature = "sqlite")]
