@@ -10,6 +10,7 @@ mod issue;
 mod last_used;
 mod listing;
 mod manage;
+mod parsing;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod support;
