@@ -55,7 +55,8 @@ pub(crate) struct Shared {
     usage: UsageLog,
     /// Milliseconds and counter of the latest id, so that ids made here never go backwards.
     latest_id: AtomicU64,
-    /// A hash of the latest secret: a generator that repeats itself is found out.
+    /// A hash of the latest secret: a generator that repeats itself is found out. At first it is that of no bytes but
+    /// zeros, so that one which fills in nothing is found out as well.
     latest_secret: AtomicU64,
 }
 
@@ -140,7 +141,7 @@ impl ApiTokens {
         random.id.copy_from_slice(&bytes[..10]);
         random.secret.copy_from_slice(&bytes[10..]);
 
-        let seen = FixedState::default().hash_one(*random.secret);
+        let seen = fingerprint(&random.secret);
         if self.0.latest_secret.swap(seen, Relaxed) == seen {
             return Err(EntropyError::new(Some("the same bytes came twice in a row".into())));
         }
@@ -173,6 +174,10 @@ impl ApiTokens {
 pub(crate) struct Random {
     pub(crate) id: [u8; 10],
     pub(crate) secret: Zeroizing<[u8; 32]>,
+}
+
+fn fingerprint(secret: &[u8; 32]) -> u64 {
+    FixedState::default().hash_one(secret)
 }
 
 impl fmt::Debug for ApiTokens {
@@ -335,7 +340,7 @@ impl ApiTokensBuilder {
             policy: self.policy,
             usage: UsageLog::new(interval.unsigned_abs()),
             latest_id: AtomicU64::new(0),
-            latest_secret: AtomicU64::new(0),
+            latest_secret: AtomicU64::new(fingerprint(&[0; 32])),
         })))
     }
 }

@@ -102,7 +102,10 @@ impl Policy {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, ExpiryError> {
         let after = |start: Timestamp, lifetime| {
-            start.checked_add(lifetime).map(Some).map_err(|_| ExpiryError::OutOfRange)
+            start.checked_add(lifetime).map(Some).map_err(|_| match lifetime.is_negative() {
+                true => ExpiryError::NotInFuture,
+                false => ExpiryError::OutOfRange,
+            })
         };
         let expiry = match asked {
             Expiry::Never => None,

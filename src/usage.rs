@@ -33,8 +33,6 @@ const BATCH: usize = 1_000;
 pub(crate) struct UsageLog {
     interval: Duration,
     log: Mutex<Log>,
-    /// As many tokens wait as may; then nobody takes the lock to find that out.
-    full: AtomicBool,
     dropped: AtomicU64,
     drivers: AtomicUsize,
     warned: AtomicBool,
@@ -68,7 +66,6 @@ impl UsageLog {
         Self {
             interval,
             log: Mutex::default(),
-            full: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             drivers: AtomicUsize::new(0),
             warned: AtomicBool::new(false),
@@ -78,12 +75,7 @@ impl UsageLog {
 
     /// Notes a use. Mostly this is a compare in the record; once a token and interval it takes a lock.
     pub(crate) fn note(&self, record: &Arc<TokenRecord>, now: Timestamp, from: Option<IpAddr>) {
-        if record.noted.touch(now, from) {
-            return;
-        }
-        if self.full.load(Relaxed) {
-            self.dropped.fetch_add(1, Relaxed);
-        } else {
+        if !record.noted.touch(now, from) {
             self.enter(record, now, from);
         }
     }
@@ -91,7 +83,7 @@ impl UsageLog {
     #[cold]
     fn enter(&self, record: &Arc<TokenRecord>, now: Timestamp, from: Option<IpAddr>) {
         let mut log = self.lock();
-        log.oldest.get_or_insert(now);
+        let others = log.len();
         match log.waiting.entry(record.id) {
             Entry::Occupied(mut entry) => {
                 // The token came with another record, or from another address: the latest record is the one that waits.
@@ -103,15 +95,18 @@ impl UsageLog {
                 record.noted.open(now.max(noted.unwrap_or(now)), waiting.from);
                 waiting.record = record.clone();
             }
+            Entry::Vacant(_) if others >= MOST_WAITING => {
+                self.dropped.fetch_add(1, Relaxed);
+            }
             Entry::Vacant(entry) => {
                 record.noted.open(now, from);
                 entry.insert(Waiting { record: record.clone(), from });
+                log.oldest.get_or_insert(now);
+                // Once, on the way up: while writes fail, every further use would have them tried again.
+                if others + 1 == MOST_WAITING / 2 {
+                    self.nudge.give();
+                }
             }
-        }
-        let waiting = log.len();
-        self.full.store(waiting >= MOST_WAITING, Relaxed);
-        if waiting >= MOST_WAITING / 2 {
-            self.nudge.give();
         }
     }
 
@@ -147,15 +142,15 @@ impl UsageLog {
 
     /// Writes all that is noted. Dropped or failed, it loses nothing: what is not known to be written stays in
     /// `writing`, and writing it twice changes nothing.
-    async fn write(&self, store: &dyn TokenStore) -> Result<(), StoreError> {
+    async fn write(&self, store: &dyn TokenStore, now: Timestamp) -> Result<(), StoreError> {
         let uses = self.lock().begin();
         for batch in uses.chunks(BATCH) {
             store.record_uses(batch).await?;
             self.lock().written(batch);
         }
         let mut log = self.lock();
-        log.oldest = None;
-        self.full.store(log.len() >= MOST_WAITING, Relaxed);
+        // What was noted meanwhile waits since about now.
+        log.oldest = (log.len() > 0).then_some(now);
         Ok(())
     }
 }
@@ -165,11 +160,15 @@ impl Log {
         self.waiting.len() + self.writing.len()
     }
 
-    /// Moves what waits to what is being written, and tells all of that.
+    /// Moves what waits to what is being written, and tells all of that. What could not be written before is the later
+    /// use where the clock was put back.
     fn begin(&mut self) -> Vec<Use> {
         for (id, Waiting { record, from }) in self.waiting.drain() {
             if let Some(at) = record.noted.close() {
-                self.writing.insert(id, Use { id, at, from });
+                let latest = self.writing.entry(id).or_insert(Use { id, at, from });
+                if latest.at <= at {
+                    *latest = Use { id, at, from };
+                }
             }
         }
         self.writing.values().copied().collect()
@@ -209,9 +208,9 @@ impl Nudge {
 struct Driver(Weak<Shared>);
 
 impl Driver {
-    fn new(tokens: &ApiTokens) -> Self {
-        tokens.usage().drivers.fetch_add(1, Relaxed);
-        Self(tokens.downgrade())
+    fn new(shared: Weak<Shared>) -> Option<Self> {
+        ApiTokens::upgrade(&shared)?.usage().drivers.fetch_add(1, Relaxed);
+        Some(Self(shared))
     }
 }
 
@@ -240,10 +239,14 @@ impl ApiTokens {
     /// # });
     /// ```
     pub fn background(&self) -> impl Future<Output = ()> + Send + use<> {
-        let driver = Driver::new(self);
+        let shared = self.downgrade();
         let nudge = self.usage().nudge.clone();
         let interval = self.usage().interval;
         async move {
+            // Only now, so that a future that nobody polls does not count as driven.
+            let Some(driver) = Driver::new(shared) else {
+                return;
+            };
             loop {
                 nudge.or_after(interval).await;
                 let Some(tokens) = ApiTokens::upgrade(&driver.0) else {
@@ -264,7 +267,7 @@ impl ApiTokens {
         if uses > 0 {
             self.report(&Event::UsesDropped { uses });
         }
-        let written = self.usage().write(self.store()).await;
+        let written = self.usage().write(self.store(), self.now()).await;
         if let Err(error) = &written {
             let waiting = self.usage().lock().len();
             self.report(&Event::UsesNotWritten { error, waiting });

@@ -1,6 +1,8 @@
 use serde_json::{Map, Value};
 
 const MAX_BYTES: usize = 4096;
+/// `serde_json` reads no more than 127 levels, so deeper metadata could be kept and never be read again.
+const MAX_DEPTH: usize = 100;
 
 /// What an application keeps beside a token: a JSON object of at most 4 KiB.
 ///
@@ -26,6 +28,9 @@ pub enum MetadataError {
     /// Written as compact JSON it is longer than it may be.
     #[error("must be at most {MAX_BYTES} bytes as JSON")]
     TooLong,
+    /// Its arrays and objects lie deeper in each other than they may.
+    #[error("must not be nested more than {MAX_DEPTH} levels deep")]
+    TooDeep,
     /// It is no JSON.
     #[error("must be JSON")]
     NotJson(#[source] serde_json::Error),
@@ -35,8 +40,12 @@ impl Metadata {
     /// Takes a JSON object.
     ///
     /// # Errors
-    /// [`MetadataError`] where it is no object, or longer than 4,096 bytes as compact JSON.
+    /// [`MetadataError`] where it is no object, longer than 4,096 bytes as compact JSON, or nested more than 100
+    /// levels deep.
     pub fn new(value: Value) -> Result<Self, MetadataError> {
+        if is_deeper_than(MAX_DEPTH, &value) {
+            return Err(MetadataError::TooDeep);
+        }
         let Value::Object(object) = value else {
             return Err(MetadataError::NotAnObject);
         };
@@ -50,7 +59,7 @@ impl Metadata {
     /// Reads the text that a store kept.
     ///
     /// # Errors
-    /// [`MetadataError`] where it is no JSON, no object, or longer than 4,096 bytes.
+    /// [`MetadataError`] where it is no JSON, or as for [`new`](Self::new).
     pub fn from_json(text: &str) -> Result<Self, MetadataError> {
         Self::new(serde_json::from_str(text).map_err(MetadataError::NotJson)?)
     }
@@ -75,6 +84,15 @@ impl Metadata {
     }
 }
 
+fn is_deeper_than(levels: usize, value: &Value) -> bool {
+    let goes_on = |inner| is_deeper_than(levels - 1, inner);
+    match value {
+        Value::Array(list) => levels == 0 || list.iter().any(goes_on),
+        Value::Object(object) => levels == 0 || object.values().any(goes_on),
+        _ => false,
+    }
+}
+
 impl serde::Serialize for Metadata {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
@@ -90,6 +108,16 @@ mod tests {
         let with = |length: usize| Metadata::new(serde_json::json!({ "k": "x".repeat(length) }));
         assert!(with(MAX_BYTES - 8).is_ok());
         assert!(matches!(with(MAX_BYTES - 7), Err(MetadataError::TooLong)));
+    }
+
+    #[test]
+    fn what_is_nested_as_deep_as_it_may_be_reads_back() {
+        let nested = |levels| {
+            (1..levels).fold(serde_json::json!({}), |it, _| serde_json::json!({ "a": it }))
+        };
+        let deepest = Metadata::new(nested(MAX_DEPTH)).unwrap();
+        assert_eq!(Metadata::from_json(&deepest.to_json()).ok(), Some(deepest));
+        assert!(matches!(Metadata::new(nested(MAX_DEPTH + 1)), Err(MetadataError::TooDeep)));
     }
 
     #[test]

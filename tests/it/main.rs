@@ -2,8 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod abilities;
+mod concurrency;
 mod conformance;
 #[cfg(all(feature = "axum", feature = "sqlite", feature = "tracing"))]
 mod fleet;
+mod hostile;
+mod issue;
+mod last_used;
+mod listing;
+mod manage;
+mod parsing;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod support;
+mod verify;

@@ -1,0 +1,290 @@
+//! Managing: an owner reaches all tokens of his own and none of anybody else's.
+
+use std::collections::BTreeSet;
+
+use keyfob::{
+    Abilities, ListTokens, ManageError, NewToken, TokenChange, TokenId, TokenState,
+    store::{Change, Selection, Show, StoreError, TokenStore},
+    token::{Actor, Reason, Revocation},
+};
+use serde_json::json;
+use time::Duration;
+
+use crate::support::{World, after, ids, on_every_store, wrong_field};
+
+on_every_store! {
+    each_field_is_changed_and_no_other
+    a_change_is_checked_as_an_issue_is
+    the_maximum_lifetime_counts_from_the_issue
+    what_is_revoked_or_expired_is_not_changed
+    a_token_of_somebody_else_is_not_found
+    a_change_never_revives_a_token_that_expired_meanwhile
+    a_change_that_never_gets_its_turn_says_so
+    a_revocation_says_who_and_why_and_stays_as_it_was
+    many_are_revoked_and_only_what_changed_is_told
+    all_tokens_of_an_owner_are_erased
+    pruning_spares_the_living
+    pruning_works_in_batches
+    counts_tell_the_revoked_from_the_others
+}
+
+async fn each_field_is_changed_and_no_other(world: World) {
+    let tokens = world.tokens();
+    let own = tokens.owned_by(&world.owner);
+    let new = world.new_token("ci").abilities(["a"]).metadata(json!({ "a": 1 }));
+    let mut expected = tokens.issue(new).await.unwrap().record;
+    world.heard.take();
+
+    expected.name = "renamed".parse().unwrap();
+    assert_eq!(own.rename(expected.id, "renamed").await.unwrap(), expected);
+    expected.abilities = Abilities::set(["b:*"]).unwrap();
+    let change = TokenChange::new().abilities(["b:*"]);
+    assert_eq!(own.change(expected.id, change).await.unwrap(), expected);
+    expected.abilities = Abilities::all();
+    let change = TokenChange::new().all_abilities();
+    assert_eq!(own.change(expected.id, change).await.unwrap(), expected);
+    expected.expires_at = Some(after(60));
+    let change = TokenChange::new().expires_in(Duration::MINUTE);
+    assert_eq!(own.change(expected.id, change).await.unwrap(), expected);
+    expected.expires_at = None;
+    let change = TokenChange::new().never_expires();
+    assert_eq!(own.change(expected.id, change).await.unwrap(), expected);
+    let change = TokenChange::new().metadata(json!({ "b": 2 }));
+    let changed = own.change(expected.id, change).await.unwrap();
+    assert_eq!(serde_json::to_value(changed.metadata()).unwrap(), json!({ "b": 2 }));
+
+    assert_eq!(own.get(expected.id).await.unwrap(), changed);
+    assert_eq!(world.heard.count("Changed"), 6);
+}
+
+async fn a_change_is_checked_as_an_issue_is(world: World) {
+    let tokens = world.builder().unique_names(true).build().unwrap();
+    let own = tokens.owned_by(&world.owner);
+    let issued = world.issue_many(&tokens, 2).await;
+    let id = issued[0].record.id;
+    let other = || TokenChange::new().name("other");
+    for (change, field) in [
+        (TokenChange::new().all_abilities().name(" "), "name"),
+        (other().abilities(["a::b"]), "abilities"),
+        (other().expires_at(after(0)), "expires_at"),
+        (other().expires_in(Duration::MAX), "expires_at"),
+        (other().metadata(json!("x")), "metadata"),
+    ] {
+        assert_eq!(wrong_field(own.change(id, change.clone()).await), field);
+    }
+    let taken = own.rename(id, "token 1").await;
+    assert!(matches!(taken, Err(ManageError::NameTaken)), "{taken:?}");
+    own.rename(id, "token 0").await.map(drop).unwrap();
+    assert_eq!(own.get(id).await.unwrap(), issued[0].record, "nothing was changed");
+}
+
+async fn the_maximum_lifetime_counts_from_the_issue(world: World) {
+    let tokens = world.builder().max_lifetime(Duration::seconds(100)).build().unwrap();
+    let own = tokens.owned_by(&world.owner);
+    let new = world.new_token("a").expires_in(Duration::seconds(60));
+    let id = tokens.issue(new).await.unwrap().record.id;
+    world.clock.advance(Duration::seconds(50));
+    for (change, good) in [
+        (TokenChange::new().expires_at(after(100)), true),
+        (TokenChange::new().expires_in(Duration::seconds(50)), true),
+        (TokenChange::new().expires_at(after(101)), false),
+        (TokenChange::new().expires_in(Duration::seconds(51)), false),
+        (TokenChange::new().never_expires(), false),
+    ] {
+        assert_eq!(own.change(id, change.clone()).await.is_ok(), good, "{change:?}");
+    }
+    assert_eq!(own.get(id).await.unwrap().expires_at, Some(after(100)));
+}
+
+async fn what_is_revoked_or_expired_is_not_changed(world: World) {
+    let tokens = world.tokens();
+    let own = tokens.owned_by(&world.owner);
+    let new = world.new_token("a").expires_in(Duration::seconds(100));
+    let expired = tokens.issue(new).await.unwrap().record;
+    let revoked = tokens.issue(world.new_token("b")).await.unwrap().record;
+    own.revoke(revoked.id).await.unwrap();
+    world.clock.set(after(99).datetime());
+    own.rename(expired.id, "still good").await.map(drop).unwrap();
+    world.clock.set(after(100).datetime());
+    for (id, state) in [(expired.id, TokenState::Expired), (revoked.id, TokenState::Revoked)] {
+        for change in [TokenChange::new().name("x"), TokenChange::new().never_expires()] {
+            let refused = own.change(id, change).await;
+            assert!(matches!(refused, Err(ManageError::NotActive(it)) if it == state));
+        }
+    }
+    assert_eq!(own.get(expired.id).await.unwrap().expires_at, Some(after(100)));
+}
+
+async fn a_token_of_somebody_else_is_not_found(world: World) {
+    let tokens = world.tokens();
+    let theirs = tokens.owned_by(&world.stranger);
+    let issued = world.issue_many(&tokens, 1).await;
+    for id in [issued[0].record.id, TokenId::from_u128(7)] {
+        for outcome in [
+            theirs.get(id).await.map(drop),
+            theirs.rename(id, "x").await.map(drop),
+            theirs.change(id, TokenChange::new().all_abilities()).await.map(drop),
+            theirs.revoke(id).await,
+        ] {
+            assert!(matches!(outcome, Err(ManageError::NotFound)), "{outcome:?}");
+        }
+        assert_eq!(theirs.revoke_many(&[id]).await.unwrap(), []);
+    }
+    assert_eq!(theirs.revoke_all().await.unwrap(), []);
+    assert_eq!(theirs.erase().await.unwrap(), 0);
+    assert!(theirs.list(ListTokens::new().show(Show::Any)).await.unwrap().tokens.is_empty());
+    assert_eq!(*world.stored(&issued[0]).await, issued[0].record);
+    for twin in ["User:42", "user:42 ", "user:4", "user:420", "user:4２"] {
+        let twin = tokens.owned_by(&twin.parse().unwrap());
+        assert!(matches!(twin.get(issued[0].record.id).await, Err(ManageError::NotFound)));
+    }
+}
+
+async fn a_change_never_revives_a_token_that_expired_meanwhile(world: World) {
+    let tokens = world.tokens();
+    let own = tokens.owned_by(&world.owner);
+    let new = world.new_token("a").expires_in(Duration::seconds(100));
+    let id = tokens.issue(new).await.unwrap().record.id;
+    let (inner, clock) = (world.store.inner(), world.clock.clone());
+    // Between the look and the change, somebody shortens the token's life, and it ends.
+    world.store.before("change", move || {
+        let (inner, clock) = (inner.clone(), clock.clone());
+        Box::pin(async move {
+            let mut sooner = Change::default();
+            sooner.expires_at = Some(Some(after(10)));
+            let _ = inner.change(id, Some(after(100)), &sooner).await.unwrap();
+            clock.set(after(10).datetime());
+        })
+    });
+    let refused = own.change(id, TokenChange::new().never_expires()).await;
+    assert!(matches!(refused, Err(ManageError::NotActive(TokenState::Expired))), "{refused:?}");
+    assert_eq!(own.get(id).await.unwrap().expires_at, Some(after(10)));
+
+    let id = tokens.issue(world.new_token("b")).await.unwrap().record.id;
+    let inner = world.store.inner();
+    world.store.before("change", move || {
+        let inner = inner.clone();
+        let selection = Selection::Tokens { ids: vec![id], owner: None };
+        Box::pin(async move {
+            inner.revoke(&selection, &Revocation::new(after(10))).await.unwrap();
+        })
+    });
+    let refused = own.rename(id, "renamed").await;
+    assert!(matches!(refused, Err(ManageError::NotActive(TokenState::Revoked))), "{refused:?}");
+}
+
+async fn a_change_that_never_gets_its_turn_says_so(world: World) {
+    let tokens = world.tokens();
+    let id = tokens.issue(world.new_token("a")).await.unwrap().record.id;
+    let inner = world.store.inner();
+    world.store.before("change", move || {
+        let inner = inner.clone();
+        Box::pin(async move {
+            let now = inner.find(id).await.unwrap().unwrap().expires_at;
+            let mut later = Change::default();
+            later.expires_at =
+                Some(Some(after(now.map_or(1_000, |it| it.since(after(0)).whole_seconds() + 1))));
+            let _ = inner.change(id, now, &later).await.unwrap();
+        })
+    });
+    let refused = tokens.owned_by(&world.owner).rename(id, "renamed").await;
+    assert!(matches!(refused, Err(ManageError::Store(StoreError::Busy(_)))), "{refused:?}");
+}
+
+async fn a_revocation_says_who_and_why_and_stays_as_it_was(world: World) {
+    let tokens = world.tokens();
+    let issued = world.issue_many(&tokens, 1).await;
+    let own = tokens.owned_by(&world.owner);
+    let by = own.clone().by(Actor::new("admin:1").unwrap()).because(Reason::new("leaked").unwrap());
+    by.revoke(issued[0].record.id).await.unwrap();
+    let first = own.get(issued[0].record.id).await.unwrap();
+    let revocation = first.revocation.clone().unwrap();
+    assert_eq!(revocation.at, after(0));
+    assert_eq!(revocation.by.unwrap().as_str(), "admin:1");
+    assert_eq!(revocation.reason.unwrap().as_str(), "leaked");
+    assert_eq!(world.heard.count("Revoked"), 1);
+
+    world.clock.advance(Duration::HOUR);
+    own.revoke(first.id).await.unwrap();
+    assert_eq!(own.get(first.id).await.unwrap(), first);
+    assert_eq!(world.heard.take(), [""; 0], "what changes nothing is no event");
+}
+
+async fn many_are_revoked_and_only_what_changed_is_told(world: World) {
+    let tokens = world.tokens();
+    let own = tokens.owned_by(&world.owner);
+    let issued = ids(&world.issue_many(&tokens, 4).await);
+    let theirs = tokens.issue(NewToken::new(world.stranger.clone(), "theirs")).await.unwrap();
+    own.revoke(issued[0]).await.unwrap();
+    let asked =
+        [issued[0], issued[1], issued[1], issued[2], theirs.record.id, TokenId::from_u128(7)];
+    let changed: BTreeSet<_> = own.revoke_many(&asked).await.unwrap().into_iter().collect();
+    assert_eq!(changed, BTreeSet::from([issued[1], issued[2]]));
+    assert!(world.stored(&theirs).await.revocation.is_none());
+    assert_eq!(own.revoke_many(&[]).await.unwrap(), []);
+    assert_eq!(own.revoke_all().await.unwrap(), [issued[3]]);
+    assert_eq!(own.revoke_all().await.unwrap(), []);
+}
+
+async fn all_tokens_of_an_owner_are_erased(world: World) {
+    let tokens = world.tokens();
+    let own = tokens.owned_by(&world.owner);
+    let issued = ids(&world.issue_many(&tokens, 3).await);
+    let theirs = tokens.issue(NewToken::new(world.stranger.clone(), "theirs")).await.unwrap();
+    own.revoke(issued[0]).await.unwrap();
+    assert_eq!(own.erase().await.unwrap(), 3);
+    assert!(own.list(ListTokens::new().show(Show::Any)).await.unwrap().tokens.is_empty());
+    assert!(matches!(own.get(issued[1]).await, Err(ManageError::NotFound)));
+    tokens.verify(theirs.plain.expose_secret()).await.unwrap();
+    assert_eq!(world.heard.count("Erased"), 1);
+}
+
+async fn pruning_spares_the_living(world: World) {
+    let tokens = world.tokens();
+    let own = tokens.owned_by(&world.owner);
+    let mut living = Vec::new();
+    living.push(tokens.issue(world.new_token("for ever")).await.unwrap());
+    let year = world.new_token("for a year").expires_in(Duration::days(365));
+    living.push(tokens.issue(year).await.unwrap());
+    let short = world.new_token("expired").expires_in(Duration::seconds(10));
+    tokens.issue(short).await.map(drop).unwrap();
+    own.revoke(tokens.issue(world.new_token("revoked")).await.unwrap().record.id).await.unwrap();
+
+    world.clock.advance(Duration::DAY);
+    assert_eq!(tokens.prune(after(0)).await.unwrap(), 0);
+    assert_eq!(tokens.prune(after(1)).await.unwrap(), 1, "what was revoked");
+    assert_eq!(tokens.prune(after(10)).await.unwrap(), 0);
+    assert_eq!(tokens.prune(after(11)).await.unwrap(), 1, "what expired");
+    assert_eq!(tokens.prune(keyfob::Timestamp::MAX).await.unwrap(), 0, "also before a day to come");
+    for issued in &living {
+        tokens.verify(issued.plain.expose_secret()).await.unwrap();
+    }
+}
+
+async fn pruning_works_in_batches(world: World) {
+    let tokens = world.tokens();
+    let template = world.plant(|_| ()).await.record;
+    for number in 0..2_100 {
+        let mut record = template.clone();
+        record.id = TokenId::from_u128(number);
+        record.expires_at = Some(after(number as i64 % 7));
+        let outcome = world.store.insert(&record, keyfob::store::InsertRules::default()).await;
+        assert_eq!(outcome.unwrap(), keyfob::store::InsertOutcome::Inserted);
+    }
+    world.store.take_calls();
+    world.clock.advance(Duration::HOUR);
+    assert_eq!(tokens.prune(after(100)).await.unwrap(), 2_100);
+    assert_eq!(world.store.take_calls(), ["prune"; 3]);
+    assert_eq!(world.heard.take(), ["Pruned { tokens: 2100 }"]);
+    let owner = tokens.owned_by(&world.owner);
+    assert_eq!(owner.count().await.unwrap().not_revoked, 1);
+}
+
+async fn counts_tell_the_revoked_from_the_others(world: World) {
+    let tokens = world.tokens();
+    let own = tokens.owned_by(&world.owner);
+    let issued = world.issue_many(&tokens, 3).await;
+    own.revoke(issued[0].record.id).await.unwrap();
+    let count = own.count().await.unwrap();
+    assert_eq!((count.not_revoked, count.revoked), (2, 1));
+}

@@ -1,0 +1,187 @@
+//! What the tests above the stores share: a world with a store, a clock and an ear for events.
+
+mod random;
+mod spy;
+
+use std::sync::{Arc, Mutex};
+
+use keyfob::{
+    ApiTokens, ApiTokensBuilder, Event, IssuedToken, ManageError, ManualClock, NewToken, Observer,
+    Owner, Timestamp, TokenId, TokenRecord,
+    store::{InsertOutcome, InsertRules, MemoryStore, TokenStore},
+};
+use time::{Duration, OffsetDateTime, macros::datetime};
+
+pub use self::{
+    random::{Random, Seeded},
+    spy::{Spy, WRITES},
+};
+
+pub const START: OffsetDateTime = datetime!(2026-01-31 08:00 UTC);
+
+/// Runs scenarios, each an `async fn(World)` of the module above, against every store.
+macro_rules! on_every_store {
+    (@each $attributes:tt $world:ident $($scenario:ident)+) => {
+        $($crate::support::on_every_store! { @one $attributes $world $scenario })+
+    };
+    (@one [$($attribute:tt)+] $world:ident $scenario:ident) => {
+        $($attribute)+
+        async fn $scenario() {
+            super::$scenario($crate::support::World::$world().await).await;
+        }
+    };
+    ($(#[$attribute:meta])+ => $($scenario:ident)+) => {
+        mod memory {
+            $crate::support::on_every_store! { @each [$(#[$attribute])+] memory $($scenario)+ }
+        }
+        #[cfg(feature = "sqlite")]
+        mod sqlite {
+            $crate::support::on_every_store! { @each [$(#[$attribute])+] sqlite $($scenario)+ }
+        }
+    };
+    ($($scenario:ident)+) => {
+        $crate::support::on_every_store! { #[tokio::test] => $($scenario)+ }
+    };
+}
+pub(crate) use on_every_store;
+
+/// A store that is watched, a clock that stands still, and every event as text.
+pub struct World {
+    pub store: Arc<Spy>,
+    pub clock: ManualClock,
+    pub heard: Heard,
+    pub owner: Owner,
+    pub stranger: Owner,
+    /// Where the store's file lies, gone with the world.
+    pub directory: Option<tempfile::TempDir>,
+}
+
+impl World {
+    pub fn new(store: Arc<dyn TokenStore>, directory: Option<tempfile::TempDir>) -> Self {
+        Self {
+            store: Arc::new(Spy::new(store)),
+            clock: ManualClock::at(START),
+            heard: Heard::default(),
+            owner: owner("user:42"),
+            stranger: owner("user:43"),
+            directory,
+        }
+    }
+
+    #[allow(clippy::unused_async, reason = "worlds are made alike")]
+    pub async fn memory() -> Self {
+        Self::new(Arc::new(MemoryStore::new()), None)
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub async fn sqlite() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tokens.db");
+        let store = keyfob::store::SqliteStore::open(path).await.unwrap();
+        Self::new(Arc::new(store), Some(directory))
+    }
+
+    pub fn builder(&self) -> ApiTokensBuilder {
+        let builder = ApiTokens::builder_on(self.store.clone()).prefix("acme");
+        builder.clock(self.clock.clone()).observer(self.heard.clone())
+    }
+
+    pub fn tokens(&self) -> ApiTokens {
+        self.builder().build().unwrap()
+    }
+
+    pub fn new_token(&self, name: &str) -> NewToken {
+        NewToken::new(self.owner.clone(), name)
+    }
+
+    pub async fn issue_many(&self, tokens: &ApiTokens, count: usize) -> Vec<IssuedToken> {
+        let mut issued = Vec::new();
+        for number in 0..count {
+            issued.push(tokens.issue(self.new_token(&format!("token {number}"))).await.unwrap());
+        }
+        self.heard.take();
+        self.store.take_calls();
+        issued
+    }
+
+    /// A token that came into the store with fields that can't be asked for yet.
+    pub async fn plant(&self, alter: impl FnOnce(&mut TokenRecord)) -> IssuedToken {
+        let nowhere = ApiTokens::builder(MemoryStore::new()).prefix("acme");
+        let nowhere = nowhere.clock(self.clock.clone()).build().unwrap();
+        let mut issued = nowhere.issue(self.new_token("planted")).await.unwrap();
+        alter(&mut issued.record);
+        let outcome = self.store.insert(&issued.record, InsertRules::default()).await.unwrap();
+        assert_eq!(outcome, InsertOutcome::Inserted);
+        self.store.take_calls();
+        issued
+    }
+
+    /// What is stored of a token, without what is only noted.
+    pub async fn stored(&self, issued: &IssuedToken) -> Arc<TokenRecord> {
+        self.store.find(issued.record.id).await.unwrap().unwrap()
+    }
+}
+
+/// Listens to events and keeps their `Debug`.
+#[derive(Clone, Default)]
+pub struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Heard {
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// How many events began with this since the last time.
+    pub fn count(&self, beginning: &str) -> usize {
+        self.take().iter().filter(|event| event.starts_with(beginning)).count()
+    }
+}
+
+impl Observer for Heard {
+    fn observe(&self, event: &Event<'_>) {
+        self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+}
+
+pub fn owner(text: &str) -> Owner {
+    Owner::new(text).unwrap()
+}
+
+/// An instant so many seconds after the clock's start.
+pub fn after(seconds: i64) -> Timestamp {
+    Timestamp::from(START + Duration::seconds(seconds))
+}
+
+pub fn ids(issued: &[IssuedToken]) -> Vec<TokenId> {
+    issued.iter().map(|it| it.record.id).collect()
+}
+
+/// The one field that was refused.
+#[track_caller]
+pub fn wrong_field(outcome: Result<impl std::fmt::Debug, ManageError>) -> &'static str {
+    match outcome {
+        Err(ManageError::Invalid(invalid)) => {
+            assert_eq!(invalid.errors.len(), 1, "{invalid}");
+            invalid.errors[0].field
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The secret of a token: what stands between the id and the checksum.
+pub fn secret_of(issued: &IssuedToken) -> &str {
+    let text = issued.plain.expose_secret();
+    &text[text.len() - 49..text.len() - 6]
+}
+
+/// A text with the checksum of a token behind it.
+pub fn checked(body: &str) -> String {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut sum = crc32fast::hash(body.as_bytes()) as usize;
+    let mut digits = ['0'; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit = DIGITS[sum % 62].into();
+        sum /= 62;
+    }
+    body.chars().chain(digits).collect()
+}

@@ -1,0 +1,189 @@
+use std::{
+    collections::HashMap,
+    fmt, future,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use keyfob::{
+    Owner, Timestamp, TokenId, TokenRecord,
+    store::{
+        Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, OwnerCount, Page, PageQuery,
+        Peek, Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore, Use,
+    },
+    token::{KeyId, Revocation, Suspension, TokenDigest},
+};
+
+/// Every step that writes.
+pub const WRITES: &[&str] = &[
+    "insert",
+    "change",
+    "rotate",
+    "mark_first_use",
+    "rekey",
+    "revoke",
+    "suspend",
+    "resume",
+    "record_uses",
+    "claim_notice",
+    "prune",
+    "erase",
+    "canary",
+];
+
+/// A store around a store that counts the calls, and makes trouble where it is told to.
+pub struct Spy {
+    inner: Arc<dyn TokenStore>,
+    calls: Mutex<Vec<&'static str>>,
+    batches: Mutex<Vec<Vec<Use>>>,
+    trouble: Mutex<HashMap<&'static str, Trouble>>,
+    cold: AtomicBool,
+    everyone: Mutex<Option<TokenRecord>>,
+}
+
+#[derive(Clone)]
+enum Trouble {
+    Fail(Arc<dyn Fn() -> StoreError + Send + Sync>),
+    Hang,
+    Before(Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>),
+}
+
+impl Spy {
+    pub fn new(inner: Arc<dyn TokenStore>) -> Self {
+        Self {
+            inner,
+            calls: Mutex::default(),
+            batches: Mutex::default(),
+            trouble: Mutex::default(),
+            cold: AtomicBool::new(false),
+            everyone: Mutex::default(),
+        }
+    }
+
+    pub fn inner(&self) -> Arc<dyn TokenStore> {
+        self.inner.clone()
+    }
+
+    pub fn take_calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.calls.lock().unwrap())
+    }
+
+    pub fn take_batches(&self) -> Vec<Vec<Use>> {
+        std::mem::take(&mut self.batches.lock().unwrap())
+    }
+
+    /// From now on nothing is known without asking.
+    pub fn forget(&self) {
+        self.cold.store(true, SeqCst);
+    }
+
+    /// From now on there is a token like this one with every id.
+    pub fn invent(&self, template: &TokenRecord) {
+        *self.everyone.lock().unwrap() = Some(template.clone());
+    }
+
+    pub fn fail(&self, steps: &[&'static str]) {
+        self.fail_with(steps, || StoreError::Unavailable("the disk is gone".into()));
+    }
+
+    pub fn fail_with(
+        &self,
+        steps: &[&'static str],
+        error: impl Fn() -> StoreError + Send + Sync + 'static,
+    ) {
+        let trouble = Trouble::Fail(Arc::new(error));
+        let mut troubles = self.trouble.lock().unwrap();
+        troubles.extend(steps.iter().map(|step| (*step, trouble.clone())));
+    }
+
+    /// The step never ends.
+    pub fn hang(&self, step: &'static str) {
+        self.trouble.lock().unwrap().insert(step, Trouble::Hang);
+    }
+
+    /// Does something just before the step.
+    pub fn before(
+        &self,
+        step: &'static str,
+        hook: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) {
+        self.trouble.lock().unwrap().insert(step, Trouble::Before(Arc::new(hook)));
+    }
+
+    pub fn heal(&self) {
+        self.trouble.lock().unwrap().clear();
+    }
+
+    async fn enter(&self, step: &'static str) -> Result<(), StoreError> {
+        self.calls.lock().unwrap().push(step);
+        let trouble = self.trouble.lock().unwrap().get(step).cloned();
+        match trouble {
+            None => Ok(()),
+            Some(Trouble::Fail(error)) => Err(error()),
+            Some(Trouble::Hang) => future::pending().await,
+            Some(Trouble::Before(hook)) => {
+                hook().await;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Spy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+macro_rules! watched {
+    ($($step:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
+        #[async_trait]
+        impl TokenStore for Spy {
+            fn peek(&self, id: TokenId) -> Peek {
+                if let Some(mut record) = self.everyone.lock().unwrap().clone() {
+                    record.id = id;
+                    return Peek::Found(Arc::new(record));
+                }
+                self.calls.lock().unwrap().push("peek");
+                if self.cold.load(SeqCst) { Peek::Ask } else { self.inner.peek(id) }
+            }
+
+            async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
+                self.batches.lock().unwrap().push(uses.to_vec());
+                self.enter("record_uses").await?;
+                self.inner.record_uses(uses).await
+            }
+
+            $(async fn $step(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.enter(stringify!($step)).await?;
+                self.inner.$step($($argument),*).await
+            })+
+        }
+    };
+}
+
+watched! {
+    find(id: TokenId) -> Option<Arc<TokenRecord>>;
+    find_many(ids: &[TokenId]) -> Page;
+    insert(record: &TokenRecord, rules: InsertRules) -> InsertOutcome;
+    page(query: &PageQuery) -> Page;
+    change(id: TokenId, expected: Option<Timestamp>, change: &Change) -> ChangeOutcome;
+    rotate(id: TokenId, expected: Expected, rotation: &Rotation) -> RotateOutcome;
+    mark_first_use(id: TokenId, generation: u32, at: Timestamp) -> bool;
+    rekey(id: TokenId, expected: &TokenDigest, digest: &TokenDigest) -> bool;
+    revoke(selection: &Selection, revocation: &Revocation) -> Vec<TokenId>;
+    suspend(id: TokenId, suspension: &Suspension) -> ChangeOutcome;
+    resume(id: TokenId, at: Timestamp) -> ChangeOutcome;
+    claim_notice(id: TokenId, days: u16) -> bool;
+    expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;
+    unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;
+    count(owner: &Owner) -> OwnerCount;
+    count_by_key() -> Vec<(Option<KeyId>, u64)>;
+    prune(ended_before: Timestamp, limit: u32) -> u64;
+    erase(owner: &Owner) -> Vec<TokenId>;
+    canary(key: &KeyId, canary: &[u8; 32]) -> [u8; 32];
+}
