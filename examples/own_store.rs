@@ -198,7 +198,7 @@ impl TokenStore for RedbStore {
     async fn rotate(
         &self,
         id: TokenId,
-        expected: Expected,
+        expected: &Expected,
         rotation: &Rotation,
     ) -> Result<RotateOutcome, StoreError> {
         let rotate = |record: &mut _| rotation.apply(record, expected);

@@ -1,6 +1,6 @@
 //! A token's life, in memory: issued, verified, asked what it may do, listed, revoked.
 
-use keyfob::{ApiTokens, ListTokens, NewToken, Owner, TokenState, VerifyError, store::MemoryStore};
+use keyfob::{ApiTokens, ListTokens, NewToken, Owner, VerifyError, store::MemoryStore};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,6 +41,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "revoked: {}",
         refused.as_ref().map_or_else(ToString::to_string, |_| "still good".into())
     );
-    assert!(matches!(refused, Err(VerifyError::NotActive(_, TokenState::Revoked))));
+    assert!(matches!(refused, Err(VerifyError::Revoked(_))));
     Ok(())
 }

@@ -2,14 +2,12 @@
 
 use std::{
     fmt,
-    hash::BuildHasher,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
-use foldhash::quality::FixedState;
 use time::Duration;
 use zeroize::Zeroizing;
 
@@ -20,8 +18,8 @@ use crate::{
     policy::Policy,
     store::{StoreError, TokenStore},
     token::{
-        Abilities, AbilityError, DeclaredAbility, NamePolicy, Owner, Prefix, PrefixError,
-        Timestamp, TokenFormat, TokenFormatError, TokenId,
+        Abilities, AbilityError, DeclaredAbility, NamePolicy, Prefix, PrefixError, Timestamp,
+        TokenDigest, TokenFormat, TokenFormatError, TokenId,
     },
     usage::UsageLog,
 };
@@ -55,14 +53,13 @@ pub(crate) struct Shared {
     usage: UsageLog,
     /// Milliseconds and counter of the latest id, so that ids made here never go backwards.
     latest_id: AtomicU64,
-    /// A hash of the latest secret: a generator that repeats itself is found out. At first it is that of no bytes but
-    /// zeros, so that one which fills in nothing is found out as well.
-    latest_secret: AtomicU64,
+    /// The beginning of the digest of the latest secret.
+    latest_digest: AtomicU64,
 }
 
 impl ApiTokens {
     /// Begins to build a handle on a store.
-    pub fn builder(store: impl TokenStore) -> ApiTokensBuilder {
+    pub fn builder(store: impl TokenStore + 'static) -> ApiTokensBuilder {
         Self::builder_on(Arc::new(store))
     }
 
@@ -77,12 +74,8 @@ impl ApiTokens {
             observer: None,
             policy: Policy::default(),
             last_used_interval: Duration::MINUTE,
+            last_used_capacity: 100_000,
         }
-    }
-
-    /// Everything that manages the tokens of one owner. The application's own login says who that is.
-    pub fn owned_by(&self, owner: &Owner) -> crate::OwnerTokens {
-        crate::OwnerTokens::new(self.clone(), owner.clone())
     }
 
     /// A self-test for start-up: the generator works and the store answers.
@@ -90,8 +83,14 @@ impl ApiTokens {
     /// # Errors
     /// [`CheckError`] says which does not.
     pub async fn check(&self) -> Result<(), CheckError> {
-        self.0.entropy.fill(&mut [0; 32])?;
-        self.store().find(TokenId::from_u128(0)).await?;
+        let (mut id, mut secrets) = ([0; 10], Zeroizing::new([[0; 32]; 2]));
+        let [first, second] = &mut *secrets;
+        self.draw(&mut id, first)?;
+        self.draw(&mut id, second)?;
+        if first == second {
+            return Err(EntropyError::new(Some("the same bytes came twice in a row".into())).into());
+        }
+        self.watch(self.store().find(TokenId::from_u128(0)).await)?;
         Ok(())
     }
 
@@ -116,7 +115,7 @@ impl ApiTokens {
     /// Now, in whole seconds.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.0.clock.now().into()
+        Timestamp::clamped(self.0.clock.now())
     }
 
     pub(crate) fn report(&self, event: &Event<'_>) {
@@ -128,24 +127,35 @@ impl ApiTokens {
     /// Reports what a store failed at, and passes it on.
     pub(crate) fn watch<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         answer.inspect_err(|error| match error {
-            StoreError::Corrupt(record) => self.report(&Event::Corrupt(record)),
-            error => self.report(&Event::StoreFailed(error)),
+            StoreError::Corrupt(record) => self.report(&Event::Corrupt { record }),
+            error => self.report(&Event::StoreFailed { error }),
         })
     }
 
-    /// Fresh random bytes, in one call to the generator.
-    pub(crate) fn random(&self) -> Result<Random, EntropyError> {
+    /// Fresh random bytes for an id and a secret, in one call to the generator.
+    pub(crate) fn draw(
+        &self,
+        id: &mut [u8; 10],
+        secret: &mut [u8; 32],
+    ) -> Result<(), EntropyError> {
         let mut bytes = Zeroizing::new([0; 42]);
         self.0.entropy.fill(bytes.as_mut_slice())?;
-        let mut random = Random { id: [0; 10], secret: Zeroizing::new([0; 32]) };
-        random.id.copy_from_slice(&bytes[..10]);
-        random.secret.copy_from_slice(&bytes[10..]);
+        if bytes.iter().all(|byte| *byte == bytes[0]) {
+            return Err(EntropyError::new(Some("all bytes are the same".into())));
+        }
+        id.copy_from_slice(&bytes[..10]);
+        secret.copy_from_slice(&bytes[10..]);
+        Ok(())
+    }
 
-        let seen = fingerprint(&random.secret);
-        if self.0.latest_secret.swap(seen, Relaxed) == seen {
+    /// Finds out a generator that repeats itself: no two secrets in a row are the same.
+    pub(crate) fn differs_from_latest(&self, digest: &TokenDigest) -> Result<(), EntropyError> {
+        let (beginning, _) = digest.as_bytes().as_chunks::<8>();
+        let beginning = u64::from_ne_bytes(beginning[0]);
+        if self.0.latest_digest.swap(beginning, Relaxed) == beginning {
             return Err(EntropyError::new(Some("the same bytes came twice in a row".into())));
         }
-        Ok(random)
+        Ok(())
     }
 
     /// A new id, later than every id made here before.
@@ -168,16 +178,6 @@ impl ApiTokens {
     pub(crate) fn upgrade(shared: &Weak<Shared>) -> Option<Self> {
         shared.upgrade().map(Self)
     }
-}
-
-/// What a new token is made of.
-pub(crate) struct Random {
-    pub(crate) id: [u8; 10],
-    pub(crate) secret: Zeroizing<[u8; 32]>,
-}
-
-fn fingerprint(secret: &[u8; 32]) -> u64 {
-    FixedState::default().hash_one(secret)
 }
 
 impl fmt::Debug for ApiTokens {
@@ -216,6 +216,7 @@ pub struct ApiTokensBuilder {
     observer: Option<Arc<dyn Observer>>,
     policy: Policy,
     last_used_interval: Duration,
+    last_used_capacity: usize,
 }
 
 impl ApiTokensBuilder {
@@ -283,6 +284,13 @@ impl ApiTokensBuilder {
         self
     }
 
+    /// How many tokens may have uses that wait to be written: what bounds the memory that they take, up to about 600
+    /// bytes each. Uses of further tokens are let go and reported. 100,000 unless set here.
+    pub fn last_used_capacity(mut self, tokens: usize) -> Self {
+        self.last_used_capacity = tokens;
+        self
+    }
+
     /// Who is told what happens.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Some(Arc::new(observer));
@@ -315,7 +323,8 @@ impl ApiTokensBuilder {
         for lifetime in
             [self.policy.default_lifetime, self.policy.max_lifetime].into_iter().flatten()
         {
-            if lifetime < Duration::SECOND {
+            let end = Timestamp::clamped(self.clock.now()).checked_add(lifetime);
+            if lifetime < Duration::SECOND || end.is_err() {
                 return Err(BuildError::Lifetime);
             }
         }
@@ -338,9 +347,9 @@ impl ApiTokensBuilder {
             entropy: self.entropy,
             observer: self.observer,
             policy: self.policy,
-            usage: UsageLog::new(interval.unsigned_abs()),
+            usage: UsageLog::new(interval.unsigned_abs(), self.last_used_capacity),
             latest_id: AtomicU64::new(0),
-            latest_secret: AtomicU64::new(fingerprint(&[0; 32])),
+            latest_digest: AtomicU64::new(0),
         })))
     }
 }
@@ -371,8 +380,8 @@ pub enum BuildError {
     /// The default abilities are not among the declared ones.
     #[error("the default abilities are not declared")]
     DefaultAbilities(#[from] AbilityError),
-    /// A lifetime is shorter than a second.
-    #[error("a lifetime must be at least one second")]
+    /// A lifetime is shorter than a second, or ends after the year 9999.
+    #[error("a lifetime must be at least one second and end before the year 10000")]
     Lifetime,
     /// The default lifetime is longer than the maximum.
     #[error("the default lifetime must not be longer than the maximum")]

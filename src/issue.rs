@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use time::Duration;
+use zeroize::Zeroizing;
 
 use crate::{
     ApiTokens, Event,
@@ -112,6 +113,7 @@ impl NewToken {
 /// A token that was just issued.
 #[derive(Debug)]
 #[must_use = "the plain text can't be had again"]
+#[non_exhaustive]
 pub struct IssuedToken {
     /// The token itself: show it now, it is kept nowhere.
     pub plain: PlainToken,
@@ -153,7 +155,7 @@ impl ApiTokens {
     /// [`IssueError`] names the fields that are wrong, the rule that is broken, or what failed.
     pub async fn issue(&self, new: NewToken) -> Result<IssuedToken, IssueError> {
         let issued = self.issue_in(self.store(), new).await?;
-        self.report(&Event::Issued(&issued.record));
+        self.report(&Event::Issued { token: &issued.record });
         Ok(issued)
     }
 
@@ -194,9 +196,11 @@ impl ApiTokens {
             return Err(fields.into_error().into());
         };
 
-        let random = self.random()?;
-        let id = self.next_id(random.id);
-        let (plain, digest) = PlainToken::new(self.format().prefix(), id, &random.secret);
+        let (mut random, mut secret) = ([0; 10], Zeroizing::new([0; 32]));
+        self.draw(&mut random, &mut secret)?;
+        let id = self.next_id(random);
+        let (plain, digest) = PlainToken::new(self.format().prefix(), id, &secret);
+        self.differs_from_latest(&digest)?;
 
         let prefix = self.format().prefix().clone();
         let mut record = TokenRecord::new(id, prefix, new.owner, name, digest, now);

@@ -54,10 +54,11 @@
 
 mod api_tokens;
 pub mod clock;
-mod cursor;
 pub mod entropy;
 pub mod event;
+mod flush;
 mod issue;
+mod listing;
 mod manage;
 mod policy;
 pub mod store;
@@ -74,7 +75,8 @@ pub use clock::{Clock, SystemClock};
 pub use event::TracingObserver;
 pub use event::{Event, Observer};
 pub use issue::{IssueError, IssuedToken, NewToken};
-pub use manage::{ListTokens, ManageError, OwnerTokens, TokenChange, TokenPage};
+pub use listing::{ListTokens, TokenPage};
+pub use manage::{ManageError, OwnerTokens, TokenChange};
 pub use policy::{ExpiryError, FieldError, InvalidFields};
 pub use token::{
     Abilities, Owner, PlainToken, Timestamp, TokenId, TokenName, TokenRecord, TokenState,

@@ -1,15 +1,16 @@
 //! What can be done with the tokens of an owner once they are issued; and pruning, which spans all owners.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use time::Duration;
 
 use crate::{
-    ApiTokens, Event, cursor,
+    api_tokens::ApiTokens,
+    event::Event,
+    listing::{ListTokens, TokenPage},
     policy::{Expiry, Fields, InvalidFields, Requested},
-    store::{
-        Change, ChangeOutcome, CorruptRecord, OwnerCount, Page, PageQuery, Selection, Show, Sort,
-        StoreError,
-    },
+    store::{Change, ChangeOutcome, OwnerCount, Selection, StoreError},
     token::{
         Actor, Metadata, Owner, Reason, Revocation, Timestamp, TokenId, TokenRecord, TokenState,
     },
@@ -45,29 +46,6 @@ pub struct OwnerTokens {
     owner: Owner,
     by: Option<Actor>,
     because: Option<Reason>,
-}
-
-/// Which tokens to list. Those that are not revoked, the newest first, 50 a page, unless said otherwise.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct ListTokens {
-    per_page: u32,
-    cursor: Option<String>,
-    sort: Sort,
-    show: Show,
-    unused_since: Option<Timestamp>,
-}
-
-/// A page of an owner's tokens.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TokenPage {
-    /// The tokens, with every use that is known, written or not.
-    pub tokens: Vec<TokenRecord>,
-    /// What [`ListTokens::cursor`] takes to go on; `None` on the last page.
-    pub next_cursor: Option<String>,
-    /// Tokens that belong on this page and can't be read. They have been reported as [`Event::Corrupt`].
-    pub unreadable: Vec<CorruptRecord>,
 }
 
 /// What to change of a token; what is not set stays as it is.
@@ -109,11 +87,7 @@ pub enum ManageError {
 }
 
 impl OwnerTokens {
-    pub(crate) fn new(tokens: ApiTokens, owner: Owner) -> Self {
-        Self { tokens, owner, by: None, because: None }
-    }
-
-    /// Says who acts, where that is not the owner: kept with what is revoked.
+    /// Says who acts, where that is not the owner: kept with what is revoked, and told to the observer.
     pub fn by(mut self, actor: Actor) -> Self {
         self.by = Some(actor);
         self
@@ -125,64 +99,70 @@ impl OwnerTokens {
         self
     }
 
-    /// One token, whatever its state.
+    /// One token, whatever its state, with every use that is known.
     ///
     /// # Errors
-    /// [`ManageError::NotFound`] also where it is somebody else's.
+    /// [`ManageError::NotFound`] where there is none, also where it is somebody else's; [`ManageError::Store`].
     pub async fn get(&self, id: TokenId) -> Result<TokenRecord, ManageError> {
-        let found = self.tokens.watch(self.tokens.store().find(id).await)?;
-        match found {
-            Some(record) if record.owner == self.owner => {
-                Ok(self.with_latest_use(TokenRecord::clone(&record)))
+        loop {
+            let mark = self.tokens.usage().mark();
+            let found = self.tokens.watch(self.tokens.store().find(id).await)?;
+            let Some(record) = found.filter(|record| record.owner == self.owner) else {
+                return Err(ManageError::NotFound);
+            };
+            let mut record = Arc::unwrap_or_clone(record);
+            if self.tokens.usage().show_in(mark, [&mut record]) {
+                return Ok(record);
             }
-            _ => Err(ManageError::NotFound),
         }
     }
 
     /// A page of tokens, with every use that is known.
     ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, ListTokens, NewToken, Owner, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// # for name in ["first", "second", "third"] {
+    /// #     let _ = tokens.issue(NewToken::new(owner.clone(), name)).await.unwrap();
+    /// # }
+    /// let own = tokens.owned_by(&owner);
+    /// let page = own.list(ListTokens::new().per_page(2)).await.unwrap();
+    /// assert_eq!(page.tokens[0].name.as_str(), "third");
+    ///
+    /// let next = page.next_cursor.unwrap();
+    /// let page = own.list(ListTokens::new().per_page(2).cursor(next)).await.unwrap();
+    /// assert_eq!(page.tokens[0].name.as_str(), "first");
+    /// assert!(page.next_cursor.is_none());
+    /// # });
+    /// ```
+    ///
     /// # Errors
-    /// [`ManageError::Invalid`] for a page size outside 1 to 200, and for a cursor of another listing or owner.
+    /// [`ManageError::Invalid`] for a page size outside 1 to 200, and for a cursor of another listing or owner;
+    /// [`ManageError::Store`].
     pub async fn list(&self, list: ListTokens) -> Result<TokenPage, ManageError> {
-        let query = self.query(list)?;
-        self.tokens.flush_if_late().await;
-        let Page { records, corrupt, end } =
-            self.tokens.watch(self.tokens.store().page(&query).await)?;
-        for record in &corrupt {
-            self.tokens.report(&Event::Corrupt(record));
+        let query = list.query(&self.owner)?;
+        self.tokens.flush_if_abandoned().await;
+        loop {
+            let mark = self.tokens.usage().mark();
+            let page = self.tokens.watch(self.tokens.store().page(&query).await)?;
+            let mut page = TokenPage::new(page, &query);
+            if self.tokens.usage().show_in(mark, &mut page.tokens) {
+                for record in &page.unreadable {
+                    self.tokens.report(&Event::Corrupt { record });
+                }
+                return Ok(page);
+            }
         }
-        let mut tokens: Vec<_> = records.into_iter().map(std::sync::Arc::unwrap_or_clone).collect();
-        self.tokens.usage().show_in(&mut tokens);
-        let next_cursor = end.map(|end| cursor::encode(&query, end));
-        Ok(TokenPage { tokens, next_cursor, unreadable: corrupt })
-    }
-
-    fn query(&self, list: ListTokens) -> Result<PageQuery, InvalidFields> {
-        let mut fields = Fields::default();
-        let mut query = PageQuery {
-            owner: self.owner.clone(),
-            sort: list.sort,
-            show: list.show,
-            unused_since: list.unused_since,
-            after: None,
-            limit: list.per_page,
-        };
-        let size = (1..=200).contains(&list.per_page).then_some(());
-        let size = fields.check("per_page", size.ok_or("must be from 1 to 200"));
-        let after = list.cursor.map(|text| cursor::decode(&text, &query)).transpose();
-        let (Some(()), Some(after)) = (size, fields.check("cursor", after)) else {
-            return Err(fields.into_error());
-        };
-        query.after = after;
-        Ok(query)
     }
 
     /// How many tokens the owner has.
     ///
     /// # Errors
-    /// [`StoreError`]
-    pub async fn count(&self) -> Result<OwnerCount, StoreError> {
-        self.tokens.watch(self.tokens.store().count(&self.owner).await)
+    /// [`ManageError::Store`]
+    pub async fn count(&self) -> Result<OwnerCount, ManageError> {
+        Ok(self.tokens.watch(self.tokens.store().count(&self.owner).await)?)
     }
 
     /// Gives a token another name.
@@ -198,6 +178,18 @@ impl OwnerTokens {
     }
 
     /// Changes what is set in `change`, in one step, and answers the token as it is then.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, NewToken, Owner, TokenChange, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// # let id = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap().record.id;
+    /// let change = TokenChange::new().abilities(["servers:read"]).expires_in(time::Duration::days(30));
+    /// let record = tokens.owned_by(&owner).change(id, change).await.unwrap();
+    /// assert!(record.abilities.permit("servers:read") && record.expires_at.is_some());
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// [`ManageError`]; then nothing was changed. A token that is revoked or expired can't be changed.
@@ -216,8 +208,12 @@ impl OwnerTokens {
             let changed = self.tokens.store().change(id, record.expires_at, &change).await;
             match self.tokens.watch(changed)? {
                 ChangeOutcome::Changed(record) => {
-                    self.tokens.report(&Event::Changed(&record));
-                    return Ok(self.with_latest_use(TokenRecord::clone(&record)));
+                    let by = self.by.as_ref();
+                    self.tokens.report(&Event::Changed { token: &record, by });
+                    let mut record = Arc::unwrap_or_clone(record);
+                    let mark = self.tokens.usage().mark();
+                    self.tokens.usage().show_in(mark, [&mut record]);
+                    return Ok(record);
                 }
                 ChangeOutcome::NotFound => return Err(ManageError::NotFound),
                 ChangeOutcome::Revoked => return Err(ManageError::NotActive(TokenState::Revoked)),
@@ -269,9 +265,22 @@ impl OwnerTokens {
 
     /// Revokes those of these tokens that the owner has, in one step, and tells which of them were not revoked before.
     ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore, token::{Actor, Reason}};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("project:7").unwrap();
+    /// # let id = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap().record.id;
+    /// let own = tokens.owned_by(&owner).by(Actor::new("user:42").unwrap());
+    /// let own = own.because(Reason::new("laptop stolen").unwrap());
+    /// assert_eq!(own.revoke_many(&[id]).await.unwrap(), [id]);
+    /// assert_eq!(own.revoke_many(&[id]).await.unwrap(), [], "it was revoked before");
+    /// # });
+    /// ```
+    ///
     /// # Errors
-    /// [`StoreError`]
-    pub async fn revoke_many(&self, ids: &[TokenId]) -> Result<Vec<TokenId>, StoreError> {
+    /// [`ManageError::Store`]
+    pub async fn revoke_many(&self, ids: &[TokenId]) -> Result<Vec<TokenId>, ManageError> {
         let owner = Some(self.owner.clone());
         self.revoke_selected(Selection::Tokens { ids: ids.to_vec(), owner }).await
     }
@@ -279,12 +288,12 @@ impl OwnerTokens {
     /// Revokes all tokens of the owner, in one step, and tells which were not revoked before.
     ///
     /// # Errors
-    /// [`StoreError`]
-    pub async fn revoke_all(&self) -> Result<Vec<TokenId>, StoreError> {
+    /// [`ManageError::Store`]
+    pub async fn revoke_all(&self) -> Result<Vec<TokenId>, ManageError> {
         self.revoke_selected(Selection::AllOf(self.owner.clone())).await
     }
 
-    async fn revoke_selected(&self, selection: Selection) -> Result<Vec<TokenId>, StoreError> {
+    async fn revoke_selected(&self, selection: Selection) -> Result<Vec<TokenId>, ManageError> {
         let mut revocation = Revocation::new(self.tokens.now());
         revocation.by.clone_from(&self.by);
         revocation.reason.clone_from(&self.because);
@@ -298,24 +307,44 @@ impl OwnerTokens {
 
     /// Deletes all tokens of the owner, whatever their state, as data protection asks for, and tells how many.
     ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// # let _ = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap();
+    /// assert_eq!(tokens.owned_by(&owner).erase().await.unwrap(), 1);
+    /// # });
+    /// ```
+    ///
     /// # Errors
-    /// [`StoreError`]
-    pub async fn erase(&self) -> Result<usize, StoreError> {
+    /// [`ManageError::Store`]
+    pub async fn erase(&self) -> Result<usize, ManageError> {
         let tokens = self.tokens.watch(self.tokens.store().erase(&self.owner).await)?.len();
-        self.tokens.report(&Event::Erased { owner: &self.owner, tokens });
+        let by = self.by.as_ref();
+        self.tokens.report(&Event::Erased { owner: &self.owner, tokens, by });
         Ok(tokens)
-    }
-
-    fn with_latest_use(&self, mut record: TokenRecord) -> TokenRecord {
-        self.tokens.usage().show_in([&mut record]);
-        record
     }
 }
 
 impl ApiTokens {
+    /// Everything that manages the tokens of one owner. The application's own login says who that is.
+    pub fn owned_by(&self, owner: &Owner) -> OwnerTokens {
+        OwnerTokens { tokens: self.clone(), owner: owner.clone(), by: None, because: None }
+    }
+
     /// Deletes the tokens of all owners that were revoked, or expired, before an instant that is not after now; tells
     /// how many. It works in batches, so that others are not held up; dropped midway, the rest is left for the next
     /// time.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// let a_year_ago = time::OffsetDateTime::now_utc() - time::Duration::days(365);
+    /// assert_eq!(tokens.prune(a_year_ago).await.unwrap(), 0);
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// [`StoreError`]; what was deleted before stays deleted.
@@ -324,62 +353,13 @@ impl ApiTokens {
         let ended_before = ended_before.into().min(self.now());
         let mut tokens = 0;
         loop {
-            let pruned = self.watch(self.store().prune(ended_before, PRUNE_BATCH).await)?;
-            tokens += pruned;
-            if pruned < PRUNE_BATCH.into() {
+            let pruned = self.watch(self.store().prune(ended_before, PRUNE_BATCH).await);
+            tokens += pruned.as_ref().copied().unwrap_or_default();
+            if !matches!(pruned, Ok(pruned) if pruned >= PRUNE_BATCH.into()) {
                 self.report(&Event::Pruned { tokens });
-                return Ok(tokens);
+                return pruned.map(|_| tokens);
             }
         }
-    }
-}
-
-impl ListTokens {
-    /// The newest 50 that are not revoked.
-    pub fn new() -> Self {
-        Self {
-            per_page: 50,
-            cursor: None,
-            sort: Sort::Newest,
-            show: Show::NotRevoked,
-            unused_since: None,
-        }
-    }
-
-    /// How many at most: 1 to 200.
-    pub fn per_page(mut self, tokens: u32) -> Self {
-        self.per_page = tokens;
-        self
-    }
-
-    /// Goes on where a page ended: its [`TokenPage::next_cursor`], and otherwise the same listing.
-    pub fn cursor(mut self, cursor: impl Into<String>) -> Self {
-        self.cursor = Some(cursor.into());
-        self
-    }
-
-    /// In another order.
-    pub fn sort(mut self, sort: Sort) -> Self {
-        self.sort = sort;
-        self
-    }
-
-    /// Revoked ones instead, or as well.
-    pub fn show(mut self, show: Show) -> Self {
-        self.show = show;
-        self
-    }
-
-    /// Only those that have not been used since an instant, or ever; judged by the uses that are written.
-    pub fn unused_since(mut self, instant: impl Into<Timestamp>) -> Self {
-        self.unused_since = Some(instant.into());
-        self
-    }
-}
-
-impl Default for ListTokens {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -1,11 +1,13 @@
-//! Last-used: noted in memory, written in batches, off the path of a request.
+//! Last-used: noted in memory, to be written in batches, off the path of a request.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     future::{Future, poll_fn},
+    hash::BuildHasher,
     net::IpAddr,
+    pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::Poll,
@@ -17,35 +19,40 @@ use futures_timer::Delay;
 use futures_util::task::AtomicWaker;
 
 use crate::{
-    ApiTokens, Event,
-    api_tokens::Shared,
     store::{StoreError, TokenStore, Use},
     token::{Timestamp, TokenId, TokenRecord},
 };
 
-/// How many tokens may have uses that wait to be written. Beyond, uses of further tokens are let go and reported.
-const MOST_WAITING: usize = 100_000;
 /// How many uses go to the store in one call.
 const BATCH: usize = 1_000;
 
 /// The uses that are noted and not yet written.
 #[derive(Debug)]
 pub(crate) struct UsageLog {
-    interval: Duration,
+    pub(crate) interval: Duration,
+    /// How many tokens may have uses that wait. Uses of further tokens are let go.
+    capacity: usize,
     log: Mutex<Log>,
+    /// Tells addresses apart, and this log from another that holds the same records.
+    tags: RandomState,
     dropped: AtomicU64,
-    drivers: AtomicUsize,
+    /// How many futures write what is here.
+    pub(crate) drivers: AtomicUsize,
     warned: AtomicBool,
-    nudge: Arc<Nudge>,
+    pub(crate) nudge: Arc<Nudge>,
 }
 
 #[derive(Debug, Default)]
 struct Log {
     /// A token's first use since the last flush puts its record here; later uses are noted in the record alone.
     waiting: HashMap<TokenId, Waiting, RandomState>,
-    /// What a flush is writing, or was writing when it failed or was dropped.
+    /// What a flush has taken and not begun to write.
+    draining: HashMap<TokenId, Waiting, RandomState>,
+    /// The batch that a flush is writing, or was writing when it failed or was dropped.
     writing: HashMap<TokenId, Use, RandomState>,
     oldest: Option<Timestamp>,
+    /// How often written uses were forgotten.
+    forgotten: u64,
 }
 
 #[derive(Debug)]
@@ -54,18 +61,17 @@ struct Waiting {
     from: Option<IpAddr>,
 }
 
-/// Wakes the background future before its time.
-#[derive(Debug, Default)]
-struct Nudge {
-    given: AtomicBool,
-    waker: AtomicWaker,
-}
+/// Stands for a moment of the log: see [`UsageLog::show_in`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark(u64);
 
 impl UsageLog {
-    pub(crate) fn new(interval: Duration) -> Self {
+    pub(crate) fn new(interval: Duration, capacity: usize) -> Self {
         Self {
             interval,
+            capacity,
             log: Mutex::default(),
+            tags: RandomState::default(),
             dropped: AtomicU64::new(0),
             drivers: AtomicUsize::new(0),
             warned: AtomicBool::new(false),
@@ -73,15 +79,17 @@ impl UsageLog {
         }
     }
 
-    /// Notes a use. Mostly this is a compare in the record; once a token and interval it takes a lock.
+    /// Notes a use. While the record that the store hands out is the one that waits, this is a compare in it, and once a
+    /// second an exchange; otherwise it takes a lock.
     pub(crate) fn note(&self, record: &Arc<TokenRecord>, now: Timestamp, from: Option<IpAddr>) {
-        if !record.noted.touch(now, from) {
-            self.enter(record, now, from);
+        let tag = self.tags.hash_one(from);
+        if !record.noted.touch(now, tag) {
+            self.enter(record, now, from, tag);
         }
     }
 
     #[cold]
-    fn enter(&self, record: &Arc<TokenRecord>, now: Timestamp, from: Option<IpAddr>) {
+    fn enter(&self, record: &Arc<TokenRecord>, now: Timestamp, from: Option<IpAddr>, tag: u64) {
         let mut log = self.lock();
         let others = log.len();
         match log.waiting.entry(record.id) {
@@ -92,48 +100,64 @@ impl UsageLog {
                 if noted.is_none_or(|noted| noted <= now) {
                     waiting.from = from;
                 }
-                record.noted.open(now.max(noted.unwrap_or(now)), waiting.from);
+                record.noted.open(now.max(noted.unwrap_or(now)), tag);
                 waiting.record = record.clone();
             }
-            Entry::Vacant(_) if others >= MOST_WAITING => {
+            Entry::Vacant(_) if others >= self.capacity => {
                 self.dropped.fetch_add(1, Relaxed);
             }
             Entry::Vacant(entry) => {
-                record.noted.open(now, from);
+                record.noted.open(now, tag);
                 entry.insert(Waiting { record: record.clone(), from });
                 log.oldest.get_or_insert(now);
+                drop(log);
                 // Once, on the way up: while writes fail, every further use would have them tried again.
-                if others + 1 == MOST_WAITING / 2 {
+                if others + 1 == self.capacity / 2 {
                     self.nudge.give();
                 }
             }
         }
     }
 
-    /// The latest use of a token that is noted and not yet written.
-    fn latest(log: &Log, id: TokenId) -> Option<(Timestamp, Option<IpAddr>)> {
-        let drained = log.writing.get(&id).map(|it| (it.at, it.from));
-        let noted = log.waiting.get(&id).and_then(|it| Some((it.record.noted.latest()?, it.from)));
-        drained.into_iter().chain(noted).max_by_key(|(at, _)| *at)
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.lock().forgotten)
     }
 
-    /// Shows in records what is noted and not yet written.
-    pub(crate) fn show_in<'a>(&self, records: impl IntoIterator<Item = &'a mut TokenRecord>) {
+    /// Shows in records what is noted and not yet written. `false` where uses were written and forgotten since the mark:
+    /// then a record that was read before they were written shows neither.
+    pub(crate) fn show_in<'a>(
+        &self,
+        mark: Mark,
+        records: impl IntoIterator<Item = &'a mut TokenRecord>,
+    ) -> bool {
         let log = self.lock();
         for record in records {
-            if let Some((at, from)) = Self::latest(&log, record.id)
-                && record.last_used_at < Some(at)
-            {
-                record.last_used_at = Some(at);
-                record.last_used_from = from;
+            if let Some(latest) = log.latest(record.id) {
+                let _ = latest.apply(record);
             }
         }
+        mark == Mark(log.forgotten)
     }
 
-    /// Tells whether uses have waited for longer than the interval.
-    fn is_late(&self, now: Timestamp) -> bool {
+    /// Tells whether uses wait for longer than the interval and nobody is there to write them.
+    pub(crate) fn is_abandoned(&self, now: Timestamp) -> bool {
         let waited = self.lock().oldest.map(|oldest| now.since(oldest));
-        waited.is_some_and(|waited| waited > self.interval)
+        self.drivers.load(Relaxed) == 0 && waited.is_some_and(|waited| waited > self.interval)
+    }
+
+    /// `true` for the first caller.
+    pub(crate) fn warns_now(&self) -> bool {
+        !self.warned.swap(true, Relaxed)
+    }
+
+    /// How many uses were let go since this was last asked.
+    pub(crate) fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Relaxed)
+    }
+
+    /// How many tokens have uses that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Log> {
@@ -142,11 +166,19 @@ impl UsageLog {
 
     /// Writes all that is noted. Dropped or failed, it loses nothing: what is not known to be written stays in
     /// `writing`, and writing it twice changes nothing.
-    async fn write(&self, store: &dyn TokenStore, now: Timestamp) -> Result<(), StoreError> {
-        let uses = self.lock().begin();
-        for batch in uses.chunks(BATCH) {
-            store.record_uses(batch).await?;
-            self.lock().written(batch);
+    pub(crate) async fn write(
+        &self,
+        store: &dyn TokenStore,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.lock().begin();
+        loop {
+            let uses = self.lock().batch();
+            if uses.is_empty() {
+                break;
+            }
+            store.record_uses(&uses).await?;
+            self.lock().written(&uses);
         }
         let mut log = self.lock();
         // What was noted meanwhile waits since about now.
@@ -157,18 +189,36 @@ impl UsageLog {
 
 impl Log {
     fn len(&self) -> usize {
-        self.waiting.len() + self.writing.len()
+        self.waiting.len() + self.draining.len() + self.writing.len()
     }
 
-    /// Moves what waits to what is being written, and tells all of that. What could not be written before is the later
-    /// use where the clock was put back.
-    fn begin(&mut self) -> Vec<Use> {
-        for (id, Waiting { record, from }) in self.waiting.drain() {
-            if let Some(at) = record.noted.close() {
-                let latest = self.writing.entry(id).or_insert(Use { id, at, from });
-                if latest.at <= at {
-                    *latest = Use { id, at, from };
-                }
+    /// The latest use of a token that is noted and not yet written.
+    fn latest(&self, id: TokenId) -> Option<Use> {
+        let noted = [&self.waiting, &self.draining].into_iter().filter_map(|log| {
+            let Waiting { record, from } = log.get(&id)?;
+            Some(Use { id, at: record.noted.latest()?, from: *from })
+        });
+        noted.chain(self.writing.get(&id).copied()).max_by_key(|it| it.at)
+    }
+
+    /// Takes what waits. That is a swap, so that nobody who notes a use waits for it, unless a flush failed before.
+    fn begin(&mut self) {
+        if self.draining.is_empty() {
+            std::mem::swap(&mut self.waiting, &mut self.draining);
+        }
+        for (id, waiting) in self.waiting.drain() {
+            if let Some(before) = self.draining.insert(id, waiting) {
+                drain(&mut self.writing, id, &before);
+            }
+        }
+    }
+
+    /// The next uses to write, together with those that are not known to be written.
+    fn batch(&mut self) -> Vec<Use> {
+        while self.writing.len() < BATCH && !self.draining.is_empty() {
+            let room = BATCH - self.writing.len();
+            for (id, waiting) in self.draining.extract_if(|_, _| true).take(room) {
+                drain(&mut self.writing, id, &waiting);
             }
         }
         self.writing.values().copied().collect()
@@ -180,7 +230,26 @@ impl Log {
                 self.writing.remove(&written.id);
             }
         }
+        self.forgotten += 1;
     }
+}
+
+/// Moves what is noted in a record to what is being written. Where the clock was put back, that can be the later use.
+fn drain(writing: &mut HashMap<TokenId, Use, RandomState>, id: TokenId, waiting: &Waiting) {
+    if let Some(at) = waiting.record.noted.close() {
+        let drained = Use { id, at, from: waiting.from };
+        let latest = writing.entry(id).or_insert(drained);
+        if latest.at <= at {
+            *latest = drained;
+        }
+    }
+}
+
+/// Wakes the background future before its time.
+#[derive(Debug, Default)]
+pub(crate) struct Nudge {
+    given: AtomicBool,
+    waker: AtomicWaker,
 }
 
 impl Nudge {
@@ -191,100 +260,15 @@ impl Nudge {
     }
 
     /// Waits until the time is over or somebody nudges.
-    async fn or_after(&self, time: Duration) {
-        let mut delay = Delay::new(time);
+    pub(crate) async fn or_after(&self, time: Duration) {
+        let mut delay = pin!(Delay::new(time));
         poll_fn(|context| {
             self.waker.register(context.waker());
             if self.given.swap(false, Relaxed) {
                 return Poll::Ready(());
             }
-            std::pin::Pin::new(&mut delay).poll(context)
+            delay.as_mut().poll(context)
         })
         .await;
-    }
-}
-
-/// Counts as a driver of the log while it lives.
-struct Driver(Weak<Shared>);
-
-impl Driver {
-    fn new(shared: Weak<Shared>) -> Option<Self> {
-        ApiTokens::upgrade(&shared)?.usage().drivers.fetch_add(1, Relaxed);
-        Some(Self(shared))
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        if let Some(tokens) = ApiTokens::upgrade(&self.0) {
-            tokens.usage().drivers.fetch_sub(1, Relaxed);
-        }
-    }
-}
-
-impl ApiTokens {
-    /// The one future to spawn: it writes last-used, at most one row a token and interval, in batches.
-    ///
-    /// It runs on any runtime and ends, at the latest after one interval, when the last handle is dropped. A write
-    /// that fails is reported as [`Event::UsesNotWritten`] and tried again. If the process dies, the uses of the last
-    /// interval are lost, and nothing else.
-    ///
-    /// ```
-    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-    /// # use keyfob::{ApiTokens, store::MemoryStore};
-    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
-    /// tokio::spawn(tokens.background());
-    /// // … the service runs …
-    /// tokens.flush().await.unwrap();
-    /// # });
-    /// ```
-    pub fn background(&self) -> impl Future<Output = ()> + Send + use<> {
-        let shared = self.downgrade();
-        let nudge = self.usage().nudge.clone();
-        let interval = self.usage().interval;
-        async move {
-            // Only now, so that a future that nobody polls does not count as driven.
-            let Some(driver) = Driver::new(shared) else {
-                return;
-            };
-            loop {
-                nudge.or_after(interval).await;
-                let Some(tokens) = ApiTokens::upgrade(&driver.0) else {
-                    return;
-                };
-                // What failed is reported, kept and tried again after the next interval.
-                let _ = tokens.flush().await;
-            }
-        }
-    }
-
-    /// Writes every use that is noted: call it when the service stops.
-    ///
-    /// # Errors
-    /// [`StoreError`]; what is not written stays noted.
-    pub async fn flush(&self) -> Result<(), StoreError> {
-        let uses = self.usage().dropped.swap(0, Relaxed);
-        if uses > 0 {
-            self.report(&Event::UsesDropped { uses });
-        }
-        let written = self.usage().write(self.store(), self.now()).await;
-        if let Err(error) = &written {
-            let waiting = self.usage().lock().len();
-            self.report(&Event::UsesNotWritten { error, waiting });
-        }
-        written
-    }
-
-    /// Writes what is late because nobody drives the background future, and says so once.
-    pub(crate) async fn flush_if_late(&self) {
-        let usage = self.usage();
-        if usage.drivers.load(Relaxed) > 0 || !usage.is_late(self.now()) {
-            return;
-        }
-        if !usage.warned.swap(true, Relaxed) {
-            self.report(&Event::BackgroundNotDriven);
-        }
-        // A listing is not refused because last-used can't be written; flush has reported it.
-        let _ = self.flush().await;
     }
 }

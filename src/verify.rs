@@ -113,9 +113,21 @@ pub enum VerifyError {
     /// The secret is the one from before a rotation, and its grace is over.
     #[error("the secret was replaced by a rotation")]
     RetiredSecret(TokenId),
-    /// The secret is good, and the token is not active.
-    #[error("the token is not active but {1}")]
-    NotActive(TokenId, TokenState),
+    /// The token has expired.
+    #[error("the token has expired")]
+    Expired(TokenId),
+    /// The token was not used for longer than its idle period.
+    #[error("the token was idle too long")]
+    Idle(TokenId),
+    /// The token was revoked.
+    #[error("the token was revoked")]
+    Revoked(TokenId),
+    /// The token is suspended.
+    #[error("the token is suspended")]
+    Suspended(TokenId),
+    /// The token is not valid yet.
+    #[error("the token is not valid yet")]
+    NotYetValid(TokenId),
     /// The token must not be used from this address, or no address was told.
     #[error("the token must not be used from this address")]
     AddressNotAllowed(TokenId),
@@ -138,7 +150,11 @@ impl VerifyError {
             Self::WrongSecret => "wrong_secret",
             Self::WrongPrefix(_) => "wrong_prefix",
             Self::RetiredSecret(_) => "retired_secret",
-            Self::NotActive(_, state) => state.as_str(),
+            Self::Expired(_) => "expired",
+            Self::Idle(_) => "idle",
+            Self::Revoked(_) => "revoked",
+            Self::Suspended(_) => "suspended",
+            Self::NotYetValid(_) => "not_yet_valid",
             Self::AddressNotAllowed(_) => "address_not_allowed",
             Self::UnknownKey(_) => "unknown_key",
             Self::Store(_) => "store",
@@ -151,9 +167,17 @@ impl VerifyError {
         match self {
             Self::WrongPrefix(id)
             | Self::RetiredSecret(id)
-            | Self::NotActive(id, _)
+            | Self::Expired(id)
+            | Self::Idle(id)
+            | Self::Revoked(id)
+            | Self::Suspended(id)
+            | Self::NotYetValid(id)
             | Self::AddressNotAllowed(id) => Some(*id),
-            _ => None,
+            Self::Malformed(_)
+            | Self::Unknown
+            | Self::WrongSecret
+            | Self::UnknownKey(_)
+            | Self::Store(_) => None,
         }
     }
 }
@@ -175,6 +199,19 @@ impl ApiTokens {
     ///
     /// # Errors
     /// As [`verify`](Self::verify).
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// # let issued = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap();
+    /// let address = "192.0.2.7".parse().unwrap();
+    /// tokens.verify_from(issued.plain.expose_secret(), Some(address)).await.unwrap();
+    /// let record = tokens.owned_by(&owner).get(issued.record.id).await.unwrap();
+    /// assert_eq!(record.last_used_from, Some(address));
+    /// # });
+    /// ```
     pub async fn verify_from(
         &self,
         presented: &str,
@@ -227,7 +264,11 @@ fn judge(
     }
     match record.state_at(now) {
         TokenState::Active => {}
-        state => return Err(VerifyError::NotActive(record.id, state)),
+        TokenState::Expired => return Err(VerifyError::Expired(record.id)),
+        TokenState::Idle => return Err(VerifyError::Idle(record.id)),
+        TokenState::Revoked => return Err(VerifyError::Revoked(record.id)),
+        TokenState::Suspended => return Err(VerifyError::Suspended(record.id)),
+        TokenState::NotYetValid => return Err(VerifyError::NotYetValid(record.id)),
     }
     match record.allowed_addresses() {
         Some(allowed) if !from.is_some_and(|from| allowed.contain(from)) => {
@@ -244,13 +285,16 @@ fn prove_previous(
     record: &TokenRecord,
     now: Timestamp,
 ) -> Result<(), VerifyError> {
-    if let Some(key) = record.digest.key() {
+    let previous = record.previous.as_deref();
+    let in_grace = previous.filter(|it| it.is_good_at(now, record.first_used_at));
+    // A digest under a key that is not here may well be that of this secret: that is no reason to refuse it.
+    let digests = [Some(&record.digest), in_grace.map(|it| &it.digest)];
+    if let Some(key) = digests.into_iter().flatten().find_map(TokenDigest::key) {
         return Err(VerifyError::UnknownKey(key.clone()));
     }
-    match record.previous.as_deref() {
+    match previous {
         Some(previous) if digest.proves(&previous.digest) => {
-            let good = previous.is_good_at(now, record.first_used_at);
-            good.then_some(()).ok_or(VerifyError::RetiredSecret(record.id))
+            in_grace.map(|_| ()).ok_or(VerifyError::RetiredSecret(record.id))
         }
         _ => Err(VerifyError::WrongSecret),
     }

@@ -8,7 +8,7 @@ pub use self::tracing::TracingObserver;
 
 use crate::{
     store::{CorruptRecord, StoreError},
-    token::{Owner, Revocation, TokenId, TokenRecord},
+    token::{Actor, Owner, Revocation, TokenId, TokenRecord},
 };
 
 /// Something that happened. It never carries a secret, and an id only where its holder has proven the token or the
@@ -17,10 +17,21 @@ use crate::{
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A token was issued.
-    Issued(&'a TokenRecord),
-    /// A token's name, abilities, expiry or metadata were changed; this is how it is now.
-    Changed(&'a TokenRecord),
+    #[non_exhaustive]
+    Issued {
+        /// The token.
+        token: &'a TokenRecord,
+    },
+    /// A token's name, abilities, expiry or metadata were changed.
+    #[non_exhaustive]
+    Changed {
+        /// The token as it is now.
+        token: &'a TokenRecord,
+        /// Who did it, where that was said.
+        by: Option<&'a Actor>,
+    },
     /// Tokens were revoked: those among them that were not revoked before.
+    #[non_exhaustive]
     Revoked {
         /// The tokens.
         ids: &'a [TokenId],
@@ -28,18 +39,23 @@ pub enum Event<'a> {
         revocation: &'a Revocation,
     },
     /// Tokens of an owner were deleted, whatever their state.
+    #[non_exhaustive]
     Erased {
         /// Whose.
         owner: &'a Owner,
         /// How many.
         tokens: usize,
+        /// Who did it, where that was said.
+        by: Option<&'a Actor>,
     },
     /// Tokens that had ended were deleted.
+    #[non_exhaustive]
     Pruned {
         /// How many.
         tokens: u64,
     },
     /// A presented token was refused.
+    #[non_exhaustive]
     Refused {
         /// The token, if the secret was proven.
         id: Option<TokenId>,
@@ -47,10 +63,19 @@ pub enum Event<'a> {
         reason: &'static str,
     },
     /// The store failed while a token was verified, issued or managed.
-    StoreFailed(&'a StoreError),
+    #[non_exhaustive]
+    StoreFailed {
+        /// What the store said.
+        error: &'a StoreError,
+    },
     /// A token is kept that can't be read.
-    Corrupt(&'a CorruptRecord),
+    #[non_exhaustive]
+    Corrupt {
+        /// Which, and what of it.
+        record: &'a CorruptRecord,
+    },
     /// Uses could not be written; they are kept and tried again.
+    #[non_exhaustive]
     UsesNotWritten {
         /// Why.
         error: &'a StoreError,
@@ -58,6 +83,7 @@ pub enum Event<'a> {
         waiting: usize,
     },
     /// Too many uses wait to be written; since the last such event this many were let go.
+    #[non_exhaustive]
     UsesDropped {
         /// How many.
         uses: u64,

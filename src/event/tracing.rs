@@ -22,11 +22,12 @@ fn cause(error: &StoreError) -> &(dyn std::error::Error + 'static) {
 impl Observer for TracingObserver {
     fn observe(&self, event: &Event<'_>) {
         match event {
-            Event::Issued(token) => {
+            Event::Issued { token } => {
                 info!(target: "keyfob", id = %token.id, owner = %token.owner, "token issued");
             }
-            Event::Changed(token) => {
-                info!(target: "keyfob", id = %token.id, owner = %token.owner, "token changed");
+            Event::Changed { token, by } => {
+                let by = by.map(tracing::field::display);
+                info!(target: "keyfob", id = %token.id, owner = %token.owner, by, "token changed");
             }
             Event::Revoked { ids, revocation } => {
                 let by = revocation.by.as_ref().map(tracing::field::display);
@@ -34,18 +35,19 @@ impl Observer for TracingObserver {
                     info!(target: "keyfob", %id, by, "token revoked");
                 }
             }
-            Event::Erased { owner, tokens } => {
-                info!(target: "keyfob", %owner, tokens, "tokens of an owner erased");
+            Event::Erased { owner, tokens, by } => {
+                let by = by.map(tracing::field::display);
+                info!(target: "keyfob", %owner, tokens, by, "tokens of an owner erased");
             }
             Event::Pruned { tokens } => info!(target: "keyfob", tokens, "ended tokens pruned"),
             Event::Refused { id, reason } => {
                 let id = id.as_ref().map(tracing::field::display);
                 info!(target: "keyfob", id, reason, "token refused");
             }
-            Event::StoreFailed(error) => {
+            Event::StoreFailed { error } => {
                 error!(target: "keyfob", error = cause(error), "token store failed");
             }
-            Event::Corrupt(record) => {
+            Event::Corrupt { record } => {
                 error!(target: "keyfob", %record, "stored token can't be read");
             }
             Event::UsesNotWritten { error, waiting } => {

@@ -167,8 +167,14 @@ pub enum ChangeOutcome {
 }
 
 /// What a token must still be for a rotation to happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// The digest is among it because a rotation that replaces a secret which was never used keeps the generation: of two such
+/// at once, one is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Expected {
+    /// The digest that was read.
+    pub digest: TokenDigest,
     /// The generation that was read.
     pub generation: u32,
     /// The first-use mark that was read.
@@ -177,8 +183,22 @@ pub struct Expected {
     pub expires_at: Option<Timestamp>,
 }
 
+impl Expected {
+    /// The token as this record has it.
+    #[must_use]
+    pub fn of(record: &TokenRecord) -> Self {
+        Self {
+            digest: record.digest.clone(),
+            generation: record.generation,
+            first_used_at: record.first_used_at,
+            expires_at: record.expires_at,
+        }
+    }
+}
+
 /// What a rotation writes.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Rotation {
     /// The digest of the new secret.
     pub digest: TokenDigest,
@@ -198,13 +218,12 @@ impl Rotation {
     ///
     /// # Errors
     /// [`ChangeOutcome::Outdated`]; then the record is as it was.
-    pub fn apply(&self, record: &mut TokenRecord, expected: Expected) -> Result<(), ChangeOutcome> {
-        let found = Expected {
-            generation: record.generation,
-            first_used_at: record.first_used_at,
-            expires_at: record.expires_at,
-        };
-        if found != expected {
+    pub fn apply(
+        &self,
+        record: &mut TokenRecord,
+        expected: &Expected,
+    ) -> Result<(), ChangeOutcome> {
+        if Expected::of(record) != *expected {
             return Err(ChangeOutcome::Outdated);
         }
         record.digest = self.digest.clone();

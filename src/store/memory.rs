@@ -192,7 +192,7 @@ impl TokenStore for MemoryStore {
     async fn rotate(
         &self,
         id: TokenId,
-        expected: Expected,
+        expected: &Expected,
         rotation: &Rotation,
     ) -> Result<RotateOutcome, StoreError> {
         Ok(self.writer().alter(id, |_, record| rotation.apply(record, expected)).into())

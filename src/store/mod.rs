@@ -51,7 +51,8 @@ pub enum Peek {
 
 /// The storage contract.
 ///
-/// Every step is atomic and acknowledged only once it is as durable as the store's documentation says. Every future
+/// Every step is atomic, though a look-up of several tokens may see some before another step and some after it. A step is
+/// acknowledged only once it is as durable as the store's documentation says. Every future
 /// is cancel-safe: dropped at any point, its step has happened whole or not at all, and the store is as usable as
 /// before. Errors keep their cause. The trait has no default methods, so a store that wraps another can't forget one.
 ///
@@ -59,7 +60,7 @@ pub enum Peek {
 /// all that a store looks at: that a token has expired is for the core to judge. Only [`prune`](Self::prune) reads
 /// expiries.
 #[async_trait]
-pub trait TokenStore: Debug + Send + Sync + 'static {
+pub trait TokenStore: Debug + Send + Sync {
     /// What is known of a token without I/O, a lock that readers share, or waiting. A store that has nothing in
     /// memory answers [`Peek::Ask`].
     fn peek(&self, id: TokenId) -> Peek;
@@ -121,7 +122,7 @@ pub trait TokenStore: Debug + Send + Sync + 'static {
     async fn rotate(
         &self,
         id: TokenId,
-        expected: Expected,
+        expected: &Expected,
         rotation: &Rotation,
     ) -> Result<RotateOutcome, StoreError>;
 

@@ -28,7 +28,7 @@ use super::CorruptRecord;
 /// # });
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the columns are the fields of the record")]
 #[non_exhaustive]
 pub struct StoredRow {
@@ -137,7 +137,7 @@ pub(crate) fn seconds(instant: Option<Timestamp>) -> Option<i64> {
 }
 
 impl StoredRow {
-    /// Reads the row, checking every column.
+    /// Reads the row, checking every column and that none is there without those that it belongs to.
     ///
     /// # Errors
     /// [`CorruptRecord`] names the first column that is not what keyfob writes.
@@ -146,8 +146,31 @@ impl StoredRow {
         self.read(id).map_err(|field| CorruptRecord::new(Some(id), field))
     }
 
+    /// A part without the whole is damage: passed over, it could let a token through that was ended.
+    fn check_parts(&self) -> Result<(), &'static str> {
+        let parts_of_previous = self.previous_digest_key.is_some()
+            || self.previous_ends_at.is_some()
+            || self.previous_ends_on_first_use;
+        if parts_of_previous && self.previous_digest.is_none() {
+            return Err("previous_digest");
+        }
+        let parts_of_suspension = self.suspended_until.is_some() || self.suspended_reason.is_some();
+        if parts_of_suspension && self.suspended_since.is_none() {
+            return Err("suspended_since");
+        }
+        let parts_of_revocation = self.revoked_by.is_some() || self.revoked_reason.is_some();
+        if parts_of_revocation && self.revoked_at.is_none() {
+            return Err("revoked_at");
+        }
+        if self.rate_limit_requests.is_some() != self.rate_limit_seconds.is_some() {
+            return Err("rate_limit");
+        }
+        Ok(())
+    }
+
     /// The error is the name of the column.
     fn read(self, id: TokenId) -> Result<TokenRecord, &'static str> {
+        self.check_parts()?;
         let digest = digest(&self.digest, self.digest_key).ok_or("digest")?;
         let mut record = TokenRecord::new(
             id,
@@ -189,9 +212,6 @@ impl StoredRow {
             }));
         }
 
-        if self.rate_limit_requests.is_some() != self.rate_limit_seconds.is_some() {
-            return Err("rate_limit");
-        }
         let limit = self.rate_limit_requests.zip(self.rate_limit_seconds);
         let rare = RareFields {
             created_by: maybe(self.created_by).ok_or("created_by")?,
@@ -268,5 +288,49 @@ fn rate_limit((requests, seconds): (i64, i64)) -> Option<RateLimit> {
 impl std::fmt::Debug for StoredRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StoredRow").field("id", &id(&self.id)).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> StoredRow {
+        StoredRow {
+            id: vec![7; 16],
+            prefix: "acme".to_owned(),
+            owner: "user:42".to_owned(),
+            name: "ci".to_owned(),
+            digest: vec![7; 32],
+            ..StoredRow::default()
+        }
+    }
+
+    #[test]
+    fn a_part_without_its_whole_is_damage() {
+        assert!(row().into_record().is_ok());
+        let parts: [(&str, fn(&mut StoredRow)); 9] = [
+            ("previous_digest", |row| row.previous_digest_key = Some("k".to_owned())),
+            ("previous_digest", |row| row.previous_ends_at = Some(1)),
+            ("previous_digest", |row| row.previous_ends_on_first_use = true),
+            ("suspended_since", |row| row.suspended_until = Some(1)),
+            ("suspended_since", |row| row.suspended_reason = Some("r".to_owned())),
+            ("revoked_at", |row| row.revoked_by = Some("b".to_owned())),
+            ("revoked_at", |row| row.revoked_reason = Some("r".to_owned())),
+            ("rate_limit", |row| row.rate_limit_requests = Some(1)),
+            ("rate_limit", |row| row.rate_limit_seconds = Some(1)),
+        ];
+        for (field, damage) in parts {
+            let mut row = row();
+            damage(&mut row);
+            assert_eq!(row.into_record().unwrap_err().field, field);
+        }
+    }
+
+    #[test]
+    fn a_column_that_is_not_known_is_not_passed_over() {
+        let mut json = serde_json::to_value(row()).unwrap();
+        json["revoked_at_"] = 1.into();
+        assert!(serde_json::from_value::<StoredRow>(json).is_err());
     }
 }

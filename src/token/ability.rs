@@ -24,31 +24,31 @@ const MAX_PER_TOKEN: usize = 100;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ability(SmolStr);
 
-/// Which rule an ability, or a list of them, breaks.
+/// Which rule an ability, or a list of them, breaks; it never holds the text, which may be a token pasted by mistake.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AbilityError {
     /// It is longer than it may be.
-    #[error("an ability must be at most {MAX_LENGTH} characters long")]
+    #[error("must each be at most {MAX_LENGTH} characters long")]
     TooLong,
     /// It is empty, or two of its colons have nothing between them.
-    #[error("an ability must have at least one character in each segment")]
+    #[error("must each have at least one character in every segment")]
     EmptySegment,
     /// It holds something else than letters, digits, `_`, `.`, `-` and `:`.
-    #[error("an ability must contain only letters, digits, '_', '.', '-' and ':'")]
+    #[error("must each contain only letters, digits, '_', '.', '-' and ':'")]
     ForbiddenCharacter,
     /// It is `*` alone.
-    #[error("all abilities are asked for as all, not as \"*\" in a list")]
+    #[error("must be asked for as all, not as \"*\" in a list")]
     BareWildcard,
     /// It has a `*` that is not its whole last segment.
-    #[error("a wildcard must be the whole last segment of an ability")]
+    #[error("must have a wildcard only as the whole last segment")]
     MisplacedWildcard,
     /// There are more of them than a token may hold.
-    #[error("a token must hold at most {MAX_PER_TOKEN} abilities")]
+    #[error("must be at most {MAX_PER_TOKEN}")]
     TooMany,
     /// The application has declared its abilities, and this is none of them.
-    #[error("an ability must be one of those that are declared")]
-    Unknown(SmolStr),
+    #[error("must be among those that are declared")]
+    Unknown,
 }
 
 /// Tells whether a text is one ability and no pattern, as a handler requires it. Usable in constants.

@@ -1,7 +1,4 @@
-use std::{
-    net::IpAddr,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use super::Timestamp;
 
@@ -15,25 +12,22 @@ const NONE: i64 = i64::MIN;
 #[derive(Debug)]
 pub(crate) struct NotedUse {
     at: AtomicI64,
-    /// A hash of the address, to see that it is another one than the last time.
-    from: AtomicU64,
+    /// Names the log in which the record waits and the address of the last use, to see that either is another one.
+    tag: AtomicU64,
 }
 
 impl NotedUse {
-    /// Notes a use if this record is the one that is waiting to be written; `false` if it is not, or if the address
-    /// is another one: then the log has to be told.
-    pub(crate) fn touch(&self, now: Timestamp, from: Option<IpAddr>) -> bool {
+    /// Notes a use if this record is the one that waits to be written there; `false` if it is not, or if the address is
+    /// another one: then the log has to be told.
+    pub(crate) fn touch(&self, now: Timestamp, tag: u64) -> bool {
         let mut noted = self.at.load(Relaxed);
         let now = now.unix_seconds();
-        loop {
-            if noted == NONE {
-                return false;
-            }
+        if self.tag.load(Relaxed) != tag {
+            return false;
+        }
+        while noted != NONE {
             if noted >= now {
                 return true;
-            }
-            if self.from.load(Relaxed) != hash(from) {
-                return false;
             }
             // An exchange and not a store: a use must not be noted in a record that has just been drained.
             match self.at.compare_exchange_weak(noted, now, Relaxed, Relaxed) {
@@ -41,11 +35,12 @@ impl NotedUse {
                 Err(current) => noted = current,
             }
         }
+        false
     }
 
-    /// Makes this record the one that is waiting to be written.
-    pub(crate) fn open(&self, at: Timestamp, from: Option<IpAddr>) {
-        self.from.store(hash(from), Relaxed);
+    /// Makes this record the one that waits to be written.
+    pub(crate) fn open(&self, at: Timestamp, tag: u64) {
+        self.tag.store(tag, Relaxed);
         self.at.fetch_max(at.unix_seconds(), Relaxed);
     }
 
@@ -60,14 +55,9 @@ impl NotedUse {
     }
 }
 
-fn hash(from: Option<IpAddr>) -> u64 {
-    use std::hash::BuildHasher;
-    from.map_or(0, |from| foldhash::fast::FixedState::default().hash_one(from))
-}
-
 impl Default for NotedUse {
     fn default() -> Self {
-        Self { at: AtomicI64::new(NONE), from: AtomicU64::new(0) }
+        Self { at: AtomicI64::new(NONE), tag: AtomicU64::new(0) }
     }
 }
 

@@ -63,6 +63,11 @@ impl Timestamp {
         time::Duration::seconds(self.0 - earlier.0)
     }
 
+    /// What a clock says; where it is off by thousands of years, the edge of the range.
+    pub(crate) fn clamped(time: SystemTime) -> Self {
+        Self(unix_seconds(time).clamp(Self::MIN.0, Self::MAX.0))
+    }
+
     /// The instant as the `time` crate has it, in UTC.
     #[must_use]
     pub fn datetime(self) -> OffsetDateTime {
@@ -70,7 +75,8 @@ impl Timestamp {
     }
 }
 
-/// Cuts off what is finer than a second, towards the past. Outside the years 1 to 9999 it stops at the edge.
+/// Cuts off what is finer than a second, towards the past. Outside the years 1 to 9999, which `OffsetDateTime` leaves only
+/// to the past or with a feature of its own, it stops at the edge.
 impl From<OffsetDateTime> for Timestamp {
     fn from(datetime: OffsetDateTime) -> Self {
         Self(datetime.unix_timestamp().clamp(Self::MIN.0, Self::MAX.0))
@@ -83,19 +89,23 @@ impl From<Timestamp> for OffsetDateTime {
     }
 }
 
-/// Cuts off what is finer than a second. Outside the years 1 to 9999 it stops at the edge.
-impl From<SystemTime> for Timestamp {
-    fn from(time: SystemTime) -> Self {
-        let seconds = match time.duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
-            Err(before) => {
-                let before = before.duration();
-                let up = u64::from(before.subsec_nanos() > 0);
-                i64::try_from(before.as_secs().saturating_add(up))
-                    .map_or(i64::MIN, |seconds| -seconds)
-            }
-        };
-        Self(seconds.clamp(Self::MIN.0, Self::MAX.0))
+/// Cuts off what is finer than a second, towards the past. Outside the years 1 to 9999 it is an error.
+impl TryFrom<SystemTime> for Timestamp {
+    type Error = TimestampError;
+
+    fn try_from(time: SystemTime) -> Result<Self, TimestampError> {
+        Self::from_unix_seconds(unix_seconds(time))
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => {
+            let before = before.duration();
+            let up = u64::from(before.subsec_nanos() > 0);
+            i64::try_from(before.as_secs().saturating_add(up)).map_or(i64::MIN, |seconds| -seconds)
+        }
     }
 }
 
@@ -153,8 +163,8 @@ mod tests {
     #[test]
     fn fractions_are_cut_towards_the_past_on_both_sides_of_1970() {
         let half = std::time::Duration::from_millis(500);
-        assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH + half).0, 0);
-        assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH - half).0, -1);
+        assert_eq!(Timestamp::clamped(SystemTime::UNIX_EPOCH + half).0, 0);
+        assert_eq!(Timestamp::clamped(SystemTime::UNIX_EPOCH - half).0, -1);
         assert_eq!("1969-12-31T23:59:59.5Z".parse::<Timestamp>().map(|t| t.0), Ok(-1));
     }
 }

@@ -118,7 +118,16 @@ impl Problem {
             VerifyError::Store(error) => Self::store(error),
             VerifyError::UnknownKey(_) => Self::store_unavailable(),
             VerifyError::AddressNotAllowed(_) => Self::new(403, "address_not_allowed"),
-            _ => Self::new(401, "invalid_token").challenge(
+            VerifyError::Malformed(_)
+            | VerifyError::Unknown
+            | VerifyError::WrongSecret
+            | VerifyError::WrongPrefix(_)
+            | VerifyError::RetiredSecret(_)
+            | VerifyError::Expired(_)
+            | VerifyError::Idle(_)
+            | VerifyError::Revoked(_)
+            | VerifyError::Suspended(_)
+            | VerifyError::NotYetValid(_) => Self::new(401, "invalid_token").challenge(
                 realm,
                 ", error=\"invalid_token\", error_description=\"The access token is invalid\"",
             ),

@@ -16,8 +16,8 @@ use super::Problem;
 
 /// The longest body that is read, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
-/// How many tokens can be named in one request.
-const MOST_IDS: usize = 1_000;
+/// How many tokens can be named in one request: what fits into a body.
+const MOST_IDS: usize = 500;
 
 /// Why a request was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +155,7 @@ pub fn token_change(body: &[u8]) -> Result<TokenChange, RequestError> {
     Ok(TokenChange::requested(name, abilities, expiry, metadata))
 }
 
-/// Reads which tokens are to be revoked: `ids`, a list of at most 1,000, or `"all": true`.
+/// Reads which tokens are to be revoked: `ids`, a list of at most 500, or `"all": true`.
 ///
 /// # Errors
 /// [`RequestError`]
@@ -172,7 +172,7 @@ pub fn revoke(body: &[u8]) -> Result<Revoke, RequestError> {
     if revoke.is_none() {
         body.refuse(
             "ids",
-            "must be a list of at most 1,000 token ids, or \"all\": true in its place",
+            "must be a list of at most 500 token ids, or \"all\": true in its place",
         );
     }
     body.finish()?;

@@ -74,7 +74,7 @@ pub async fn a_revocation_stays_whatever_runs_beside_it(store: &dyn TokenStore) 
             }),
             Box::pin(async { store.record_uses(&uses).await.answered() }),
             Box::pin(async {
-                let _ = store.rotate(record.id, expected, &rotation).await.answered();
+                let _ = store.rotate(record.id, &expected, &rotation).await.answered();
             }),
             Box::pin(async {
                 let changed = store.revoke(&selection, &revocation).await.answered();
@@ -98,11 +98,7 @@ pub async fn a_revocation_stays_whatever_runs_beside_it(store: &dyn TokenStore) 
 }
 
 fn rotation_of(record: &TokenRecord) -> (Expected, Rotation) {
-    let expected = Expected {
-        generation: record.generation,
-        first_used_at: record.first_used_at,
-        expires_at: record.expires_at,
-    };
+    let expected = Expected::of(record);
     let rotation = Rotation {
         digest: record.previous.as_ref().map_or_else(|| new_digest(None), |it| it.digest.clone()),
         generation: record.generation + 1,
@@ -153,7 +149,7 @@ pub async fn a_dropped_rotation_is_whole_or_nothing(store: &dyn TokenStore) {
     };
     drop_at_every_point(store, one(rotated), async |before, _| {
         let (expected, rotation) = rotation_of(&before[0]);
-        let _ = store.rotate(before[0].id, expected, &rotation).await.answered();
+        let _ = store.rotate(before[0].id, &expected, &rotation).await.answered();
     })
     .await;
 }

@@ -119,6 +119,7 @@ statements! {
             notices = iif(expires_at IS NOT ?12, '', notices)
         WHERE id = ?1 AND revoked_at IS NULL
             AND generation = ?2 AND first_used_at IS ?3 AND expires_at IS ?4
+            AND digest = ?14 AND digest_key IS ?15
         RETURNING ", columns!();
 
     MARK_FIRST_USE = "UPDATE keyfob_tokens SET first_used_at = ?3

@@ -131,7 +131,7 @@ impl TokenStore for SqliteStore {
     async fn rotate(
         &self,
         id: TokenId,
-        expected: Expected,
+        expected: &Expected,
         rotation: &Rotation,
     ) -> Result<RotateOutcome, StoreError> {
         let previous = rotation.previous.as_ref();
@@ -148,7 +148,9 @@ impl TokenStore for SqliteStore {
             .bind(previous.and_then(|it| seconds(it.ends_at)))
             .bind(previous.is_some_and(|it| it.ends_on_first_use))
             .bind(seconds(rotation.expires_at))
-            .bind(rotation.at.unix_seconds());
+            .bind(rotation.at.unix_seconds())
+            .bind(expected.digest.as_bytes().as_slice())
+            .bind(expected.digest.key().map(KeyId::as_str));
         let outcome =
             transactions::alter(&self.write, id, update, |_| ChangeOutcome::Outdated).await?;
         Ok(outcome.into())

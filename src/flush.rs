@@ -1,0 +1,95 @@
+//! Writes when tokens were last used.
+
+use std::{
+    future::Future,
+    sync::{Weak, atomic::Ordering::Relaxed},
+};
+
+use crate::{
+    api_tokens::{ApiTokens, Shared},
+    event::Event,
+    store::StoreError,
+};
+
+impl ApiTokens {
+    /// The one future to spawn: it writes last-used, at most one row a token and interval, in batches.
+    ///
+    /// It runs on any runtime and ends, at the latest after one interval, when the last handle is dropped. A write
+    /// that fails is reported as [`Event::UsesNotWritten`] and tried again. If the process dies, the uses of the last
+    /// interval are lost, and nothing else.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use keyfob::{ApiTokens, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// tokio::spawn(tokens.background());
+    /// // … the service runs …
+    /// tokens.flush().await.unwrap();
+    /// # });
+    /// ```
+    pub fn background(&self) -> impl Future<Output = ()> + Send + use<> {
+        let shared = self.downgrade();
+        let nudge = self.usage().nudge.clone();
+        let interval = self.usage().interval;
+        async move {
+            // Only now, so that a future that nobody polls does not count as driven.
+            let Some(driver) = Driver::new(shared) else {
+                return;
+            };
+            loop {
+                nudge.or_after(interval).await;
+                let Some(tokens) = ApiTokens::upgrade(&driver.0) else {
+                    return;
+                };
+                // What failed is reported, kept and tried again after the next interval.
+                let _ = tokens.flush().await;
+            }
+        }
+    }
+
+    /// Writes every use that is noted: call it when the service stops.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a write fails; what is not written stays noted.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        let uses = self.usage().take_dropped();
+        if uses > 0 {
+            self.report(&Event::UsesDropped { uses });
+        }
+        let written = self.usage().write(self.store(), self.now()).await;
+        written.inspect_err(|error| {
+            let waiting = self.usage().len();
+            self.report(&Event::UsesNotWritten { error, waiting });
+        })
+    }
+
+    /// Writes what is late because nobody drives the background future, and says so once.
+    pub(crate) async fn flush_if_abandoned(&self) {
+        if !self.usage().is_abandoned(self.now()) {
+            return;
+        }
+        if self.usage().warns_now() {
+            self.report(&Event::BackgroundNotDriven);
+        }
+        // A listing is not refused because last-used can't be written; flush has reported it.
+        let _ = self.flush().await;
+    }
+}
+
+/// Counts as a driver of the log while it lives.
+struct Driver(Weak<Shared>);
+
+impl Driver {
+    fn new(shared: Weak<Shared>) -> Option<Self> {
+        ApiTokens::upgrade(&shared)?.usage().drivers.fetch_add(1, Relaxed);
+        Some(Self(shared))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(tokens) = ApiTokens::upgrade(&self.0) {
+            tokens.usage().drivers.fetch_sub(1, Relaxed);
+        }
+    }
+}
