@@ -20,8 +20,8 @@ use crate::{
     policy::Policy,
     store::{StoreError, TokenStore},
     token::{
-        Abilities, AbilityError, DeclaredAbility, NamePolicy, Owner, Prefix, PrefixError,
-        Timestamp, TokenFormat, TokenFormatError, TokenId,
+        Abilities, AbilityError, DeclaredAbility, NamePolicy, Prefix, PrefixError, Timestamp,
+        TokenFormat, TokenFormatError, TokenId,
     },
     usage::UsageLog,
 };
@@ -80,12 +80,6 @@ impl ApiTokens {
             policy: Policy::default(),
             last_used_interval: Duration::MINUTE,
         }
-    }
-
-    /// Everything that manages the tokens of one owner. The application's own login says who that is.
-    #[must_use]
-    pub fn owned_by(&self, owner: &Owner) -> crate::OwnerTokens {
-        crate::OwnerTokens::new(self.clone(), owner.clone())
     }
 
     /// A self-test for start-up: the generator works and the store answers.

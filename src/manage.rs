@@ -109,10 +109,6 @@ pub enum ManageError {
 }
 
 impl OwnerTokens {
-    pub(crate) fn new(tokens: ApiTokens, owner: Owner) -> Self {
-        Self { tokens, owner, by: None, because: None }
-    }
-
     /// Says who acts, where that is not the owner: kept with what is revoked.
     pub fn by(mut self, actor: Actor) -> Self {
         self.by = Some(actor);
@@ -315,6 +311,11 @@ impl OwnerTokens {
 }
 
 impl ApiTokens {
+    /// Everything that manages the tokens of one owner. The application's own login says who that is.
+    pub fn owned_by(&self, owner: &Owner) -> OwnerTokens {
+        OwnerTokens { tokens: self.clone(), owner: owner.clone(), by: None, because: None }
+    }
+
     /// Deletes the tokens of all owners that were revoked, or expired, before an instant that is not after now; tells
     /// how many. It works in batches, so that others are not held up; dropped midway, the rest is left for the next
     /// time.
