@@ -88,7 +88,7 @@ impl Policy {
         };
         let unknown = set.iter().find(|held| !declared.iter().any(|it| held.permits(it.name)));
         match unknown {
-            Some(unknown) => Err(AbilityError::Unknown(unknown.as_str().into())),
+            Some(unknown) => Err(AbilityError::unknown(unknown)),
             None => Ok(abilities),
         }
     }
@@ -101,11 +101,13 @@ impl Policy {
         issued: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, ExpiryError> {
-        let after = |start: Timestamp, lifetime| {
-            start.checked_add(lifetime).map(Some).map_err(|_| match lifetime.is_negative() {
-                true => ExpiryError::NotInFuture,
-                false => ExpiryError::OutOfRange,
-            })
+        let after = |start: Timestamp, lifetime: Duration| {
+            let beyond = if lifetime.is_negative() {
+                ExpiryError::NotInFuture
+            } else {
+                ExpiryError::OutOfRange
+            };
+            start.checked_add(lifetime).map(Some).map_err(|_| beyond)
         };
         let expiry = match asked {
             Expiry::Never => None,
@@ -134,7 +136,7 @@ impl Policy {
 pub struct FieldError {
     /// The field, as the management routes name it: `name`, `abilities`, `expires_at`, `metadata`.
     pub field: &'static str,
-    /// What is wrong with it, for people, without the value.
+    /// What is wrong with it, for people, with at most the beginning of the value.
     pub message: String,
 }
 

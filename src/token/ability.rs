@@ -46,9 +46,22 @@ pub enum AbilityError {
     /// There are more of them than a token may hold.
     #[error("a token must hold at most {MAX_PER_TOKEN} abilities")]
     TooMany,
-    /// The application has declared its abilities, and this is none of them.
+    /// The application has declared its abilities, and the one that begins like this is none of them.
     #[error("{0:?} is not an ability here")]
     Unknown(SmolStr),
+}
+
+impl AbilityError {
+    /// A whole token has the form of an ability. Where somebody pastes one, it is cut off within its id, before the
+    /// secret begins.
+    pub(crate) fn unknown(ability: &Ability) -> Self {
+        const SHOWN: usize = 24;
+        let text = ability.as_str();
+        Self::Unknown(match text.get(..SHOWN) {
+            Some(beginning) if text.len() > SHOWN => smol_str::format_smolstr!("{beginning}…"),
+            _ => SmolStr::new(text),
+        })
+    }
 }
 
 /// Tells whether a text is one ability and no pattern, as a handler requires it. Usable in constants.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod abilities;
+mod architecture;
 mod concurrency;
 mod conformance;
 mod hostile;
@@ -11,6 +12,7 @@ mod last_used;
 mod listing;
 mod manage;
 mod parsing;
+mod secrets;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod support;
