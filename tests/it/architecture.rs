@@ -113,18 +113,13 @@ fn open<'a>(prefix: &str, rest: &'a str, paths: &mut Vec<String>) -> &'a str {
         "self" => prefix.to_owned(),
         name => format!("{prefix}::{name}"),
     };
-    match rest[end..].strip_prefix("::") {
-        Some(more) => open(&path, more, paths),
-        None => {
-            paths.push(path);
-            match rest[end..].trim_start().strip_prefix("as ") {
-                Some(alias) => {
-                    alias.trim_start_matches(|it: char| it.is_alphanumeric() || it == '_')
-                }
-                None => &rest[end..],
-            }
-        }
+    let rest = &rest[end..];
+    if let Some(more) = rest.strip_prefix("::") {
+        return open(&path, more, paths);
     }
+    paths.push(path);
+    let alias = rest.trim_start().strip_prefix("as ");
+    alias.map_or(rest, |it| it.trim_start_matches(|it: char| it.is_alphanumeric() || it == '_'))
 }
 
 /// Where the names that `lib.rs` re-exports come from.

@@ -211,9 +211,9 @@ async fn the_maximum_lifetime_holds_also_where_nothing_is_asked_for() {
 async fn names_are_what_the_policy_allows() {
     let world = World::memory().await;
     let with = |policy| world.builder().name_policy(policy).build().unwrap();
-    let own = NamePolicy::custom(|name| match name.as_str().starts_with("ci") {
-        true => Ok(()),
-        false => Err("must begin with ci".to_owned()),
+    let own = NamePolicy::custom(|name| {
+        let fits = name.as_str().starts_with("ci");
+        fits.then_some(()).ok_or_else(|| "must begin with ci".to_owned())
     });
     let (free, strict, own) = (world.tokens(), with(NamePolicy::strict()), with(own));
     for (name, allowed) in [
