@@ -61,6 +61,8 @@ mod issue;
 mod listing;
 mod manage;
 mod policy;
+#[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
+mod readme;
 pub mod store;
 pub mod token;
 mod usage;
@@ -82,7 +84,3 @@ pub use token::{
     Abilities, Owner, PlainToken, Timestamp, TokenId, TokenName, TokenRecord, TokenState,
 };
 pub use verify::{VerifiedToken, VerifyError};
-
-#[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
-#[doc = include_str!("../README.md")]
-struct Readme;

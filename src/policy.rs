@@ -99,11 +99,13 @@ impl Policy {
         issued: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, ExpiryError> {
-        let after = |start: Timestamp, lifetime| {
-            start.checked_add(lifetime).map(Some).map_err(|_| match lifetime.is_negative() {
-                true => ExpiryError::NotInFuture,
-                false => ExpiryError::OutOfRange,
-            })
+        let after = |start: Timestamp, lifetime: Duration| {
+            let beyond = if lifetime.is_negative() {
+                ExpiryError::NotInFuture
+            } else {
+                ExpiryError::OutOfRange
+            };
+            start.checked_add(lifetime).map(Some).map_err(|_| beyond)
         };
         let expiry = match asked {
             Expiry::Never => None,

@@ -29,6 +29,14 @@ use crate::{
 /// assert!(token.require("servers:delete").is_err());
 /// # });
 /// ```
+///
+/// A record is no proof, so this does not compile:
+///
+/// ```compile_fail,E0423
+/// fn trust(record: keyfob::TokenRecord) -> keyfob::VerifiedToken {
+///     keyfob::VerifiedToken(record.into())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct VerifiedToken(Arc<TokenRecord>);
 

@@ -18,6 +18,27 @@ use super::{Prefix, TokenDigest, TokenId, base62};
 /// assert_eq!(format!("{:?}", issued.plain), "PlainToken([redacted])");
 /// # });
 /// ```
+///
+/// None of these compiles:
+///
+/// ```compile_fail,E0599
+/// fn copy(plain: keyfob::PlainToken) -> (keyfob::PlainToken, keyfob::PlainToken) {
+///     (plain.clone(), plain)
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// fn print(plain: keyfob::PlainToken) {
+///     println!("{plain}");
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// fn store(plain: keyfob::PlainToken) -> serde_json::Result<String> {
+///     serde_json::to_string(&plain)
+/// }
+/// ```
+/// ```compile_fail,E0423
+/// let made_up = keyfob::PlainToken("acme_…".to_owned().into());
+/// ```
 pub struct PlainToken(Zeroizing<String>);
 
 impl PlainToken {

@@ -122,8 +122,8 @@ async fn what_could_not_be_written_is_kept_reported_and_tried_again(world: World
     let tokens = world.tokens();
     let issued = world.issue_many(&tokens, 2).await;
     world.store.fail(&["record_uses"]);
-    for (second, issued) in issued.iter().enumerate() {
-        world.clock.set(after(second as i64).datetime());
+    for (second, issued) in (0..).zip(&issued) {
+        world.clock.set(after(second).datetime());
         used(&tokens, issued).await;
         let failed = tokens.flush().await;
         assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
@@ -131,7 +131,7 @@ async fn what_could_not_be_written_is_kept_reported_and_tried_again(world: World
         let heard = world.heard.take();
         assert!(heard.len() == 1 && heard[0].starts_with("UsesNotWritten"), "{heard:?}");
         assert!(heard[0].ends_with(&waiting), "{heard:?}");
-        assert_eq!(shown(&world, &tokens, issued).await, Some(after(second as i64)));
+        assert_eq!(shown(&world, &tokens, issued).await, Some(after(second)));
     }
     world.store.heal();
     tokens.flush().await.unwrap();

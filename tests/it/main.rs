@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod abilities;
+mod architecture;
 mod concurrency;
 mod conformance;
 #[cfg(all(feature = "axum", feature = "sqlite", feature = "tracing"))]
@@ -13,6 +14,7 @@ mod last_used;
 mod listing;
 mod manage;
 mod parsing;
+mod secrets;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod support;

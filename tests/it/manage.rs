@@ -264,10 +264,10 @@ async fn pruning_spares_the_living(world: World) {
 async fn pruning_works_in_batches(world: World) {
     let tokens = world.tokens();
     let template = world.plant(|_| ()).await.record;
-    for number in 0..2_100 {
+    for number in 0..2_100_u32 {
         let mut record = template.clone();
-        record.id = TokenId::from_u128(number);
-        record.expires_at = Some(after(number as i64 % 7));
+        record.id = TokenId::from_u128(number.into());
+        record.expires_at = Some(after((number % 7).into()));
         let outcome = world.store.insert(&record, keyfob::store::InsertRules::default()).await;
         assert_eq!(outcome.unwrap(), keyfob::store::InsertOutcome::Inserted);
     }

@@ -53,6 +53,7 @@ pub struct World {
     pub owner: Owner,
     pub stranger: Owner,
     /// Where the store's file lies, gone with the world.
+    #[allow(dead_code, reason = "no other store has a file to look into")]
     pub directory: Option<tempfile::TempDir>,
 }
 
@@ -172,6 +173,12 @@ pub fn wrong_field(outcome: Result<impl std::fmt::Debug, ManageError>) -> &'stat
 pub fn secret_of(issued: &IssuedToken) -> &str {
     let text = issued.plain.expose_secret();
     &text[text.len() - 49..text.len() - 6]
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 /// A text with the checksum of a token behind it.

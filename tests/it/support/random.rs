@@ -16,7 +16,7 @@ impl Random {
     }
 
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+        usize::try_from(self.next() % bound as u64).unwrap()
     }
 
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {

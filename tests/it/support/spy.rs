@@ -172,7 +172,7 @@ watched! {
     insert(record: &TokenRecord, rules: InsertRules) -> InsertOutcome;
     page(query: &PageQuery) -> Page;
     change(id: TokenId, expected: Option<Timestamp>, change: &Change) -> ChangeOutcome;
-    rotate(id: TokenId, expected: Expected, rotation: &Rotation) -> RotateOutcome;
+    rotate(id: TokenId, expected: &Expected, rotation: &Rotation) -> RotateOutcome;
     mark_first_use(id: TokenId, generation: u32, at: Timestamp) -> bool;
     rekey(id: TokenId, expected: &TokenDigest, digest: &TokenDigest) -> bool;
     revoke(selection: &Selection, revocation: &Revocation) -> Vec<TokenId>;
