@@ -26,6 +26,7 @@ on_every_store! {
     a_dropped_flush_loses_nothing
     a_use_during_a_write_is_written_with_the_next
     a_use_during_a_write_is_due_after_the_interval
+    a_write_that_ends_forgets_no_later_use_that_could_not_be_written
     verifying_does_not_wait_for_a_write
     where_nobody_drives_listing_writes_what_is_due_and_says_so_once
     a_driven_log_is_not_written_by_listing
@@ -203,6 +204,31 @@ async fn a_use_during_a_write_is_due_after_the_interval(world: World) {
     world.store.heal();
     world.clock.advance(Duration::minutes(2));
     shown(&world, &tokens, &issued).await;
+    assert_eq!(written(&world, &issued).await, Some(after(1)));
+}
+
+async fn a_write_that_ends_forgets_no_later_use_that_could_not_be_written(world: World) {
+    let tokens = world.tokens();
+    let issued = tokens.issue(world.new_token("a")).await.unwrap();
+    used(&tokens, &issued).await;
+    let (store, clock, flushing) = (world.store.clone(), world.clock.clone(), tokens.clone());
+    let plain = issued.plain.expose_secret().to_owned();
+    // While one flush writes, there is another use, and another flush fails to write that one.
+    world.store.before("record_uses", move || {
+        let (store, clock, tokens) = (store.clone(), clock.clone(), flushing.clone());
+        let plain = plain.clone();
+        Box::pin(async move {
+            clock.advance(Duration::SECOND);
+            tokens.verify(&plain).await.map(drop).unwrap();
+            store.fail(&["record_uses"]);
+            tokens.flush().await.unwrap_err();
+            store.heal();
+        })
+    });
+    tokens.flush().await.unwrap();
+    assert_eq!(written(&world, &issued).await, Some(after(0)));
+    assert_eq!(shown(&world, &tokens, &issued).await, Some(after(1)));
+    tokens.flush().await.unwrap();
     assert_eq!(written(&world, &issued).await, Some(after(1)));
 }
 
