@@ -235,9 +235,9 @@ impl Log {
 }
 
 /// Moves what is noted in a record to what is being written. Where the clock was put back, that can be the later use.
-fn drain(writing: &mut HashMap<TokenId, Use, RandomState>, id: TokenId, waiting: &Waiting) {
-    if let Some(at) = waiting.record.noted.close() {
-        let drained = Use { id, at, from: waiting.from };
+fn drain(writing: &mut HashMap<TokenId, Use, RandomState>, id: TokenId, noted: &Waiting) {
+    if let Some(at) = noted.record.noted.close() {
+        let drained = Use { id, at, from: noted.from };
         let latest = writing.entry(id).or_insert(drained);
         if latest.at <= at {
             *latest = drained;
