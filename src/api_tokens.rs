@@ -15,11 +15,11 @@ use crate::{
     clock::{Clock, SystemClock},
     entropy::{Entropy, EntropyError, SystemEntropy},
     event::{Event, Observer},
-    policy::Policy,
+    policy::{Policy, Requested},
     store::{StoreError, TokenStore},
     token::{
         Abilities, AbilityError, DeclaredAbility, NamePolicy, Prefix, PrefixError, Timestamp,
-        TokenDigest, TokenFormat, TokenFormatError, TokenId,
+        TokenDigest, TokenFormat, TokenFormatError, TokenId, TokenName, TokenNameError,
     },
     usage::UsageLog,
 };
@@ -130,6 +130,24 @@ impl ApiTokens {
             StoreError::Corrupt(record) => self.report(&Event::Corrupt { record }),
             error => self.report(&Event::StoreFailed { error }),
         })
+    }
+
+    /// A whole token has the form of a name and of an ability. Pasted into the wrong field it must not be kept.
+    pub(crate) fn name(&self, text: &str) -> Result<TokenName, TokenNameError> {
+        if self.format().parse(text).is_ok() {
+            return Err(TokenNameError::IsToken);
+        }
+        self.policy().name(text)
+    }
+
+    /// See [`name`](Self::name).
+    pub(crate) fn abilities(&self, asked: Option<&Requested>) -> Result<Abilities, AbilityError> {
+        if let Some(Requested::Set(texts)) = asked
+            && texts.iter().any(|text| self.format().parse(text).is_ok())
+        {
+            return Err(AbilityError::IsToken);
+        }
+        self.policy().abilities(asked)
     }
 
     /// Fresh random bytes for an id and a secret, in one call to the generator.

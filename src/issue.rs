@@ -186,8 +186,8 @@ impl ApiTokens {
     fn draw_up(&self, new: NewToken) -> Result<(PlainToken, TokenRecord), IssueError> {
         let (policy, now) = (self.policy(), self.now());
         let mut fields = Fields::default();
-        let name = fields.check("name", policy.name(&new.name));
-        let abilities = fields.check("abilities", policy.abilities(new.abilities.as_ref()));
+        let name = fields.check("name", self.name(&new.name));
+        let abilities = fields.check("abilities", self.abilities(new.abilities.as_ref()));
         let expires_at = fields.check("expires_at", policy.expiry(new.expiry, now, now));
         let metadata = fields.check("metadata", new.metadata.map(Metadata::new).transpose());
         let (Some(name), Some(abilities), Some(expires_at), Some(metadata)) =

@@ -234,9 +234,10 @@ impl OwnerTokens {
         let policy = self.tokens.policy();
         let issued = record.rotated_at.unwrap_or(record.created_at);
         let mut fields = Fields::default();
-        let name = asked.name.as_deref().map(|name| policy.name(name)).transpose();
+        let name = asked.name.as_deref().map(|name| self.tokens.name(name)).transpose();
         let name = fields.check("name", name);
-        let abilities = asked.abilities.as_ref().map(|it| policy.abilities(Some(it))).transpose();
+        let abilities =
+            asked.abilities.as_ref().map(|it| self.tokens.abilities(Some(it))).transpose();
         let abilities = fields.check("abilities", abilities);
         let expiry = asked.expiry.map(|it| policy.expiry(it, issued, now)).transpose();
         let expiry = fields.check("expires_at", expiry);

@@ -69,8 +69,18 @@ impl From<&PanelError> for Problem {
         match error {
             PanelError::NotFound => Self::not_found(),
             PanelError::Invalid(fields) => Self::invalid_fields(fields.iter().cloned()),
+            PanelError::Database(error) if is_busy(error) => Self::store_unavailable(),
             PanelError::Database(_) => Self::internal(),
         }
+    }
+}
+
+/// SQLite or the pool did not get to it in time: worth a retry.
+fn is_busy(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == "5"),
+        _ => false,
     }
 }
 

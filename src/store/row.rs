@@ -308,8 +308,8 @@ mod tests {
 
     #[test]
     fn a_part_without_its_whole_is_damage() {
-        assert!(row().into_record().is_ok());
-        let parts: [(&str, fn(&mut StoredRow)); 9] = [
+        type Damage = fn(&mut StoredRow);
+        let parts: [(&str, Damage); 9] = [
             ("previous_digest", |row| row.previous_digest_key = Some("k".to_owned())),
             ("previous_digest", |row| row.previous_ends_at = Some(1)),
             ("previous_digest", |row| row.previous_ends_on_first_use = true),
@@ -320,6 +320,7 @@ mod tests {
             ("rate_limit", |row| row.rate_limit_requests = Some(1)),
             ("rate_limit", |row| row.rate_limit_seconds = Some(1)),
         ];
+        assert!(row().into_record().is_ok());
         for (field, damage) in parts {
             let mut row = row();
             damage(&mut row);

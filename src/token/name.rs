@@ -43,6 +43,9 @@ pub enum TokenNameError {
     /// It holds a character that the strict policy does not know.
     #[error("must contain only letters of a to z and A to Z, digits, hyphens and underscores")]
     NotStrict,
+    /// It is a whole token, pasted into the wrong field.
+    #[error("must not be a token")]
+    IsToken,
     /// The application's own policy refuses it, for the reason given.
     #[error("{0}")]
     Refused(String),

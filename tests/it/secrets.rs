@@ -338,6 +338,8 @@ async fn what_was_pasted_into_the_wrong_place_is_not_echoed() {
             Realm::new(&format!("{text}\"")),
             ApiTokens::builder(keyfob::store::MemoryStore::new()).prefix(&text).build(),
             tokens.issue(world.new_token(&format!("{text}\n"))).await,
+            tokens.issue(world.new_token(&plain)).await,
+            world.tokens().issue(world.new_token("a").abilities([&plain])).await,
             tokens.issue(world.new_token("a").abilities([&text])).await,
             tokens.owned_by(&world.owner).list(ListTokens::new().cursor(&text)).await,
             request::new_token(world.owner.clone(), text.as_bytes()),

@@ -258,6 +258,20 @@ async fn a_digest_under_an_unknown_key_is_our_fault(world: World) {
     let refused = verify(&tokens, &peppered).await;
     assert!(matches!(refused, Err(VerifyError::UnknownKey(it)) if it == key));
     assert_eq!(world.heard.count("Refused { id: None, reason: \"unknown_key\""), 1);
+
+    let other = TokenDigest::from_bytes([7; 32], None);
+    let in_grace = world
+        .plant(|it| {
+            let old = TokenDigest::from_bytes([9; 32], Some(key.clone()));
+            it.digest = other.clone();
+            it.previous = Some(Box::new(PreviousSecret::until(old, after(60))));
+        })
+        .await;
+    let refused = verify(&tokens, &in_grace).await;
+    assert!(matches!(refused, Err(VerifyError::UnknownKey(_))), "it may be the secret in grace");
+    world.clock.set(after(60).datetime());
+    let refused = verify(&tokens, &in_grace).await;
+    assert!(matches!(refused, Err(VerifyError::WrongSecret)), "that is over");
 }
 
 async fn a_token_is_good_from_its_own_addresses_alone(world: World) {

@@ -49,8 +49,11 @@ pub struct Spy {
 enum Trouble {
     Fail(Arc<dyn Fn() -> StoreError + Send + Sync>),
     Hang,
-    Before(Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>),
+    Before(Hook),
+    After(Hook),
 }
+
+type Hook = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl Spy {
     pub fn new(inner: Arc<dyn TokenStore>) -> Self {
@@ -114,6 +117,15 @@ impl Spy {
         self.trouble.lock().unwrap().insert(step, Trouble::Before(Arc::new(hook)));
     }
 
+    /// Does something between the step and its answer.
+    pub fn after(
+        &self,
+        step: &'static str,
+        hook: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) {
+        self.trouble.lock().unwrap().insert(step, Trouble::After(Arc::new(hook)));
+    }
+
     pub fn heal(&self) {
         self.trouble.lock().unwrap().clear();
     }
@@ -122,13 +134,22 @@ impl Spy {
         self.calls.lock().unwrap().push(step);
         let trouble = self.trouble.lock().unwrap().get(step).cloned();
         match trouble {
-            None => Ok(()),
+            None | Some(Trouble::After(_)) => Ok(()),
             Some(Trouble::Fail(error)) => Err(error()),
             Some(Trouble::Hang) => future::pending().await,
             Some(Trouble::Before(hook)) => {
                 hook().await;
                 Ok(())
             }
+        }
+    }
+}
+
+impl Spy {
+    async fn leave(&self, step: &'static str) {
+        let trouble = self.trouble.lock().unwrap().get(step).cloned();
+        if let Some(Trouble::After(hook)) = trouble {
+            hook().await;
         }
     }
 }
@@ -160,7 +181,9 @@ macro_rules! watched {
 
             $(async fn $step(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
                 self.enter(stringify!($step)).await?;
-                self.inner.$step($($argument),*).await
+                let answer = self.inner.$step($($argument),*).await;
+                self.leave(stringify!($step)).await;
+                answer
             })+
         }
     };
