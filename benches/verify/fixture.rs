@@ -17,7 +17,9 @@ pub struct Fixture {
 impl Fixture {
     /// Tokens with an owner each, a name, three abilities and an expiry, in an order that no cache foresees.
     pub fn new(tokens: usize) -> Self {
-        let keyfob = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+        let keyfob = ApiTokens::builder(MemoryStore::new()).prefix("acme");
+        // Each token has been used before in this interval, as it is with tokens that come thousands of times a second.
+        let keyfob = keyfob.last_used_capacity(tokens).build().unwrap();
         let mut fixture =
             Self { keyfob, bare: Bare::default(), fair: Fair::default(), tokens: Vec::new() };
         for i in 0..tokens {
@@ -31,6 +33,7 @@ impl Fixture {
         for token in &fixture.tokens {
             fixture.bare.insert(token);
             fixture.fair.insert(token);
+            assert!(fixture.verify(token).is_ok());
         }
         fixture
     }

@@ -38,9 +38,10 @@ on_every_store! {
 }
 
 async fn a_use_is_shown_also_where_it_is_written_while_the_store_is_read(world: World) {
+    type Read = fn(&World, &ApiTokens, TokenId) -> BoxFuture<'static, Option<Timestamp>>;
     let tokens = world.tokens();
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
-    let reads: [fn(&World, &ApiTokens, TokenId) -> BoxFuture<'static, Option<Timestamp>>; 2] = [
+    let reads: [Read; 2] = [
         |world, tokens, id| {
             let own = tokens.owned_by(&world.owner);
             async move { own.get(id).await.unwrap().last_used_at }.boxed()
