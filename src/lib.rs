@@ -43,10 +43,10 @@
 //!
 //! | feature | brings |
 //! |---|---|
-//! | `sqlite` | [`store::SqliteStore`], through sqlx and tokio |
-//! | `axum` | [`web::axum`]: a layer and handler arguments |
-//! | `tracing` | [`TracingObserver`] |
-//! | `test-util` | [`ManualClock`], [`store::conformance`], and a source of secrets that a test can replace |
+//! | `sqlite` | `store::SqliteStore`, through sqlx and tokio |
+//! | `axum` | `web::axum`: a layer and handler arguments |
+//! | `tracing` | `TracingObserver` |
+//! | `test-util` | `ManualClock`, `store::conformance`, and a source of secrets that a test can replace |
 //!
 //! # Not here
 //! Sessions, passwords, OAuth flows and JWTs: a token here is opaque, and the store knows all about it.
