@@ -1,4 +1,4 @@
-//! What time it is. The application may bring a clock of its own; tests bring [`ManualClock`].
+//! What time it is. The application may bring a clock of its own; tests bring `ManualClock`.
 
 use std::{fmt::Debug, time::SystemTime};
 
