@@ -158,11 +158,11 @@ impl ApiTokens {
     ) -> Result<(), EntropyError> {
         let mut bytes = Zeroizing::new([0; 42]);
         self.0.entropy.fill(bytes.as_mut_slice())?;
-        if bytes.iter().all(|byte| *byte == bytes[0]) {
-            return Err(EntropyError::new(Some("all bytes are the same".into())));
-        }
         id.copy_from_slice(&bytes[..10]);
         secret.copy_from_slice(&bytes[10..]);
+        if secret.iter().all(|byte| *byte == secret[0]) {
+            return Err(EntropyError::new(Some("all bytes are the same".into())));
+        }
         Ok(())
     }
 
@@ -295,15 +295,15 @@ impl ApiTokensBuilder {
         self
     }
 
-    /// How late last-used may be written, and how much of it a crash may lose: whole seconds, at least one. A minute
-    /// unless set here.
+    /// How late last-used may be written, and how much of it a crash may lose: at least one second. A minute unless set
+    /// here.
     pub fn last_used_interval(mut self, interval: Duration) -> Self {
         self.last_used_interval = interval;
         self
     }
 
-    /// How many tokens may have uses that wait to be written: what bounds the memory that they take, up to about 600
-    /// bytes each. Uses of further tokens are let go and reported. 100,000 unless set here.
+    /// How many tokens may have uses that wait to be written. Each keeps its record in memory, with its abilities and
+    /// metadata: some hundred bytes as a rule. Uses of further tokens are let go and reported. 100,000 unless set here.
     pub fn last_used_capacity(mut self, tokens: usize) -> Self {
         self.last_used_capacity = tokens;
         self

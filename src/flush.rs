@@ -71,8 +71,11 @@ impl ApiTokens {
         if self.usage().warns_now() {
             self.report(&Event::BackgroundNotDriven);
         }
-        // A listing is not refused because last-used can't be written; flush has reported it.
-        let _ = self.flush().await;
+        // A listing is not refused because last-used can't be written; flush has reported it. The next listing does not
+        // wait for another try.
+        if self.flush().await.is_err() {
+            self.usage().postpone(self.now());
+        }
     }
 }
 

@@ -142,7 +142,8 @@ fn decode(text: &str, query: &PageQuery) -> Result<Position, CursorError> {
 /// Names the listing. It need not be secret: a forged cursor moves within the owner's own tokens.
 fn listing(query: &PageQuery) -> u64 {
     let PageQuery { owner, sort, show, unused_since, .. } = query;
-    let text = format!("{sort:?} {show:?} {unused_since:?} {owner}");
+    // Names and instants can always be written as JSON.
+    let text = serde_json::to_string(&(sort, show, unused_since, owner)).unwrap_or_default();
     let digest: [u8; 32] = Sha256::digest(text).into();
     digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }

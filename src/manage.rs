@@ -10,7 +10,7 @@ use crate::{
     event::Event,
     listing::{ListTokens, TokenPage},
     policy::{Expiry, Fields, InvalidFields, Requested},
-    store::{Change, ChangeOutcome, OwnerCount, Selection, StoreError},
+    store::{Change, ChangeOutcome, OwnerCount, PageQuery, Selection, StoreError, Use},
     token::{
         Actor, Metadata, Owner, Reason, Revocation, Timestamp, TokenId, TokenRecord, TokenState,
     },
@@ -104,17 +104,13 @@ impl OwnerTokens {
     /// # Errors
     /// [`ManageError::NotFound`] where there is none, also where it is somebody else's; [`ManageError::Store`].
     pub async fn get(&self, id: TokenId) -> Result<TokenRecord, ManageError> {
-        loop {
-            let mark = self.tokens.usage().mark();
-            let found = self.tokens.watch(self.tokens.store().find(id).await)?;
-            let Some(record) = found.filter(|record| record.owner == self.owner) else {
-                return Err(ManageError::NotFound);
-            };
-            let mut record = Arc::unwrap_or_clone(record);
-            if self.tokens.usage().show_in(mark, [&mut record]) {
-                return Ok(record);
-            }
-        }
+        // Before the store is read: what is written and forgotten meanwhile would be in neither.
+        let known = self.tokens.usage().latest_of([id]);
+        let found = self.tokens.watch(self.tokens.store().find(id).await)?;
+        let Some(record) = found.filter(|record| record.owner == self.owner) else {
+            return Err(ManageError::NotFound);
+        };
+        Ok(self.with_uses(&known, record))
     }
 
     /// A page of tokens, with every use that is known.
@@ -144,17 +140,36 @@ impl OwnerTokens {
     pub async fn list(&self, list: ListTokens) -> Result<TokenPage, ManageError> {
         let query = list.query(&self.owner)?;
         self.tokens.flush_if_abandoned().await;
-        loop {
-            let mark = self.tokens.usage().mark();
-            let page = self.tokens.watch(self.tokens.store().page(&query).await)?;
-            let mut page = TokenPage::new(page, &query);
-            if self.tokens.usage().show_in(mark, &mut page.tokens) {
-                for record in &page.unreadable {
-                    self.tokens.report(&Event::Corrupt { record });
-                }
-                return Ok(page);
-            }
+        let (page, settled) = self.read(&query).await?;
+        if settled {
+            return Ok(page);
         }
+        // Uses were written between the reading of the page and of the log. They are in the store by now, and what is
+        // noted now is known before the page is read again.
+        let known = self.tokens.usage().latest_of(page.tokens.iter().map(|it| it.id));
+        let (mut page, _) = self.read(&query).await?;
+        for record in &mut page.tokens {
+            apply(&known, record);
+        }
+        Ok(page)
+    }
+
+    async fn read(&self, query: &PageQuery) -> Result<(TokenPage, bool), ManageError> {
+        let mark = self.tokens.usage().mark();
+        let page = self.tokens.watch(self.tokens.store().page(query).await)?;
+        for record in &page.corrupt {
+            self.tokens.report(&Event::Corrupt { record });
+        }
+        let mut page = TokenPage::new(page, query);
+        let settled = self.tokens.usage().show_in(mark, &mut page.tokens);
+        Ok((page, settled))
+    }
+
+    fn with_uses(&self, known: &[Use], record: Arc<TokenRecord>) -> TokenRecord {
+        let mut record = Arc::unwrap_or_clone(record);
+        apply(known, &mut record);
+        apply(&self.tokens.usage().latest_of([record.id]), &mut record);
+        record
     }
 
     /// How many tokens the owner has.
@@ -205,15 +220,13 @@ impl OwnerTokens {
                 return Err(ManageError::NotActive(state));
             }
             let change = self.check(&change, &record, now)?;
+            let known = self.tokens.usage().latest_of([id]);
             let changed = self.tokens.store().change(id, record.expires_at, &change).await;
             match self.tokens.watch(changed)? {
                 ChangeOutcome::Changed(record) => {
                     let by = self.by.as_ref();
                     self.tokens.report(&Event::Changed { token: &record, by });
-                    let mut record = Arc::unwrap_or_clone(record);
-                    let mark = self.tokens.usage().mark();
-                    self.tokens.usage().show_in(mark, [&mut record]);
-                    return Ok(record);
+                    return Ok(self.with_uses(&known, record));
                 }
                 ChangeOutcome::NotFound => return Err(ManageError::NotFound),
                 ChangeOutcome::Revoked => return Err(ManageError::NotActive(TokenState::Revoked)),
@@ -258,10 +271,14 @@ impl OwnerTokens {
     /// # Errors
     /// [`ManageError::NotFound`] also where it is somebody else's.
     pub async fn revoke(&self, id: TokenId) -> Result<(), ManageError> {
-        if self.revoke_many(&[id]).await?.is_empty() {
-            self.get(id).await?;
+        if !self.revoke_many(&[id]).await?.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        match self.get(id).await {
+            // It is there, and it was revoked before, or it would be now.
+            Ok(_) | Err(ManageError::Store(StoreError::Corrupt(_))) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Revokes those of these tokens that the owner has, in one step, and tells which of them were not revoked before.
@@ -325,6 +342,14 @@ impl OwnerTokens {
         let by = self.by.as_ref();
         self.tokens.report(&Event::Erased { owner: &self.owner, tokens, by });
         Ok(tokens)
+    }
+}
+
+/// Shows in a record the use of its token, if it is among these and later.
+fn apply(uses: &[Use], record: &mut TokenRecord) {
+    let id = record.id;
+    for latest in uses.iter().filter(|it| it.id == id) {
+        let _ = latest.apply(record);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Last-used: noted in memory, to be written in batches, off the path of a request.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     future::{Future, poll_fn},
     hash::BuildHasher,
     net::IpAddr,
@@ -20,7 +20,7 @@ use futures_util::task::AtomicWaker;
 
 use crate::{
     store::{StoreError, TokenStore, Use},
-    token::{Timestamp, TokenId, TokenRecord},
+    token::{Timestamp, TokenId, TokenRecord, TokenState},
 };
 
 /// How many uses go to the store in one call.
@@ -91,31 +91,28 @@ impl UsageLog {
     #[cold]
     fn enter(&self, record: &Arc<TokenRecord>, now: Timestamp, from: Option<IpAddr>, tag: u64) {
         let mut log = self.lock();
-        let others = log.len();
-        match log.waiting.entry(record.id) {
-            Entry::Occupied(mut entry) => {
-                // The token came with another record, or from another address: the latest record is the one that waits.
-                let waiting = entry.get_mut();
-                let noted = waiting.record.noted.close();
-                if noted.is_none_or(|noted| noted <= now) {
-                    waiting.from = from;
-                }
-                record.noted.open(now.max(noted.unwrap_or(now)), tag);
-                waiting.record = record.clone();
+        if let Some(waiting) = log.entry(record.id) {
+            // The token came with another record, or from another address: the latest record is the one that waits.
+            let noted = waiting.record.noted.close();
+            if noted.is_none_or(|noted| noted <= now) {
+                waiting.from = from;
             }
-            Entry::Vacant(_) if others >= self.capacity => {
-                self.dropped.fetch_add(1, Relaxed);
-            }
-            Entry::Vacant(entry) => {
-                record.noted.open(now, tag);
-                entry.insert(Waiting { record: record.clone(), from });
-                log.oldest.get_or_insert(now);
-                drop(log);
-                // Once, on the way up: while writes fail, every further use would have them tried again.
-                if others + 1 == self.capacity / 2 {
-                    self.nudge.give();
-                }
-            }
+            record.noted.open(now.max(noted.unwrap_or(now)), tag);
+            waiting.record = record.clone();
+            return;
+        }
+        let others = log.waiting.len() + log.draining.len() + log.writing.len();
+        if others >= self.capacity && !log.writing.contains_key(&record.id) {
+            self.dropped.fetch_add(1, Relaxed);
+            return;
+        }
+        record.noted.open(now, tag);
+        log.waiting.insert(record.id, Waiting { record: record.clone(), from });
+        log.oldest.get_or_insert(now);
+        drop(log);
+        // Once, on the way up: while writes fail, every further use would have them tried again.
+        if others + 1 == self.capacity / 2 {
+            self.nudge.give();
         }
     }
 
@@ -137,6 +134,25 @@ impl UsageLog {
             }
         }
         mark == Mark(log.forgotten)
+    }
+
+    /// The latest uses of these tokens that are noted and not yet written.
+    pub(crate) fn latest_of(&self, ids: impl IntoIterator<Item = TokenId>) -> Vec<Use> {
+        let log = self.lock();
+        ids.into_iter().filter_map(|id| log.latest(id)).collect()
+    }
+
+    /// Tells whether a token that seems idle has a use that is noted and not yet written.
+    #[cold]
+    pub(crate) fn keeps_awake(&self, record: &TokenRecord, now: Timestamp) -> bool {
+        let mut record = record.clone();
+        self.latest_of([record.id]).iter().any(|it| it.apply(&mut record))
+            && record.state_at(now) != TokenState::Idle
+    }
+
+    /// Lets what could not be written wait for another interval.
+    pub(crate) fn postpone(&self, now: Timestamp) {
+        self.lock().oldest = Some(now);
     }
 
     /// Tells whether uses wait for longer than the interval and nobody is there to write them.
@@ -188,8 +204,16 @@ impl UsageLog {
 }
 
 impl Log {
+    /// How many tokens have uses here; one can have a use that is being written and a later one.
     fn len(&self) -> usize {
-        self.waiting.len() + self.draining.len() + self.writing.len()
+        let waits = |id: &TokenId| self.waiting.contains_key(id) || self.draining.contains_key(id);
+        let writing = self.writing.keys().filter(|id| !waits(id)).count();
+        self.waiting.len() + self.draining.len() + writing
+    }
+
+    /// Where a token waits: in one of the two, never in both.
+    fn entry(&mut self, id: TokenId) -> Option<&mut Waiting> {
+        self.draining.get_mut(&id).or_else(|| self.waiting.get_mut(&id))
     }
 
     /// The latest use of a token that is noted and not yet written.
@@ -205,11 +229,8 @@ impl Log {
     fn begin(&mut self) {
         if self.draining.is_empty() {
             std::mem::swap(&mut self.waiting, &mut self.draining);
-        }
-        for (id, waiting) in self.waiting.drain() {
-            if let Some(before) = self.draining.insert(id, waiting) {
-                drain(&mut self.writing, id, &before);
-            }
+        } else {
+            self.draining.extend(self.waiting.drain());
         }
     }
 
@@ -221,6 +242,7 @@ impl Log {
                 drain(&mut self.writing, id, &waiting);
             }
         }
+        debug_assert!(self.writing.len() <= BATCH, "a batch is bounded");
         self.writing.values().copied().collect()
     }
 

@@ -9,6 +9,7 @@ use crate::{
         Abilities, KeyId, MalformedToken, Metadata, MissingAbility, Owner, PresentedToken,
         Timestamp, TokenDigest, TokenId, TokenName, TokenRecord, TokenState,
     },
+    usage::UsageLog,
 };
 
 /// Proof that a good token was presented. Only [`ApiTokens::verify`] makes one.
@@ -235,7 +236,7 @@ impl ApiTokens {
             Peek::Ask => self.watch(self.store().find(presented.id()).await)?,
         };
         let now = self.now();
-        match judge(&presented, found, now, from) {
+        match judge(&presented, found, now, from, self.usage()) {
             Ok(record) => {
                 self.usage().note(&record, now, from);
                 Ok(VerifiedToken(record))
@@ -258,6 +259,7 @@ fn judge(
     found: Option<Arc<TokenRecord>>,
     now: Timestamp,
     from: Option<IpAddr>,
+    usage: &UsageLog,
 ) -> Result<Arc<TokenRecord>, VerifyError> {
     static NOBODY: TokenDigest = TokenDigest::from_bytes([0; 32], None);
     let digest = TokenDigest::of(presented.secret());
@@ -273,6 +275,7 @@ fn judge(
     match record.state_at(now) {
         TokenState::Active => {}
         TokenState::Expired => return Err(VerifyError::Expired(record.id)),
+        TokenState::Idle if usage.keeps_awake(&record, now) => {}
         TokenState::Idle => return Err(VerifyError::Idle(record.id)),
         TokenState::Revoked => return Err(VerifyError::Revoked(record.id)),
         TokenState::Suspended => return Err(VerifyError::Suspended(record.id)),
@@ -295,6 +298,9 @@ fn prove_previous(
 ) -> Result<(), VerifyError> {
     let previous = record.previous.as_deref();
     let in_grace = previous.filter(|it| it.is_good_at(now, record.first_used_at));
+    if in_grace.is_some_and(|it| digest.proves(&it.digest)) {
+        return Ok(());
+    }
     // A digest under a key that is not here may well be that of this secret: that is no reason to refuse it.
     let digests = [Some(&record.digest), in_grace.map(|it| &it.digest)];
     if let Some(key) = digests.into_iter().flatten().find_map(TokenDigest::key) {
@@ -302,8 +308,37 @@ fn prove_previous(
     }
     match previous {
         Some(previous) if digest.proves(&previous.digest) => {
-            in_grace.map(|_| ()).ok_or(VerifyError::RetiredSecret(record.id))
+            Err(VerifyError::RetiredSecret(record.id))
         }
         _ => Err(VerifyError::WrongSecret),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_name_of_its_own() {
+        let id = TokenId::from_u128(1);
+        let reasons = [
+            VerifyError::Malformed(MalformedToken::WrongLength),
+            VerifyError::Unknown,
+            VerifyError::WrongSecret,
+            VerifyError::WrongPrefix(id),
+            VerifyError::RetiredSecret(id),
+            VerifyError::Expired(id),
+            VerifyError::Idle(id),
+            VerifyError::Revoked(id),
+            VerifyError::Suspended(id),
+            VerifyError::NotYetValid(id),
+            VerifyError::AddressNotAllowed(id),
+            VerifyError::UnknownKey(KeyId::new("k").unwrap()),
+            VerifyError::Store(StoreError::Busy("".into())),
+        ];
+        let codes: BTreeSet<_> = reasons.iter().map(VerifyError::code).collect();
+        assert_eq!(codes.len(), reasons.len());
     }
 }

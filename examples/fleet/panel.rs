@@ -79,7 +79,11 @@ impl From<&PanelError> for Problem {
 fn is_busy(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == "5"),
+        // SQLITE_BUSY and SQLITE_LOCKED, in the low byte of the extended code.
+        sqlx::Error::Database(error) => {
+            let code = error.code().and_then(|code| code.parse::<u32>().ok());
+            code.is_some_and(|code| matches!(code & 0xFF, 5 | 6))
+        }
         _ => false,
     }
 }

@@ -1,6 +1,6 @@
 use std::num::NonZeroU32;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::token::{
     Abilities, AllowedAddresses, KeyId, Metadata, PreviousSecret, RareFields, RateLimit,
@@ -35,37 +35,68 @@ pub struct StoredRow {
     pub id: Vec<u8>,
     pub prefix: String,
     pub owner: String,
+    #[serde(deserialize_with = "present")]
     pub created_by: Option<String>,
     pub name: String,
     pub digest: Vec<u8>,
+    #[serde(deserialize_with = "present")]
     pub digest_key: Option<String>,
     pub generation: i64,
+    #[serde(deserialize_with = "present")]
     pub rotated_at: Option<i64>,
+    #[serde(deserialize_with = "present")]
     pub first_used_at: Option<i64>,
+    #[serde(deserialize_with = "present")]
     pub previous_digest: Option<Vec<u8>>,
+    #[serde(deserialize_with = "present")]
     pub previous_digest_key: Option<String>,
+    #[serde(deserialize_with = "present")]
     pub previous_ends_at: Option<i64>,
     pub previous_ends_on_first_use: bool,
     pub abilities: String,
     pub created_at: i64,
+    #[serde(deserialize_with = "present")]
     pub expires_at: Option<i64>,
+    #[serde(deserialize_with = "present")]
     pub not_before: Option<i64>,
+    #[serde(deserialize_with = "present")]
     pub idle_seconds: Option<i64>,
+    #[serde(deserialize_with = "present")]
     pub last_used_at: Option<i64>,
+    #[serde(deserialize_with = "present")]
     pub last_used_from: Option<String>,
+    #[serde(deserialize_with = "present")]
     pub suspended_since: Option<i64>,
+    #[serde(deserialize_with = "present")]
     pub suspended_until: Option<i64>,
+    #[serde(deserialize_with = "present")]
     pub suspended_reason: Option<String>,
+    #[serde(deserialize_with = "present")]
     pub revoked_at: Option<i64>,
+    #[serde(deserialize_with = "present")]
     pub revoked_by: Option<String>,
+    #[serde(deserialize_with = "present")]
     pub revoked_reason: Option<String>,
+    #[serde(deserialize_with = "present")]
     pub parent: Option<Vec<u8>>,
+    #[serde(deserialize_with = "present")]
     pub allowed_addresses: Option<String>,
+    #[serde(deserialize_with = "present")]
     pub rate_limit_requests: Option<i64>,
+    #[serde(deserialize_with = "present")]
     pub rate_limit_seconds: Option<i64>,
+    #[serde(deserialize_with = "present")]
     pub metadata: Option<String>,
     pub notices: String,
+    #[serde(deserialize_with = "present")]
     pub idempotency_key: Option<String>,
+}
+
+/// A column that is lost is damage, not `None`.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    column: D,
+) -> Result<Option<T>, D::Error> {
+    Option::deserialize(column)
 }
 
 impl From<&TokenRecord> for StoredRow {
@@ -161,6 +192,9 @@ impl StoredRow {
         let parts_of_revocation = self.revoked_by.is_some() || self.revoked_reason.is_some();
         if parts_of_revocation && self.revoked_at.is_none() {
             return Err("revoked_at");
+        }
+        if self.last_used_from.is_some() && self.last_used_at.is_none() {
+            return Err("last_used_from");
         }
         if self.rate_limit_requests.is_some() != self.rate_limit_seconds.is_some() {
             return Err("rate_limit");
@@ -309,7 +343,8 @@ mod tests {
     #[test]
     fn a_part_without_its_whole_is_damage() {
         type Damage = fn(&mut StoredRow);
-        let parts: [(&str, Damage); 9] = [
+        let parts: [(&str, Damage); 10] = [
+            ("last_used_from", |row| row.last_used_from = Some("192.0.2.7".to_owned())),
             ("previous_digest", |row| row.previous_digest_key = Some("k".to_owned())),
             ("previous_digest", |row| row.previous_ends_at = Some(1)),
             ("previous_digest", |row| row.previous_ends_on_first_use = true),
@@ -329,9 +364,15 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_is_not_known_is_not_passed_over() {
-        let mut json = serde_json::to_value(row()).unwrap();
-        json["revoked_at_"] = 1.into();
-        assert!(serde_json::from_value::<StoredRow>(json).is_err());
+    fn a_column_that_is_lost_or_not_known_is_damage() {
+        let json = serde_json::to_value(row()).unwrap();
+        assert!(serde_json::from_value::<StoredRow>(json.clone()).is_ok());
+        for column in json.as_object().unwrap().keys() {
+            let mut lost = json.clone();
+            let value = lost.as_object_mut().unwrap().remove(column).unwrap();
+            assert!(serde_json::from_value::<StoredRow>(lost.clone()).is_err(), "{column}");
+            lost[format!("{column}_")] = value;
+            assert!(serde_json::from_value::<StoredRow>(lost).is_err(), "{column}");
+        }
     }
 }

@@ -36,7 +36,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("usage", &["token", "store"]),
     ("api_tokens", &["token", "clock", "entropy", "store", "event", "policy", "usage"]),
     ("issue", &["token", "entropy", "store", "event", "policy", "api_tokens"]),
-    ("verify", &["token", "store", "event", "policy", "api_tokens"]),
+    ("verify", &["token", "store", "event", "policy", "usage", "api_tokens"]),
     ("manage", &["token", "store", "event", "policy", "listing", "api_tokens"]),
     ("flush", &["store", "event", "api_tokens"]),
     ("readme", &[]),

@@ -306,6 +306,17 @@ impl Entropy for Script {
     }
 }
 
+/// Stops before the secret begins.
+#[derive(Debug)]
+struct Short;
+
+impl Entropy for Short {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        bytes[..10].copy_from_slice(&[3, 1, 4, 1, 5, 9, 2, 6, 5, 3]);
+        Ok(())
+    }
+}
+
 async fn nothing_is_stored_where_the_generator_fails(world: World) {
     let tokens = world.builder().entropy(Script::of(&[None])).build().unwrap();
     let issued = tokens.issue(world.new_token("a")).await;
@@ -329,6 +340,8 @@ async fn nothing_is_stored_where_the_generator_repeats_itself(world: World) {
     let stuck = world.builder().entropy(Script::of(&[Some(1)])).build().unwrap();
     assert!(matches!(stuck.issue(world.new_token("a")).await, Err(IssueError::Entropy(_))));
     assert!(stuck.check().await.is_err());
+    let short = world.builder().entropy(Short).build().unwrap();
+    assert!(matches!(short.issue(world.new_token("a")).await, Err(IssueError::Entropy(_))));
     assert_eq!(tokens.owned_by(&world.owner).count().await.unwrap().not_revoked, 2);
 }
 

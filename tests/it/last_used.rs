@@ -35,6 +35,32 @@ on_every_store! {
     a_use_of_a_token_that_is_gone_does_no_harm
     a_use_is_shown_also_where_it_is_written_while_the_store_is_read
     two_handles_on_one_store_lose_no_use
+    a_use_after_a_failed_write_keeps_its_address_and_batches_their_bound
+}
+
+async fn a_use_after_a_failed_write_keeps_its_address_and_batches_their_bound(world: World) {
+    let tokens = world.tokens();
+    let issued = world.issue_many(&tokens, 1_200).await;
+    let uses = async |seconds, last: u8| {
+        world.clock.set(after(seconds).datetime());
+        for issued in &issued {
+            let from = Some(IpAddr::from([192, 0, 2, last]));
+            tokens.verify_from(issued.plain.expose_secret(), from).await.map(drop).unwrap();
+        }
+    };
+    uses(10, 1).await;
+    world.store.fail(&["record_uses"]);
+    tokens.flush().await.unwrap_err();
+    world.store.heal();
+    uses(50, 2).await;
+    world.store.take_batches();
+    tokens.flush().await.unwrap();
+    assert!(world.store.take_batches().iter().all(|batch| batch.len() <= 1_000));
+    for issued in &issued {
+        let stored = world.stored(issued).await;
+        let latest = (Some(after(50)), Some(IpAddr::from([192, 0, 2, 2])));
+        assert_eq!((stored.last_used_at, stored.last_used_from), latest);
+    }
 }
 
 async fn a_use_is_shown_also_where_it_is_written_while_the_store_is_read(world: World) {

@@ -221,10 +221,9 @@ const GOLDEN: [Golden; 3] = [
     Golden {
         prefix: "acme",
         issued_at: datetime!(1970-01-01 00:00 UTC),
-        // The first byte gives way to the counter of the id.
-        bytes: |place| if place == 0 { 0 } else { 0xFF },
-        text: "acme_000000002dwiwnKDyKjCPf_yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp136rbGT",
-        digest: "3b0167f1f41de3789d5785086c07b95c2926ebaf91e83d23d3e405cba9d478df",
+        bytes: |place| if place == 41 { 0xFE } else { 0xFF },
+        text: "acme_000000002dwiwnKDyKjCPf_yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp0452EZD",
+        digest: "00d2779310654421000106e59bf924782ff373e2e79415a443227ff294a19b3a",
     },
     Golden {
         prefix: "acme",

@@ -124,6 +124,7 @@ pub async fn revoked_tokens_are_not_unused(store: &dyn TokenStore) {
         with(&record, |it| {
             it.created_at = at(1);
             it.last_used_at = None;
+            it.last_used_from = None;
         })
     };
     let expired = with(&old(plain(&new_owner())), |it| it.expires_at = Some(at(2)));
