@@ -270,7 +270,8 @@ impl ApiTokensBuilder {
         self
     }
 
-    /// How long a token may live at most, counted from when it was issued or last rotated. Then none is issued that never expires.
+    /// How long a token may live at most, counted from when it was issued or last rotated. Then none is issued that
+    /// never expires.
     pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
         self.policy.max_lifetime = Some(lifetime);
         self

@@ -32,7 +32,8 @@ pub struct TokenPage {
     pub tokens: Vec<TokenRecord>,
     /// What [`ListTokens::cursor`] takes to go on; `None` on the last page.
     pub next_cursor: Option<String>,
-    /// Tokens that belong on this page and can't be read. They have been reported as [`Event::Corrupt`](crate::Event::Corrupt).
+    /// Tokens that belong on this page and can't be read. They have been reported as
+    /// [`Event::Corrupt`](crate::Event::Corrupt).
     pub unreadable: Vec<CorruptRecord>,
 }
 

@@ -91,8 +91,8 @@ impl Policy {
         if set.iter().all(is_known) { Ok(abilities) } else { Err(AbilityError::Unknown) }
     }
 
-    /// The instant at which a token ends whose secret was made at `issued`, asked for at `now`. The maximum is checked on
-    /// what comes out, so that a default or an absent value can't pass it by.
+    /// The instant at which a token ends whose secret was made at `issued`, asked for at `now`. The maximum is checked
+    /// on what comes out, so that a default or an absent value can't pass it by.
     pub(crate) fn expiry(
         &self,
         asked: Expiry,

@@ -79,8 +79,8 @@ impl UsageLog {
         }
     }
 
-    /// Notes a use. While the record that the store hands out is the one that waits, this is a compare in it, and once a
-    /// second an exchange; otherwise it takes a lock.
+    /// Notes a use. While the record that the store hands out is the one that waits, this is a compare in it, and once
+    /// a second an exchange; otherwise it takes a lock.
     pub(crate) fn note(&self, record: &Arc<TokenRecord>, now: Timestamp, from: Option<IpAddr>) {
         let tag = self.tags.hash_one(from);
         if !record.noted.touch(now, tag) {
@@ -120,8 +120,8 @@ impl UsageLog {
         Mark(self.lock().forgotten)
     }
 
-    /// Shows in records what is noted and not yet written. `false` where uses were written and forgotten since the mark:
-    /// then a record that was read before they were written shows neither.
+    /// Shows in records what is noted and not yet written. `false` where uses were written and forgotten since the
+    /// mark: then a record that was read before they were written shows neither.
     pub(crate) fn show_in<'a>(
         &self,
         mark: Mark,

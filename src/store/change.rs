@@ -168,8 +168,8 @@ pub enum ChangeOutcome {
 
 /// What a token must still be for a rotation to happen.
 ///
-/// The digest is among it because a rotation that replaces a secret which was never used keeps the generation: of two such
-/// at once, one is done.
+/// The digest is among it because a rotation that replaces a secret which was never used keeps the generation: of two
+/// such at once, one is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Expected {

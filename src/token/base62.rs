@@ -32,7 +32,8 @@ const VALUES: [u8; 256] = {
     values
 };
 
-/// The number that eight digits of the alphabet stand for. Pair by pair, so that no step waits for more than two others.
+/// The number that eight digits of the alphabet stand for. Pair by pair, so that no step waits for more than two
+/// others.
 fn eight(digits: [u8; 8]) -> u64 {
     let pair = |i: usize| {
         u32::from(VALUES[usize::from(digits[i])]) * 62

@@ -42,8 +42,8 @@ use super::{Prefix, TokenDigest, TokenId, base62};
 pub struct PlainToken(Zeroizing<String>);
 
 impl PlainToken {
-    /// The token as text, `<prefix>_<id>_<secret><checksum>`, and what is kept of it. The string has its full capacity from the start, so that no
-    /// reallocation leaves a copy behind.
+    /// The token as text, `<prefix>_<id>_<secret><checksum>`, and what is kept of it. The string has its full capacity
+    /// from the start, so that no reallocation leaves a copy behind.
     pub(crate) fn new(prefix: &Prefix, id: TokenId, secret: &[u8; 32]) -> (Self, TokenDigest) {
         let mut text =
             Zeroizing::new(String::with_capacity(prefix.as_str().len() + 1 + super::format::TAIL));

@@ -75,8 +75,8 @@ impl Timestamp {
     }
 }
 
-/// Cuts off what is finer than a second, towards the past. Outside the years 1 to 9999, which `OffsetDateTime` leaves only
-/// to the past or with a feature of its own, it stops at the edge.
+/// Cuts off what is finer than a second, towards the past. Outside the years 1 to 9999, which `OffsetDateTime` leaves
+/// only to the past or with a feature of its own, it stops at the edge.
 impl From<OffsetDateTime> for Timestamp {
     fn from(datetime: OffsetDateTime) -> Self {
         Self(datetime.unix_timestamp().clamp(Self::MIN.0, Self::MAX.0))

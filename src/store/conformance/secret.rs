@@ -119,8 +119,8 @@ pub async fn a_revoked_or_unknown_token_is_not_rotated(store: &dyn TokenStore) {
     assert_stored(store, &record, "a revoked token stays as it is").await;
 }
 
-/// Of any number of concurrent rotations with one expectation, one is done: its secret is the one that is kept. So it is
-/// where they keep the generation, as a retry does that replaces a secret which was never used.
+/// Of any number of concurrent rotations with one expectation, one is done: its secret is the one that is kept. So it
+/// is where they keep the generation, as a retry does that replaces a secret which was never used.
 pub async fn concurrent_rotations_have_one_winner(store: &dyn TokenStore) {
     for (record, step) in [full(&new_owner()), plain(&new_owner())].into_iter().zip([1, 0]) {
         insert(store, &record).await;
