@@ -29,8 +29,9 @@
 //!
 //! # The parts
 //! * [`ApiTokens`] is the one handle. It [issues](ApiTokens::issue) and [verifies](ApiTokens::verify);
-//! [`owned_by`](ApiTokens::owned_by) gives [`OwnerTokens`], which lists, renames, changes and revokes the tokens of one
-//! owner; [`background`](ApiTokens::background) is the one future to spawn, which writes when tokens were last used.
+//!   [`owned_by`](ApiTokens::owned_by) gives [`OwnerTokens`], which lists, renames, changes and revokes the tokens of
+//!   one owner; [`background`](ApiTokens::background) is the one future to spawn, which writes when tokens were last
+//!   used.
 //! * [`token`] is what a token is: its [format](token::TokenFormat), its [abilities](Abilities), its
 //!   [record](TokenRecord).
 //! * [`store`] is where tokens are kept: in memory, in SQLite, or in a store of your own that passes the conformance
