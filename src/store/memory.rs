@@ -28,7 +28,7 @@ use super::{
 /// ```
 #[derive(Default)]
 pub struct MemoryStore {
-    records: papaya::HashMap<TokenId, Arc<TokenRecord>, RandomState>,
+    records: Records,
     /// Whoever holds it may write; readers never take it.
     index: Mutex<Index>,
 }
@@ -54,7 +54,7 @@ impl MemoryStore {
     }
 
     fn get(&self, id: TokenId) -> Option<Arc<TokenRecord>> {
-        self.records.pin().get(&id).cloned()
+        get(&self.records, id)
     }
 
     /// A panic can't leave the index half changed in a way that lets anyone in, so its poison is passed over.
@@ -62,43 +62,50 @@ impl MemoryStore {
         let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         Writer { records: &self.records, index }
     }
+}
 
-    fn of_owner<'a>(
-        writer: &'a Writer<'_>,
-        owner: &Owner,
-    ) -> impl Iterator<Item = Arc<TokenRecord>> + use<'a> {
-        let range =
-            (owner.clone(), TokenId::from_u128(0))..=(owner.clone(), TokenId::from_u128(u128::MAX));
-        writer.index.by_owner.range(range).filter_map(|(_, id)| writer.get(*id))
-    }
+type Records = papaya::HashMap<TokenId, Arc<TokenRecord>, RandomState>;
+
+fn get(records: &Records, id: TokenId) -> Option<Arc<TokenRecord>> {
+    records.pin().get(&id).cloned()
 }
 
 struct Writer<'a> {
-    records: &'a papaya::HashMap<TokenId, Arc<TokenRecord>, RandomState>,
+    records: &'a Records,
     index: MutexGuard<'a, Index>,
 }
 
-impl Writer<'_> {
+impl<'w> Writer<'w> {
     fn get(&self, id: TokenId) -> Option<Arc<TokenRecord>> {
-        self.records.pin().get(&id).cloned()
+        get(self.records, id)
+    }
+
+    fn of_owner<'a>(
+        &'a self,
+        owner: &Owner,
+    ) -> impl Iterator<Item = Arc<TokenRecord>> + use<'a, 'w> {
+        let [first, last] = [0, u128::MAX].map(|id| (owner.clone(), TokenId::from_u128(id)));
+        self.index.by_owner.range(first..=last).filter_map(|(_, id)| self.get(*id))
     }
 
     fn put(&mut self, mut record: TokenRecord) -> Arc<TokenRecord> {
         self.share_abilities(&mut record.abilities);
-        let record = Arc::new(record);
-        self.index.by_owner.insert((record.owner.clone(), record.id));
+        if let Some(replaced) = self.get(record.id) {
+            self.forget_end(&replaced);
+        }
         if let Some(end) = record.ends_at() {
             self.index.by_end.insert((end, record.id));
         }
-        let replaced = self.records.pin().insert(record.id, record.clone()).cloned();
-        if let Some(was) = replaced
-            .as_deref()
-            .and_then(TokenRecord::ends_at)
-            .filter(|was| Some(*was) != record.ends_at())
-        {
-            self.index.by_end.remove(&(was, record.id));
-        }
+        self.index.by_owner.insert((record.owner.clone(), record.id));
+        let record = Arc::new(record);
+        self.records.pin().insert(record.id, record.clone());
         record
+    }
+
+    fn forget_end(&mut self, record: &TokenRecord) {
+        if let Some(end) = record.ends_at() {
+            self.index.by_end.remove(&(end, record.id));
+        }
     }
 
     fn share_abilities(&mut self, abilities: &mut Abilities) {
@@ -115,9 +122,7 @@ impl Writer<'_> {
     fn remove(&mut self, record: &TokenRecord) {
         self.records.pin().remove(&record.id);
         self.index.by_owner.remove(&(record.owner.clone(), record.id));
-        if let Some(end) = record.ends_at() {
-            self.index.by_end.remove(&(end, record.id));
-        }
+        self.forget_end(record);
     }
 
     /// Changes a token that is not revoked by `change`, which may refuse.
@@ -165,7 +170,7 @@ impl TokenStore for MemoryStore {
         if writer.get(record.id).is_some() {
             return Ok(InsertOutcome::IdTaken);
         }
-        let outcome = rules.decide(record, Self::of_owner(&writer, &record.owner));
+        let outcome = rules.decide(record, writer.of_owner(&record.owner));
         if outcome == InsertOutcome::Inserted {
             writer.put(record.clone());
         }
@@ -174,7 +179,7 @@ impl TokenStore for MemoryStore {
 
     async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
         let writer = self.writer();
-        Ok(query.page(Self::of_owner(&writer, &query.owner)))
+        Ok(query.page(writer.of_owner(&query.owner)))
     }
 
     async fn change(
@@ -184,7 +189,7 @@ impl TokenStore for MemoryStore {
         change: &Change,
     ) -> Result<ChangeOutcome, StoreError> {
         Ok(self.writer().alter(id, |writer, record| {
-            let others = MemoryStore::of_owner(writer, &record.owner.clone());
+            let others = writer.of_owner(&record.owner.clone());
             change.apply(record, expected_expiry, others)
         }))
     }
@@ -240,7 +245,7 @@ impl TokenStore for MemoryStore {
             Selection::ChildrenOf(_) => {
                 writer.records.pin().values().filter(|it| selection.includes(it)).cloned().collect()
             }
-            Selection::AllOf(owner) => Self::of_owner(&writer, owner).collect(),
+            Selection::AllOf(owner) => writer.of_owner(owner).collect(),
         };
         let mut changed = Vec::new();
         for record in selected {
@@ -321,7 +326,7 @@ impl TokenStore for MemoryStore {
 
     async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
         let writer = self.writer();
-        Ok(Self::of_owner(&writer, owner).collect())
+        Ok(writer.of_owner(owner).collect())
     }
 
     async fn count_by_key(&self) -> Result<Vec<(Option<KeyId>, u64)>, StoreError> {
@@ -346,7 +351,7 @@ impl TokenStore for MemoryStore {
 
     async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
         let mut writer = self.writer();
-        let erased: Vec<_> = Self::of_owner(&writer, owner).collect();
+        let erased: Vec<_> = writer.of_owner(owner).collect();
         for record in &erased {
             writer.remove(record);
         }
