@@ -2,7 +2,7 @@
 
 use keyfob::{Owner, web::Problem};
 use serde_json::{Map, Value, json};
-use sqlx::SqlitePool;
+use sqlx::{Sqlite, SqlitePool, query::QueryAs, sqlite::SqliteArguments};
 
 const LONGEST_TEXT: usize = 1_000;
 
@@ -140,14 +140,12 @@ impl Panel {
         kind: Kind,
         id: i64,
     ) -> Result<Value, PanelError> {
-        let row =
+        let found =
             sqlx::query_as("SELECT id, body FROM panel WHERE id = ? AND account = ? AND kind = ?")
                 .bind(id)
                 .bind(account.as_str())
-                .bind(kind.names().0)
-                .fetch_optional(&self.0)
-                .await?;
-        row.map(object).ok_or(PanelError::NotFound)
+                .bind(kind.names().0);
+        self.one(found).await
     }
 
     /// One statement, so that nothing is put on what is deleted meanwhile.
@@ -159,7 +157,7 @@ impl Panel {
         members: Map<String, Value>,
     ) -> Result<Value, PanelError> {
         let body = check(kind, members, true)?;
-        let row = sqlx::query_as(
+        let created = sqlx::query_as(
             "INSERT INTO panel (account, kind, parent, body) SELECT ?1, ?2, ?3, ?4
              WHERE ?5 IS NULL OR EXISTS
                  (SELECT 1 FROM panel WHERE id = ?3 AND account = ?1 AND kind = ?5)
@@ -169,10 +167,8 @@ impl Panel {
         .bind(kind.names().0)
         .bind(parent)
         .bind(body)
-        .bind(kind.parent().map(|kind| kind.names().0))
-        .fetch_optional(&self.0)
-        .await?;
-        row.map(object).ok_or(PanelError::NotFound)
+        .bind(kind.parent().map(|kind| kind.names().0));
+        self.one(created).await
     }
 
     pub(crate) async fn change(
@@ -183,16 +179,23 @@ impl Panel {
         members: Map<String, Value>,
     ) -> Result<Value, PanelError> {
         let body = check(kind, members, false)?;
-        let row = sqlx::query_as(
+        let changed = sqlx::query_as(
             "UPDATE panel SET body = json_patch(body, ?) WHERE id = ? AND account = ? AND kind = ?
              RETURNING id, body",
         )
         .bind(body)
         .bind(id)
         .bind(account.as_str())
-        .bind(kind.names().0)
-        .fetch_optional(&self.0)
-        .await?;
+        .bind(kind.names().0);
+        self.one(changed).await
+    }
+
+    /// To the end, so that a commit that fails is not passed over.
+    async fn one(
+        &self,
+        query: QueryAs<'_, Sqlite, Row, SqliteArguments>,
+    ) -> Result<Value, PanelError> {
+        let row = query.fetch_all(&self.0).await?.pop();
         row.map(object).ok_or(PanelError::NotFound)
     }
 
