@@ -1,15 +1,13 @@
 //! A new token: the plain text exists here, once.
 
-use serde_json::Value;
-use time::Duration;
 use zeroize::Zeroizing;
 
 use crate::{
     ApiTokens, Event,
     entropy::EntropyError,
-    policy::{Expiry, Fields, InvalidFields, Requested},
+    policy::{Fields, InvalidFields, Terms, terms_setters},
     store::{InsertOutcome, InsertRules, StoreError, TokenStore},
-    token::{Actor, IdempotencyKey, Metadata, Owner, PlainToken, Timestamp, TokenId, TokenRecord},
+    token::{Actor, IdempotencyKey, Metadata, Owner, PlainToken, TokenId, TokenRecord},
 };
 
 /// What to issue. Setters take plain values; [`ApiTokens::issue`] checks them and names each field that is wrong.
@@ -29,9 +27,7 @@ use crate::{
 pub struct NewToken {
     owner: Owner,
     name: String,
-    abilities: Option<Requested>,
-    expiry: Expiry,
-    metadata: Option<Value>,
+    pub(crate) terms: Terms,
     created_by: Option<Actor>,
     idempotency_key: Option<IdempotencyKey>,
 }
@@ -44,58 +40,13 @@ impl NewToken {
         Self {
             owner,
             name: name.into(),
-            abilities: None,
-            expiry: Expiry::Default,
-            metadata: None,
+            terms: Terms::default(),
             created_by: None,
             idempotency_key: None,
         }
     }
 
-    /// What it may do: a set of at most 100 abilities. The empty set permits nothing.
-    pub fn abilities<T: Into<String>>(mut self, abilities: impl IntoIterator<Item = T>) -> Self {
-        self.abilities = Some(Requested::set(abilities));
-        self
-    }
-
-    /// It may do everything, also what the application does not know yet.
-    pub fn all_abilities(mut self) -> Self {
-        self.abilities = Some(Requested::All);
-        self
-    }
-
-    /// When it ends. What is finer than a second is cut off.
-    pub fn expires_at(mut self, instant: impl Into<Timestamp>) -> Self {
-        self.expiry = Expiry::At(instant.into());
-        self
-    }
-
-    /// How long from now it lives. What is finer than a second is cut off.
-    pub fn expires_in(mut self, lifetime: Duration) -> Self {
-        self.expiry = Expiry::In(lifetime);
-        self
-    }
-
-    /// It does not end by itself, whatever the default lifetime.
-    pub fn never_expires(mut self) -> Self {
-        self.expiry = Expiry::Never;
-        self
-    }
-
-    /// What the application keeps beside it: a JSON object of at most 4 KiB.
-    pub fn metadata(mut self, metadata: Value) -> Self {
-        self.metadata = Some(metadata);
-        self
-    }
-
-    pub(crate) fn requested(
-        self,
-        abilities: Option<Requested>,
-        expiry: Expiry,
-        metadata: Option<Value>,
-    ) -> Self {
-        Self { abilities, expiry, metadata, ..self }
-    }
+    terms_setters!();
 
     /// Who issues it, where that is not the owner: the member who makes a project's token.
     pub fn created_by(mut self, actor: Actor) -> Self {
@@ -187,9 +138,9 @@ impl ApiTokens {
         let (policy, now) = (self.policy(), self.now());
         let mut fields = Fields::default();
         let name = fields.check("name", self.name(&new.name));
-        let abilities = fields.check("abilities", self.abilities(new.abilities.as_ref()));
-        let expires_at = fields.check("expires_at", policy.expiry(new.expiry, now, now));
-        let metadata = fields.check("metadata", new.metadata.map(Metadata::new).transpose());
+        let abilities = fields.check("abilities", self.abilities(new.terms.abilities.as_ref()));
+        let expires_at = fields.check("expires_at", policy.expiry(new.terms.expiry, now, now));
+        let metadata = fields.check("metadata", new.terms.metadata.map(Metadata::new).transpose());
         let (Some(name), Some(abilities), Some(expires_at), Some(metadata)) =
             (name, abilities, expires_at, metadata)
         else {

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-use time::Duration;
-
 use crate::{
     api_tokens::ApiTokens,
     event::Event,
     listing::{ListTokens, TokenPage},
-    policy::{Expiry, Fields, InvalidFields, Requested},
+    policy::{Fields, InvalidFields, Terms, terms_setters},
     store::{Change, ChangeOutcome, OwnerCount, PageQuery, Selection, StoreError, Use},
     token::{
         Actor, Metadata, Owner, Reason, Revocation, Timestamp, TokenId, TokenRecord, TokenState,
@@ -48,7 +45,7 @@ pub struct OwnerTokens {
     because: Option<Reason>,
 }
 
-/// What to change of a token; what is not set stays as it is.
+/// What to change of a token: what is set takes the place of what was there, and the rest stays as it is.
 ///
 /// ```
 /// use keyfob::TokenChange;
@@ -60,9 +57,7 @@ pub struct OwnerTokens {
 #[must_use]
 pub struct TokenChange {
     name: Option<String>,
-    abilities: Option<Requested>,
-    expiry: Option<Expiry>,
-    metadata: Option<Value>,
+    pub(crate) terms: Terms,
 }
 
 /// Why a token could not be managed.
@@ -250,12 +245,12 @@ impl OwnerTokens {
         let name = asked.name.as_deref().map(|name| self.tokens.name(name)).transpose();
         let name = fields.check("name", name);
         let abilities =
-            asked.abilities.as_ref().map(|it| self.tokens.abilities(Some(it))).transpose();
+            asked.terms.abilities.as_ref().map(|it| self.tokens.abilities(Some(it))).transpose();
         let abilities = fields.check("abilities", abilities);
-        let expiry = asked.expiry.map(|it| policy.expiry(it, issued, now)).transpose();
+        let expiry = asked.terms.expiry.map(|it| policy.expiry(Some(it), issued, now)).transpose();
         let expiry = fields.check("expires_at", expiry);
         let metadata =
-            fields.check("metadata", asked.metadata.clone().map(Metadata::new).transpose());
+            fields.check("metadata", asked.terms.metadata.clone().map(Metadata::new).transpose());
         let (Some(name), Some(abilities), Some(expires_at), Some(metadata)) =
             (name, abilities, expiry, metadata)
         else {
@@ -395,54 +390,11 @@ impl TokenChange {
         Self::default()
     }
 
-    pub(crate) fn requested(
-        name: Option<String>,
-        abilities: Option<Requested>,
-        expiry: Option<Expiry>,
-        metadata: Option<Value>,
-    ) -> Self {
-        Self { name, abilities, expiry, metadata }
-    }
-
     /// Another name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// A set of at most 100 abilities, in place of what it may do.
-    pub fn abilities<T: Into<String>>(mut self, abilities: impl IntoIterator<Item = T>) -> Self {
-        self.abilities = Some(Requested::set(abilities));
-        self
-    }
-
-    /// It may do everything.
-    pub fn all_abilities(mut self) -> Self {
-        self.abilities = Some(Requested::All);
-        self
-    }
-
-    /// Another end. What is finer than a second is cut off.
-    pub fn expires_at(mut self, instant: impl Into<Timestamp>) -> Self {
-        self.expiry = Some(Expiry::At(instant.into()));
-        self
-    }
-
-    /// It ends this long from now.
-    pub fn expires_in(mut self, lifetime: Duration) -> Self {
-        self.expiry = Some(Expiry::In(lifetime));
-        self
-    }
-
-    /// It does not end by itself.
-    pub fn never_expires(mut self) -> Self {
-        self.expiry = Some(Expiry::Never);
-        self
-    }
-
-    /// Other metadata: a JSON object of at most 4 KiB, in place of what is there.
-    pub fn metadata(mut self, metadata: Value) -> Self {
-        self.metadata = Some(metadata);
-        self
-    }
+    terms_setters!();
 }

@@ -21,12 +21,17 @@ pub(crate) struct Policy {
     pub(crate) max_lifetime: Option<Duration>,
 }
 
+/// What is asked for of a token, new or not. `None` is not asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Terms {
+    pub(crate) abilities: Option<Requested>,
+    pub(crate) expiry: Option<Expiry>,
+    pub(crate) metadata: Option<serde_json::Value>,
+}
+
 /// When a token is to end, as it is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expiry {
-    /// As the application has set it.
-    #[default]
-    Default,
     /// Not by itself.
     Never,
     At(Timestamp),
@@ -39,6 +44,52 @@ pub(crate) enum Requested {
     All,
     Set(Vec<String>),
 }
+
+/// The setters of a type that has [`Terms`].
+macro_rules! terms_setters {
+    () => {
+        /// What it may do: a set of at most 100 abilities. The empty set permits nothing.
+        pub fn abilities<T: Into<String>>(
+            mut self,
+            abilities: impl IntoIterator<Item = T>,
+        ) -> Self {
+            let texts = abilities.into_iter().map(Into::into).collect();
+            self.terms.abilities = Some($crate::policy::Requested::Set(texts));
+            self
+        }
+
+        /// It may do everything, also what the application does not know yet.
+        pub fn all_abilities(mut self) -> Self {
+            self.terms.abilities = Some($crate::policy::Requested::All);
+            self
+        }
+
+        /// When it ends. What is finer than a second is cut off.
+        pub fn expires_at(mut self, instant: impl Into<$crate::Timestamp>) -> Self {
+            self.terms.expiry = Some($crate::policy::Expiry::At(instant.into()));
+            self
+        }
+
+        /// How long from now it lives. What is finer than a second is cut off.
+        pub fn expires_in(mut self, lifetime: time::Duration) -> Self {
+            self.terms.expiry = Some($crate::policy::Expiry::In(lifetime));
+            self
+        }
+
+        /// It does not end by itself, whatever the default lifetime.
+        pub fn never_expires(mut self) -> Self {
+            self.terms.expiry = Some($crate::policy::Expiry::Never);
+            self
+        }
+
+        /// What the application keeps beside it: a JSON object of at most 4 KiB.
+        pub fn metadata(mut self, metadata: serde_json::Value) -> Self {
+            self.terms.metadata = Some(metadata);
+            self
+        }
+    };
+}
+pub(crate) use terms_setters;
 
 /// Why an expiry was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,12 +107,6 @@ pub enum ExpiryError {
         /// The longest lifetime.
         max: Duration,
     },
-}
-
-impl Requested {
-    pub(crate) fn set<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Self {
-        Self::Set(texts.into_iter().map(Into::into).collect())
-    }
 }
 
 impl Policy {
@@ -95,7 +140,7 @@ impl Policy {
     /// on what comes out, so that a default or an absent value can't pass it by.
     pub(crate) fn expiry(
         &self,
-        asked: Expiry,
+        asked: Option<Expiry>,
         issued: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, ExpiryError> {
@@ -108,10 +153,10 @@ impl Policy {
             start.checked_add(lifetime).map(Some).map_err(|_| beyond)
         };
         let expiry = match asked {
-            Expiry::Never => None,
-            Expiry::At(instant) => Some(instant),
-            Expiry::In(lifetime) => after(now, lifetime)?,
-            Expiry::Default => match self.default_lifetime.or(self.max_lifetime) {
+            Some(Expiry::Never) => None,
+            Some(Expiry::At(instant)) => Some(instant),
+            Some(Expiry::In(lifetime)) => after(now, lifetime)?,
+            None => match self.default_lifetime.or(self.max_lifetime) {
                 Some(lifetime) => after(issued, lifetime)?,
                 None => None,
             },
@@ -196,24 +241,26 @@ mod tests {
     fn the_maximum_holds_for_every_way_to_ask() {
         let policy = Policy { max_lifetime: Some(Duration::seconds(100)), ..Policy::default() };
         let beyond = Err(ExpiryError::BeyondMaximum { max: Duration::seconds(100) });
-        let expiry = |asked| policy.expiry(asked, at(0), at(50));
+        let expiry = |asked: Expiry| policy.expiry(Some(asked), at(0), at(50));
+        let absent = policy.expiry(None, at(0), at(50));
         assert_eq!(expiry(Expiry::At(at(100))), Ok(Some(at(100))));
         assert_eq!(expiry(Expiry::At(at(101))), beyond);
         assert_eq!(expiry(Expiry::In(Duration::seconds(50))), Ok(Some(at(100))));
         assert_eq!(expiry(Expiry::In(Duration::seconds(51))), beyond);
         assert_eq!(expiry(Expiry::Never), beyond);
-        assert_eq!(expiry(Expiry::Default), Ok(Some(at(100))));
+        assert_eq!(absent, Ok(Some(at(100))));
         assert_eq!(expiry(Expiry::In(Duration::MAX)), Err(ExpiryError::OutOfRange));
     }
 
     #[test]
     fn an_expiry_has_to_be_after_now() {
-        let expiry = |asked| Policy::default().expiry(asked, at(0), at(50));
+        let expiry = |asked: Expiry| Policy::default().expiry(Some(asked), at(0), at(50));
+        let absent = Policy::default().expiry(None, at(0), at(50));
         for asked in [Expiry::At(at(50)), Expiry::At(Timestamp::MIN), Expiry::In(Duration::ZERO)] {
             assert_eq!(expiry(asked), Err(ExpiryError::NotInFuture));
         }
         assert_eq!(expiry(Expiry::At(at(51))), Ok(Some(at(51))));
-        assert_eq!(expiry(Expiry::Default), Ok(None));
+        assert_eq!(absent, Ok(None));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use time::Duration;
 
 use crate::{
     InvalidFields, ListTokens, NewToken, Owner, Timestamp, TokenChange, TokenId,
-    policy::{Expiry, Fields, Requested},
+    policy::{Expiry, Fields, Requested, Terms},
     store::{BoxError, Show},
 };
 
@@ -137,10 +137,11 @@ pub fn new_token(owner: Owner, body: &[u8]) -> Result<NewToken, RequestError> {
     if !body.members.contains_key("name") {
         body.refuse("name", "must be given");
     }
-    let (abilities, expiry, metadata) = (body.abilities(), body.expiry(), body.take("metadata"));
+    let terms = body.terms(Body::expiry);
     body.finish()?;
-    let new = NewToken::new(owner, name.unwrap_or_default());
-    Ok(new.requested(abilities, expiry.unwrap_or_default(), metadata))
+    let mut new = NewToken::new(owner, name.unwrap_or_default());
+    new.terms = terms;
+    Ok(new)
 }
 
 /// Reads what is to be changed of a token: `name`, `abilities`, `expires_at`, `metadata`; absent stays as it is.
@@ -149,10 +150,12 @@ pub fn new_token(owner: Owner, body: &[u8]) -> Result<NewToken, RequestError> {
 /// [`RequestError`]
 pub fn token_change(body: &[u8]) -> Result<TokenChange, RequestError> {
     let mut body = Body::read(body)?;
-    let (name, abilities) = (body.text("name"), body.abilities());
-    let (expiry, metadata) = (body.expires_at(), body.take("metadata"));
+    let name = body.text("name");
+    let terms = body.terms(Body::expires_at);
     body.finish()?;
-    Ok(TokenChange::requested(name, abilities, expiry, metadata))
+    let mut change = name.map_or_else(TokenChange::new, |name| TokenChange::new().name(name));
+    change.terms = terms;
+    Ok(change)
 }
 
 /// Reads which tokens are to be revoked: `ids`, a list of at most 500, or `"all": true`.
@@ -214,6 +217,11 @@ impl Body {
             self.refuse(field, "must be a text");
         }
         text
+    }
+
+    fn terms(&mut self, expiry: fn(&mut Self) -> Option<Expiry>) -> Terms {
+        let (abilities, expiry) = (self.abilities(), expiry(self));
+        Terms { abilities, expiry, metadata: self.take("metadata") }
     }
 
     fn abilities(&mut self) -> Option<Requested> {
