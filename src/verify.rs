@@ -1,12 +1,19 @@
 //! A presented text becomes a proven token, or a reason. The only place where a token is judged.
 
+mod error;
+
+pub use error::VerifyError;
+
 use std::{fmt, future::Future, net::IpAddr, sync::Arc};
+
+use futures_timer::Delay;
+use futures_util::future::{Either, select};
 
 use crate::{
     ApiTokens, Event,
     store::{Peek, StoreError},
     token::{
-        Abilities, KeyId, MalformedToken, Metadata, MissingAbility, Owner, PresentedToken,
+        Abilities, Metadata, MissingAbility, Owner, PresentedToken, PreviousSecret, RateLimit,
         Timestamp, TokenDigest, TokenId, TokenName, TokenRecord, TokenState,
     },
     usage::UsageLog,
@@ -39,49 +46,82 @@ use crate::{
 /// }
 /// ```
 #[derive(Clone)]
-pub struct VerifiedToken(Arc<TokenRecord>);
+pub struct VerifiedToken {
+    record: Arc<TokenRecord>,
+    /// That of the secret that was presented.
+    generation: u32,
+    from: Option<IpAddr>,
+}
 
 impl VerifiedToken {
     /// The token's public id.
     #[must_use]
     pub fn id(&self) -> TokenId {
-        self.0.id
+        self.record.id
     }
 
     /// Whom the token belongs to, and so on whose behalf the request is made.
     #[must_use]
     pub fn owner(&self) -> &Owner {
-        &self.0.owner
+        &self.record.owner
     }
 
     /// What its owner calls it.
     #[must_use]
     pub fn name(&self) -> &TokenName {
-        &self.0.name
+        &self.record.name
     }
 
     /// What it may do.
     #[must_use]
     pub fn abilities(&self) -> &Abilities {
-        &self.0.abilities
+        &self.record.abilities
     }
 
-    /// From when on it will be refused, if nothing else ends it before.
+    /// When it expires.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.0.expires_at
+        self.record.expires_at
+    }
+
+    /// From when on what was presented will be refused, if nothing ends it before: the expiry of the token, or the end
+    /// of the grace of a secret that a rotation has replaced.
+    ///
+    /// A connection that is kept open must be closed then at the latest, and before it where
+    /// [`revalidate`](ApiTokens::revalidate) says so.
+    #[must_use]
+    pub fn valid_until(&self) -> Option<Timestamp> {
+        let grace = self.previous().and_then(|it| it.ends_at);
+        [self.record.expires_at, grace].into_iter().flatten().min()
+    }
+
+    /// The replaced secret, where that was presented.
+    fn previous(&self) -> Option<&PreviousSecret> {
+        let in_grace = self.generation != self.record.generation;
+        self.record.previous.as_deref().filter(|_| in_grace)
+    }
+
+    /// What is kept of the secret that was presented.
+    fn digest(&self) -> &TokenDigest {
+        self.previous().map_or(&self.record.digest, |it| &it.digest)
+    }
+
+    /// Its own rate limit, in place of the application's.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        self.record.rate_limit()
     }
 
     /// What the application keeps beside it.
     #[must_use]
     pub fn metadata(&self) -> Option<&Metadata> {
-        self.0.metadata()
+        self.record.metadata()
     }
 
     /// Tells whether it may do this: one ability, never a pattern.
     #[must_use]
     pub fn can(&self, ability: &str) -> bool {
-        self.0.abilities.permit(ability)
+        self.record.abilities.permit(ability)
     }
 
     /// Goes on only if it may do this.
@@ -96,103 +136,16 @@ impl VerifiedToken {
 impl fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedToken")
-            .field("id", &self.0.id)
-            .field("owner", &self.0.owner)
-            .field("abilities", &self.0.abilities)
+            .field("id", &self.record.id)
+            .field("owner", &self.record.owner)
+            .field("abilities", &self.record.abilities)
             .finish_non_exhaustive()
     }
 }
 
-/// Why a presented text was not accepted. For logs: to a client all refusals look alike.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum VerifyError {
-    /// It has not the form of a token of this application. The store was not asked.
-    #[error(transparent)]
-    Malformed(#[from] MalformedToken),
-    /// There is no token with this id.
-    #[error("no token has this id")]
-    Unknown,
-    /// There is a token with this id, and this is not its secret.
-    #[error("the secret is not that of the token")]
-    WrongSecret,
-    /// The token was issued under another prefix.
-    #[error("the token was issued under another prefix")]
-    WrongPrefix(TokenId),
-    /// The secret is the one from before a rotation, and its grace is over.
-    #[error("the secret was replaced by a rotation")]
-    RetiredSecret(TokenId),
-    /// The token has expired.
-    #[error("the token has expired")]
-    Expired(TokenId),
-    /// The token was not used for longer than its idle period.
-    #[error("the token was idle too long")]
-    Idle(TokenId),
-    /// The token was revoked.
-    #[error("the token was revoked")]
-    Revoked(TokenId),
-    /// The token is suspended.
-    #[error("the token is suspended")]
-    Suspended(TokenId),
-    /// The token is not valid yet.
-    #[error("the token is not valid yet")]
-    NotYetValid(TokenId),
-    /// The token must not be used from this address, or no address was told.
-    #[error("the token must not be used from this address")]
-    AddressNotAllowed(TokenId),
-    /// The digest was made by a pepper key that this application does not have. The service is at fault, not the
-    /// token.
-    #[error("the pepper key {0} is not configured")]
-    UnknownKey(KeyId),
-    /// The store could not answer. The token may be good: say 503, never 401.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl VerifyError {
-    /// A short name of the reason, for logs and metrics; it will not change.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Malformed(_) => "malformed",
-            Self::Unknown => "unknown",
-            Self::WrongSecret => "wrong_secret",
-            Self::WrongPrefix(_) => "wrong_prefix",
-            Self::RetiredSecret(_) => "retired_secret",
-            Self::Expired(_) => "expired",
-            Self::Idle(_) => "idle",
-            Self::Revoked(_) => "revoked",
-            Self::Suspended(_) => "suspended",
-            Self::NotYetValid(_) => "not_yet_valid",
-            Self::AddressNotAllowed(_) => "address_not_allowed",
-            Self::UnknownKey(_) => "unknown_key",
-            Self::Store(_) => "store",
-        }
-    }
-
-    /// The token, if its secret was proven before it was refused.
-    #[must_use]
-    pub fn proven_id(&self) -> Option<TokenId> {
-        match self {
-            Self::WrongPrefix(id)
-            | Self::RetiredSecret(id)
-            | Self::Expired(id)
-            | Self::Idle(id)
-            | Self::Revoked(id)
-            | Self::Suspended(id)
-            | Self::NotYetValid(id)
-            | Self::AddressNotAllowed(id) => Some(*id),
-            Self::Malformed(_)
-            | Self::Unknown
-            | Self::WrongSecret
-            | Self::UnknownKey(_)
-            | Self::Store(_) => None,
-        }
-    }
-}
-
 impl ApiTokens {
-    /// Verifies a token that came with a request. It waits for nothing but the store's answer, and writes nothing.
+    /// Verifies a token that came with a request. It waits for nothing but the store's answer, for that no longer than
+    /// the [deadline](crate::ApiTokensBuilder::deadline), and writes nothing.
     ///
     /// # Errors
     /// [`VerifyError`] says why, for the log. Tell the client nothing of it.
@@ -226,20 +179,88 @@ impl ApiTokens {
         presented: &str,
         from: Option<IpAddr>,
     ) -> Result<VerifiedToken, VerifyError> {
+        if let Some(verdict) = self.try_verify_from(presented, from) {
+            return verdict;
+        }
+        let presented = self.format().parse(presented)?;
+        let found = self.find(presented.id()).await?;
+        let now = self.now();
+        self.conclude(now, judge(&presented, found, now, from, self.usage()))
+    }
+
+    /// Verifies with what is in memory; `None` where the store has to be asked, as
+    /// [`verify_from`](Self::verify_from) does.
+    #[inline]
+    pub(crate) fn try_verify_from(
+        &self,
+        presented: &str,
+        from: Option<IpAddr>,
+    ) -> Option<Result<VerifiedToken, VerifyError>> {
         let presented = match self.format().parse(presented) {
             Ok(presented) => presented,
-            Err(malformed) => return Err(self.refuse(malformed.into())),
+            Err(malformed) => return Some(Err(self.refuse(malformed.into()))),
         };
         let found = match self.store().peek(presented.id()) {
             Peek::Found(record) => Some(record),
             Peek::Absent => None,
-            Peek::Ask => self.watch(self.store().find(presented.id()).await)?,
+            Peek::Ask => return None,
         };
         let now = self.now();
-        match judge(&presented, found, now, from, self.usage()) {
-            Ok(record) => {
-                self.usage().note(&record, now, from);
-                Ok(VerifiedToken(record))
+        Some(self.conclude(now, judge(&presented, found, now, from, self.usage())))
+    }
+
+    /// Verifies once more a token that was verified before, for connections that are kept open: a WebSocket, a stream
+    /// of events, a long download. It tells that the token was revoked, suspended, has expired, or may not be used from
+    /// its address any more, or that its secret was replaced and the grace is over. It counts as a use.
+    ///
+    /// What the token may do is that of the answer: ask the answer.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, NewToken, Owner, VerifyError, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// # let issued = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap();
+    /// let token = tokens.verify(issued.plain.expose_secret()).await.unwrap();
+    /// assert!(tokens.revalidate(&token).await.is_ok());
+    ///
+    /// tokens.owned_by(&owner).revoke(token.id()).await.unwrap();
+    /// assert!(matches!(tokens.revalidate(&token).await, Err(VerifyError::Revoked(_))));
+    /// # });
+    /// ```
+    pub async fn revalidate(&self, token: &VerifiedToken) -> Result<VerifiedToken, VerifyError> {
+        let found = match self.store().peek(token.id()) {
+            Peek::Found(record) => Some(record),
+            Peek::Absent => None,
+            Peek::Ask => self.find(token.id()).await?,
+        };
+        let now = self.now();
+        self.conclude(now, judge_again(token, found, now, self.usage()))
+    }
+
+    /// Asks the store, and waits no longer than the deadline.
+    async fn find(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
+        let answer = match select(self.store().find(id), Delay::new(self.deadline())).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(StoreError::Unavailable("it did not answer in time".into())),
+        };
+        self.watch(answer)
+    }
+
+    /// Notes the use of a good token, and reports another.
+    #[inline]
+    fn conclude(
+        &self,
+        now: Timestamp,
+        verdict: Result<VerifiedToken, VerifyError>,
+    ) -> Result<VerifiedToken, VerifyError> {
+        match verdict {
+            Ok(token) => {
+                self.usage().note(&token.record, now, token.from);
+                Ok(token)
             }
             Err(reason) => Err(self.refuse(reason)),
         }
@@ -260,22 +281,62 @@ fn judge(
     now: Timestamp,
     from: Option<IpAddr>,
     usage: &UsageLog,
-) -> Result<Arc<TokenRecord>, VerifyError> {
+) -> Result<VerifiedToken, VerifyError> {
     static NOBODY: TokenDigest = TokenDigest::from_bytes([0; 32], None);
     let digest = TokenDigest::of(presented.secret());
     let stored = found.as_ref().map_or(&NOBODY, |record| &record.digest);
     let proven = digest.proves(stored);
     let record = found.ok_or(VerifyError::Unknown)?;
+    let mut generation = record.generation;
     if !proven {
         prove_previous(&digest, &record, now)?;
+        generation = generation.wrapping_sub(1);
     }
     if *presented.prefix() != record.prefix {
         return Err(VerifyError::WrongPrefix(record.id));
     }
+    judge_state(&record, now, from, usage)?;
+    Ok(VerifiedToken { record, generation, from })
+}
+
+/// Is a token that was good still good? Its secret was proven then; what can have changed is that it was replaced.
+fn judge_again(
+    token: &VerifiedToken,
+    found: Option<Arc<TokenRecord>>,
+    now: Timestamp,
+    usage: &UsageLog,
+) -> Result<VerifiedToken, VerifyError> {
+    let record = found.ok_or(VerifyError::Unknown)?;
+    let proven = token.digest();
+    let is_current = token.generation == record.generation && is_same(proven, &record.digest);
+    let in_grace = record.previous.as_ref().is_some_and(|previous| {
+        token.generation.wrapping_add(1) == record.generation
+            && is_same(proven, &previous.digest)
+            && previous.is_good_at(now, record.first_used_at)
+    });
+    if !is_current && !in_grace {
+        return Err(VerifyError::RetiredSecret(record.id));
+    }
+    judge_state(&record, now, token.from, usage)?;
+    Ok(VerifiedToken { record, ..token.clone() })
+}
+
+/// Is it the same secret? A digest that was made anew has another key; beside the same generation that will do.
+fn is_same(proven: &TokenDigest, stored: &TokenDigest) -> bool {
+    proven == stored || proven.key() != stored.key()
+}
+
+#[inline]
+fn judge_state(
+    record: &TokenRecord,
+    now: Timestamp,
+    from: Option<IpAddr>,
+    usage: &UsageLog,
+) -> Result<(), VerifyError> {
     match record.state_at(now) {
         TokenState::Active => {}
         TokenState::Expired => return Err(VerifyError::Expired(record.id)),
-        TokenState::Idle if usage.keeps_awake(&record, now) => {}
+        TokenState::Idle if usage.keeps_awake(record, now) => {}
         TokenState::Idle => return Err(VerifyError::Idle(record.id)),
         TokenState::Revoked => return Err(VerifyError::Revoked(record.id)),
         TokenState::Suspended => return Err(VerifyError::Suspended(record.id)),
@@ -285,7 +346,7 @@ fn judge(
         Some(allowed) if !from.is_some_and(|from| allowed.contain(from)) => {
             Err(VerifyError::AddressNotAllowed(record.id))
         }
-        _ => Ok(record),
+        _ => Ok(()),
     }
 }
 
@@ -311,34 +372,5 @@ fn prove_previous(
             Err(VerifyError::RetiredSecret(record.id))
         }
         _ => Err(VerifyError::WrongSecret),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_reason_has_a_name_of_its_own() {
-        let id = TokenId::from_u128(1);
-        let reasons = [
-            VerifyError::Malformed(MalformedToken::WrongLength),
-            VerifyError::Unknown,
-            VerifyError::WrongSecret,
-            VerifyError::WrongPrefix(id),
-            VerifyError::RetiredSecret(id),
-            VerifyError::Expired(id),
-            VerifyError::Idle(id),
-            VerifyError::Revoked(id),
-            VerifyError::Suspended(id),
-            VerifyError::NotYetValid(id),
-            VerifyError::AddressNotAllowed(id),
-            VerifyError::UnknownKey(KeyId::new("k").unwrap()),
-            VerifyError::Store(StoreError::Busy("".into())),
-        ];
-        let codes: BTreeSet<_> = reasons.iter().map(VerifyError::code).collect();
-        assert_eq!(codes.len(), reasons.len());
     }
 }
