@@ -21,6 +21,14 @@ pub struct RateLimit {
 #[non_exhaustive]
 pub struct RateLimitError;
 
+/// 60 requests a minute.
+impl Default for RateLimit {
+    fn default() -> Self {
+        const SIXTY: NonZeroU32 = NonZeroU32::new(60).unwrap();
+        Self { requests: SIXTY, seconds: SIXTY }
+    }
+}
+
 impl RateLimit {
     /// Takes a limit; what is finer than a second is cut off the period.
     ///

@@ -1,0 +1,111 @@
+use std::num::NonZeroU32;
+
+use crate::token::RateLimit;
+
+const LONGEST_NAME: usize = 32;
+pub(super) const DEFAULT: &str = "default";
+
+/// What a request is charged: a limit with a name, and what the request costs of it.
+///
+/// Requests that are charged under one name draw on one bucket; another name is another bucket, so that uploads can
+/// run out while all else goes on.
+///
+/// ```
+/// use keyfob::{limit::Charge, token::RateLimit};
+///
+/// let limit = RateLimit::new(60, time::Duration::MINUTE)?;
+/// let request = Charge::new("default", limit)?;
+/// let export = request.cost(5)?;
+/// assert_eq!((export.name(), export.limit()), ("default", limit));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    name: &'static str,
+    limit: RateLimit,
+    cost: NonZeroU32,
+}
+
+/// Why a [`Charge`] was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChargeError {
+    /// The name of the limit, which stands in headers and in keys, is not 1 to 32 of `[a-z0-9_-]`.
+    #[error("the name of a rate limit is 1 to {LONGEST_NAME} of [a-z0-9_-]")]
+    Name,
+    /// The cost is none.
+    #[error("a request costs at least one")]
+    Cost,
+}
+
+impl Charge {
+    /// A request that costs one of a limit.
+    ///
+    /// # Errors
+    /// [`ChargeError::Name`] where the name is not 1 to 32 of `[a-z0-9_-]`.
+    pub fn new(name: &'static str, limit: RateLimit) -> Result<Self, ChargeError> {
+        let fits = (1..=LONGEST_NAME).contains(&name.len())
+            && name.bytes().all(|it| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+        fits.then_some(Self { name, limit, cost: NonZeroU32::MIN }).ok_or(ChargeError::Name)
+    }
+
+    /// A request that costs one of the limit named `default`: the one that is charged for every request, and that a
+    /// token's own limit replaces. A guard that charges it charges more of the same, in all the whole limit at most.
+    #[must_use]
+    pub const fn of(limit: RateLimit) -> Self {
+        Self { name: DEFAULT, limit, cost: NonZeroU32::MIN }
+    }
+
+    /// Sets what the request costs, in requests.
+    ///
+    /// What costs more than the whole limit costs the whole limit: otherwise it could never pass, and no `Retry-After`
+    /// would be true.
+    ///
+    /// # Errors
+    /// [`ChargeError::Cost`] where it is zero.
+    pub fn cost(self, requests: u32) -> Result<Self, ChargeError> {
+        let cost = NonZeroU32::new(requests).ok_or(ChargeError::Cost)?;
+        Ok(Self { cost, ..self })
+    }
+
+    /// Replaces the limit, as by the one that a token has of its own; name and cost stay.
+    #[must_use]
+    pub fn with_limit(self, limit: RateLimit) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// The name of the limit.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The limit.
+    #[must_use]
+    pub fn limit(&self) -> RateLimit {
+        self.limit
+    }
+
+    pub(super) fn requests(&self) -> NonZeroU32 {
+        self.cost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_hold_at_their_edges() {
+        let limit = RateLimit::new(60, time::Duration::MINUTE).unwrap();
+        for good in ["a", "0", "-", "per_token-2", "abcdefghijklmnopqrstuvwxyz012345"] {
+            assert_eq!(Charge::new(good, limit).map(|it| it.name()), Ok(good));
+        }
+        for bad in ["", "A", "a b", "a:b", "a\"", "é", "abcdefghijklmnopqrstuvwxyz0123456"] {
+            assert_eq!(Charge::new(bad, limit), Err(ChargeError::Name), "{bad}");
+        }
+        let charge = Charge::new("a", limit).unwrap();
+        assert_eq!(charge.cost(0), Err(ChargeError::Cost));
+        assert_eq!(charge.cost(u32::MAX).map(|it| it.requests()), Ok(NonZeroU32::MAX));
+    }
+}

@@ -1,0 +1,140 @@
+//! How often a token may be used.
+//!
+//! A [`RateLimiter`] keeps a bucket for each token and each [name](Charge::new) of a limit. With 60 requests in 60
+//! seconds, a bucket holds 60, and a second brings one back: the generic cell rate algorithm, GCRA.
+//! * **All at once is fine**: 60 requests in one instant pass, the 61st is refused.
+//! * **A steady client is never refused**: one request a second passes for ever. No window begins or ends anywhere.
+//! * **Any period admits fewer than twice the limit**: in no 60 seconds, from an instant until just before the same one
+//!   a minute later, do 120 pass, whatever the pattern.
+//! * **A `Retry-After` that is obeyed is followed by success**, as long as nobody else uses the token; a second less
+//!   would not do.
+//! * **A refusal costs nothing**: whoever knocks too early waits no longer for it.
+//! * **Nobody waits longer than the period**, also when the clock is put back. A clock that is put back by a second or
+//!   less stands still until it has caught up.
+//!
+//! The time that brings a request back is rounded up to the nanosecond, and the period is as many of these as the limit
+//! has requests. A second is exact; 59 in a minute come back every 1.016949153 seconds, all of them in 27 nanoseconds
+//! more than the minute, which are 61 whole seconds.
+//!
+//! Only a token that has been verified is to be charged: a stranger who knows its id must not use up its limit.
+
+mod charge;
+mod gcra;
+mod local;
+mod quota;
+#[cfg(any(feature = "axum", feature = "actix"))]
+mod spending;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::token::TokenId;
+
+pub use charge::{Charge, ChargeError};
+use local::Local;
+pub use quota::{Quota, RateLimited};
+
+const BUCKETS: usize = 100_000;
+
+/// Counts what tokens use.
+///
+/// Clones are cheap and share their counts.
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// use std::time::{Duration, SystemTime};
+/// use keyfob::{TokenId, limit::{Charge, RateLimiter}, token::RateLimit};
+///
+/// let limiter = RateLimiter::local();
+/// let charge = Charge::new("default", RateLimit::new(60, time::Duration::MINUTE)?)?;
+/// let (token, now) = (TokenId::from_u128(1), SystemTime::now());
+/// for remaining in (0..60).rev() {
+///     assert_eq!(limiter.charge(token, &charge, now).await?.remaining, remaining);
+/// }
+/// let refused = limiter.charge(token, &charge, now).await.unwrap_err();
+/// assert_eq!((refused.retry_after, refused.quota.resets_in), (1, 60));
+/// assert!(limiter.charge(token, &charge, now + Duration::from_secs(1)).await.is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct RateLimiter {
+    local: Arc<Local>,
+}
+
+impl RateLimiter {
+    /// A limiter that counts in this process, in up to 100,000 buckets.
+    ///
+    /// Each process counts for itself: behind a balancer, three of them admit up to three times the limit.
+    #[must_use]
+    pub fn local() -> Self {
+        Self::local_with_capacity(BUCKETS)
+    }
+
+    /// A limiter that counts in this process, in up to so many buckets, at least one.
+    ///
+    /// A bucket takes 50 to 100 bytes: 100,000 of them take 6 MB. One that is full again is dropped, by and by, as
+    /// charges come; so only tokens that were used within about a period take memory.
+    ///
+    /// Are there more such tokens than buckets, counting is no longer exact, in favour of the clients: for each bucket
+    /// too many, one that is nearest to being full again is dropped, which loses the least. Buckets lie in shards that
+    /// don't fill up quite evenly, so this begins a little below the capacity. Give twice as many as there are tokens
+    /// in use at a time.
+    #[must_use]
+    pub fn local_with_capacity(buckets: usize) -> Self {
+        Self { local: Arc::new(Local::new(buckets)) }
+    }
+
+    /// Charges a request to a token, if there is enough left.
+    ///
+    /// The instant is that of the application's clock. Instants before 1970 count as 1970. This waits for nothing; it
+    /// is asynchronous because a limiter that several nodes share would.
+    ///
+    /// # Errors
+    /// [`RateLimited`] where the limit is reached; then nothing was charged.
+    #[allow(clippy::unused_async, reason = "a limiter that several nodes share waits")]
+    pub async fn charge(
+        &self,
+        token: TokenId,
+        charge: &Charge,
+        now: SystemTime,
+    ) -> Result<Quota, RateLimited> {
+        self.count(token, charge, now)
+    }
+
+    /// The same, at once.
+    pub(crate) fn count(
+        &self,
+        token: TokenId,
+        charge: &Charge,
+        now: SystemTime,
+    ) -> Result<Quota, RateLimited> {
+        self.local.charge(token, charge, nanoseconds(now)).outcome(charge)
+    }
+
+    /// How many buckets are held, for metrics: near the capacity, it is time for more.
+    #[must_use]
+    pub fn buckets(&self) -> usize {
+        self.local.buckets()
+    }
+}
+
+impl Default for RateLimiter {
+    fn default() -> Self {
+        Self::local()
+    }
+}
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter").finish_non_exhaustive()
+    }
+}
+
+/// Since 1970, until the year 2554.
+fn nanoseconds(instant: SystemTime) -> u64 {
+    let since = instant.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
