@@ -37,7 +37,8 @@
 //! * [`store`] is where tokens are kept: in memory, in SQLite, or in a store of your own that passes the conformance
 //!   suite.
 //! * [`event`] is what happens, for audit logs and metrics.
-//! * [`web`] is how tokens arrive over HTTP and how refusals look, and the adapter for axum.
+//! * [`limit`] is how often a token may be used.
+//! * [`web`] is how tokens arrive over HTTP and how refusals look, with adapters for axum and actix.
 //!
 //! # Features
 //! None is on by default: the core knows no runtime and no framework.
@@ -45,9 +46,10 @@
 //! | feature | brings |
 //! |---|---|
 //! | `sqlite` | `store::SqliteStore`, through sqlx and tokio |
-//! | `axum` | `web::axum`: a layer and handler arguments |
+//! | `axum` | `web::axum`: a tower layer, and handler arguments |
+//! | `actix` | `web::actix`: a middleware, and the same handler arguments |
 //! | `tracing` | `TracingObserver` |
-//! | `test-util` | `ManualClock`, `store::conformance`, and a source of secrets that a test can replace |
+//! | `test-util` | `testing`, `ManualClock`, `web::GuardLog`, `store::conformance`, a source of secrets that a test can replace |
 //!
 //! # Not here
 //! Sessions, passwords, OAuth flows and JWTs: a token here is opaque, and the store knows all about it.
@@ -59,12 +61,15 @@ pub mod entropy;
 pub mod event;
 mod flush;
 mod issue;
+pub mod limit;
 mod listing;
 mod manage;
 mod policy;
-#[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
+#[cfg(all(doctest, feature = "actix", feature = "axum", feature = "sqlite"))]
 mod readme;
 pub mod store;
+#[cfg(feature = "test-util")]
+pub mod testing;
 pub mod token;
 mod usage;
 mod verify;

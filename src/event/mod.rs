@@ -62,6 +62,29 @@ pub enum Event<'a> {
         /// Why, as [`VerifyError::code`](crate::VerifyError::code).
         reason: &'static str,
     },
+    /// A good token lacked what a route requires.
+    #[non_exhaustive]
+    AbilityMissing {
+        /// The token.
+        id: TokenId,
+        /// Whose.
+        owner: &'a Owner,
+        /// What was required. An ability that is built from the path stands here as its template; where the token holds
+        /// none at all, nothing in particular was required.
+        required: &'a [&'a str],
+        /// Whether it was refused; an ability that is required in report-only mode lets it pass.
+        enforced: bool,
+    },
+    /// A good token was refused because its rate limit is reached.
+    #[non_exhaustive]
+    RateLimited {
+        /// The token.
+        id: TokenId,
+        /// The name of the limit.
+        limit: &'static str,
+        /// In how many seconds it will be let through.
+        retry_after: u32,
+    },
     /// The store failed while a token was verified, issued or managed.
     #[non_exhaustive]
     StoreFailed {

@@ -44,6 +44,15 @@ impl Observer for TracingObserver {
                 let id = id.as_ref().map(tracing::field::display);
                 info!(target: "keyfob", id, reason, "token refused");
             }
+            Event::AbilityMissing { id, owner, required, enforced: true } => {
+                info!(target: "keyfob", %id, %owner, ?required, "token lacks an ability");
+            }
+            Event::AbilityMissing { id, owner, required, enforced: false } => {
+                warn!(target: "keyfob", %id, %owner, ?required, "token lacks an ability, which is not enforced yet");
+            }
+            Event::RateLimited { id, limit, retry_after } => {
+                info!(target: "keyfob", %id, limit, retry_after, "token has reached its rate limit");
+            }
             Event::StoreFailed { error } => {
                 error!(target: "keyfob", error = cause(error), "token store failed");
             }

@@ -13,6 +13,34 @@ pub struct DeclaredAbility {
 pub trait AbilityMarker: Send + Sync + 'static {
     /// The ability, such as `servers:read`.
     const NAME: &'static str;
+
+    /// Whether a token without it is refused. See [`ReportOnly`].
+    const ENFORCED: bool = true;
+}
+
+/// An ability that is required in report-only mode: a token without it passes, and an
+/// [event](crate::Event::AbilityMissing) tells who would have been refused. So a new ability can be required on a route
+/// that is in use: report first, enforce when nobody is reported any more.
+///
+/// ```
+/// use keyfob::token::{AbilityMarker, ReportOnly};
+///
+/// keyfob::abilities! {
+///     pub enum PanelAbility {
+///         ServersDelete = "servers:delete", "Delete servers";
+///     }
+/// }
+///
+/// // A handler argument would be `Allowed<ReportOnly<ServersDelete>>`.
+/// assert_eq!(<ReportOnly<ServersDelete> as AbilityMarker>::NAME, "servers:delete");
+/// assert!(!<ReportOnly<ServersDelete> as AbilityMarker>::ENFORCED);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct ReportOnly<A>(std::marker::PhantomData<A>);
+
+impl<A: AbilityMarker> AbilityMarker for ReportOnly<A> {
+    const NAME: &'static str = A::NAME;
+    const ENFORCED: bool = false;
 }
 
 /// Declares an application's abilities once: an enum, their texts and descriptions, and a marker type for each.

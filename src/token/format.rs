@@ -126,6 +126,16 @@ impl TokenFormat {
         Ok(PresentedToken { prefix, id: TokenId::from_u128(id), secret: parts.secret })
     }
 
+    /// Tells whether a text begins as the tokens of this application do. A JWT, or the token of another service, does
+    /// not.
+    #[must_use]
+    pub fn has_prefix(&self, text: &[u8]) -> bool {
+        let is = |prefix: &Prefix| {
+            text.strip_prefix(prefix.as_str().as_bytes()).is_some_and(|it| it.starts_with(b"_"))
+        };
+        self.prefixes.iter().any(is)
+    }
+
     #[inline]
     fn split<'a>(&'a self, text: &'a [u8]) -> Result<(&'a Prefix, &'a [u8; TAIL]), MalformedToken> {
         let mut refusal = MalformedToken::UnknownPrefix;

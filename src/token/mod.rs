@@ -23,7 +23,7 @@ mod timestamp;
 
 pub use ability::{Abilities, Ability, AbilityError, MissingAbility, is_ability};
 pub use address::{AllowedAddresses, AllowedAddressesError};
-pub use declared::{AbilityMarker, DeclaredAbility};
+pub use declared::{AbilityMarker, DeclaredAbility, ReportOnly};
 pub use digest::{KeyId, TokenDigest};
 pub use format::{MalformedToken, PresentedToken, TokenFormat, TokenFormatError};
 pub use id::{TokenId, TokenIdError};

@@ -1,8 +1,8 @@
-//! axum: a layer that verifies, and handler arguments that ask for abilities.
+//! axum, and every tower service over `http` 1: a layer that authenticates, and the handler arguments.
 //!
 //! ```
 //! use axum::{Router, routing::get};
-//! use keyfob::{ApiTokens, store::MemoryStore, web::{Realm, axum::{Allowed, TokenLayer}}};
+//! use keyfob::{ApiTokens, store::MemoryStore, web::{Allowed, Authenticator, Realm, axum::TokenLayer}};
 //!
 //! keyfob::abilities! {
 //!     pub enum PanelAbility {
@@ -15,209 +15,289 @@
 //! }
 //!
 //! let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build()?;
+//! let authenticator = Authenticator::require(tokens, Realm::new("Acme API")?);
 //! let router: Router = Router::new()
 //!     .route("/servers", get(list_servers))
-//!     .layer(TokenLayer::new(tokens, Realm::new("Acme API")?));
+//!     .layer(TokenLayer::new(authenticator));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A [`Guard`](super::Guard) is a layer too, for routes inside of a [`TokenLayer`].
+//!
+//! # The client's address
+//! ```
+//! # use std::net::SocketAddr;
+//! # use axum::extract::ConnectInfo;
+//! # use keyfob::{testing, web::{Authenticator, Realm, TrustedProxies, axum::TokenLayer}};
+//! # let (tokens, _) = testing::in_memory("acme");
+//! # let layer = TokenLayer::new(Authenticator::require(tokens, Realm::new("Acme")?));
+//! // That of the connection, served with `into_make_service_with_connect_info::<SocketAddr>()`:
+//! let direct = layer.clone().client_address(|parts| Some(parts.extensions.get::<ConnectInfo<SocketAddr>>()?.ip()));
+//!
+//! // What trusted proxies say of it:
+//! let proxies = TrustedProxies::new(["10.0.0.0/8"])?;
+//! let behind = layer.client_address(move |parts| {
+//!     let connection = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.ip();
+//!     proxies.client(connection, parts.headers.get_all("x-forwarded-for").iter().map(|it| it.as_bytes()))
+//! });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod body;
+use std::task::{Context, Poll};
 
-pub use body::JsonBody;
-
-use std::{
-    future::Future,
-    marker::PhantomData,
-    ops::Deref,
-    pin::Pin,
-    task::{Context, Poll},
-};
-
-use axum_core::{
-    body::Body,
-    extract::FromRequestParts,
+use axum::{
+    BoxError,
+    body::{Body, Bytes, HttpBody},
+    extract::{
+        FromRef, FromRequest, FromRequestParts, MatchedPath, RawPathParams,
+        rejection::RawPathParamsRejection,
+    },
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, Request, StatusCode, header, request::Parts};
+use futures_util::{FutureExt, TryStreamExt, future::BoxFuture};
+use http::{
+    HeaderMap, HeaderValue, Request, StatusCode,
+    header::{self, Entry},
+    request::Parts,
+};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{ApiTokens, VerifiedToken, token::AbilityMarker};
+use super::{
+    Problem,
+    body::{self, JsonBody},
+    gate::{
+        AbilitySet, Admission, Allowed, AllowedAll, AllowedAny, Arrival, Authenticated, Check,
+        Entrance, Guard, HandlerArgument, MaybeAllowed, Passage, ResponseFuture, Step,
+        with_admission,
+    },
+};
 
-use super::{Problem, Realm, credentials};
+type Answer<E> = Result<Response, E>;
 
-/// Lets a request through with a good token that holds at least one ability, and refuses every other.
+/// A layer that lets in whom an [`Authenticator`](super::Authenticator) lets in.
+pub type TokenLayer = Entrance<Parts>;
+
+/// The service that [`TokenLayer`] and [`Guard`] make.
 #[derive(Clone, Debug)]
-pub struct TokenLayer {
-    tokens: ApiTokens,
-    realm: Realm,
-}
-
-impl TokenLayer {
-    /// A layer that verifies with these tokens; the realm stands in its challenges.
-    #[must_use]
-    pub fn new(tokens: ApiTokens, realm: Realm) -> Self {
-        Self { tokens, realm }
-    }
-
-    async fn verify(&self, headers: &mut http::HeaderMap) -> Result<Verified, Problem> {
-        let verdict = {
-            let values = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-            let presented = credentials::bearer(values)
-                .map_err(|error| Problem::invalid_request(&self.realm, error))?
-                .ok_or_else(|| Problem::missing_credentials(&self.realm))?;
-            self.tokens.verify(presented).await
-        };
-        let token = verdict.map_err(|reason| Problem::refused(&self.realm, &reason))?;
-        if token.abilities().is_none() {
-            return Err(Problem::insufficient_scope(&self.realm, None));
-        }
-        Ok(Verified { token, realm: self.realm.clone() })
-    }
-}
-
-/// What the layer leaves in a request. It is private, so that a handler can't reach the owner without saying in its
-/// signature what it needs.
-#[derive(Clone)]
-struct Verified {
-    token: VerifiedToken,
-    realm: Realm,
-}
-
-impl<S> Layer<S> for TokenLayer {
-    type Service = TokenService<S>;
-
-    fn layer(&self, inner: S) -> TokenService<S> {
-        TokenService { layer: self.clone(), inner }
-    }
-}
-
-/// The service that [`TokenLayer`] makes.
-#[derive(Clone, Debug)]
-pub struct TokenService<S> {
-    layer: TokenLayer,
+pub struct CheckedService<S> {
+    check: Check<Parts>,
     inner: S,
 }
 
-impl<S, B> Service<Request<B>> for TokenService<S>
+macro_rules! layers {
+    ($($layer:ident),+) => {$(
+        impl<S> Layer<S> for $layer {
+            type Service = CheckedService<S>;
+
+            fn layer(&self, inner: S) -> CheckedService<S> {
+                CheckedService { check: self.clone().into(), inner }
+            }
+        }
+    )+};
+}
+
+layers!(TokenLayer, Guard);
+
+impl<S, B, R> Service<Request<B>> for CheckedService<S>
 where
-    S: Service<Request<B>, Response = Response> + Clone + Send + 'static,
+    S: Service<Request<B>, Response = http::Response<R>, Error: 'static> + Clone + Send + 'static,
     S::Future: Send,
     B: Send + 'static,
+    R: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+    type Future = ResponseFuture<S::Future, Answer<S::Error>, BoxFuture<'static, Answer<S::Error>>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // The service that was polled ready is the one to call; the clone stays behind.
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let layer = self.layer.clone();
-        Box::pin(async move {
-            match layer.verify(request.headers_mut()).await {
-                Ok(verified) => {
-                    hide(request.headers_mut());
-                    request.extensions_mut().insert(verified);
-                    inner.call(request).await
-                }
-                Err(problem) => Ok(problem.into_response()),
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let step = self.check.step(&mut parts);
+        hide(&mut parts.headers, self.check.further_header());
+        match step {
+            Step::Now(Err(problem)) => ResponseFuture::refused(Ok(answer(&problem))),
+            Step::Now(Ok(admission)) => {
+                let passage = admission.enter(&mut parts);
+                let inner = self.inner.call(Request::from_parts(parts, body));
+                ResponseFuture::passed(inner, passage, leave)
             }
-        })
+            Step::Later(verdict) => {
+                // The service that was polled ready is the one to call; the clone stays behind.
+                let clone = self.inner.clone();
+                let mut inner = std::mem::replace(&mut self.inner, clone);
+                ResponseFuture::later(Box::pin(async move {
+                    match verdict.await {
+                        Err(problem) => Ok(answer(&problem)),
+                        Ok(admission) => {
+                            let passage = admission.enter(&mut parts);
+                            leave(&passage, inner.call(Request::from_parts(parts, body)).await)
+                        }
+                    }
+                }))
+            }
+        }
     }
 }
 
-/// Marks the credentials as sensitive, so that nobody's log of headers shows them.
-fn hide(headers: &mut http::HeaderMap) {
-    if let header::Entry::Occupied(mut values) = headers.entry(header::AUTHORIZATION) {
-        values.iter_mut().for_each(|value| value.set_sensitive(true));
+fn hide(headers: &mut HeaderMap, further: Option<&str>) {
+    for name in [Some(header::AUTHORIZATION.as_str()), further].into_iter().flatten() {
+        if let Ok(Entry::Occupied(mut values)) = headers.try_entry(name) {
+            values.iter_mut().for_each(|it| it.set_sensitive(true));
+        }
     }
 }
 
-/// A handler argument: a good token that may do `A`. Who asks for it answers 403 to every other token.
-#[derive(Clone, Debug)]
-pub struct Allowed<A> {
-    token: VerifiedToken,
-    ability: PhantomData<fn() -> A>,
-}
-
-impl<A> Deref for Allowed<A> {
-    type Target = VerifiedToken;
-
-    fn deref(&self) -> &VerifiedToken {
-        &self.token
-    }
-}
-
-/// A handler argument: a good token, whatever it may do, as long as that is something.
-#[derive(Clone, Debug)]
-pub struct Authenticated(VerifiedToken);
-
-impl Deref for Authenticated {
-    type Target = VerifiedToken;
-
-    fn deref(&self) -> &VerifiedToken {
-        &self.0
-    }
-}
-
-/// Why a handler was not called.
-#[derive(Clone, Debug)]
-pub struct Rejection(Problem);
-
-impl From<Problem> for Rejection {
-    fn from(problem: Problem) -> Self {
-        Self(problem)
-    }
-}
-
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        self.0.into_response()
-    }
-}
-
-fn verified(parts: &Parts) -> Result<&Verified, Rejection> {
-    parts.extensions.get().ok_or_else(|| {
-        #[cfg(feature = "tracing")]
-        tracing::error!(target: "keyfob", path = parts.uri.path(), "no TokenLayer around this route");
-        Rejection(Problem::internal())
+fn leave<R, E>(passage: &Passage, answer: Result<http::Response<R>, E>) -> Answer<E>
+where
+    R: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    answer.map(|response| {
+        let mut response = response.map(Body::new);
+        for (name, value) in passage.headers() {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().entry(name).or_insert(value);
+            }
+        }
+        passage.end(response.status().as_u16());
+        response
     })
 }
 
-impl<A: AbilityMarker, S: Sync> FromRequestParts<S> for Allowed<A> {
-    type Rejection = Rejection;
+fn answer(problem: &Problem) -> Response {
+    let mut response = Response::new(problem.body().into());
+    let status = StatusCode::from_u16(problem.status());
+    *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in problem.headers() {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let Verified { token, realm } = verified(parts)?;
-        let problem = |missing| Rejection(Problem::insufficient_scope(realm, Some(&missing)));
-        token.require(A::NAME).map_err(problem)?;
-        Ok(Self { token: token.clone(), ability: PhantomData })
+impl Arrival for Parts {
+    fn authorization(&self) -> impl Iterator<Item = &[u8]> {
+        self.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes)
+    }
+
+    fn header(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.headers.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+
+    fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    fn route(&self) -> Option<String> {
+        self.extensions.get::<MatchedPath>().map(|route| route.as_str().to_owned())
+    }
+
+    fn parameter(&mut self, name: &str) -> Option<String> {
+        match RawPathParams::from_request_parts(self, &()).now_or_never()? {
+            Ok(parameters) => {
+                let mut parameters = parameters.iter();
+                parameters.find(|(it, _)| *it == name).map(|(_, value)| value.to_owned())
+            }
+            // Something stands there, as with actix.
+            Err(RawPathParamsRejection::InvalidUtf8InPathParam(_)) => Some("\u{fffd}".to_owned()),
+            Err(_) => None,
+        }
+    }
+
+    fn leave(&mut self, admission: Admission) {
+        self.extensions.insert(admission);
+    }
+
+    fn with_admission<T>(&self, then: impl FnOnce(Option<&Admission>) -> T) -> T {
+        then(self.extensions.get())
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Authenticated {
-    type Rejection = Rejection;
+macro_rules! handler_arguments {
+    ($($argument:ident $(<$set:ident>)?),+) => {$(
+        impl<$($set: AbilitySet,)? S: Sync> FromRequestParts<S> for $argument$(<$set>)? {
+            type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        Ok(Self(verified(parts)?.token.clone()))
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+                with_admission(parts, |admission| Self::from_admission(admission, parts))
+            }
+        }
+    )+};
+}
+
+handler_arguments!(Allowed<A>, AllowedAny<T>, AllowedAll<T>, MaybeAllowed<A>, Authenticated);
+
+/// A handler argument around another, for routes without a layer: it authenticates by itself, with the [`TokenLayer`]
+/// in the application's state. It is a little faster. Answers of the handler don't tell of the rate limit, and what no
+/// argument asks for is open.
+///
+/// ```
+/// use axum::{Router, extract::FromRef, routing::get};
+/// use keyfob::{testing, web::{Authenticated, Authenticator, Realm, axum::{FromState, TokenLayer}}};
+///
+/// #[derive(Clone)]
+/// struct App {
+///     tokens: TokenLayer,
+/// }
+///
+/// impl FromRef<App> for TokenLayer {
+///     fn from_ref(app: &App) -> Self {
+///         app.tokens.clone()
+///     }
+/// }
+///
+/// async fn who_am_i(FromState(token): FromState<Authenticated>) -> String {
+///     token.owner().to_string()
+/// }
+///
+/// let (tokens, _) = testing::in_memory("acme");
+/// let tokens = TokenLayer::new(Authenticator::require(tokens, Realm::new("Acme")?));
+/// let router: Router = Router::new().route("/me", get(who_am_i)).with_state(App { tokens });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct FromState<T>(pub T);
+
+impl<T: HandlerArgument, S: Sync> FromRequestParts<S> for FromState<T>
+where
+    TokenLayer: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let layer = TokenLayer::from_ref(state);
+        let step = layer.step(parts);
+        hide(&mut parts.headers, layer.further_header());
+        let admission = match step {
+            Step::Now(verdict) => verdict,
+            Step::Later(verdict) => verdict.await,
+        }?;
+        let argument = T::from_admission(&admission, parts);
+        admission.stay(parts);
+        argument.map(Self)
+    }
+}
+
+impl<S: Sync> FromRequest<S> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: axum::extract::Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let media_type = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        body::read(body.into_data_stream().map_err(axum::Error::into_inner), media_type).await
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.body()));
-        let status = StatusCode::from_u16(self.status());
-        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        for (name, value) in self.headers() {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                response.headers_mut().append(name, value);
-            }
-        }
-        response
+        answer(&self)
     }
 }

@@ -8,12 +8,27 @@ const MAX_LENGTH: usize = 1_024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialsError {
-    /// There is more than one `Authorization` header.
-    #[error("the authorization header is repeated")]
+    /// There is more than one header of the same name.
+    #[error("the credentials are repeated")]
     Repeated,
-    /// After `Bearer` and spaces comes something else than 1 to 1,024 bytes of token68.
-    #[error("the bearer credentials are malformed")]
+    /// There are two credentials: in two headers, or as user name and password.
+    #[error("there are two credentials")]
+    Two,
+    /// What stands there is not 1 to 1,024 bytes of token68 after the scheme, or no Basic credentials.
+    #[error("the credentials are malformed")]
     Malformed,
+}
+
+impl CredentialsError {
+    /// A short name of the reason, for logs and metrics; it will not change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Repeated => "repeated_credentials",
+            Self::Two => "two_credentials",
+            Self::Malformed => "malformed_credentials",
+        }
+    }
 }
 
 /// Reads the bearer token from the values of all `Authorization` headers; `None` where there are no credentials, or
@@ -35,45 +50,68 @@ pub enum CredentialsError {
 pub fn bearer<'a>(
     values: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Option<&'a str>, CredentialsError> {
+    match one(values)?.map(scheme) {
+        Some((scheme, credentials)) if scheme.eq_ignore_ascii_case(b"bearer") => {
+            token68(credentials).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The value of a header, without the white space around it, which
+/// [RFC 9110 §5.5](https://www.rfc-editor.org/rfc/rfc9110#section-5.5) tells a recipient to take away. An empty one is
+/// none.
+pub(super) fn one<'a>(
+    values: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Option<&'a [u8]>, CredentialsError> {
     let mut values = values.into_iter();
-    let Some(value) = values.next() else {
+    let Some(mut value) = values.next() else {
         return Ok(None);
     };
     if values.next().is_some() {
         return Err(CredentialsError::Repeated);
     }
-    let value = trim(value);
-    let end = value.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(value.len());
-    let (scheme, rest) = value.split_at(end);
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Ok(None);
-    }
-    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
-    token68(&rest[spaces..]).map(Some).ok_or(CredentialsError::Malformed)
-}
-
-/// Takes optional white space away, as [RFC 9110 §5.5](https://www.rfc-editor.org/rfc/rfc9110#section-5.5) tells a
-/// recipient to.
-fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }
-    value
+    Ok((!value.is_empty()).then_some(value))
 }
 
-fn token68(text: &[u8]) -> Option<&str> {
+/// What comes before the first space or tab, and what comes after the spaces.
+pub(super) fn scheme(value: &[u8]) -> (&[u8], &[u8]) {
+    let end = value.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(value.len());
+    let (scheme, rest) = value.split_at(end);
+    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+    (scheme, &rest[spaces..])
+}
+
+pub(super) fn token68(text: &[u8]) -> Result<&str, CredentialsError> {
     if text.len() > MAX_LENGTH {
-        return None;
+        return Err(CredentialsError::Malformed);
     }
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
     let body = &text[..text.len() - padding];
-    let fits = |byte: &u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
-    };
-    if body.is_empty() || !body.iter().all(fits) {
-        return None;
+    let (chunks, rest) = body.as_chunks();
+    let mut last = [b'A'; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    let wrong = chunks.iter().fold(not_token68(last), |wrong, chunk| wrong | not_token68(*chunk));
+    if body.is_empty() || wrong != 0 {
+        return Err(CredentialsError::Malformed);
     }
-    std::str::from_utf8(text).ok()
+    std::str::from_utf8(text).map_err(|_| CredentialsError::Malformed)
+}
+
+/// 0 where all bytes are `ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/"`, else 1. The hyphen, the dot, the slash
+/// and the digits follow each other.
+///
+/// Numbers and no branch, so that the compiler looks at all bytes at once.
+fn not_token68(bytes: [u8; 16]) -> u8 {
+    bytes.iter().fold(0, |wrong, byte| {
+        let outside = |first, count| u8::from(byte.wrapping_sub(first) >= count);
+        let no_letter = u8::from((byte | 0x20).wrapping_sub(b'a') >= 26);
+        let no_mark = outside(b'_', 1) & outside(b'~', 1) & outside(b'+', 1);
+        wrong | (no_letter & outside(b'-', 13) & no_mark)
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
+use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
-use crate::{
-    InvalidFields, IssueError, ManageError, VerifyError, store::StoreError, token::MissingAbility,
-};
+use crate::{InvalidFields, IssueError, ManageError, VerifyError, limit::Quota, store::StoreError};
 
-use super::credentials::CredentialsError;
+use super::{credentials::CredentialsError, quota};
 
 /// An answer that is no success, as plain values: a status, headers, and a body of `application/problem+json`
 /// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
@@ -23,7 +22,7 @@ use super::credentials::CredentialsError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Problem {
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<(&'static str, SmolStr)>,
     /// Boxed, so that a `Result` that may hold a problem stays small.
     body: Box<Body>,
 }
@@ -39,6 +38,9 @@ struct Body {
     required: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<BTreeMap<&'static str, Vec<String>>>,
+    /// Another media type and text in place of all this.
+    #[serde(skip)]
+    replaced: Option<(&'static str, String)>,
 }
 
 /// The protection space that a challenge names ([RFC 9110 §11.5](https://www.rfc-editor.org/rfc/rfc9110#section-11.5)):
@@ -72,8 +74,8 @@ impl Realm {
 }
 
 impl Problem {
-    /// A problem of the application's own, in the same form: a status from 400 to 599 and a code that programs tell it
-    /// by.
+    /// A problem of the application's own, in the same form: a status from 400 to 599 (another is taken for 500) and a
+    /// code that programs tell it by.
     ///
     /// ```
     /// use keyfob::web::Problem;
@@ -82,6 +84,7 @@ impl Problem {
     /// assert_eq!(problem.body(), r#"{"type":"about:blank","title":"Conflict","status":409,"code":"server_is_busy"}"#);
     /// ```
     pub fn new(status: u16, code: &'static str) -> Self {
+        let status = if matches!(status, 400..=599) { status } else { 500 };
         let body = Box::new(Body {
             r#type: "about:blank",
             title: phrase(status),
@@ -89,17 +92,32 @@ impl Problem {
             code,
             required: None,
             errors: None,
+            replaced: None,
         });
-        Self { headers: vec![("cache-control", "no-store".to_owned())], body }
+        Self { headers: vec![("cache-control", SmolStr::new_static("no-store"))], body }
     }
 
-    fn header(mut self, name: &'static str, value: String) -> Self {
+    /// The same with another body, in a form of the application's own.
+    pub fn with_body(mut self, media_type: &'static str, text: impl Into<String>) -> Self {
+        self.body.replaced = Some((media_type, text.into()));
+        self
+    }
+
+    /// The same with what is told of a rate limit: `X-RateLimit-Limit` and `X-RateLimit-Remaining`, and the headers of
+    /// the draft where wanted.
+    pub fn with_quota(mut self, quota: &Quota, draft: bool) -> Self {
+        self.headers.extend(quota::headers(quota, draft));
+        self
+    }
+
+    fn header(mut self, name: &'static str, value: SmolStr) -> Self {
         self.headers.push((name, value));
         self
     }
 
     fn challenge(self, realm: &Realm, parameters: &str) -> Self {
-        self.header("www-authenticate", format!("Bearer realm=\"{}\"{parameters}", realm.0))
+        let challenge = format_smolstr!("Bearer realm=\"{}\"{parameters}", realm.0);
+        self.header("www-authenticate", challenge)
     }
 
     /// 401 for a request without credentials. It names no error, as RFC 6750 §3.1 asks.
@@ -134,18 +152,35 @@ impl Problem {
         }
     }
 
-    /// 403 for a good token that lacks an ability; `None` where it holds none at all.
-    pub fn insufficient_scope(realm: &Realm, missing: Option<&MissingAbility>) -> Self {
-        let scope = missing.map(|it| format!(", scope=\"{}\"", it.required)).unwrap_or_default();
+    /// 403 for a good token that lacks what is required; nothing in particular where it holds no ability at all.
+    ///
+    /// ```
+    /// use keyfob::web::{Problem, Realm};
+    ///
+    /// let problem = Problem::insufficient_scope(&Realm::new("Acme API")?, &["servers:create"]);
+    /// assert!(problem.body().ends_with(r#""code":"insufficient_scope","required":["servers:create"]}"#));
+    /// # Ok::<(), keyfob::web::RealmError>(())
+    /// ```
+    pub fn insufficient_scope(realm: &Realm, required: &[&str]) -> Self {
+        let scope = match required {
+            [] => String::new(),
+            // Scopes are separated by spaces: RFC 6750 §3.
+            _ => format!(", scope=\"{}\"", required.join(" ")),
+        };
         let parameters = format!(", error=\"insufficient_scope\"{scope}");
         let mut problem = Self::new(403, "insufficient_scope").challenge(realm, &parameters);
-        problem.body.required = Some(missing.iter().map(|it| it.required.to_string()).collect());
+        problem.body.required = Some(required.iter().map(|&it| it.to_owned()).collect());
         problem
+    }
+
+    /// 429 for a token whose rate limit is reached: in so many seconds it will be let through.
+    pub fn rate_limited(retry_after: u32) -> Self {
+        Self::new(429, "rate_limited").header("retry-after", retry_after.to_smolstr())
     }
 
     /// 503 where the store can't answer. There is no challenge: a client must not throw its token away.
     pub fn store_unavailable() -> Self {
-        Self::new(503, "store_unavailable").header("retry-after", "1".to_owned())
+        Self::new(503, "store_unavailable").header("retry-after", SmolStr::new_static("1"))
     }
 
     /// 500 for what is our fault.
@@ -224,18 +259,30 @@ impl Problem {
 
     /// The headers, with lower-case names. The content type is among them.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let content_type = ("content-type", "application/problem+json");
+        let media_type = self.body.replaced.as_ref().map(|(media_type, _)| *media_type);
+        let content_type = ("content-type", media_type.unwrap_or("application/problem+json"));
         let others = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
         std::iter::once(content_type).chain(others)
     }
 
-    /// The body: a JSON object.
+    /// The body: a JSON object, unless the application has written another.
     #[must_use]
     pub fn body(&self) -> String {
-        // Texts and numbers can always be written as JSON.
-        serde_json::to_string(&self.body).unwrap_or_default()
+        match &self.body.replaced {
+            Some((_, text)) => text.clone(),
+            // Texts and numbers can always be written as JSON.
+            None => serde_json::to_string(&self.body).unwrap_or_default(),
+        }
     }
 }
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status(), self.code())
+    }
+}
+
+impl std::error::Error for Problem {}
 
 /// The phrase of a status, the title that RFC 9457 §4.2.1 asks for beside `about:blank`. What is not named here counts
 /// as the first of its class, as in RFC 9110 §15.

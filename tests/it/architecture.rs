@@ -7,19 +7,21 @@ use std::{
     process::Command,
 };
 
+use futures_executor::block_on;
 use keyfob::{
     Abilities, ApiTokens, ApiTokensBuilder, BuildError, CheckError, Event, InvalidFields,
     IssueError, IssuedToken, ListTokens, ManageError, ManualClock, NewToken, Owner, OwnerTokens,
     PlainToken, Timestamp, TokenChange, TokenId, TokenName, TokenPage, TokenRecord, TokenState,
     VerifiedToken, VerifyError,
     entropy::EntropyError,
+    limit::{Charge, Quota, RateLimited, RateLimiter},
     store::{MemoryStore, Page, PageQuery, StoreError, StoredRow, TokenStore},
     token::{
         Actor, AllowedAddresses, IdempotencyKey, KeyId, MalformedToken, Metadata, NamePolicy,
         Prefix, PresentedToken, RateLimit, Reason, Revocation, Suspension, TokenDigest,
         TokenFormat,
     },
-    web::{Problem, Realm},
+    web::{Problem, Realm, TrustedProxies},
 };
 
 const MOST_LINES: usize = 450;
@@ -30,6 +32,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("clock", &["token"]),
     ("entropy", &["token"]),
     ("store", &["token", "clock", "entropy"]),
+    ("limit", &["token", "clock"]),
     ("event", &["token", "store"]),
     ("policy", &["token", "store"]),
     ("listing", &["token", "store", "policy"]),
@@ -40,19 +43,38 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("manage", &["token", "store", "event", "policy", "listing", "api_tokens"]),
     ("flush", &["store", "event", "api_tokens"]),
     ("readme", &[]),
-    ("web", &["token", "store", "policy", "listing", "api_tokens", "issue", "verify", "manage"]),
+    ("testing", &["clock", "store", "token", "api_tokens", "issue"]),
     (
-        "web::axum",
+        "web",
         &[
             "token",
+            "store",
+            "event",
+            "policy",
+            "limit",
+            "listing",
+            "api_tokens",
+            "issue",
+            "verify",
+            "manage",
+        ],
+    ),
+    (
+        "web::gate",
+        &[
+            "token",
+            "event",
+            "limit",
             "api_tokens",
             "verify",
             "web::credentials",
-            "web::request",
+            "web::quota",
             "web::Problem",
             "web::Realm",
         ],
     ),
+    ("web::axum", &["web::body", "web::gate", "web::Problem"]),
+    ("web::actix", &["web::body", "web::gate", "web::Problem"]),
 ];
 
 fn root() -> &'static Path {
@@ -230,14 +252,18 @@ fn an_import_that_points_the_wrong_way_is_found() {
         ("verify", "use crate::issue::NewToken;"),
         ("issue", "use super::manage;"),
         ("web::axum", "use crate::store;"),
+        ("web::axum", "use crate::ApiTokens;"),
+        ("web::axum", "use super::actix::TokenMiddleware;"),
         ("web::axum", "use super::resource::TokenResource;"),
+        ("web::gate::guard", "use crate::web::axum::TokenLayer;"),
         ("unheard_of", ""),
     ] {
         assert!(count(module, source) > 0, "{module}: {source}");
     }
     for (module, source) in [
         ("token::format", "use super::{Prefix, base62::{self, decode}};\nuse crate::token::text;"),
-        ("web::axum", "use super::credentials;\nuse crate::ApiTokens;"),
+        ("web::axum", "use super::{Problem, gate::Guard};"),
+        ("web::gate::guard", "use crate::web::{Problem, credentials};\nuse super::admission;"),
         ("verify", "// use crate::issue::NewToken;\nuse crate::{ApiTokens, store::{Peek}};"),
     ] {
         assert_eq!(wrong(module, false, source, &exported), [""; 0], "{source}");
@@ -265,6 +291,20 @@ fn no_file_is_long() {
     }
 }
 
+/// Who looks for `expose_secret` finds every place that a secret leaves by.
+#[test]
+fn the_secret_leaves_by_known_doors() {
+    let doors = sources("src").into_iter().filter(|file| {
+        let source = fs::read_to_string(file).unwrap();
+        code(&source).contains("expose_secret(")
+    });
+    let doors: BTreeSet<_> = doors.map(|file| module_of(&file)).collect();
+    let known = ["testing", "token::plain", "web::resource"].map(str::to_owned);
+    assert_eq!(doors, BTreeSet::from(known));
+    let front_page = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    assert!(front_page.contains("#[cfg(feature = \"test-util\")]\npub mod testing;"));
+}
+
 #[test]
 fn the_default_build_pulls_in_no_runtime_and_no_framework() {
     let tree = |arguments: &[&str]| {
@@ -287,6 +327,18 @@ fn the_default_build_pulls_in_no_runtime_and_no_framework() {
     assert!(tree(&["--all-features"]).contains("sqlx"), "what is there is found");
 }
 
+#[cfg(feature = "axum")]
+type A = keyfob::token::ReportOnly<Nothing>;
+
+#[cfg(feature = "axum")]
+#[derive(Debug)]
+struct Nothing;
+
+#[cfg(feature = "axum")]
+impl keyfob::token::AbilityMarker for Nothing {
+    const NAME: &'static str = "nothing";
+}
+
 fn shareable<T: Send + Sync + 'static>() {}
 fn ordinary<T: Send + Sync + Unpin + Clone + std::fmt::Debug + 'static>() {}
 fn error<T: std::error::Error + Send + Sync + Unpin + 'static>() {}
@@ -301,7 +353,8 @@ fn what_is_public_can_be_sent_and_shared() {
     ordinary::<(TokenState, VerifiedToken, BuildError, Page, PageQuery, StoredRow)>();
     ordinary::<(Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, NamePolicy, Prefix)>();
     ordinary::<(PresentedToken<'static>, RateLimit, Reason, Revocation, Suspension, TokenDigest)>();
-    ordinary::<(TokenFormat, Problem, Realm, MalformedToken)>();
+    ordinary::<(TokenFormat, Problem, Realm, MalformedToken, RateLimiter, Charge, Quota)>();
+    ordinary::<(RateLimited, TrustedProxies)>();
     shareable::<(ApiTokensBuilder, IssuedToken, PlainToken, MemoryStore, Event<'static>)>();
     shareable::<Box<dyn TokenStore>>();
     error::<BuildError>();
@@ -315,7 +368,17 @@ fn what_is_public_can_be_sent_and_shared() {
     #[cfg(feature = "sqlite")]
     shareable::<keyfob::store::SqliteStore>();
     #[cfg(feature = "axum")]
-    ordinary::<keyfob::web::axum::TokenLayer>();
+    {
+        use keyfob::web::{
+            Allowed, AllowedAll, AllowedAny, Authenticated, Authenticator, Guard, GuardLog,
+            JsonBody, MaybeAllowed,
+        };
+        ordinary::<(Authenticator, Guard, GuardLog, keyfob::web::axum::TokenLayer)>();
+        ordinary::<(Allowed<A>, AllowedAny<(A, A)>, AllowedAll<(A, A)>, MaybeAllowed<A>)>();
+        ordinary::<(Authenticated, JsonBody, keyfob::web::axum::CheckedService<()>)>();
+    }
+    #[cfg(feature = "actix")]
+    ordinary::<keyfob::web::actix::TokenMiddleware>();
 }
 
 #[test]
@@ -327,6 +390,9 @@ fn every_future_can_be_sent() {
     future(tokens.issue(NewToken::new(owner.clone(), "a")));
     future(tokens.verify("acme_"));
     future(tokens.verify_from("acme_", None));
+    let issued = block_on(tokens.issue(NewToken::new(owner.clone(), "a"))).unwrap();
+    let token = block_on(tokens.verify(issued.plain.expose_secret())).unwrap();
+    future(tokens.revalidate(&token));
     future(tokens.background());
     future(tokens.flush());
     future(tokens.check());

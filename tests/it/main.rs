@@ -6,16 +6,22 @@ mod abilities;
 mod architecture;
 mod concurrency;
 mod conformance;
-#[cfg(all(feature = "axum", feature = "sqlite", feature = "tracing"))]
+mod deadline;
+#[cfg(all(feature = "actix", feature = "axum", feature = "sqlite", feature = "tracing"))]
 mod fleet;
 mod hostile;
 mod issue;
 mod last_used;
+mod limit;
 mod listing;
 mod manage;
 mod parsing;
+mod revalidate;
 mod secrets;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod support;
+mod testing;
 mod verify;
+#[cfg(all(feature = "actix", feature = "axum"))]
+mod web;

@@ -1,5 +1,8 @@
 //! The secret is shown once: it is in no log, no event, no `Debug`, no error, no panic, and in no file.
 
+#[cfg(feature = "axum")]
+mod web;
+
 use std::{
     fmt::Write,
     sync::{Arc, Mutex},
@@ -105,6 +108,7 @@ async fn live(world: &World, out: &Scribe) -> Vec<IssuedToken> {
         tell(out, &(StoredRow::from(&issued.record), &issued.record.digest));
         let json = serde_json::to_string(&TokenResource::new(&issued.record, tokens.now()));
         tell(out, &json.unwrap());
+        tell(out, &tokens.revalidate(&verified).await.unwrap());
         tell_error(out, &verified.require("y").unwrap_err());
         // A token that is pasted with a slip is somebody's secret still.
         for slip in [format!("{plain} "), plain.to_uppercase(), plain.replacen('_', "-", 2)] {
@@ -119,9 +123,11 @@ async fn live(world: &World, out: &Scribe) -> Vec<IssuedToken> {
     tokens.flush().await.unwrap();
     tell_error(out, &tokens.issue(world.new_token("a")).await.unwrap_err());
     tell(out, &own.change(issued[0].record.id, TokenChange::new().name("e")).await.unwrap());
-    own.revoke(issued[1].record.id).await.unwrap();
     let plain = issued[1].plain.expose_secret();
+    let verified = tokens.verify(plain).await.unwrap();
+    own.revoke(issued[1].record.id).await.unwrap();
     tell_error(out, &tokens.verify(plain).await.unwrap_err());
+    tell_error(out, &tokens.revalidate(&verified).await.unwrap_err());
     tell(out, &own.list(ListTokens::new()).await.unwrap());
 
     let plain = issued[0].plain.expose_secret().to_owned();

@@ -1,0 +1,172 @@
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use smol_str::SmolStr;
+
+use crate::{
+    Event, VerifiedToken,
+    limit::{Charge, Quota},
+    web::{Problem, quota},
+};
+
+#[cfg(feature = "test-util")]
+use super::guard_log::Trail;
+use super::{Authenticator, arrival::Arrival};
+
+/// What a layer leaves in a request: by whom it is made, and by what rules that was decided. It can't be named from
+/// outside, so that a handler can't learn the owner without saying in its signature what it needs.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    pub(super) authenticator: Arc<Authenticator>,
+    /// `None` is nobody in particular, where the layer only identifies.
+    pub(super) token: Option<VerifiedToken>,
+    /// Boxed, because an admission travels far, and a limit is looked at seldom.
+    pub(super) spent: Option<Box<Spent>>,
+    /// By other rules, for the handler arguments that go by those.
+    pub(super) beside: Option<Arc<Admission>>,
+    #[cfg(feature = "test-util")]
+    pub(super) trail: Option<Arc<Trail>>,
+}
+
+/// What a token was charged for a request.
+#[derive(Clone, Debug)]
+pub(super) struct Spent {
+    pub(super) quota: Quota,
+    /// The first limit, and how much of it in all.
+    pub(super) charged: Charge,
+    /// Seconds after which what was charged lets the same request through again.
+    pub(super) wait: u32,
+}
+
+/// What a request's way into a service came to: at once, or once the store has answered.
+pub(crate) enum Step {
+    Now(Result<Admission, Problem>),
+    Later(BoxFuture<'static, Result<Admission, Problem>>),
+}
+
+/// What is left to do when the request is answered.
+pub(crate) struct Passage {
+    quota: Option<Quota>,
+    draft: bool,
+    #[cfg(feature = "test-util")]
+    trail: Option<Arc<Trail>>,
+}
+
+impl Admission {
+    /// The token, which there must be.
+    pub(super) fn token(&self) -> Result<&VerifiedToken, Problem> {
+        self.token.as_ref().ok_or_else(|| self.authenticator.missing_credentials())
+    }
+
+    pub(super) fn quota(&self) -> Option<Quota> {
+        self.spent.as_ref().map(|spent| spent.quota)
+    }
+
+    /// A token lacks what is required. That is reported, and refused where it is enforced.
+    pub(super) fn lacking(
+        &self,
+        token: &VerifiedToken,
+        required: &[&str],
+        enforced: bool,
+    ) -> Result<(), Problem> {
+        let (id, owner) = (token.id(), token.owner());
+        let event = Event::AbilityMissing { id, owner, required, enforced };
+        self.authenticator.tokens.report(&event);
+        if enforced { Err(self.authenticator.lacks(required, self.quota())) } else { Ok(()) }
+    }
+
+    /// A guard is asked.
+    #[cfg_attr(not(feature = "test-util"), expect(unused_variables, clippy::unused_self))]
+    pub(super) fn asked(&self, request: &impl Arrival, what: impl FnOnce() -> String) {
+        #[cfg(feature = "test-util")]
+        if let Some(trail) = &self.trail {
+            trail.asked(request, what());
+        }
+    }
+
+    /// A guard refuses the request, so that it reaches nothing that another guard should have been asked about.
+    #[cfg_attr(not(feature = "test-util"), expect(clippy::unused_self))]
+    pub(super) fn refused(&self) {
+        #[cfg(feature = "test-util")]
+        if let Some(trail) = &self.trail {
+            trail.guarded();
+        }
+    }
+
+    /// What was decided by an authenticator.
+    pub(super) fn by(&self, authenticator: &Arc<Authenticator>) -> Option<&Self> {
+        if Arc::ptr_eq(&self.authenticator, authenticator) {
+            return Some(self);
+        }
+        self.beside.as_ref()?.by(authenticator)
+    }
+
+    /// Leaves itself in the request, beside what a layer has left there, so that nothing is charged again.
+    pub(crate) fn stay(self, request: &mut impl Arrival) {
+        if self.spent.is_none() {
+            return;
+        }
+        let left = request.with_admission(|earlier| match earlier {
+            None => Some(self),
+            Some(earlier) if earlier.by(&self.authenticator).is_some() => None,
+            Some(earlier) => {
+                let own = Self { beside: earlier.beside.clone(), ..self };
+                Some(Self { beside: Some(Arc::new(own)), ..earlier.clone() })
+            }
+        });
+        if let Some(left) = left {
+            request.leave(left);
+        }
+    }
+
+    /// Leaves itself in the request.
+    pub(crate) fn enter(self, request: &mut impl Arrival) -> Passage {
+        let passage = Passage {
+            quota: self.quota(),
+            draft: self.authenticator.draft_headers,
+            #[cfg(feature = "test-util")]
+            trail: self.trail.clone(),
+        };
+        request.leave(self);
+        passage
+    }
+}
+
+impl Passage {
+    /// The headers that the answer gets where it has none of the same name, with lower-case names.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&'static str, SmolStr)> + use<> {
+        self.quota.map(|quota| quota::headers(&quota, self.draft)).into_iter().flatten()
+    }
+
+    /// The request was answered.
+    #[cfg_attr(not(feature = "test-util"), expect(unused_variables, clippy::unused_self))]
+    pub(crate) fn end(&self, status: u16) {
+        #[cfg(feature = "test-util")]
+        if let Some(trail) = &self.trail {
+            trail.end(status);
+        }
+    }
+}
+
+/// Goes on with what the layer that authenticates has left in a request.
+#[inline]
+pub(crate) fn with_admission<T>(
+    request: &impl Arrival,
+    then: impl FnOnce(&Admission) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    request.with_admission(|admission| match admission {
+        Some(admission) => then(admission),
+        None => Err(misused(
+            request,
+            "no layer that authenticates is around this route, add one of keyfob's",
+        )),
+    })
+}
+
+/// A mistake in the application's routes: its log must say which, and a client must not get in.
+#[cold]
+pub(super) fn misused(request: &impl Arrival, mistake: &'static str) -> Problem {
+    let (method, route) = (request.method(), request.route());
+    tracing::error!(target: "keyfob", method, route, "{mistake}");
+    Problem::internal()
+}

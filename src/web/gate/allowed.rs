@@ -1,0 +1,207 @@
+use std::{fmt, marker::PhantomData, ops::Deref};
+
+use crate::{VerifiedToken, token::AbilityMarker, web::Problem};
+
+use super::{admission::Admission, arrival::Arrival};
+
+/// What a handler can ask for, on every framework: [`Allowed`], [`AllowedAny`], [`AllowedAll`], [`MaybeAllowed`] and
+/// [`Authenticated`].
+pub trait HandlerArgument: Sized {
+    #[doc(hidden)]
+    fn from_admission(admission: &Admission, request: &impl Arrival) -> Result<Self, Problem>;
+}
+
+/// One ability, or a tuple of up to eight.
+pub trait AbilitySet: Send + Sync + 'static {
+    #[doc(hidden)]
+    const REQUIRED: &'static [Required];
+}
+
+/// An ability, and whether a token without it is refused.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Required {
+    name: &'static str,
+    enforced: bool,
+}
+
+impl Required {
+    const fn of<A: AbilityMarker>() -> Self {
+        Self { name: A::NAME, enforced: A::ENFORCED }
+    }
+}
+
+impl fmt::Display for Required {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        if self.enforced { Ok(()) } else { f.write_str(" (report only)") }
+    }
+}
+
+macro_rules! ability_sets {
+    ($($marker:ident)+) => {
+        impl<$($marker: AbilityMarker),+> AbilitySet for ($($marker,)+) {
+            const REQUIRED: &'static [Required] = &[$(Required::of::<$marker>()),+];
+        }
+    };
+}
+
+ability_sets!(A B);
+ability_sets!(A B C);
+ability_sets!(A B C D);
+ability_sets!(A B C D E);
+ability_sets!(A B C D E F);
+ability_sets!(A B C D E F G);
+ability_sets!(A B C D E F G H);
+
+impl<A: AbilityMarker> AbilitySet for A {
+    const REQUIRED: &'static [Required] = &[Required::of::<A>()];
+}
+
+/// How many of the required abilities a token must hold.
+#[derive(Clone, Copy)]
+enum Need {
+    All,
+    Any,
+}
+
+impl Need {
+    fn check(self, required: &[Required], admission: &Admission) -> Result<VerifiedToken, Problem> {
+        let token = admission.token()?;
+        let held = |it: &Required| token.can(it.name);
+        let (passes, enforced) = match self {
+            Self::All => {
+                (required.iter().all(held), required.iter().any(|it| it.enforced && !held(it)))
+            }
+            Self::Any => (required.iter().any(held), required.iter().any(|it| it.enforced)),
+        };
+        if !passes {
+            let names: Vec<_> = required.iter().map(|it| it.name).collect();
+            admission.lacking(token, &names, enforced)?;
+        }
+        Ok(token.clone())
+    }
+
+    fn describe(self, required: &[Required]) -> String {
+        let names: Vec<_> = required.iter().map(ToString::to_string).collect();
+        names.join(match self {
+            Self::All => " and ",
+            Self::Any => " or ",
+        })
+    }
+}
+
+macro_rules! proofs {
+    ($($(#[$meta:meta])* $name:ident<$set:ident: $bound:ident> needs $need:ident;)+) => {$(
+        $(#[$meta])*
+        pub struct $name<$set> {
+            token: VerifiedToken,
+            abilities: PhantomData<fn() -> $set>,
+        }
+
+        impl<$set> Deref for $name<$set> {
+            type Target = VerifiedToken;
+
+            fn deref(&self) -> &VerifiedToken {
+                &self.token
+            }
+        }
+
+        impl<$set> Clone for $name<$set> {
+            fn clone(&self) -> Self {
+                Self { token: self.token.clone(), abilities: PhantomData }
+            }
+        }
+
+        impl<$set> fmt::Debug for $name<$set> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.token).finish()
+            }
+        }
+
+        impl<$set: $bound> HandlerArgument for $name<$set> {
+            fn from_admission(admission: &Admission, request: &impl Arrival) -> Result<Self, Problem> {
+                let (need, required) = (Need::$need, $set::REQUIRED);
+                admission.asked(request, || need.describe(required));
+                let token = need.check(required, admission)?;
+                Ok(Self { token, abilities: PhantomData })
+            }
+        }
+    )+};
+}
+
+proofs! {
+    /// A handler argument: a good token that may do `A`. Every other is answered with 403.
+    Allowed<A: AbilitySet> needs All;
+    /// A handler argument: a good token that may do at least one of a tuple, such as `AllowedAny<(SitesRead,
+    /// ServersRead)>`. Every other is answered with 403, which names them all.
+    AllowedAny<T: AbilitySet> needs Any;
+    /// A handler argument: a good token that may do everything in a tuple. Every other is answered with 403, which
+    /// names it all.
+    AllowedAll<T: AbilitySet> needs All;
+}
+
+/// A handler argument for a route on which no token is fine too, behind a layer that
+/// [identifies](super::Authenticator::identify): nobody in particular, or a good token that may do `A`. A token that
+/// may not is answered with 403; a bad one has been refused before.
+///
+/// It is a type of its own because actix turns every refusal of an `Option` into `None`.
+pub struct MaybeAllowed<A>(Option<Allowed<A>>);
+
+impl<A> Clone for MaybeAllowed<A> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<A> fmt::Debug for MaybeAllowed<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MaybeAllowed").field(&self.0).finish()
+    }
+}
+
+impl<A> MaybeAllowed<A> {
+    /// The token, if there is one.
+    #[must_use]
+    pub fn into_inner(self) -> Option<Allowed<A>> {
+        self.0
+    }
+}
+
+impl<A> Deref for MaybeAllowed<A> {
+    type Target = Option<Allowed<A>>;
+
+    fn deref(&self) -> &Option<Allowed<A>> {
+        &self.0
+    }
+}
+
+impl<A: AbilitySet> HandlerArgument for MaybeAllowed<A> {
+    fn from_admission(admission: &Admission, request: &impl Arrival) -> Result<Self, Problem> {
+        admission.asked(request, || format!("nothing, or {}", Need::All.describe(A::REQUIRED)));
+        if admission.token.is_none() {
+            return Ok(Self(None));
+        }
+        let token = Need::All.check(A::REQUIRED, admission)?;
+        Ok(Self(Some(Allowed { token, abilities: PhantomData })))
+    }
+}
+
+/// A handler argument: a good token, whatever it may do, as long as that is something.
+#[derive(Clone, Debug)]
+pub struct Authenticated(VerifiedToken);
+
+impl Deref for Authenticated {
+    type Target = VerifiedToken;
+
+    fn deref(&self) -> &VerifiedToken {
+        &self.0
+    }
+}
+
+impl HandlerArgument for Authenticated {
+    fn from_admission(admission: &Admission, request: &impl Arrival) -> Result<Self, Problem> {
+        admission.asked(request, || "any ability".to_owned());
+        admission.token().cloned().map(Self)
+    }
+}

@@ -1,0 +1,340 @@
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    ApiTokens, Event, VerifiedToken, VerifyError,
+    limit::{Charge, Quota, RateLimiter},
+    token::{RateLimit, TokenId},
+    web::{Problem, Realm, credentials::CredentialsError},
+};
+
+#[cfg(feature = "test-util")]
+use super::guard_log::{GuardLog, Trail};
+use super::{
+    admission::{Admission, Spent, Step},
+    arrival::Arrival,
+    sources::{Presented, Sources},
+};
+
+/// What stands before a service: which credentials are read, who is let in, how the others are refused, and how often a
+/// token may be used. Each framework's layer is made of one.
+///
+/// ```
+/// use keyfob::{ApiTokens, store::MemoryStore, token::RateLimit, web::{Authenticator, Realm}};
+/// use time::Duration;
+///
+/// let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build()?;
+/// let authenticator = Authenticator::require(tokens, Realm::new("Acme API")?)
+///     .rate_limit(RateLimit::new(60, Duration::MINUTE)?)
+///     .accept_header("X-Api-Key")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # The order in which a request is judged
+/// Credentials are read, the token's form and checksum are checked, the store is asked, the secret is compared, then
+/// the token's state, its addresses, its rate limit, and at last the ability. So a limit is charged only for a secret
+/// that was proven: a stranger who knows an id can't use up its owner's quota.
+///
+/// # Beside it
+/// A CORS layer goes outside of this one, because a preflight request carries no credentials. It should expose the
+/// headers that tell of rate limits: `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `Retry-After`.
+#[derive(Clone)]
+pub struct Authenticator {
+    pub(super) tokens: ApiTokens,
+    pub(super) sources: Sources,
+    pub(super) draft_headers: bool,
+    realm: Realm,
+    manner: Manner,
+    limiter: RateLimiter,
+    limit: Option<RateLimit>,
+    body: Option<ProblemBody>,
+    #[cfg(feature = "test-util")]
+    guards: Option<GuardLog>,
+}
+
+type ProblemBody = Arc<dyn Fn(&Problem) -> (&'static str, String) + Send + Sync>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    Require,
+    Identify,
+}
+
+/// A text that can't be the name of a header with credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be the name of a header, and neither Authorization nor Cookie")]
+#[non_exhaustive]
+pub struct HeaderNameError;
+
+impl Authenticator {
+    /// Lets through who has a good token that holds at least one ability, and refuses everybody else. The realm stands
+    /// in the challenges.
+    #[must_use]
+    pub fn require(tokens: ApiTokens, realm: Realm) -> Self {
+        Self {
+            tokens,
+            sources: Sources::default(),
+            draft_headers: false,
+            realm,
+            manner: Manner::Require,
+            limiter: RateLimiter::default(),
+            limit: Some(RateLimit::default()),
+            body: None,
+            #[cfg(feature = "test-util")]
+            guards: None,
+        }
+    }
+
+    /// Lets through as nobody in particular who has no credentials, credentials of another scheme, or what doesn't
+    /// begin as our tokens do: for routes on which cookie sessions or JWTs are good as well. A bad token of ours is
+    /// refused all the same, and a request without one is where a handler asks for more than
+    /// [`MaybeAllowed`](super::MaybeAllowed).
+    #[must_use]
+    pub fn identify(tokens: ApiTokens, realm: Realm) -> Self {
+        Self { manner: Manner::Identify, ..Self::require(tokens, realm) }
+    }
+
+    /// Reads HTTP Basic credentials as well, with the token as the user name or as the password, as `curl -u <token>:`
+    /// sends it. It never asks for them: a browser would show a dialogue.
+    #[must_use]
+    pub fn accept_basic(mut self) -> Self {
+        self.sources.basic = true;
+        self
+    }
+
+    /// Reads a token from a header of another name as well, such as `X-Api-Key`. A request with both is refused.
+    ///
+    /// # Errors
+    /// [`HeaderNameError`] where the name is none, or is `Authorization` or `Cookie`.
+    pub fn accept_header(mut self, name: &str) -> Result<Self, HeaderNameError> {
+        let name = name.to_ascii_lowercase();
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty()
+            || !name.bytes().all(fits)
+            || ["authorization", "cookie"].contains(&&*name)
+        {
+            return Err(HeaderNameError);
+        }
+        self.sources.header = Some(name.into());
+        Ok(self)
+    }
+
+    /// How often each token may be used: 60 times a minute unless set here. A token's own limit, where it has one,
+    /// takes its place.
+    #[must_use]
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Limits only tokens that have a limit of their own.
+    #[must_use]
+    pub fn without_rate_limit(mut self) -> Self {
+        self.limit = None;
+        self
+    }
+
+    /// Who counts. Unless set here, an own [`RateLimiter::local`]; services that share one share its counts.
+    #[must_use]
+    pub fn limiter(mut self, limiter: RateLimiter) -> Self {
+        self.limiter = limiter;
+        self
+    }
+
+    /// Whether `RateLimit-Policy` and `RateLimit` are sent beside `X-RateLimit-Limit` and `X-RateLimit-Remaining`, as
+    /// the current draft of the IETF has them. They are not unless set here: a draft may change.
+    #[must_use]
+    pub fn draft_rate_limit_headers(mut self, send: bool) -> Self {
+        self.draft_headers = send;
+        self
+    }
+
+    /// Writes the bodies of refusals in the application's own form: a media type and a text. The status, the challenge
+    /// and the other headers stay as they are.
+    ///
+    /// ```
+    /// # use keyfob::{ApiTokens, store::MemoryStore, web::{Authenticator, Realm}};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build()?;
+    /// let authenticator = Authenticator::require(tokens, Realm::new("Acme API")?)
+    ///     .problem_body(|problem| ("application/json", format!(r#"{{"error":"{}"}}"#, problem.code())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn problem_body(
+        mut self,
+        write: impl Fn(&Problem) -> (&'static str, String) + Send + Sync + 'static,
+    ) -> Self {
+        self.body = Some(Arc::new(write));
+        self
+    }
+
+    /// Records which guards are asked, for a test that pins them.
+    #[cfg(feature = "test-util")]
+    #[must_use]
+    pub fn record_guards(mut self, log: &GuardLog) -> Self {
+        self.guards = Some(log.clone());
+        self
+    }
+
+    /// Judges a request that came from an address, once.
+    #[inline]
+    pub(crate) fn step(self: &Arc<Self>, request: &impl Arrival, from: Option<IpAddr>) -> Step {
+        if let Some(earlier) = request.with_admission(|it| it?.by(self).cloned()) {
+            return Step::Now(Ok(earlier));
+        }
+        let nobody = Admission {
+            authenticator: self.clone(),
+            token: None,
+            spent: None,
+            beside: None,
+            #[cfg(feature = "test-util")]
+            trail: self.guards.clone().map(|log| Arc::new(Trail::new(log, request))),
+        };
+        let presented = match self.presented(request) {
+            Ok(Some(presented)) => presented,
+            Ok(None) => return Step::Now(Ok(nobody)),
+            Err(problem) => return Step::Now(Err(problem)),
+        };
+        match self.tokens.try_verify_from(&presented, from) {
+            Some(verdict) => Step::Now(self.admit(nobody, verdict)),
+            None => Self::ask(nobody, Zeroizing::new(presented.to_owned()), from),
+        }
+    }
+
+    /// What has to wait for the store.
+    fn ask(nobody: Admission, presented: Zeroizing<String>, from: Option<IpAddr>) -> Step {
+        Step::Later(Box::pin(async move {
+            let this = nobody.authenticator.clone();
+            let verdict = this.tokens.verify_from(&presented, from).await;
+            this.admit(nobody, verdict)
+        }))
+    }
+
+    /// The one credential of a request; `None` where nobody in particular is let through.
+    #[inline]
+    fn presented<'a>(&self, request: &'a impl Arrival) -> Result<Option<Presented<'a>>, Problem> {
+        let format = self.tokens.format();
+        match (self.sources.read(request, format), self.manner) {
+            (Ok(None), Manner::Require) => Err(self.missing_credentials()),
+            (Ok(Some(presented)), Manner::Identify) if !format.has_prefix(presented.as_bytes()) => {
+                Ok(None)
+            }
+            (Ok(Some(Presented::Unreadable)), _) => {
+                Err(self.malformed(CredentialsError::Malformed))
+            }
+            (Ok(presented), _) => Ok(presented),
+            (Err(error), _) => Err(self.malformed(error)),
+        }
+    }
+
+    #[inline]
+    fn admit(
+        &self,
+        nobody: Admission,
+        verdict: Result<VerifiedToken, VerifyError>,
+    ) -> Result<Admission, Problem> {
+        let token = verdict.map_err(|reason| self.refused(&reason))?;
+        let limit = token.rate_limit().or(self.limit);
+        let holds_none = token.abilities().is_none();
+        let mut admission = Admission { token: Some(token), ..nobody };
+        if let Some(limit) = limit {
+            admission = self.charge(admission, Charge::of(limit))?;
+        }
+        if holds_none {
+            admission.lacking(admission.token()?, &[], true)?;
+        }
+        Ok(admission)
+    }
+
+    /// Charges the token of an admission.
+    pub(super) fn charge(
+        &self,
+        admission: Admission,
+        charge: Charge,
+    ) -> Result<Admission, Problem> {
+        let token = admission.token()?;
+        let charge = match token.rate_limit() {
+            Some(own) if charge.is_default() => charge.with_limit(own),
+            _ => charge,
+        };
+        let earlier = admission.spent.as_deref();
+        let spent = earlier.map_or(0, |it| it.charged.spent_of(&charge));
+        let wait = earlier.map_or(0, |it| it.wait);
+        let Some(charge) = charge.after(spent) else {
+            return Ok(admission);
+        };
+        match self.limiter.count(token.id(), &charge, self.tokens.wall_clock()) {
+            Ok(quota) => {
+                let in_all = charge.plus(spent);
+                let charged = earlier.filter(|_| spent == 0).map_or(in_all, |it| it.charged);
+                let wait = wait.max(quota.passes_in(&in_all));
+                let spent = Some(Box::new(Spent { quota, charged, wait }));
+                Ok(Admission { spent, ..admission })
+            }
+            Err(limited) => {
+                // What was charged before is charged again, and must let the next request through as well.
+                let retry_after = limited.retry_after_spending(spent).max(wait);
+                Err(self.limited(token.id(), &limited.quota, retry_after))
+            }
+        }
+    }
+
+    #[cold]
+    fn limited(&self, id: TokenId, quota: &Quota, retry_after: u32) -> Problem {
+        self.tokens.report(&Event::RateLimited { id, limit: quota.name, retry_after });
+        self.finish(Problem::rate_limited(retry_after), Some(*quota))
+    }
+
+    #[cold]
+    pub(super) fn missing_credentials(&self) -> Problem {
+        self.finish(Problem::missing_credentials(&self.realm), None)
+    }
+
+    #[cold]
+    fn malformed(&self, error: CredentialsError) -> Problem {
+        self.tokens.report(&Event::Refused { id: None, reason: error.code() });
+        self.finish(Problem::invalid_request(&self.realm, error), None)
+    }
+
+    #[cold]
+    fn refused(&self, reason: &VerifyError) -> Problem {
+        self.finish(Problem::refused(&self.realm, reason), None)
+    }
+
+    #[cold]
+    pub(super) fn lacks(&self, required: &[&str], quota: Option<Quota>) -> Problem {
+        self.finish(Problem::insufficient_scope(&self.realm, required), quota)
+    }
+
+    #[cold]
+    pub(super) fn not_found(&self, quota: Option<Quota>) -> Problem {
+        self.finish(Problem::not_found(), quota)
+    }
+
+    fn finish(&self, problem: Problem, quota: Option<Quota>) -> Problem {
+        let problem = match quota {
+            Some(quota) => problem.with_quota(&quota, self.draft_headers),
+            None => problem,
+        };
+        match &self.body {
+            Some(write) => {
+                let (media_type, text) = write(&problem);
+                problem.with_body(media_type, text)
+            }
+            None => problem,
+        }
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator")
+            .field("tokens", &self.tokens)
+            .field("realm", &self.realm)
+            .field("manner", &self.manner)
+            .field("sources", &self.sources)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,192 @@
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use crate::{limit::Charge, token::is_ability, web::Problem};
+
+use super::{
+    admission::{Admission, Step, misused, with_admission},
+    arrival::Arrival,
+};
+
+/// What a route asks of a token beside what its handler asks: an ability that is known at run time or built from the
+/// path, and what the token is charged. It goes inside of the layer that authenticates; with axum it is a tower layer,
+/// with actix a middleware.
+///
+/// ```
+/// use keyfob::{limit::Charge, token::RateLimit, web::Guard};
+/// use time::Duration;
+///
+/// // `GET /projects/42/builds` asks for `projects:42:read`.
+/// let read = Guard::ability("projects:{id}:read")?;
+///
+/// // Of what a token may create in an hour, this takes five.
+/// let hourly = Charge::new("create", RateLimit::new(100, Duration::HOUR)?)?;
+/// let create = Guard::ability("projects:{id}:write")?.charge(hourly.cost(5)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Guard(Arc<Asked>);
+
+#[derive(Clone, Debug)]
+struct Asked {
+    ability: Option<Template>,
+    enforced: bool,
+    charge: Option<Charge>,
+}
+
+/// An ability, of which some segments stand in the path.
+#[derive(Clone, Debug)]
+struct Template {
+    text: SmolStr,
+    segments: Vec<Segment>,
+}
+
+#[derive(Clone, Debug)]
+enum Segment {
+    Fixed(SmolStr),
+    Parameter(SmolStr),
+}
+
+/// A text that is neither an ability nor one with parameters of the path for some of its segments.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no ability, and none with {{parameters}} for whole segments")]
+#[non_exhaustive]
+pub struct GuardError(pub SmolStr);
+
+impl Guard {
+    /// Asks for an ability, such as `servers:read`, or one that is built from the path, such as `projects:{id}:write`.
+    ///
+    /// What stands in the path for a parameter must be one segment of an ability; else there is no such thing, which is
+    /// 404. A refusal shows the template.
+    ///
+    /// # Errors
+    /// [`GuardError`] where the text is none.
+    pub fn ability(text: &str) -> Result<Self, GuardError> {
+        let ability = Some(Template::new(text).ok_or_else(|| GuardError(text.into()))?);
+        Ok(Self(Arc::new(Asked { ability, enforced: true, charge: None })))
+    }
+
+    /// Asks for no ability, and charges the token.
+    #[must_use]
+    pub fn charging(charge: Charge) -> Self {
+        Self(Arc::new(Asked { ability: None, enforced: true, charge: Some(charge) }))
+    }
+
+    /// Charges the token as well, before its abilities are looked at. The limit that the layer charges is charged all
+    /// the same; of two, the answer tells of this one.
+    #[must_use]
+    pub fn charge(mut self, charge: Charge) -> Self {
+        Arc::make_mut(&mut self.0).charge = Some(charge);
+        self
+    }
+
+    /// Lets a token pass that lacks the ability, and reports it as an [event](crate::Event::AbilityMissing).
+    #[must_use]
+    pub fn report_only(mut self) -> Self {
+        Arc::make_mut(&mut self.0).enforced = false;
+        self
+    }
+
+    /// Judges a request that was let in by a layer further out.
+    pub(crate) fn step(&self, request: &mut impl Arrival) -> Step {
+        let verdict = self.judge(request);
+        if verdict.is_err() {
+            request.with_admission(|admission| admission.map(Admission::refused));
+        }
+        Step::Now(verdict)
+    }
+
+    fn judge(&self, request: &mut impl Arrival) -> Result<Admission, Problem> {
+        let Asked { ability, enforced, charge } = &*self.0;
+        let mut admission = with_admission(request, |it| Ok(it.clone()))?;
+        if let Some(template) = ability {
+            admission.asked(request, || template.describe(*enforced));
+        }
+        if admission.token.is_none() && !enforced {
+            return Ok(admission);
+        }
+        admission.token()?;
+        if let Some(charge) = charge {
+            admission = admission.authenticator.clone().charge(admission, *charge)?;
+        }
+        if let Some(template) = ability {
+            let required = template.fill(request)?;
+            if required.is_none() && *enforced {
+                return Err(admission.authenticator.not_found(admission.quota()));
+            }
+            let token = admission.token()?;
+            if !required.is_some_and(|required| token.can(&required)) {
+                admission.lacking(token, &[&template.text], *enforced)?;
+            }
+        }
+        Ok(admission)
+    }
+}
+
+fn is_parameter(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+impl Template {
+    fn new(text: &str) -> Option<Self> {
+        let segments = text.split(':').map(|segment| match segment.strip_prefix('{') {
+            None => Some(Segment::Fixed(segment.into())),
+            Some(name) => {
+                let name = name.strip_suffix('}').filter(|name| is_parameter(name))?;
+                Some(Segment::Parameter(name.into()))
+            }
+        });
+        let segments = segments.collect::<Option<Vec<_>>>()?;
+        let example = segments.iter().map(|segment| match segment {
+            Segment::Fixed(text) => text.as_str(),
+            Segment::Parameter(_) => "x",
+        });
+        let is_good = is_ability(&example.collect::<Vec<_>>().join(":"));
+        is_good.then(|| Self { text: text.into(), segments })
+    }
+
+    /// The ability that this request asks for; `None` where the path has something else than a segment of one.
+    fn fill(&self, request: &mut impl Arrival) -> Result<Option<String>, Problem> {
+        let mut filled = Vec::with_capacity(self.segments.len());
+        for segment in &self.segments {
+            filled.push(match segment {
+                Segment::Fixed(text) => text.clone(),
+                Segment::Parameter(name) => match request.parameter(name) {
+                    Some(value) if value.contains(':') => return Ok(None),
+                    Some(value) => value.into(),
+                    None if request.route().is_none() => return Ok(None),
+                    None => {
+                        return Err(misused(
+                            request,
+                            "a guard names a parameter that its route does not have",
+                        ));
+                    }
+                },
+            });
+        }
+        let ability = filled.join(":");
+        Ok(is_ability(&ability).then_some(ability))
+    }
+
+    fn describe(&self, enforced: bool) -> String {
+        let mode = if enforced { "" } else { " (report only)" };
+        format!("{}{mode}", self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_a_whole_segment() {
+        for good in ["servers:read", "projects:{id}:write", "{kind}:{id}", "{id}"] {
+            assert!(Guard::ability(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a:*", "a:{}:b", "p{id}", "{id}s", "{id", "{a}{b}", "{a\"b}", "a::b", "a b"]
+        {
+            assert!(Guard::ability(bad).is_err(), "{bad}");
+        }
+    }
+}

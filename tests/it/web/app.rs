@@ -1,0 +1,127 @@
+//! An application that is built on either framework, from one description.
+
+use std::{cell::Cell, rc::Rc};
+
+use futures_util::future::LocalBoxFuture;
+use keyfob::web::{Authenticator, TrustedProxies};
+
+use super::{
+    actix_app, axum_app,
+    http::{Request, Response},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framework {
+    Axum,
+    Actix,
+}
+
+/// What stands before the routes of [`every_route`], and in the application's state.
+#[derive(Clone)]
+pub struct Setup {
+    pub authenticator: Authenticator,
+    pub layer: bool,
+    /// What stands around the layer, or in its place.
+    pub outer: Option<Outer>,
+    pub address: Address,
+}
+
+#[derive(Clone)]
+pub enum Outer {
+    /// The same layer once more.
+    Itself,
+    Another(Authenticator),
+}
+
+/// How the client's address is found.
+#[derive(Clone)]
+pub enum Address {
+    Unknown,
+    Connection,
+    Proxies(TrustedProxies),
+}
+
+/// Answers requests as they are.
+pub type Serve = Rc<dyn Fn(Request) -> LocalBoxFuture<'static, Response>>;
+
+impl Setup {
+    pub fn new(authenticator: Authenticator) -> Self {
+        Self { authenticator, layer: true, outer: None, address: Address::Unknown }
+    }
+
+    pub fn without_layer(self) -> Self {
+        Self { layer: false, ..self }
+    }
+
+    pub fn under(self, outer: Outer) -> Self {
+        Self { outer: Some(outer), ..self }
+    }
+
+    pub fn address(self, address: Address) -> Self {
+        Self { address, ..self }
+    }
+}
+
+impl Framework {
+    pub async fn serve(self, setup: Setup) -> Serve {
+        match self {
+            Self::Axum => axum_app::serve(setup),
+            Self::Actix => actix_app::serve(setup).await,
+        }
+    }
+}
+
+thread_local! {
+    static HANDLED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A handler was called.
+pub fn handled() {
+    HANDLED.set(HANDLED.get() + 1);
+}
+
+/// How many handlers this test has called since the last time.
+pub fn take_handled() -> usize {
+    HANDLED.take()
+}
+
+/// The routes of the application, handed to the macro that builds them for a framework.
+macro_rules! every_route {
+    ($build:ident) => {
+        $build! {
+            get "/open" => open;
+            get "/absent" => absent;
+            get "/authenticated" => authenticated;
+            get "/allowed" => allowed;
+            get "/maybe" => maybe;
+            get "/any" => any;
+            get "/all" => all;
+            get "/trial" => trial;
+            get "/trial/maybe" => trial_maybe;
+            get "/trial/any" => trial_any;
+            get "/trial/all" => trial_all;
+            get "/trial/none" => trial_none;
+            get "/own-headers" => own_headers;
+            get "/sensitive" => sensitive;
+            post "/json" => json;
+            get "/state/authenticated" => state_authenticated;
+            get "/state/allowed" => state_allowed;
+            get "/state/maybe" => state_maybe;
+            get "/state/two" => state_two;
+            get "/state/beside" => state_beside;
+            get "/guarded" => open, guard("servers:read");
+            get "/guarded/create" => open, guard("servers:create");
+            get "/guarded/all" => all, guard("servers:read");
+            get "/projects/{id}" => open, guard("projects:{id}:write");
+            get "/projects/{id}/{part}" => open, guard("projects:{id}:{part}");
+            get "/trial/projects/{id}" => open, guard("projects:{id}:write").report_only();
+            get "/misnamed/{other}" => open, guard("projects:{id}:write");
+            get "/charged" => allowed, Guard::charging(five());
+            get "/charged/{id}" => open, guard("projects:{id}:write").charge(five());
+            get "/seldom" => allowed, Guard::charging(seldom());
+            get "/costly" => allowed, Guard::charging(costly());
+            get "/own-headers/charged" => own_headers, Guard::charging(five());
+        }
+    };
+}
+pub(super) use every_route;

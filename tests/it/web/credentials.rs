@@ -1,0 +1,173 @@
+//! Credentials in other places than `Authorization: Bearer`, where the application reads them there.
+
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD},
+};
+use keyfob::web::Authenticator;
+
+use super::{
+    app::Framework,
+    http::{Request, get},
+    scene::{Scene, is},
+};
+
+on_both! {
+    a_token_is_read_from_basic_credentials
+    a_token_is_read_from_a_header_of_another_name
+    nothing_else_is_read_unless_that_is_switched_on
+    what_was_read_is_marked_as_sensitive
+}
+
+fn basic(text: impl AsRef<[u8]>) -> Request {
+    get("/allowed").authorization(format!("Basic {}", BASE64_STANDARD.encode(text)))
+}
+
+fn key(value: &str) -> Request {
+    get("/allowed").header("x-api-key", value)
+}
+
+fn with_header(authenticator: Authenticator) -> Authenticator {
+    authenticator.accept_header("X-Api-Key").unwrap()
+}
+
+async fn a_token_is_read_from_basic_credentials(framework: Framework) {
+    let scene = Scene::new(framework).await;
+    let client = scene.client(scene.require().accept_basic()).await;
+    let (good, other) = (scene.text("good"), scene.text("other"));
+    let (expired, foreign) = (scene.text("expired"), scene.text("jwt"));
+    let unpadded = BASE64_STANDARD_NO_PAD.encode(format!("{good}:x"));
+    assert!(BASE64_STANDARD.encode(format!("{good}:x")).ends_with('='), "there is a padding");
+    for (title, request, expected) in [
+        ("user", basic(format!("{good}:")), (200, "hello user:42")),
+        ("user, with a password", basic(format!("{good}:x-oauth-basic")), (200, "hello user:42")),
+        ("password", basic(format!("ada:{good}")), (200, "hello user:42")),
+        ("password without user", basic(format!(":{good}")), (200, "hello user:42")),
+        (
+            "capitals",
+            get("/allowed").authorization(format!("BASIC {unpadded}")),
+            (200, "hello user:42"),
+        ),
+        (
+            "without padding",
+            get("/allowed").authorization(format!("Basic {unpadded}")),
+            (200, "hello user:42"),
+        ),
+        ("both", basic(format!("{good}:{other}")), (400, "invalid_request")),
+        ("the same twice", basic(format!("{good}:{good}")), (400, "invalid_request")),
+        ("a bad one as user", basic(format!("{expired}:")), (401, "invalid_token")),
+        ("a bad one as password", basic(format!("ada:{expired}")), (401, "invalid_token")),
+        ("a colon behind the token", basic(format!("ada:{good}:")), (401, "invalid_token")),
+        ("neither", basic("ada:lovelace"), (401, "invalid_token")),
+        ("a user alone", basic("ada:"), (401, "invalid_token")),
+        ("another's", basic(format!("ada:{foreign}")), (401, "invalid_token")),
+        ("nothing", basic(":"), (401, "missing_credentials")),
+        ("no colon", basic(good), (400, "invalid_request")),
+        ("not UTF-8", basic(b"\xff:"), (400, "invalid_request")),
+        ("no base64", get("/allowed").authorization("Basic a"), (400, "invalid_request")),
+        ("no token68", get("/allowed").authorization("Basic a b"), (400, "invalid_request")),
+        ("of a URL", get("/allowed").authorization("Basic YWRhOj8_"), (400, "invalid_request")),
+        ("the scheme alone", get("/allowed").authorization("Basic"), (400, "invalid_request")),
+        ("bearer", get("/allowed").with("good"), (200, "hello user:42")),
+        ("another scheme", get("/allowed").authorization("Digest a"), (401, "missing_credentials")),
+    ] {
+        assert_eq!(client.told(request).await, is(expected.0, expected.1), "{title}");
+    }
+    assert_eq!(
+        client.send(basic("ada:")).await.header("www-authenticate").unwrap().split(' ').next(),
+        Some("Bearer"),
+        "a browser must not show a dialogue"
+    );
+}
+
+async fn a_token_is_read_from_a_header_of_another_name(framework: Framework) {
+    let scene = Scene::new(framework).await;
+    let client = scene.client(with_header(scene.require())).await;
+    for (title, request, expected) in [
+        ("good", key("{good}"), (200, "hello user:42")),
+        ("white space around", key(" {good}\t"), (200, "hello user:42")),
+        ("bad", key("{revoked}"), (401, "invalid_token")),
+        ("another's", key("{jwt}"), (401, "invalid_token")),
+        ("without the ability", key("{create}"), (403, "insufficient_scope")),
+        ("repeated", key("{good}").header("x-api-key", "{good}"), (400, "invalid_request")),
+        ("repeated, one empty", key("").header("x-api-key", "{good}"), (400, "invalid_request")),
+        ("two kinds", key("{good}").with("good"), (400, "invalid_request")),
+        ("two kinds, one bad", key("{revoked}").with("good"), (400, "invalid_request")),
+        ("garbage", key("two tokens"), (400, "invalid_request")),
+        ("with a scheme", key("Bearer {good}"), (400, "invalid_request")),
+        ("empty", key(""), (401, "missing_credentials")),
+        ("empty beside a bearer", key("").with("good"), (200, "hello user:42")),
+        (
+            "beside another scheme",
+            key("{good}").authorization("Basic eA=="),
+            (200, "hello user:42"),
+        ),
+        ("beside a bad bearer", key("{good}").authorization("Bearer"), (400, "invalid_request")),
+        ("none", get("/allowed"), (401, "missing_credentials")),
+    ] {
+        assert_eq!(client.told(request).await, is(expected.0, expected.1), "{title}");
+    }
+}
+
+async fn nothing_else_is_read_unless_that_is_switched_on(framework: Framework) {
+    let scene = Scene::new(framework).await;
+    let client = scene.client(scene.require()).await;
+    let good = scene.text("good");
+    for request in [
+        basic(format!("{good}:")),
+        key("{good}"),
+        get("/allowed").header("cookie", "token={good}"),
+        get(format!("/allowed?token={good}&access_token={good}&api_key={good}")),
+    ] {
+        assert_eq!(client.told(request.clone()).await, is(401, "missing_credentials"), "{request}");
+    }
+    let both = get("/allowed").header("x-api-key", "{expired}").with("good");
+    assert_eq!(client.told(both).await, is(200, "hello user:42"), "it is a header like any other");
+}
+
+async fn what_was_read_is_marked_as_sensitive(framework: Framework) {
+    let scene = Scene::new(framework).await;
+    let client = scene.client(with_header(scene.identify())).await;
+    let get = || get("/sensitive").header("x-other", "{good}");
+    for (request, marked) in [
+        (get(), ""),
+        (get().with("good"), "authorization"),
+        (get().header("x-api-key", "{good}"), "x-api-key"),
+        (get().authorization("Basic eA=="), "authorization"),
+        (get().with("jwt"), "authorization"),
+        (
+            get().authorization("Basic eA==").header("x-api-key", "{good}"),
+            "authorization x-api-key",
+        ),
+    ] {
+        assert_eq!(client.told(request.clone()).await, is(200, marked), "{request}");
+    }
+    scene.world.store.forget();
+    assert_eq!(
+        client.told(get().with("good")).await,
+        is(200, "authorization"),
+        "when it waited too"
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_is_none_of_a_header_with_credentials_is_refused() {
+    let scene = Scene::new(Framework::Axum).await;
+    for good in ["X-Api-Key", "x-api-key", "token", "Proxy-Authorization", "x!#$%&'*+-.^_`|~9"] {
+        assert!(scene.require().accept_header(good).is_ok(), "{good}");
+    }
+    for bad in [
+        "",
+        " ",
+        "X Api Key",
+        "X-Api-Key ",
+        "X-Api-Key:",
+        "x\n",
+        "é",
+        "authorization",
+        "Authorization",
+        "COOKIE",
+    ] {
+        assert!(scene.require().accept_header(bad).is_err(), "{bad:?}");
+    }
+}

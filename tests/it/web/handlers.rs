@@ -1,0 +1,172 @@
+//! The handlers, the same on both frameworks.
+
+use keyfob::{
+    VerifiedToken,
+    limit::Charge,
+    token::{RateLimit, ReportOnly},
+    web::{
+        Allowed, AllowedAll, AllowedAny, Authenticated, Guard, JsonBody, MaybeAllowed, Problem,
+        request,
+    },
+};
+use time::Duration;
+
+use super::app::handled;
+
+keyfob::abilities! {
+    #[allow(clippy::enum_variant_names, reason = "all of them are about servers")]
+    pub enum PanelAbility {
+        ServersRead = "servers:read", "List and show servers";
+        ServersCreate = "servers:create", "Create servers";
+        ServersDelete = "servers:delete", "Delete servers";
+    }
+}
+
+pub type Both = (ServersRead, ServersCreate);
+pub type Mixed = (ServersCreate, ReportOnly<ServersDelete>);
+pub type Reported = (ReportOnly<ServersCreate>, ReportOnly<ServersDelete>);
+
+/// An answer with headers of the handler's own.
+pub struct OwnHeaders;
+
+impl OwnHeaders {
+    pub const HEADERS: &[(&str, &str)] =
+        &[("x-ratelimit-limit", "7"), ("cache-control", "max-age=60")];
+}
+
+/// The headers of a request that are marked as sensitive, in the order of names.
+pub struct Sensitive(pub Vec<String>);
+
+pub fn hello(token: &VerifiedToken) -> String {
+    handled();
+    format!("hello {}", token.owner())
+}
+
+pub fn hello_maybe(token: MaybeAllowed<ServersRead>) -> String {
+    match token.into_inner() {
+        Some(token) => hello(&token),
+        None => open_to_all("hello nobody"),
+    }
+}
+
+fn open_to_all(text: &str) -> String {
+    handled();
+    text.to_owned()
+}
+
+pub async fn open() -> String {
+    open_to_all("open")
+}
+
+pub async fn absent() -> Result<String, Problem> {
+    handled();
+    Err(Problem::not_found())
+}
+
+pub async fn authenticated(token: Authenticated) -> String {
+    hello(&token)
+}
+
+pub async fn allowed(token: Allowed<ServersRead>) -> String {
+    hello(&token)
+}
+
+pub async fn maybe(token: MaybeAllowed<ServersRead>) -> String {
+    hello_maybe(token)
+}
+
+pub async fn any(token: AllowedAny<Both>) -> String {
+    hello(&token)
+}
+
+pub async fn all(token: AllowedAll<Both>) -> String {
+    hello(&token)
+}
+
+pub async fn trial(token: Allowed<ReportOnly<ServersCreate>>) -> String {
+    hello(&token)
+}
+
+pub async fn trial_maybe(token: MaybeAllowed<ReportOnly<ServersCreate>>) -> String {
+    token.as_ref().map_or_else(|| open_to_all("hello nobody"), |it| hello(it))
+}
+
+pub async fn trial_any(token: AllowedAny<Mixed>) -> String {
+    hello(&token)
+}
+
+pub async fn trial_all(token: AllowedAll<Mixed>) -> String {
+    hello(&token)
+}
+
+pub async fn trial_none(token: AllowedAny<Reported>) -> String {
+    hello(&token)
+}
+
+pub async fn own_headers(_: Authenticated) -> OwnHeaders {
+    handled();
+    OwnHeaders
+}
+
+pub async fn sensitive(_: MaybeAllowed<ServersRead>, sensitive: Sensitive) -> String {
+    open_to_all(&sensitive.0.join(" "))
+}
+
+pub async fn json(_: Allowed<ServersRead>, body: JsonBody) -> Result<String, Problem> {
+    let change = request::token_change(&body).map_err(|error| Problem::from(&error))?;
+    handled();
+    Ok(format!("{change:?}"))
+}
+
+pub fn guard(ability: &str) -> Guard {
+    Guard::ability(ability).unwrap()
+}
+
+/// Five of a hundred in an hour.
+pub fn five() -> Charge {
+    let hourly = RateLimit::new(100, Duration::HOUR).unwrap();
+    Charge::new("create", hourly).unwrap().cost(5).unwrap()
+}
+
+/// One in a minute.
+pub fn seldom() -> Charge {
+    Charge::new("seldom", RateLimit::new(1, Duration::MINUTE).unwrap()).unwrap()
+}
+
+/// Four more of what every request is charged.
+pub fn costly() -> Charge {
+    Charge::of(RateLimit::default()).cost(4).unwrap()
+}
+
+/// Handlers that authenticate by themselves, with the `FromState` that is in scope.
+macro_rules! state_handlers {
+    () => {
+        async fn state_authenticated(FromState(token): FromState<Authenticated>) -> String {
+            hello(&token)
+        }
+
+        async fn state_allowed(FromState(token): FromState<Allowed<ServersRead>>) -> String {
+            hello(&token)
+        }
+
+        async fn state_maybe(FromState(token): FromState<MaybeAllowed<ServersRead>>) -> String {
+            hello_maybe(token)
+        }
+
+        async fn state_two(
+            FromState(token): FromState<Allowed<ServersRead>>,
+            FromState(other): FromState<Authenticated>,
+        ) -> String {
+            assert_eq!(token.id(), other.id());
+            hello(&token)
+        }
+
+        async fn state_beside(
+            FromState(token): FromState<Authenticated>,
+            layers: Allowed<ServersRead>,
+        ) -> String {
+            format!("{} beside {}", hello(&token), layers.owner())
+        }
+    };
+}
+pub(super) use state_handlers;

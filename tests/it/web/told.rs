@@ -1,0 +1,122 @@
+//! What is told of requests: events without a guess, and no secret anywhere.
+
+use std::fmt::Write;
+
+use super::{
+    app::{Framework, Setup},
+    http::{Request, get, post},
+    log,
+    scene::{BAD, Scene},
+};
+use crate::support::secret_of;
+
+on_both! {
+    what_cannot_be_read_is_reported_without_an_id
+    each_request_is_reported_once_and_a_good_one_not_at_all
+    nothing_that_is_told_carries_a_secret
+}
+
+async fn what_cannot_be_read_is_reported_without_an_id(framework: Framework) {
+    let scene = Scene::new(framework).await;
+    let authenticator = scene.require().accept_basic().accept_header("x-api-key").unwrap();
+    let client = scene.client(authenticator).await;
+    let get = || get("/allowed");
+    for (request, reason) in [
+        (get().with("good").with("good"), "repeated_credentials"),
+        (get().header("x-api-key", "{good}").header("x-api-key", ""), "repeated_credentials"),
+        (get().with("good").header("x-api-key", "{good}"), "two_credentials"),
+        (get().authorization("Basic YWNtZV9hOmFjbWVfYQ=="), "two_credentials"),
+        (get().authorization("Bearer {good} {good}"), "malformed_credentials"),
+        (get().authorization("Bearer\t{good}"), "malformed_credentials"),
+        (get().authorization("Basic {good}"), "malformed_credentials"),
+        (get().header("x-api-key", "{good} "), ""),
+        (get().header("x-api-key", "{good}, {good}"), "malformed_credentials"),
+    ] {
+        client.send(request.clone()).await;
+        let event = format!("Refused {{ id: None, reason: {reason:?} }}");
+        let expected = if reason.is_empty() { Vec::new() } else { vec![event] };
+        assert_eq!(scene.world.heard.take(), expected, "{request}");
+    }
+}
+
+async fn each_request_is_reported_once_and_a_good_one_not_at_all(framework: Framework) {
+    for cold in [false, true] {
+        let scene = Scene::new(framework).await;
+        if cold {
+            scene.world.store.forget();
+        }
+        let client = scene.client(scene.limited(1)).await;
+        for (request, event) in [
+            (get("/allowed"), None),
+            (get("/allowed").authorization("Basic eA=="), None),
+            (get("/allowed").with("good"), None),
+            (get("/allowed").with("good"), Some("RateLimited {")),
+            (get("/allowed").with("create"), Some("AbilityMissing {")),
+            (get("/guarded").with("delete"), Some("AbilityMissing {")),
+            (get("/open").with("none"), Some("AbilityMissing {")),
+            (get("/open").with("office"), Some("Refused {")),
+            (get("/open").with("revoked"), Some("Refused {")),
+            (get("/open").with("unknown"), Some("Refused { id: None")),
+            (get("/open").with("wrong-secret"), Some("Refused { id: None")),
+            (get("/projects/4*2").with("projects"), None),
+        ] {
+            client.send(request.clone()).await;
+            let events = scene.world.heard.take();
+            assert_eq!(events.len(), usize::from(event.is_some()), "{request}: {events:?}");
+            assert!(
+                events.iter().all(|it| it.starts_with(event.unwrap())),
+                "{request}: {events:?}"
+            );
+        }
+        scene.world.store.forget();
+        scene.world.store.fail(&["find"]);
+        assert_eq!(client.send(get("/open").with("good")).await.status, 503);
+        let events = scene.world.heard.take();
+        assert!(events[0].starts_with("StoreFailed {"), "{events:?}");
+    }
+}
+
+async fn nothing_that_is_told_carries_a_secret(framework: Framework) {
+    log::listen();
+    let scene = Scene::new(framework).await;
+    let mut told = String::new();
+    let sources = |it: keyfob::web::Authenticator| {
+        it.accept_basic().accept_header("x-api-key").unwrap().draft_rate_limit_headers(true)
+    };
+    for setup in [
+        Setup::new(sources(scene.limited(3))),
+        Setup::new(sources(scene.identify())),
+        Setup::new(sources(scene.require())).without_layer(),
+    ] {
+        writeln!(told, "{:?}", setup.authenticator).unwrap();
+        let client = scene.client_of(setup).await;
+        let names = BAD.iter().map(|(name, _)| *name).chain(scene.issued.keys().copied());
+        for name in names {
+            let ways: [fn(Request, &str) -> Request; 6] = [
+                |it, name| it.with(name),
+                |it, name| it.with(name).with(name),
+                |it, name| it.authorization(format!("Bearer {{{name}}} x")),
+                |it, name| it.authorization(format!("Basic {{{name}}}")),
+                |it, name| it.header("x-api-key", format!("{{{name}}}")),
+                |it, name| it.with(name).header("x-api-key", format!("{{{name}}}")),
+            ];
+            for way in ways {
+                for request in [
+                    get("/allowed"),
+                    get("/projects/42"),
+                    get("/misnamed/42"),
+                    get("/state/two"),
+                    post("/json", "{"),
+                ] {
+                    writeln!(told, "{}", client.send(way(request, name)).await).unwrap();
+                }
+            }
+        }
+    }
+    let (events, lines) = (scene.world.heard.take(), log::lines());
+    assert!(events.len() > 100 && lines.len() > 100, "{} {}", events.len(), lines.len());
+    writeln!(told, "{events:?}\n{lines:?}").unwrap();
+    for issued in scene.issued.values() {
+        assert!(!told.contains(secret_of(issued)), "{}", issued.record.id);
+    }
+}

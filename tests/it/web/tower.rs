@@ -1,0 +1,189 @@
+//! The layers around a tower service that no framework has made, and help for the tests of applications.
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn, ready},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use ::http::{Request, Response};
+use ::tower::{Layer, Service};
+use axum::body::{Body, Bytes};
+use futures_util::FutureExt;
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use keyfob::{
+    testing,
+    web::{Authenticator, Realm, axum::TokenLayer},
+};
+
+use super::{app::Framework, handlers::guard, http::get, scene::Scene};
+
+/// A service that may be called only when it was polled ready, and once for each time.
+#[derive(Default)]
+struct Strict {
+    ready: bool,
+    calls: Arc<AtomicUsize>,
+    hangs: bool,
+}
+
+impl Clone for Strict {
+    fn clone(&self) -> Self {
+        Self { ready: false, calls: self.calls.clone(), hangs: self.hangs }
+    }
+}
+
+type Answer = Result<Response<Full<Bytes>>, Infallible>;
+
+impl Service<Request<()>> for Strict {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        assert!(std::mem::take(&mut self.ready), "called without having been polled ready");
+        self.calls.fetch_add(1, SeqCst);
+        let (held, hangs) = (self.calls.clone(), self.hangs);
+        Box::pin(async move {
+            if hangs {
+                poll_fn(|_| Poll::<()>::Pending).await;
+            }
+            drop(held);
+            Ok(Response::new("strict".into()))
+        })
+    }
+}
+
+async fn call<S>(service: &mut S, token: Option<&str>) -> (u16, String)
+where
+    S: Service<Request<()>, Response = Response<Body>, Error = Infallible>,
+{
+    poll_fn(|context| service.poll_ready(context)).await.unwrap();
+    let (status, body) = service.call(request(token)).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (status.status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
+}
+
+fn request(token: Option<&str>) -> Request<()> {
+    let request = Request::get("/");
+    let request = match token {
+        Some(token) => request.header("authorization", format!("Bearer {token}")),
+        None => request,
+    };
+    request.body(()).unwrap()
+}
+
+#[tokio::test]
+async fn any_tower_service_is_called_when_it_is_ready_and_never_else() {
+    for cold in [false, true] {
+        let scene = Scene::new(Framework::Axum).await;
+        if cold {
+            scene.world.store.forget();
+        }
+        let strict = Strict::default();
+        let guarded = guard("servers:read").layer(strict.clone());
+        let mut service = TokenLayer::new(scene.limited(60)).layer(guarded);
+        for calls in 1..4 {
+            let good = call(&mut service, Some(scene.text("good"))).await;
+            assert_eq!(good, (200, "strict".to_owned()));
+            assert_eq!(call(&mut service, None).await.0, 401);
+            assert_eq!(call(&mut service, Some(scene.text("create"))).await.0, 403);
+            assert_eq!(strict.calls.load(SeqCst), calls);
+        }
+        let mut clone = service.clone();
+        assert_eq!(call(&mut clone, Some(scene.text("good"))).await.0, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_service_whose_answer_nobody_waits_for_any_more_is_dropped() {
+    for cold in [false, true] {
+        let scene = Scene::new(Framework::Axum).await;
+        if cold {
+            scene.world.store.forget();
+        }
+        let strict = Strict { hangs: true, ..Strict::default() };
+        let mut service = TokenLayer::new(scene.require()).layer(strict.clone());
+        poll_fn(|context| service.poll_ready(context)).await.unwrap();
+        let mut answer = service.call(request(Some(scene.text("good"))));
+        assert!(answer.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(strict.calls.load(SeqCst), 1, "it was called");
+        let held = Arc::strong_count(&strict.calls);
+        drop(answer);
+        assert!(Arc::strong_count(&strict.calls) < held, "what it held is gone");
+    }
+}
+
+async fn boxed(_: Request<()>) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+    Ok(Response::new(Full::from("boxed").boxed()))
+}
+
+#[tokio::test]
+async fn a_service_has_the_body_that_it_has() {
+    let scene = Scene::new(Framework::Axum).await;
+    let service = guard("servers:read").layer(::tower::service_fn(boxed));
+    let mut service = TokenLayer::new(scene.require()).layer(service);
+    let told = call(&mut service, Some(scene.text("good"))).await;
+    assert_eq!(told, (200, "boxed".to_owned()));
+    for (token, status) in [("create", 403), ("revoked", 401)] {
+        let (refused, body) = call(&mut service, Some(scene.text(token))).await;
+        assert_eq!(refused, status);
+        assert!(body.starts_with("{\"type\":\"about:blank\""), "{body}");
+    }
+}
+
+/// A service that is never ready.
+#[derive(Clone)]
+struct Busy;
+
+impl Service<Request<()>> for Busy {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Answer>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Pending
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        ready(Ok(Response::default()))
+    }
+}
+
+#[tokio::test]
+async fn a_layer_is_ready_when_its_service_is() {
+    let scene = Scene::new(Framework::Axum).await;
+    let mut service = TokenLayer::new(scene.require()).layer(guard("servers:read").layer(Busy));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(service.poll_ready(&mut context).is_pending());
+}
+
+#[tokio::test]
+async fn a_test_of_an_application_acts_as_somebody() {
+    for framework in [Framework::Axum, Framework::Actix] {
+        let (tokens, clock) = testing::in_memory("acme");
+        let ada = testing::acting_as(&tokens, "user:7", ["servers:read"]).await;
+        let eve = testing::acting_as(&tokens, "user:8", ["servers:create"]).await;
+        let authenticator = Authenticator::require(tokens.clone(), Realm::new("Acme").unwrap());
+        let serve = framework.serve(super::app::Setup::new(authenticator)).await;
+        for (acting, expected) in
+            [(&ada, (200, "hello user:7")), (&eve, (403, "insufficient_scope"))]
+        {
+            let (name, value) = acting.header();
+            let told = serve(get("/allowed").header(name, value)).await.told();
+            assert_eq!(told, (expected.0, expected.1.to_owned()));
+        }
+        clock.advance(time::Duration::days(365));
+        let (name, value) = ada.header();
+        assert_eq!(serve(get("/allowed").header(name, value)).await.status, 200, "it has no end");
+    }
+}
