@@ -2,24 +2,18 @@
 
 use std::str::FromStr;
 
-use axum::{
-    extract::{FromRequestParts, Path},
-    http::request::Parts,
-};
 use keyfob::web::{Problem, request::RequestError};
 use serde_json::{Map, Value};
 
-use crate::failure::Failure;
+use crate::answer::Failure;
 
-/// The id in a path. A text that can't be an id is the id of nothing.
+/// A handler argument: the id in a path. A text that can't be an id is the id of nothing.
 pub(crate) struct Id<T>(pub(crate) T);
 
-impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for Id<T> {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let text = Path::<String>::from_request_parts(parts, state).await;
-        let id = text.ok().and_then(|Path(text)| text.parse().ok());
+impl<T: FromStr> Id<T> {
+    /// The text is missing where it is not even UTF-8.
+    pub(crate) fn read(text: Option<&str>) -> Result<Self, Failure> {
+        let id = text.and_then(|text| text.parse().ok());
         id.map(Self).ok_or_else(|| Failure(Problem::not_found()))
     }
 }

@@ -3,33 +3,20 @@
 //! Tokens need to know who is logged in and not how. A real application has a login of its own, and puts its user
 //! where [`Login`] puts the account.
 
-use axum::{
-    Router,
-    extract::{FromRef, FromRequestParts, State},
-    http::{StatusCode, request::Parts},
-    routing::post,
-};
-use axum_extra::extract::cookie::{Cookie, Key, SameSite, SignedCookieJar};
-use keyfob::{
-    Owner,
-    web::{Problem, axum::JsonBody},
-};
+use cookie::{Cookie, CookieJar, Key, SameSite};
+use keyfob::{Owner, web::Problem};
 use sqlx::SqlitePool;
 
-use crate::{App, extract::object, failure::Failure};
+use crate::{
+    answer::{Answer, Answered, Failure},
+    extract::object,
+};
 
 const ACCOUNTS: [&str; 2] = ["ada", "grace"];
 const COOKIE: &str = "fleet_login";
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/login", post(log_in))
-}
-
-async fn log_in(
-    State(key): State<Key>,
-    body: JsonBody,
-) -> Result<(StatusCode, SignedCookieJar), Failure> {
-    let claimed = object(&body)?;
+pub(crate) fn log_in(key: &Key, body: &[u8]) -> Answered {
+    let claimed = object(body)?;
     let claimed = claimed.get("account").and_then(|account| account.as_str());
     let Some(account) = ACCOUNTS.into_iter().find(|account| claimed == Some(account)) else {
         return Err(Failure(Problem::invalid_fields([("account", "must be ada or grace")])));
@@ -37,18 +24,28 @@ async fn log_in(
     // A service that is reached over https says `secure` as well.
     let cookie =
         Cookie::build((COOKIE, account)).path("/").http_only(true).same_site(SameSite::Lax);
-    Ok((StatusCode::NO_CONTENT, SignedCookieJar::new(key).add(cookie)))
+    let mut jar = CookieJar::new();
+    jar.signed_mut(key).add(cookie);
+    let answer = Answer::no_content();
+    Ok(jar.delta().fold(answer, |it, cookie| it.header("set-cookie", cookie.encoded().to_string())))
 }
 
 /// A handler argument: the account that is logged in, as the owner of its tokens.
 pub(crate) struct Login(pub(crate) Owner);
 
-impl FromRequestParts<App> for Login {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let jar = SignedCookieJar::from_headers(&parts.headers, Key::from_ref(app));
-        let owner = jar.get(COOKIE).and_then(|cookie| Owner::new(cookie.value()).ok());
+impl Login {
+    /// Reads the values of the `Cookie` headers.
+    pub(crate) fn read<'a>(
+        key: &Key,
+        headers: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Self, Failure> {
+        let jar = CookieJar::new();
+        let account = headers
+            .filter_map(|header| std::str::from_utf8(header).ok())
+            .flat_map(|header| Cookie::split_parse_encoded(header.to_owned()))
+            .filter_map(|cookie| cookie.ok().filter(|cookie| cookie.name() == COOKIE))
+            .find_map(|cookie| jar.signed(key).verify(cookie));
+        let owner = account.and_then(|account| Owner::new(account.value()).ok());
         owner.map(Self).ok_or_else(|| Failure(Problem::new(401, "login_required")))
     }
 }

@@ -1,12 +1,17 @@
-//! A hosting panel's API on axum and SQLite: accounts log in, make tokens, and call `/api/v1` with them.
+//! A hosting panel's API on SQLite: accounts log in, make tokens, and call `/api/v1` with them.
 //!
-//! `cargo run --example fleet --features axum,sqlite,tracing`, then paste the line that it prints.
+//! What it does knows no framework. The folder of a framework holds what only that one can say: routes, and handlers
+//! that name the ability they ask for.
+//!
+//! `cargo run --example fleet --features actix,axum,sqlite,tracing`, then paste the line that it prints.
 
 mod abilities;
 mod account;
+mod actix;
+mod answer;
 mod api;
+mod axum;
 mod extract;
-mod failure;
 mod log;
 mod login;
 mod panel;
@@ -14,13 +19,13 @@ mod stop;
 
 use std::{error::Error, net::SocketAddr, process::ExitCode, time::Duration};
 
-use axum::{Router, extract::FromRef, middleware};
-use axum_extra::extract::cookie::Key;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use cookie::Key;
 use keyfob::{
     ApiTokens, TracingObserver,
     store::SqliteStore,
-    web::{Problem, Realm, axum::TokenLayer},
+    token::RateLimit,
+    web::{Authenticator, Realm},
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::net::TcpListener;
@@ -31,6 +36,9 @@ use panel::Panel;
 /// How long a request waits for the database.
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// How often a token may be used.
+const REQUESTS_PER_MINUTE: u32 = 60;
+
 #[derive(Parser)]
 #[command(about = "A hosting panel's API, with tokens by keyfob")]
 struct Arguments {
@@ -40,31 +48,25 @@ struct Arguments {
     /// The SQLite file that keeps everything, made where there is none
     #[arg(long, default_value = "sqlite://fleet.db")]
     database: SqliteConnectOptions,
+    /// The framework that serves
+    #[arg(long, value_enum, default_value_t)]
+    server: Server,
 }
 
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Server {
+    #[default]
+    Axum,
+    Actix,
+}
+
+/// What handlers work with.
 #[derive(Clone)]
 struct App {
     tokens: ApiTokens,
     panel: Panel,
     cookie_key: Key,
-}
-
-impl FromRef<App> for ApiTokens {
-    fn from_ref(app: &App) -> Self {
-        app.tokens.clone()
-    }
-}
-
-impl FromRef<App> for Panel {
-    fn from_ref(app: &App) -> Self {
-        app.panel.clone()
-    }
-}
-
-impl FromRef<App> for Key {
-    fn from_ref(app: &App) -> Self {
-        app.cookie_key.clone()
-    }
+    authenticator: Authenticator,
 }
 
 #[tokio::main]
@@ -101,27 +103,20 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         tokens: tokens.clone(),
         panel: Panel::new(pool.clone()).await?,
         cookie_key: login::cookie_key(&pool).await?,
+        authenticator: Authenticator::require(tokens.clone(), Realm::new("Fleet")?)
+            .rate_limit(RateLimit::new(REQUESTS_PER_MINUTE, time::Duration::MINUTE)?),
     };
     let listener = TcpListener::bind(&arguments.listen).await?;
     let stop = stop::signal()?;
     greet(listener.local_addr()?);
-    let served = stop::serve_until(stop, listener, routes(app)?).await;
+    let served = match arguments.server {
+        Server::Axum => axum::serve(app, listener, stop).await,
+        Server::Actix => actix::serve(app, listener, stop).await,
+    };
 
     tokens.flush().await?;
     pool.close().await;
     Ok(served?)
-}
-
-fn routes(app: App) -> Result<Router, Box<dyn Error>> {
-    let layer = TokenLayer::new(app.tokens.clone(), Realm::new("Fleet")?);
-    Ok(Router::new()
-        .merge(login::routes())
-        .merge(account::routes())
-        .merge(api::routes(layer))
-        .fallback(|| async { Problem::not_found() })
-        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(middleware::from_fn(log::request))
-        .with_state(app))
 }
 
 /// The token goes from one program to the next: it is on no screen, in no history and in no list of processes.

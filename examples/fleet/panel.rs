@@ -52,6 +52,11 @@ impl Kind {
     const fn must_have(self, field: &str) -> bool {
         matches!(self, Self::Server) && matches!(field.as_bytes(), b"name")
     }
+
+    /// A backup takes a body for a name, and needs none.
+    pub(crate) const fn needs_body(self) -> bool {
+        !matches!(self, Self::Backup)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

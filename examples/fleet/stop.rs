@@ -2,16 +2,13 @@
 
 use std::{future::Future, io, time::Duration};
 
-use axum::Router;
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal as listen_for},
-    sync::oneshot,
     time::timeout,
 };
 
 /// How long a client may keep the service from stopping.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Ends with the first SIGTERM, or Ctrl-C, from now on.
 pub(crate) fn signal() -> io::Result<impl Future<Output = ()>> {
@@ -25,22 +22,18 @@ pub(crate) fn signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
+/// Runs a server until `stop`; then `begin` makes it take no more, and end when all that it has is answered.
 pub(crate) async fn serve_until(
     stop: impl Future<Output = ()>,
-    listener: TcpListener,
-    routes: Router,
+    server: impl Future<Output = io::Result<()>>,
+    begin: impl FnOnce(),
 ) -> io::Result<()> {
-    let (begin, asked) = oneshot::channel::<()>();
-    let asked = async move {
-        let _ = asked.await;
-    };
-    let server = axum::serve(listener, routes).with_graceful_shutdown(asked).into_future();
     tokio::pin!(server);
     tokio::select! {
         ended = &mut server => return ended,
         () = stop => tracing::info!("stopping"),
     }
-    drop(begin);
+    begin();
     timeout(PATIENCE, server).await.unwrap_or_else(|_| {
         tracing::warn!("some requests were not answered");
         Ok(())

@@ -1,11 +1,35 @@
 //! The example `fleet`, driven from outside as its users do: over HTTP, and by signals.
 
+/// Makes a test of every function that is named, for every server. A name that was forgotten is a warning: nothing
+/// calls the function.
+macro_rules! on_every_server {
+    ($($test:ident,)*) => {
+        on_server!(axum: $($test)*);
+        on_server!(actix: $($test)*);
+    };
+}
+
+macro_rules! on_server {
+    ($server:ident: $($test:ident)*) => {
+        mod $server {
+            $(
+                #[test]
+                fn $test() {
+                    super::$test($crate::fleet::Server(stringify!($server)));
+                }
+            )*
+        }
+    };
+}
+
 mod api;
 mod authorization;
 mod http;
 mod life;
 mod ownership;
+mod rate_limit;
 mod refusals;
+mod routes;
 mod service;
 mod tokens;
 
@@ -13,7 +37,7 @@ use serde_json::{Value, json};
 
 use self::{
     http::{Request, Response},
-    service::Service,
+    service::{Server, Service},
 };
 
 /// Somebody who is logged in.

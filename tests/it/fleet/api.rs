@@ -2,7 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Account, Request, Service};
+use super::{Account, Request, Server, Service};
+
+on_every_server! {
+    every_route_asks_for_its_own_ability_and_no_other,
+    a_token_opens_what_belongs_to_its_account_and_nothing_else_is_there,
+    what_is_not_there_is_not_found,
+    objects_are_kept_changed_and_deleted_with_what_is_on_them,
+    a_body_that_is_no_json_is_told_from_fields_that_are_wrong,
+}
 
 fn unrestricted(account: &Account) -> String {
     let created = account.create(&json!({ "name": "all", "abilities": "*" }));
@@ -60,9 +68,8 @@ const ABILITIES: [&str; 13] = [
     "backups:create",
 ];
 
-#[test]
-fn every_route_asks_for_its_own_ability_and_no_other() {
-    let service = Service::start();
+fn every_route_asks_for_its_own_ability_and_no_other(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     let (server, site) = server_and_site(&service, &unrestricted(&ada));
     for (number, (request, ability, status)) in routes(&server, &site).into_iter().enumerate() {
@@ -79,9 +86,8 @@ fn every_route_asks_for_its_own_ability_and_no_other() {
     }
 }
 
-#[test]
-fn a_token_opens_what_belongs_to_its_account_and_nothing_else_is_there() {
-    let service = Service::start();
+fn a_token_opens_what_belongs_to_its_account_and_nothing_else_is_there(server: Server) {
+    let service = Service::start(server);
     let (ada, grace) = (service.log_in("ada"), service.log_in("grace"));
     let (hers, others) = (unrestricted(&ada), unrestricted(&grace));
     let (server, site) = server_and_site(&service, &hers);
@@ -98,9 +104,8 @@ fn a_token_opens_what_belongs_to_its_account_and_nothing_else_is_there() {
     assert_eq!(servers, json!({ "servers": [{ "id": server, "name": "first" }] }));
 }
 
-#[test]
-fn what_is_not_there_is_not_found() {
-    let service = Service::start();
+fn what_is_not_there_is_not_found(server: Server) {
+    let service = Service::start(server);
     let token = unrestricted(&service.log_in("ada"));
     let (server, site) = server_and_site(&service, &token);
     for path in [
@@ -120,9 +125,8 @@ fn what_is_not_there_is_not_found() {
     assert_eq!(service.call(&token, Request::delete("/api/v1/servers/999")).status, 404);
 }
 
-#[test]
-fn objects_are_kept_changed_and_deleted_with_what_is_on_them() {
-    let service = Service::start();
+fn objects_are_kept_changed_and_deleted_with_what_is_on_them(server: Server) {
+    let service = Service::start(server);
     let token = unrestricted(&service.log_in("ada"));
     let (server, site) = server_and_site(&service, &token);
     let path = format!("/api/v1/servers/{server}");
@@ -145,9 +149,8 @@ fn objects_are_kept_changed_and_deleted_with_what_is_on_them() {
     }
 }
 
-#[test]
-fn a_body_that_is_no_json_is_told_from_fields_that_are_wrong() {
-    let service = Service::start();
+fn a_body_that_is_no_json_is_told_from_fields_that_are_wrong(server: Server) {
+    let service = Service::start(server);
     let token = unrestricted(&service.log_in("ada"));
     let create = |body: &str| {
         let json = Request::post("/api/v1/servers").header("content-type", "application/json");

@@ -8,11 +8,21 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Request, Service};
+use super::{Request, Server, Service};
 
-#[test]
-fn a_token_lives_from_its_creation_to_its_revocation() {
-    let service = Service::start();
+on_every_server! {
+    a_token_lives_from_its_creation_to_its_revocation,
+    the_plain_text_is_shown_on_creation_and_never_again,
+    a_list_shows_name_creation_expiry_and_at_once_the_last_use,
+    a_restart_keeps_tokens_logins_servers_and_the_last_use,
+    a_request_that_is_there_is_answered_before_the_service_stops,
+    clients_that_hold_their_connections_do_not_hold_up_the_stop,
+    the_line_that_it_prints_logs_in_and_calls_the_api_as_often_as_it_is_pasted,
+    no_secret_is_printed_logged_or_stored,
+}
+
+fn a_token_lives_from_its_creation_to_its_revocation(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
 
     let token = ada.issue("ci-deploy-pipeline", &["servers:read"]);
@@ -38,9 +48,8 @@ fn a_token_lives_from_its_creation_to_its_revocation() {
     assert_eq!(ada.get(&token.path()).json(), after, "it keeps the first instant");
 }
 
-#[test]
-fn the_plain_text_is_shown_on_creation_and_never_again() {
-    let service = Service::start();
+fn the_plain_text_is_shown_on_creation_and_never_again(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     let token = ada.issue("ci", &["servers:read"]);
     for path in ["/account/tokens", &token.path()] {
@@ -51,9 +60,8 @@ fn the_plain_text_is_shown_on_creation_and_never_again() {
     }
 }
 
-#[test]
-fn a_list_shows_name_creation_expiry_and_at_once_the_last_use() {
-    let service = Service::start();
+fn a_list_shows_name_creation_expiry_and_at_once_the_last_use(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     let token = ada.issue("ci", &["servers:read"]);
     let listed = || ada.get("/account/tokens").json()["tokens"][0].clone();
@@ -71,9 +79,8 @@ fn a_list_shows_name_creation_expiry_and_at_once_the_last_use() {
     assert!(used >= created);
 }
 
-#[test]
-fn a_restart_keeps_tokens_logins_servers_and_the_last_use() {
-    let service = Service::start();
+fn a_restart_keeps_tokens_logins_servers_and_the_last_use(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     let token = ada.issue("ci", &["servers:read", "servers:create"]);
     let revoked = ada.issue("old", &["servers:read"]);
@@ -93,9 +100,36 @@ fn a_restart_keeps_tokens_logins_servers_and_the_last_use() {
     assert_eq!(service.call(&revoked.plain, Request::get("/api/v1/servers")).status, 401);
 }
 
-#[test]
-fn clients_that_hold_their_connections_do_not_hold_up_the_stop() {
-    let service = Service::start();
+fn a_request_that_is_there_is_answered_before_the_service_stops(server: Server) {
+    let service = Service::start(server);
+    let cookie = service.log_in("ada").cookie;
+    let body = r#"{"name":"ci"}"#;
+    let mut client = TcpStream::connect(service.address).unwrap();
+    write!(
+        client,
+        "POST /account/tokens HTTP/1.1\r\nhost: fleet\r\nconnection: close\r\ncookie: {cookie}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        body.len()
+    )
+    .unwrap();
+    // It says so once the handler waits for the body.
+    let mut go_on = *b"HTTP/1.1 100 Continue\r\n\r\n";
+    client.read_exact(&mut go_on).unwrap();
+
+    service.ask_to_stop();
+    while TcpStream::connect(service.address).is_ok() {}
+    client.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+
+    let service = service.restart();
+    let ada = super::Account { service: &service, cookie };
+    assert_eq!(ada.names(""), ["ci"]);
+}
+
+fn clients_that_hold_their_connections_do_not_hold_up_the_stop(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     let token = ada.issue("ci", &["servers:read"]);
     let mut connections = [(); 3].map(|()| TcpStream::connect(service.address).unwrap());
@@ -117,9 +151,8 @@ fn clients_that_hold_their_connections_do_not_hold_up_the_stop() {
     assert!(ada.get(&path).json()["last_used_at"].is_string());
 }
 
-#[test]
-fn the_line_that_it_prints_logs_in_and_calls_the_api_as_often_as_it_is_pasted() {
-    let service = Service::start();
+fn the_line_that_it_prints_logs_in_and_calls_the_api_as_often_as_it_is_pasted(server: Server) {
+    let service = Service::start(server);
     for _ in 0..2 {
         let pasted = Command::new("bash").args(["-c", &service.line_to_paste]).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&pasted.stderr), "");
@@ -130,9 +163,8 @@ fn the_line_that_it_prints_logs_in_and_calls_the_api_as_often_as_it_is_pasted() 
     assert!(used["tokens"][0]["last_used_at"].is_string());
 }
 
-#[test]
-fn no_secret_is_printed_logged_or_stored() {
-    let service = Service::start();
+fn no_secret_is_printed_logged_or_stored(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     let token = ada.issue("ci", &["servers:read"]);
     let plain = token.plain.as_str();

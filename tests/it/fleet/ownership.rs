@@ -2,7 +2,15 @@
 
 use serde_json::json;
 
-use super::{Issued, Request, Service};
+use super::{Issued, Request, Server, Service};
+
+on_every_server! {
+    every_management_route_asks_for_the_owner_who_is_logged_in,
+    fields_that_are_not_the_clients_to_say_change_nothing,
+    the_query_does_not_say_whose_tokens_are_listed,
+    a_login_of_another_service_is_none_here,
+    a_login_is_one_signed_cookie_that_scripts_and_other_sites_do_not_get,
+}
 
 /// Every management route, for a token.
 fn routes(token: &Issued) -> [Request; 6] {
@@ -17,9 +25,8 @@ fn routes(token: &Issued) -> [Request; 6] {
     ]
 }
 
-#[test]
-fn every_management_route_asks_for_the_owner_who_is_logged_in() {
-    let service = Service::start();
+fn every_management_route_asks_for_the_owner_who_is_logged_in(server: Server) {
+    let service = Service::start(server);
     let (ada, grace) = (service.log_in("ada"), service.log_in("grace"));
     let token = ada.issue("ci", &["servers:read"]);
     let all = ada.create(&json!({ "name": "all", "abilities": "*" })).json();
@@ -63,9 +70,8 @@ fn every_management_route_asks_for_the_owner_who_is_logged_in() {
     assert_eq!(statuses, [200, 201, 200, 200, 200, 204]);
 }
 
-#[test]
-fn fields_that_are_not_the_clients_to_say_change_nothing() {
-    let service = Service::start();
+fn fields_that_are_not_the_clients_to_say_change_nothing(server: Server) {
+    let service = Service::start(server);
     let (ada, grace) = (service.log_in("ada"), service.log_in("grace"));
     let extra = json!({
         "owner": "grace", "account": "grace", "owner_id": "grace", "user": "grace", "created_by": "grace",
@@ -106,25 +112,22 @@ fn fields_that_are_not_the_clients_to_say_change_nothing() {
     assert!(grace.names("?state=any").is_empty());
 }
 
-#[test]
-fn the_query_does_not_say_whose_tokens_are_listed() {
-    let service = Service::start();
+fn the_query_does_not_say_whose_tokens_are_listed(server: Server) {
+    let service = Service::start(server);
     let (ada, grace) = (service.log_in("ada"), service.log_in("grace"));
     ada.issue("ci", &[]);
     assert!(grace.names("?owner=ada&account=ada").is_empty());
 }
 
-#[test]
-fn a_login_of_another_service_is_none_here() {
-    let (service, other) = (Service::start(), Service::start());
+fn a_login_of_another_service_is_none_here(server: Server) {
+    let (service, other) = (Service::start(server), Service::start(server));
     let cookie = other.log_in("ada").cookie;
     let list = Request::get("/account/tokens").header("cookie", &cookie);
     assert_eq!((list.send(&other).status, list.send(&service).status), (200, 401));
 }
 
-#[test]
-fn a_login_is_one_signed_cookie_that_scripts_and_other_sites_do_not_get() {
-    let service = Service::start();
+fn a_login_is_one_signed_cookie_that_scripts_and_other_sites_do_not_get(server: Server) {
+    let service = Service::start(server);
     let log_in = |body| Request::post("/login").json(&body).send(&service);
     let answer = log_in(json!({ "account": "ada" }));
     assert_eq!((answer.status, answer.body.as_str()), (204, ""));

@@ -11,11 +11,16 @@ use std::{
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
+/// The framework that serves, by its name in the arguments.
+#[derive(Clone, Copy)]
+pub(super) struct Server(pub(super) &'static str);
+
 /// A running service with a database of its own, which is gone after the test.
 pub(super) struct Service {
     pub(super) address: SocketAddr,
     /// The line that a newcomer pastes into a shell.
     pub(super) line_to_paste: String,
+    server: Server,
     process: Child,
     standard_output: BufReader<ChildStdout>,
     printed: String,
@@ -23,14 +28,14 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn start() -> Self {
-        Self::start_in(Arc::new(tempfile::tempdir().unwrap()))
+    pub(super) fn start(server: Server) -> Self {
+        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), server)
     }
 
-    fn start_in(directory: Arc<TempDir>) -> Self {
+    fn start_in(directory: Arc<TempDir>, server: Server) -> Self {
         let standard_error = File::options().create(true).append(true).open(log(directory.path()));
         let mut process = Command::new(program())
-            .args(["--listen", "127.0.0.1:0", "--database"])
+            .args(["--server", server.0, "--listen", "127.0.0.1:0", "--database"])
             .arg(format!("sqlite://{}", database(directory.path()).display()))
             .env("RUST_LOG", "trace")
             .stdin(Stdio::null())
@@ -51,6 +56,7 @@ impl Service {
             address: address.parse().unwrap(),
             line_to_paste: line_to_paste.trim_end().to_owned(),
             printed: lines.concat(),
+            server,
             process,
             standard_output,
             directory,
@@ -68,12 +74,17 @@ impl Service {
     /// Stops it and starts it again on the same database.
     pub(super) fn restart(mut self) -> Self {
         self.terminate();
-        Self::start_in(self.directory.clone())
+        Self::start_in(self.directory.clone(), self.server)
+    }
+
+    /// Asks it to stop, and does not wait.
+    pub(super) fn ask_to_stop(&self) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     }
 
     fn terminate(&mut self) {
-        let id = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.ask_to_stop();
         let status = self.process.wait().unwrap();
         assert_eq!(status.code(), Some(0), "it did not stop cleanly");
     }
@@ -134,7 +145,7 @@ fn program() -> PathBuf {
     let program = test.ancestors().nth(2).unwrap().join("examples/fleet");
     assert!(
         program.exists(),
-        "{} is not built: cargo build --example fleet --features axum,sqlite,tracing",
+        "{} is not built: cargo build --example fleet --features actix,axum,sqlite,tracing",
         program.display(),
     );
     program

@@ -2,11 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::{Request, Service};
+use super::{Request, Server, Service};
 
-#[test]
-fn a_token_holds_what_was_asked_for_and_nothing_unknown() {
-    let service = Service::start();
+on_every_server! {
+    a_token_holds_what_was_asked_for_and_nothing_unknown,
+    an_unrestricted_token_may_do_everything_and_a_branch_what_lies_under_it,
+    an_expiry_is_an_instant_a_number_of_days_or_never,
+    all_the_fields_that_are_wrong_are_told_at_once,
+    names_come_back_as_they_were_given_and_are_free_again_after_a_revocation,
+    a_new_token_says_where_it_is_and_is_not_cached,
+    a_change_is_seen_by_the_next_request,
+    a_token_that_has_ended_cannot_be_changed,
+    a_list_comes_in_pages_of_the_size_that_was_asked_for,
+    revoked_tokens_are_listed_where_they_are_asked_for,
+    a_listing_that_cannot_be_is_refused,
+    several_or_all_tokens_are_revoked_together,
+}
+
+fn a_token_holds_what_was_asked_for_and_nothing_unknown(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     let create =
         |name: &str, abilities: Value| ada.create(&json!({ "name": name, "abilities": abilities }));
@@ -36,9 +50,8 @@ fn a_token_holds_what_was_asked_for_and_nothing_unknown() {
     assert_eq!(ada.names("?state=any"), ["all", "none", "branch", "some"]);
 }
 
-#[test]
-fn an_unrestricted_token_may_do_everything_and_a_branch_what_lies_under_it() {
-    let service = Service::start();
+fn an_unrestricted_token_may_do_everything_and_a_branch_what_lies_under_it(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     let token = |abilities: Value| {
         let created = ada.create(&json!({ "name": abilities.to_string(), "abilities": abilities }));
@@ -56,9 +69,8 @@ fn an_unrestricted_token_may_do_everything_and_a_branch_what_lies_under_it() {
     }
 }
 
-#[test]
-fn an_expiry_is_an_instant_a_number_of_days_or_never() {
-    let service = Service::start();
+fn an_expiry_is_an_instant_a_number_of_days_or_never(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     let expiry = |name: &str, field: &str, value: Value| {
         let created = ada.create(&json!({ "name": name, field: value }));
@@ -81,9 +93,8 @@ fn an_expiry_is_an_instant_a_number_of_days_or_never() {
     }
 }
 
-#[test]
-fn all_the_fields_that_are_wrong_are_told_at_once() {
-    let service = Service::start();
+fn all_the_fields_that_are_wrong_are_told_at_once(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     let body = json!({ "name": "", "abilities": ["servers:raed"], "expires_at": "2001-01-01T00:00:00Z", "metadata": [] });
     assert_eq!(ada.create(&body).fields(), ["abilities", "expires_at", "metadata", "name"]);
@@ -100,9 +111,8 @@ fn all_the_fields_that_are_wrong_are_told_at_once() {
     assert_eq!(ada.names("?state=any"), ["ci"]);
 }
 
-#[test]
-fn names_come_back_as_they_were_given_and_are_free_again_after_a_revocation() {
-    let service = Service::start();
+fn names_come_back_as_they_were_given_and_are_free_again_after_a_revocation(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     for name in [
         "Shopify App Production",
@@ -120,9 +130,8 @@ fn names_come_back_as_they_were_given_and_are_free_again_after_a_revocation() {
     ada.issue("ci", &[]);
 }
 
-#[test]
-fn a_new_token_says_where_it_is_and_is_not_cached() {
-    let service = Service::start();
+fn a_new_token_says_where_it_is_and_is_not_cached(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     let created = ada.create(&json!({ "name": "ci", "metadata": { "app": "shop" } }));
     let id = created.json()["id"].as_str().unwrap().to_owned();
@@ -133,9 +142,8 @@ fn a_new_token_says_where_it_is_and_is_not_cached() {
     assert_eq!((shown.status, &shown.json()["metadata"]["app"]), (200, &json!("shop")));
 }
 
-#[test]
-fn a_change_is_seen_by_the_next_request() {
-    let service = Service::start();
+fn a_change_is_seen_by_the_next_request(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     let token = ada.issue("ci", &["servers:read"]);
     let change = |body: Value| ada.send(Request::patch(&token.path()).json(&body));
@@ -161,9 +169,8 @@ fn a_change_is_seen_by_the_next_request() {
     assert_eq!(change(json!({ "name": "taken" })).code(), "name_taken");
 }
 
-#[test]
-fn a_token_that_has_ended_cannot_be_changed() {
-    let service = Service::start();
+fn a_token_that_has_ended_cannot_be_changed(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     let (expired, revoked) = (ada.issue("expired", &[]), ada.issue("revoked", &[]));
     service.tamper("UPDATE keyfob_tokens SET expires_at = created_at WHERE name = 'expired'");
@@ -176,9 +183,8 @@ fn a_token_that_has_ended_cannot_be_changed() {
     }
 }
 
-#[test]
-fn a_list_comes_in_pages_of_the_size_that_was_asked_for() {
-    let service = Service::start();
+fn a_list_comes_in_pages_of_the_size_that_was_asked_for(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     for name in ["1", "2", "3", "4", "5"] {
         ada.issue(name, &[]);
@@ -198,9 +204,8 @@ fn a_list_comes_in_pages_of_the_size_that_was_asked_for() {
     assert_eq!(pages.len(), 3);
 }
 
-#[test]
-fn revoked_tokens_are_listed_where_they_are_asked_for() {
-    let service = Service::start();
+fn revoked_tokens_are_listed_where_they_are_asked_for(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     ada.issue("good", &[]);
     let revoked = ada.issue("revoked", &[]);
@@ -211,9 +216,8 @@ fn revoked_tokens_are_listed_where_they_are_asked_for() {
     assert_eq!(ada.get(&revoked.path()).json()["state"], "revoked");
 }
 
-#[test]
-fn a_listing_that_cannot_be_is_refused() {
-    let service = Service::start();
+fn a_listing_that_cannot_be_is_refused(server: Server) {
+    let service = Service::start(server);
     let ada = service.log_in("ada");
     for name in ["1", "2", "3"] {
         ada.issue(name, &[]);
@@ -244,9 +248,8 @@ fn a_listing_that_cannot_be_is_refused() {
     assert_eq!(foreign.fields(), ["cursor"]);
 }
 
-#[test]
-fn several_or_all_tokens_are_revoked_together() {
-    let service = Service::start();
+fn several_or_all_tokens_are_revoked_together(server: Server) {
+    let service = Service::start(server);
     let (ada, grace) = (service.log_in("ada"), service.log_in("grace"));
     let tokens = ["1", "2", "3", "4"].map(|name| ada.issue(name, &["servers:read"]));
     let foreign = grace.issue("hers", &["servers:read"]);

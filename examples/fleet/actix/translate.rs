@@ -1,0 +1,67 @@
+//! What all handlers take and give, in the terms of actix-web.
+
+use std::{
+    future::{Ready, ready},
+    str::FromStr,
+};
+
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse, Responder,
+    dev::Payload,
+    http::{
+        StatusCode,
+        header::{COOKIE, HeaderValue},
+    },
+    web::{Data, Path},
+};
+use keyfob::web::Problem;
+
+use crate::{
+    App,
+    answer::{Answer, Failure},
+    extract::Id,
+    login::Login,
+};
+
+impl<T: FromStr> FromRequest for Id<T> {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::read(
+            Path::<String>::extract(request).into_inner().ok().as_deref().map(String::as_str),
+        ))
+    }
+}
+
+impl FromRequest for Login {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
+        ready(match request.app_data::<Data<App>>() {
+            Some(app) => Self::read(&app.cookie_key, cookies),
+            None => Err(Failure(Problem::internal())),
+        })
+    }
+}
+
+impl Responder for Answer {
+    type Body = actix_web::body::BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponse::build(status);
+        for header in self.headers {
+            response.append_header(header);
+        }
+        response.body(self.body)
+    }
+}
+
+impl From<Failure> for actix_web::Error {
+    fn from(failure: Failure) -> Self {
+        failure.0.into()
+    }
+}

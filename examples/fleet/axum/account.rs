@@ -1,0 +1,56 @@
+//! The login, and the tokens of the account that is logged in.
+
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    routing::{get, post},
+};
+use keyfob::{TokenId, web::JsonBody};
+
+use crate::{
+    App, account,
+    answer::Answered,
+    extract::Id,
+    login::{self, Login},
+};
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/login", post(log_in))
+        .route("/account/tokens", get(list).post(create))
+        .route("/account/tokens/revoke", post(revoke))
+        .route("/account/tokens/{id}", get(show).patch(change).delete(revoke_one))
+}
+
+async fn log_in(State(app): State<App>, body: JsonBody) -> Answered {
+    login::log_in(&app.cookie_key, &body)
+}
+
+async fn list(Login(owner): Login, State(app): State<App>, RawQuery(query): RawQuery) -> Answered {
+    account::list(&app.tokens, &owner, query.as_deref().unwrap_or_default()).await
+}
+
+async fn create(Login(owner): Login, State(app): State<App>, body: JsonBody) -> Answered {
+    account::create(&app.tokens, owner, &body).await
+}
+
+async fn show(Login(owner): Login, State(app): State<App>, Id(id): Id<TokenId>) -> Answered {
+    account::show(&app.tokens, &owner, id).await
+}
+
+async fn change(
+    Login(owner): Login,
+    State(app): State<App>,
+    Id(id): Id<TokenId>,
+    body: JsonBody,
+) -> Answered {
+    account::change(&app.tokens, &owner, id, &body).await
+}
+
+async fn revoke_one(Login(owner): Login, State(app): State<App>, Id(id): Id<TokenId>) -> Answered {
+    account::revoke_one(&app.tokens, &owner, id).await
+}
+
+async fn revoke(Login(owner): Login, State(app): State<App>, body: JsonBody) -> Answered {
+    account::revoke(&app.tokens, &owner, &body).await
+}

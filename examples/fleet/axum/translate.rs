@@ -1,0 +1,55 @@
+//! What all handlers take and give, in the terms of axum.
+
+use std::str::FromStr;
+
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, Path},
+    http::{HeaderValue, StatusCode, header::COOKIE, request::Parts},
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    App,
+    answer::{Answer, Failure},
+    extract::Id,
+    login::Login,
+};
+
+impl<T: FromStr> FromRequestParts<App> for Id<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let text = Path::<String>::from_request_parts(parts, app).await;
+        Self::read(text.as_deref().ok().map(String::as_str))
+    }
+}
+
+impl FromRequestParts<App> for Login {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let cookies = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+        Self::read(&app.cookie_key, cookies)
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body));
+        let status = StatusCode::from_u16(self.status);
+        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().append(name, value);
+            }
+        }
+        response
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
+}
