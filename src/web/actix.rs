@@ -155,15 +155,20 @@ fn refuse<B>(request: ServiceRequest, problem: &Problem) -> ServiceResponse<Eith
 }
 
 fn hide(headers: &mut HeaderMap, further: Option<&str>) {
-    for name in [Some(header::AUTHORIZATION.as_str()), further].into_iter().flatten() {
-        if headers.get_all(name).nth(1).is_none() {
-            headers.get_mut(name).into_iter().for_each(|it| it.set_sensitive(true));
-        } else if let Ok(name) = HeaderName::try_from(name) {
-            // Of several, actix lends only the first.
-            for mut value in headers.remove(&name) {
-                value.set_sensitive(true);
-                headers.append(name.clone(), value);
-            }
+    mark(headers, &header::AUTHORIZATION);
+    if let Some(Ok(name)) = further.map(HeaderName::try_from) {
+        mark(headers, &name);
+    }
+}
+
+fn mark(headers: &mut HeaderMap, name: &HeaderName) {
+    if headers.get_all(name).nth(1).is_none() {
+        headers.get_mut(name).into_iter().for_each(|it| it.set_sensitive(true));
+    } else {
+        // Of several, actix lends only the first.
+        for mut value in headers.remove(name) {
+            value.set_sensitive(true);
+            headers.append(name.clone(), value);
         }
     }
 }

@@ -144,10 +144,15 @@ where
 }
 
 fn hide(headers: &mut HeaderMap, further: Option<&str>) {
-    for name in [Some(header::AUTHORIZATION.as_str()), further].into_iter().flatten() {
-        if let Ok(Entry::Occupied(mut values)) = headers.try_entry(name) {
-            values.iter_mut().for_each(|it| it.set_sensitive(true));
-        }
+    mark(headers.entry(header::AUTHORIZATION));
+    if let Some(Ok(entry)) = further.map(|name| headers.try_entry(name)) {
+        mark(entry);
+    }
+}
+
+fn mark(entry: Entry<'_, HeaderValue>) {
+    if let Entry::Occupied(mut values) = entry {
+        values.iter_mut().for_each(|it| it.set_sensitive(true));
     }
 }
 
