@@ -22,7 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A [`Guard`](super::Guard) is a middleware too, for routes inside of a [`TokenMiddleware`].
+//! A [`Guard`] is a middleware too, for routes inside of a [`TokenMiddleware`].
 //!
 //! # The client's address
 //! ```

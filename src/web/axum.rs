@@ -22,7 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A [`Guard`](super::Guard) is a layer too, for routes inside of a [`TokenLayer`].
+//! A [`Guard`] is a layer too, for routes inside of a [`TokenLayer`].
 //!
 //! # The client's address
 //! ```

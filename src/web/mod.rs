@@ -2,8 +2,8 @@
 //!
 //! The parts that know no framework: [`credentials`] reads `Authorization`, [`Problem`] is a refusal as plain values,
 //! [`TokenResource`] and [`request`] are a token and the requests about it as JSON. With an adapter for a framework
-//! come the [`Authenticator`], which stands before a service, the arguments by which a handler says what it needs, such
-//! as [`Allowed`], and the [`Guard`] for what is known only at run time: they are the same on every framework, and give
+//! come the `Authenticator`, which stands before a service, the arguments by which a handler says what it needs, such
+//! as `Allowed`, and the `Guard` for what is known only at run time: they are the same on every framework, and give
 //! the same bytes.
 
 #[cfg(feature = "actix")]
