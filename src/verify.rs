@@ -182,14 +182,22 @@ impl ApiTokens {
         if let Some(verdict) = self.try_verify_from(presented, from) {
             return verdict;
         }
+        self.ask_from(presented, from).await
+    }
+
+    /// Verifies with what the store says, where [`try_verify_from`](Self::try_verify_from) found nothing in memory.
+    pub(crate) async fn ask_from(
+        &self,
+        presented: &str,
+        from: Option<IpAddr>,
+    ) -> Result<VerifiedToken, VerifyError> {
         let presented = self.format().parse(presented)?;
         let found = self.find(presented.id()).await?;
         let now = self.now();
         self.conclude(now, judge(&presented, found, now, from, self.usage()))
     }
 
-    /// Verifies with what is in memory; `None` where the store has to be asked, as
-    /// [`verify_from`](Self::verify_from) does.
+    /// Verifies with what is in memory; `None` where the store has to be asked, as [`ask_from`](Self::ask_from) does.
     #[inline]
     pub(crate) fn try_verify_from(
         &self,

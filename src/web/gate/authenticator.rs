@@ -206,7 +206,7 @@ impl Authenticator {
     fn ask(nobody: Admission, presented: Zeroizing<String>, from: Option<IpAddr>) -> Step {
         Step::Later(Box::pin(async move {
             let this = nobody.authenticator.clone();
-            let verdict = this.tokens.verify_from(&presented, from).await;
+            let verdict = this.tokens.ask_from(&presented, from).await;
             this.admit(nobody, verdict)
         }))
     }
