@@ -4,14 +4,12 @@ use std::{net::IpAddr, num::NonZeroU32};
 
 use keyfob::{
     ApiTokens, IssuedToken, NewToken, TokenChange, TokenRecord, VerifiedToken, VerifyError,
-    store::{
-        Change, ChangeOutcome, CorruptRecord, InsertOutcome, InsertRules, StoreError, TokenStore,
-    },
+    store::{Change, ChangeOutcome, InsertOutcome, InsertRules, TokenStore},
     token::{AllowedAddresses, KeyId, PreviousSecret, Suspension, TokenDigest},
 };
 use time::Duration;
 
-use crate::support::{WRITES, World, after, checked, on_every_store, secret_of};
+use crate::support::{TROUBLES, WRITES, World, after, checked, on_every_store, secret_of};
 
 on_every_store! {
     a_token_that_is_still_good_is_the_same_token
@@ -371,14 +369,8 @@ async fn trouble_in_the_store_is_reported_and_never_a_pass(world: World) {
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
     let token = open(&tokens, &issued).await;
     world.store.forget();
-    let troubles: [fn() -> StoreError; 4] = [
-        || StoreError::Unavailable("gone".into()),
-        || StoreError::Busy("locked".into()),
-        || StoreError::Faulty("no such table".into()),
-        || CorruptRecord::new(None, "digest").into(),
-    ];
     let events = ["StoreFailed", "StoreFailed", "StoreFailed", "Corrupt"];
-    for (trouble, event) in troubles.into_iter().zip(events) {
+    for (trouble, event) in TROUBLES.into_iter().zip(events) {
         world.store.fail_with(&["find"], trouble);
         world.heard.take();
         let refused = tokens.revalidate(&token).await.unwrap_err();

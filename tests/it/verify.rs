@@ -19,7 +19,7 @@ use keyfob::{
 use sha2::{Digest, Sha256};
 use time::Duration;
 
-use crate::support::{WRITES, World, after, checked, on_every_store, secret_of};
+use crate::support::{TROUBLES, WRITES, World, after, checked, on_every_store, secret_of};
 
 on_every_store! {
     an_unknown_token_and_a_wrong_secret_are_told_apart_in_the_log_alone
@@ -314,13 +314,7 @@ async fn trouble_in_the_store_is_never_anything_else(world: World) {
     let revoked = world.plant(|it| it.revocation = Some(Box::new(Revocation::new(after(0))))).await;
     let unknown = forged(TokenId::from_u128(7), secret_of(&good));
     world.store.forget();
-    let troubles: [fn() -> StoreError; 4] = [
-        || StoreError::Unavailable("gone".into()),
-        || StoreError::Busy("locked".into()),
-        || StoreError::Faulty("no such table".into()),
-        || CorruptRecord::new(None, "digest").into(),
-    ];
-    for trouble in troubles {
+    for trouble in TROUBLES {
         world.store.fail_with(&["find"], trouble);
         world.heard.take();
         for text in [good.plain.expose_secret(), revoked.plain.expose_secret(), &unknown] {

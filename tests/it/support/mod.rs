@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use keyfob::{
     ApiTokens, ApiTokensBuilder, Event, IssuedToken, ManageError, ManualClock, NewToken, Observer,
     Owner, Timestamp, TokenId, TokenRecord,
-    store::{InsertOutcome, InsertRules, MemoryStore, TokenStore},
+    store::{CorruptRecord, InsertOutcome, InsertRules, MemoryStore, StoreError, TokenStore},
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
 
@@ -18,6 +18,14 @@ pub use self::{
 };
 
 pub const START: OffsetDateTime = datetime!(2026-01-31 08:00 UTC);
+
+/// What a store can fail with, one of each kind.
+pub const TROUBLES: [fn() -> StoreError; 4] = [
+    || StoreError::Unavailable("gone".into()),
+    || StoreError::Busy("locked".into()),
+    || StoreError::Faulty("no such table".into()),
+    || CorruptRecord::new(None, "digest").into(),
+];
 
 /// Runs scenarios, each an `async fn(World)` of the module above, against every store.
 macro_rules! on_every_store {
