@@ -15,9 +15,9 @@ use async_trait::async_trait;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
-        Change, ChangeOutcome, CorruptRecord, Expected, InsertOutcome, InsertRules, OwnerCount,
-        Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, Show, Sort,
-        StoreError, StoredRow, TokenStore, Use,
+        AbilityUse, Change, ChangeOutcome, CorruptRecord, Expected, InsertOutcome, InsertRules,
+        OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, Show,
+        Sort, StoreError, StoredRow, TokenStore, Use,
     },
     token::{KeyId, Prefix, Revocation, Suspension, TokenDigest},
 };
@@ -269,6 +269,19 @@ impl TokenStore for RedbStore {
     }
 
     async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
+        self.write(|tokens| {
+            for noted in uses {
+                if let Some(mut record) = get(tokens, noted.id)?
+                    && noted.apply(&mut record)
+                {
+                    put(tokens, &record)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError> {
         self.write(|tokens| {
             for noted in uses {
                 if let Some(mut record) = get(tokens, noted.id)?

@@ -1,7 +1,7 @@
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
 
 use crate::token::{
-    Abilities, AllowedAddresses, Metadata, Owner, PreviousSecret, RateLimit, Timestamp,
+    Abilities, Ability, AllowedAddresses, Metadata, Owner, PreviousSecret, RateLimit, Timestamp,
     TokenDigest, TokenId, TokenName, TokenRecord,
 };
 
@@ -312,6 +312,34 @@ impl Use {
             record.last_used_from = self.from;
         }
         later
+    }
+}
+
+/// How many abilities are kept at most of those that a token was seen to use.
+pub const MOST_USED_ABILITIES: u32 = 100;
+
+/// An ability that a token was seen to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AbilityUse {
+    /// The token.
+    pub id: TokenId,
+    /// What it used.
+    pub ability: Ability,
+}
+
+impl AbilityUse {
+    /// Adds the ability to a record of its token, unless the token is revoked, the ability is there already, or
+    /// [`MOST_USED_ABILITIES`] are; tells whether it did.
+    #[must_use]
+    pub fn apply(&self, record: &mut TokenRecord) -> bool {
+        let used = record.rare.as_ref().map(|rare| &rare.used_abilities);
+        let has_room = used.is_none_or(|it| it.len() < MOST_USED_ABILITIES as usize);
+        let is_new = used.is_none_or(|it| !it.contains(&self.ability));
+        let adds = record.revocation.is_none() && has_room && is_new;
+        if adds {
+            record.rare_mut().used_abilities.insert(self.ability.clone());
+        }
+        adds
     }
 }
 

@@ -12,8 +12,8 @@ use crate::token::{
 };
 
 use super::{
-    Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, OwnerCount, Page, PageQuery, Peek,
-    Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore, Use,
+    AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, OwnerCount, Page,
+    PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore, Use,
 };
 
 /// A store in memory: for tests, examples, and services whose tokens need not outlive them.
@@ -141,6 +141,15 @@ impl<'w> Writer<'w> {
         match change(self, &mut record) {
             Ok(()) => ChangeOutcome::Changed(self.put(record)),
             Err(refused) => refused,
+        }
+    }
+
+    /// Changes a token, if it is there, by `note`, which tells whether there is anything to write.
+    fn note(&mut self, id: TokenId, note: impl FnOnce(&mut TokenRecord) -> bool) {
+        let Some(record) = self.get(id) else { return };
+        let mut record = TokenRecord::clone(&record);
+        if note(&mut record) {
+            self.put(record);
         }
     }
 }
@@ -283,11 +292,15 @@ impl TokenStore for MemoryStore {
     async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
         let mut writer = self.writer();
         for noted in uses {
-            let Some(record) = writer.get(noted.id) else { continue };
-            let mut record = TokenRecord::clone(&record);
-            if noted.apply(&mut record) {
-                writer.put(record);
-            }
+            writer.note(noted.id, |record| noted.apply(record));
+        }
+        Ok(())
+    }
+
+    async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError> {
+        let mut writer = self.writer();
+        for noted in uses {
+            writer.note(noted.id, |record| noted.apply(record));
         }
         Ok(())
     }

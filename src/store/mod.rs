@@ -24,8 +24,8 @@ use std::{fmt::Debug, sync::Arc};
 use async_trait::async_trait;
 
 pub use change::{
-    Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, OwnerCount, RotateOutcome,
-    Rotation, Selection, Use,
+    AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, MOST_USED_ABILITIES,
+    OwnerCount, RotateOutcome, Rotation, Selection, Use,
 };
 pub use error::{BoxError, CorruptRecord, StoreError};
 pub use memory::MemoryStore;
@@ -184,6 +184,14 @@ pub trait TokenStore: Debug + Send + Sync {
     /// # Errors
     /// [`StoreError`]
     async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError>;
+
+    /// Adds to what tokens were seen to use: each ability once, up to [`MOST_USED_ABILITIES`] a token; what is past
+    /// that is let go. Nothing else is touched, unknown and revoked tokens are passed over, and saying it twice changes
+    /// nothing. Neither a change of the abilities that a token holds nor a rotation takes any of it away.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError>;
 
     /// Claims the notice for this many days before the expiry: `true` for the first caller and for no other. Revoked
     /// and unknown tokens have no notices.

@@ -88,6 +88,7 @@ pub struct StoredRow {
     #[serde(deserialize_with = "present")]
     pub metadata: Option<String>,
     pub notices: String,
+    pub used_abilities: String,
     #[serde(deserialize_with = "present")]
     pub idempotency_key: Option<String>,
 }
@@ -139,7 +140,8 @@ impl From<&TokenRecord> for StoredRow {
             rate_limit_requests: limit.map(|it| it.requests().into()),
             rate_limit_seconds: limit.map(|it| it.seconds().into()),
             metadata: record.metadata().filter(|it| !it.is_empty()).map(Metadata::to_json),
-            notices: rare.map_or_else(String::new, |it| joined(it.notices.iter())),
+            notices: rare.map_or_else(String::new, |it| joined(&it.notices)),
+            used_abilities: rare.map_or_else(String::new, |it| joined(&it.used_abilities)),
             idempotency_key: rare.and_then(|it| text(it.idempotency_key.as_ref())),
         }
     }
@@ -257,6 +259,7 @@ impl StoredRow {
                 .ok_or("metadata")?
                 .unwrap_or_default(),
             notices: parsed_all(&self.notices).ok_or("notices")?,
+            used_abilities: parsed_all(&self.used_abilities).ok_or("used_abilities")?,
             idempotency_key: maybe(self.idempotency_key).ok_or("idempotency_key")?,
         };
         record.rare = (rare != RareFields::default()).then(|| Box::new(rare));

@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, fmt, net::IpAddr, num::NonZeroU32};
 
 use super::{
-    Abilities, Actor, AllowedAddresses, IdempotencyKey, Metadata, NotedUse, Owner, Prefix,
+    Abilities, Ability, Actor, AllowedAddresses, IdempotencyKey, Metadata, NotedUse, Owner, Prefix,
     RateLimit, Reason, Timestamp, TokenDigest, TokenId, TokenName,
 };
 
@@ -70,6 +70,8 @@ pub struct RareFields {
     pub metadata: Metadata,
     /// For how many days before the expiry a notice has been claimed.
     pub notices: BTreeSet<u16>,
+    /// Abilities that the token was seen to use, where the application tracks that; at most 100.
+    pub used_abilities: BTreeSet<Ability>,
     /// The caller's name for the request that issued the token.
     pub idempotency_key: Option<IdempotencyKey>,
 }
@@ -261,6 +263,19 @@ impl TokenRecord {
         self.rare.as_ref()?.idempotency_key.as_ref()
     }
 
+    /// The abilities of the token's set that permit nothing of what it was seen to use, and are not among that
+    /// themselves. A token that holds all has no set: nothing is answered.
+    #[must_use]
+    pub fn unused_abilities(&self) -> Vec<&Ability> {
+        let used = self.rare.as_ref().map(|rare| &rare.used_abilities);
+        let is_used = |held: &Ability| {
+            let mut used = used.into_iter().flatten();
+            used.any(|used| used == held || held.permits(used.as_str()))
+        };
+        let held = self.abilities.as_set().unwrap_or_default();
+        held.iter().filter(|held| !is_used(held)).collect()
+    }
+
     /// When the token ended for good, or will: the earlier of its revocation and its expiry.
     #[must_use]
     pub fn ends_at(&self) -> Option<Timestamp> {
@@ -372,6 +387,34 @@ mod tests {
         let mut revoked = expiring;
         revoked.revocation = Some(Box::new(Revocation::new(at(150))));
         assert_eq!(states(&revoked, [100, 200, 300]), [Revoked; 3]);
+    }
+
+    #[test]
+    fn an_ability_is_unused_that_permits_nothing_of_what_was_used() {
+        let mut record = record();
+        let unused = |record: &TokenRecord| {
+            record.unused_abilities().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let held = ["sites:read", "servers:*", "servers:read", "a", "b:*"];
+        record.abilities = Abilities::set(held).unwrap();
+        assert_eq!(unused(&record), held);
+        for (used, left) in [
+            ("sites:create", &held[..]),
+            ("servers", &held[..]),
+            ("A", &held[..]),
+            ("servers:42:restart", &["sites:read", "servers:read", "a", "b:*"]),
+            ("servers:read", &["sites:read", "a", "b:*"]),
+            ("b:*", &["sites:read", "a"]),
+            ("a", &["sites:read"]),
+            ("sites:read", &[]),
+        ] {
+            record.rare_mut().used_abilities.insert(Ability::new(used).unwrap());
+            assert_eq!(unused(&record), left, "{used}");
+        }
+        for abilities in [Abilities::all(), Abilities::none()] {
+            record.abilities = abilities;
+            assert_eq!(unused(&record), [""; 0]);
+        }
     }
 
     #[test]

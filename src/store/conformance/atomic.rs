@@ -10,7 +10,9 @@ use futures_util::future::{LocalBoxFuture, join_all};
 
 use super::{delete::early, fixture::*};
 use crate::{
-    store::{Change, Expected, InsertRules, Rotation, Selection, Show, Sort, TokenStore, Use},
+    store::{
+        AbilityUse, Change, Expected, InsertRules, Rotation, Selection, Show, Sort, TokenStore, Use,
+    },
     token::{Owner, PreviousSecret, Suspension, TokenRecord},
 };
 
@@ -24,6 +26,7 @@ pub async fn concurrent_steps_on_a_token_are_all_done(store: &dyn TokenStore) {
     insert(store, &record).await;
     let (suspension, change) = (Suspension::new(at(2_000)), rename());
     let (digest, uses) = (new_digest(None), [Use { id: record.id, at: at(2_000), from: None }]);
+    let ability_uses = [AbilityUse { id: record.id, ability: ability("new") }];
     let steps: Vec<LocalBoxFuture<'_, ()>> = vec![
         Box::pin(async {
             drop(store.change(record.id, record.expires_at, &change).await.changed());
@@ -32,6 +35,7 @@ pub async fn concurrent_steps_on_a_token_are_all_done(store: &dyn TokenStore) {
             drop(store.suspend(record.id, &suspension).await.changed());
         }),
         Box::pin(async { store.record_uses(&uses).await.answered() }),
+        Box::pin(async { store.record_ability_uses(&ability_uses).await.answered() }),
         Box::pin(async { assert!(store.claim_notice(record.id, 14).await.answered()) }),
         Box::pin(async {
             assert!(store.rekey(record.id, &record.digest, &digest).await.answered());
@@ -48,6 +52,7 @@ pub async fn concurrent_steps_on_a_token_are_all_done(store: &dyn TokenStore) {
         it.last_used_at = Some(at(2_000));
         it.last_used_from = None;
         it.rare_mut().notices.insert(14);
+        it.rare_mut().used_abilities.insert(ability("new"));
         it.digest = digest.clone();
         it.first_used_at = Some(at(2_000));
     });
@@ -56,12 +61,13 @@ pub async fn concurrent_steps_on_a_token_are_all_done(store: &dyn TokenStore) {
 
 /// A revocation stays whatever runs beside it, whichever begins first.
 pub async fn a_revocation_stays_whatever_runs_beside_it(store: &dyn TokenStore) {
-    for first in 0..8 {
+    for first in 0..9 {
         let record = with(&full(&new_owner()), |it| it.first_used_at = None);
         insert(store, &record).await;
         let (selection, revocation) = (only(record.id), revocation(at(5_000)));
         let (suspension, change) = (Suspension::new(at(2_000)), rename());
         let uses = [Use { id: record.id, at: at(2_000), from: None }];
+        let ability_uses = [AbilityUse { id: record.id, ability: ability("new") }];
         let digest = new_digest(None);
         let (expected, rotation) = rotation_of(&record);
         // What the others answer depends on which came first.
@@ -73,6 +79,7 @@ pub async fn a_revocation_stays_whatever_runs_beside_it(store: &dyn TokenStore) 
                 let _ = store.suspend(record.id, &suspension).await.answered();
             }),
             Box::pin(async { store.record_uses(&uses).await.answered() }),
+            Box::pin(async { store.record_ability_uses(&ability_uses).await.answered() }),
             Box::pin(async {
                 let _ = store.rotate(record.id, &expected, &rotation).await.answered();
             }),
@@ -225,6 +232,19 @@ pub async fn a_dropped_batch_of_uses_is_whole_or_nothing(store: &dyn TokenStore)
     .await;
 }
 
+/// A batch of ability uses whose future is dropped is written whole or not at all.
+pub async fn a_dropped_batch_of_ability_uses_is_whole_or_nothing(store: &dyn TokenStore) {
+    let added = |it: &mut TokenRecord| {
+        it.rare_mut().used_abilities.extend(["new", "servers:7"].map(ability));
+    };
+    drop_at_every_point(store, three(added), async |before, _| {
+        let both = |id| ["new", "servers:7"].map(|it| AbilityUse { id, ability: ability(it) });
+        let batch: Vec<_> = ids(before).into_iter().flat_map(both).collect();
+        store.record_ability_uses(&batch).await.answered();
+    })
+    .await;
+}
+
 /// A deletion whose future is dropped has deleted all that it had to, or nothing.
 pub async fn a_dropped_deletion_is_whole_or_nothing(store: &dyn TokenStore) {
     let tokens = |owner: &Owner| (vec![full(owner), plain(owner), full(owner)], vec![]);
@@ -274,6 +294,8 @@ pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
             poll(store.revoke(&nothing, &revocation(at(5_000))), polls, false).await;
             poll(store.record_uses(&[Use { id: new_id(), at: at(1), from: None }]), polls, false)
                 .await;
+            let used = AbilityUse { id: new_id(), ability: ability("new") };
+            poll(store.record_ability_uses(&[used]), polls, false).await;
             poll(store.erase(&new_owner()), polls, false).await;
         }
     }

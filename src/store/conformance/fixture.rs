@@ -9,8 +9,8 @@ use crate::{
         Selection, Show, Sort, StoreError, StoredRow, TokenStore,
     },
     token::{
-        Abilities, Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, Owner, Prefix,
-        PreviousSecret, RareFields, RateLimit, Reason, Revocation, Suspension, Timestamp,
+        Abilities, Ability, Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, Owner,
+        Prefix, PreviousSecret, RareFields, RateLimit, Reason, Revocation, Suspension, Timestamp,
         TokenDigest, TokenId, TokenName, TokenRecord,
     },
 };
@@ -62,6 +62,10 @@ pub(super) fn name(text: &str) -> TokenName {
 
 pub(super) fn key(text: &str) -> KeyId {
     KeyId::new(text).expect("a good key id")
+}
+
+pub(super) fn ability(text: &str) -> Ability {
+    Ability::new(text).expect("a good ability")
 }
 
 pub(super) fn actor(text: &str) -> Actor {
@@ -121,6 +125,7 @@ pub(super) fn full(owner: &Owner) -> TokenRecord {
     rare.rate_limit = Some(RateLimit::new(18, time::Duration::seconds(19)).expect("a good limit"));
     rare.metadata = metadata(r#"{"a":[1,1.5,null,true,"x"]}"#);
     rare.notices = [1, 7, 30].into();
+    rare.used_abilities = ["servers:42:restart", "Sites:read"].map(ability).into();
     rare.idempotency_key = Some(new_idempotency_key());
     record
 }

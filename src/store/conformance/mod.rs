@@ -17,6 +17,7 @@
     reason = "clauses are tests: they panic where a store does not keep them, and share their fixtures"
 )]
 
+pub mod ability_uses;
 pub mod atomic;
 pub mod change;
 pub mod count;
@@ -171,6 +172,14 @@ macro_rules! store_conformance {
                 the_latest_use_in_a_batch_is_written
                 concurrent_uses_leave_the_latest
             }
+            ability_uses {
+                each_ability_is_added_once
+                a_hundred_abilities_are_kept
+                an_ability_that_is_used_makes_no_token
+                a_revoked_token_uses_nothing
+                a_large_batch_adds_to_each_token
+                concurrent_ability_uses_all_stay
+            }
             notice {
                 a_notice_is_claimed_once
                 concurrent_claims_of_a_notice_have_one_winner
@@ -206,6 +215,7 @@ macro_rules! store_conformance {
                 a_dropped_revocation_is_whole_or_nothing
                 a_dropped_suspension_is_whole_or_nothing
                 a_dropped_batch_of_uses_is_whole_or_nothing
+                a_dropped_batch_of_ability_uses_is_whole_or_nothing
                 a_dropped_deletion_is_whole_or_nothing
                 a_dropped_canary_is_whole_or_nothing
                 a_store_outlives_many_dropped_futures

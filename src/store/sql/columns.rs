@@ -13,7 +13,7 @@ macro_rules! columns {
          abilities, created_at, expires_at, not_before, idle_seconds, last_used_at, \
          last_used_from, suspended_since, suspended_until, suspended_reason, revoked_at, \
          revoked_by, revoked_reason, parent, allowed_addresses, rate_limit_requests, \
-         rate_limit_seconds, metadata, notices, idempotency_key"
+         rate_limit_seconds, metadata, notices, used_abilities, idempotency_key"
     };
 }
 pub(crate) use columns;
@@ -98,6 +98,7 @@ where
         rate_limit_seconds: columns.next()?,
         metadata: columns.next()?,
         notices: columns.next()?,
+        used_abilities: columns.next()?,
         idempotency_key: columns.next()?,
     })
 }
@@ -150,5 +151,6 @@ where
         .bind(row.rate_limit_seconds)
         .bind(row.metadata)
         .bind(row.notices)
+        .bind(row.used_abilities)
         .bind(row.idempotency_key)
 }

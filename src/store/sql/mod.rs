@@ -3,14 +3,14 @@
 mod columns;
 mod page;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use columns::{bind, columns, record};
 pub(super) use page::page;
 
-use crate::token::TokenId;
+use crate::token::{Ability, TokenId};
 
-use super::Use;
+use super::{AbilityUse, Use};
 
 /// The latest use of each token: a statement that meets a token twice would take any of the two.
 pub(super) fn latest(uses: &[Use]) -> BTreeMap<TokenId, Use> {
@@ -22,4 +22,13 @@ pub(super) fn latest(uses: &[Use]) -> BTreeMap<TokenId, Use> {
         }
     }
     latest
+}
+
+/// The abilities that each token used, each once, for the same reason.
+pub(super) fn by_token(uses: &[AbilityUse]) -> BTreeMap<TokenId, BTreeSet<&Ability>> {
+    let mut tokens = BTreeMap::<_, BTreeSet<_>>::new();
+    for it in uses {
+        tokens.entry(it.id).or_default().insert(&it.ability);
+    }
+    tokens
 }

@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS keyfob_tokens (
     rate_limit_seconds INTEGER,
     metadata TEXT,
     notices TEXT NOT NULL,
+    used_abilities TEXT NOT NULL DEFAULT '',
     idempotency_key TEXT
 ) STRICT, WITHOUT ROWID;
 
@@ -104,6 +105,7 @@ SELECT
     rate_limit_seconds,
     metadata,
     notices,
+    used_abilities,
     idempotency_key
 FROM keyfob_tokens;
 

@@ -4,10 +4,10 @@ use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     store::{
-        CorruptRecord, Page, Position, Sort, SortKey, StoreError, Use,
-        sql::{self, latest},
+        AbilityUse, CorruptRecord, Page, Position, Sort, SortKey, StoreError, Use,
+        sql::{self, by_token, latest},
     },
-    token::{TokenId, TokenRecord},
+    token::{Ability, TokenId, TokenRecord},
 };
 
 /// Is after every id.
@@ -97,6 +97,15 @@ pub(super) fn json_uses(uses: &[Use]) -> String {
     let uses = uses.map(|it| {
         let from = it.from.map(|from| from.to_string());
         serde_json::json!([hex(&it.id.to_bytes()), it.at.unix_seconds(), from])
+    });
+    serde_json::Value::Array(uses.collect()).to_string()
+}
+
+/// What tokens used, for `json_each`.
+pub(super) fn json_ability_uses(uses: &[AbilityUse]) -> String {
+    let uses = by_token(uses).into_iter().map(|(id, abilities)| {
+        let abilities: Vec<_> = abilities.into_iter().map(Ability::as_str).collect();
+        serde_json::json!([hex(&id.to_bytes()), abilities])
     });
     serde_json::Value::Array(uses.collect()).to_string()
 }

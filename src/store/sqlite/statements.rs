@@ -89,7 +89,7 @@ statements! {
             WHERE owner = ?2 AND revoked_at IS NULL LIMIT coalesce(?6, 0)))";
 
     INSERT = "INSERT INTO keyfob_tokens (", columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
     /// Why an update that is guarded by more than the id met no row.
     STATE = "SELECT revoked_at IS NOT NULL, expires_at FROM keyfob_tokens WHERE id = ?1";
@@ -167,6 +167,22 @@ statements! {
             FROM json_each(?1)) AS noted
         WHERE keyfob_tokens.id = noted.id
             AND (keyfob_tokens.last_used_at IS NULL OR keyfob_tokens.last_used_at < noted.at)";
+
+    /// Appends to each token's list what it lacks, as far as there is room; a list of n has n - 1 spaces. Tokens that
+    /// lack nothing are not written.
+    RECORD_ABILITY_USES = "UPDATE keyfob_tokens
+        SET used_abilities = ltrim(used_abilities || ' ' || (
+            SELECT group_concat(ability, ' ') FROM (
+                SELECT value AS ability, row_number() OVER () AS number
+                    FROM json_each(noted.abilities)
+                    WHERE instr(' ' || used_abilities || ' ', ' ' || value || ' ') = 0)
+            WHERE number <= ?2 - iif(used_abilities = '', 0,
+                1 + length(used_abilities) - length(replace(used_abilities, ' ', '')))))
+        FROM (SELECT unhex(value ->> 0) AS id, value -> 1 AS abilities FROM json_each(?1)) AS noted
+        WHERE keyfob_tokens.id = noted.id AND revoked_at IS NULL
+            AND length(used_abilities) - length(replace(used_abilities, ' ', '')) < ?2 - 1
+            AND EXISTS (SELECT 1 FROM json_each(noted.abilities)
+                WHERE instr(' ' || used_abilities || ' ', ' ' || value || ' ') = 0)";
 
     CLAIM_NOTICE = "UPDATE keyfob_tokens SET notices = ltrim(notices || ' ' || ?2)
         WHERE id = ?1 AND revoked_at IS NULL

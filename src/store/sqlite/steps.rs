@@ -5,9 +5,9 @@ use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     store::{
-        Change, ChangeOutcome, CorruptRecord, Expected, InsertOutcome, InsertRules, OwnerCount,
-        Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, Sort, SortKey,
-        StoreError, TokenStore, Use,
+        AbilityUse, Change, ChangeOutcome, CorruptRecord, Expected, InsertOutcome, InsertRules,
+        MOST_USED_ABILITIES, OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation,
+        Selection, Sort, SortKey, StoreError, TokenStore, Use,
         row::{abilities_text, addresses_text, seconds},
     },
     token::{
@@ -222,6 +222,13 @@ impl TokenStore for SqliteStore {
 
     async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
         let record = sqlx::query(statements::RECORD_USES).bind(rows::json_uses(uses));
+        self.write(record).await.map(drop)
+    }
+
+    async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError> {
+        let record = sqlx::query(statements::RECORD_ABILITY_USES)
+            .bind(rows::json_ability_uses(uses))
+            .bind(MOST_USED_ABILITIES);
         self.write(record).await.map(drop)
     }
 

@@ -38,6 +38,7 @@ const CASES: &[(&str, &str)] = &[
     ("metadata = '[]'", "metadata"),
     ("metadata = CAST(x'ff' AS TEXT)", "metadata"),
     ("notices = 'seven'", "notices"),
+    ("used_abilities = 'a::b'", "used_abilities"),
     ("idempotency_key = ''", "idempotency_key"),
 ];
 

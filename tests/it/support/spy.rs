@@ -12,8 +12,8 @@ use futures_util::future::BoxFuture;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenRecord,
     store::{
-        Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, OwnerCount, Page, PageQuery,
-        Peek, Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore, Use,
+        AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, OwnerCount, Page,
+        PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore, Use,
     },
     token::{KeyId, Revocation, Suspension, TokenDigest},
 };
@@ -29,6 +29,7 @@ pub const WRITES: &[&str] = &[
     "suspend",
     "resume",
     "record_uses",
+    "record_ability_uses",
     "claim_notice",
     "prune",
     "erase",
@@ -201,6 +202,7 @@ watched! {
     revoke(selection: &Selection, revocation: &Revocation) -> Vec<TokenId>;
     suspend(id: TokenId, suspension: &Suspension) -> ChangeOutcome;
     resume(id: TokenId, at: Timestamp) -> ChangeOutcome;
+    record_ability_uses(uses: &[AbilityUse]) -> ();
     claim_notice(id: TokenId, days: u16) -> bool;
     expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;
