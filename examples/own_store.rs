@@ -16,8 +16,8 @@ use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
         AbilityUse, Change, ChangeOutcome, CorruptRecord, Expected, InsertOutcome, InsertRules,
-        OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, Show,
-        Sort, StoreError, StoredRow, TokenStore, Use,
+        KeyCount, OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection,
+        Show, Sort, StoreError, StoredRow, TokenStore, Use,
     },
     token::{KeyId, Prefix, Revocation, Suspension, TokenDigest},
 };
@@ -324,14 +324,8 @@ impl TokenStore for RedbStore {
         Ok(self.read(|tokens| scan(tokens, Some(owner)))?.records.into_iter().collect())
     }
 
-    async fn count_by_key(&self) -> Result<Vec<(Option<KeyId>, u64)>, StoreError> {
-        let mut counts = std::collections::BTreeMap::new();
-        for record in self.read(|tokens| scan(tokens, None))?.records {
-            if record.revocation.is_none() {
-                *counts.entry(record.digest.key().cloned()).or_default() += 1;
-            }
-        }
-        Ok(counts.into_iter().collect())
+    async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {
+        Ok(KeyCount::of(self.read(|tokens| scan(tokens, None))?.records))
     }
 
     async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {

@@ -342,25 +342,3 @@ impl AbilityUse {
         adds
     }
 }
-
-/// How many tokens an owner has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OwnerCount {
-    /// Those that are not revoked, expired ones among them. The limit per owner counts these.
-    pub not_revoked: u64,
-    /// Those that are revoked and not yet pruned.
-    pub revoked: u64,
-}
-
-/// Counts the tokens of an owner, for stores that keep whole records.
-impl FromIterator<Arc<TokenRecord>> for OwnerCount {
-    fn from_iter<T: IntoIterator<Item = Arc<TokenRecord>>>(records: T) -> Self {
-        records.into_iter().fold(Self::default(), |mut count, record| {
-            match record.revocation {
-                None => count.not_revoked += 1,
-                Some(_) => count.revoked += 1,
-            }
-            count
-        })
-    }
-}

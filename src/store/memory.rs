@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -12,8 +12,9 @@ use crate::token::{
 };
 
 use super::{
-    AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, OwnerCount, Page,
-    PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore, Use,
+    AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount, OwnerCount,
+    Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore,
+    Use,
 };
 
 /// A store in memory: for tests, examples, and services whose tokens need not outlive them.
@@ -342,13 +343,9 @@ impl TokenStore for MemoryStore {
         Ok(writer.of_owner(owner).collect())
     }
 
-    async fn count_by_key(&self) -> Result<Vec<(Option<KeyId>, u64)>, StoreError> {
+    async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {
         let writer = self.writer();
-        let mut counts = BTreeMap::new();
-        for record in writer.records.pin().values().filter(|it| it.revocation.is_none()) {
-            *counts.entry(record.digest.key().cloned()).or_default() += 1;
-        }
-        Ok(counts.into_iter().collect())
+        Ok(KeyCount::of(writer.records.pin().values().cloned()))
     }
 
     async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {

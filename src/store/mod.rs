@@ -10,6 +10,7 @@
 mod change;
 #[cfg(feature = "test-util")]
 pub mod conformance;
+mod count;
 mod error;
 mod memory;
 mod page;
@@ -25,8 +26,9 @@ use async_trait::async_trait;
 
 pub use change::{
     AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, MOST_USED_ABILITIES,
-    OwnerCount, RotateOutcome, Rotation, Selection, Use,
+    RotateOutcome, Rotation, Selection, Use,
 };
+pub use count::{KeyCount, OwnerCount};
 pub use error::{BoxError, CorruptRecord, StoreError};
 pub use memory::MemoryStore;
 pub use page::{Page, PageQuery, Position, Show, Sort, SortKey};
@@ -231,11 +233,12 @@ pub trait TokenStore: Debug + Send + Sync {
     /// [`StoreError`]
     async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError>;
 
-    /// How many current digests of tokens that are not revoked were made by each key, `None` being without a key.
+    /// How many digests of tokens that are not revoked were made by each key: current ones and previous ones, also
+    /// those that are past their end. Each key that made any is listed once, in order of the keys, `None` first.
     ///
     /// # Errors
     /// [`StoreError`]
-    async fn count_by_key(&self) -> Result<Vec<(Option<KeyId>, u64)>, StoreError>;
+    async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError>;
 
     /// Deletes at most `limit` tokens that were revoked, or expired, before an instant; tells how many. All others
     /// are spared.

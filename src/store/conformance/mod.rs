@@ -196,6 +196,8 @@ macro_rules! store_conformance {
             count {
                 the_tokens_of_an_owner_are_counted
                 current_digests_are_counted_for_each_key
+                previous_digests_are_counted_for_each_key
+                each_key_is_listed_once_and_in_order
                 the_first_canary_of_a_key_is_kept
                 concurrent_canaries_agree_on_one
             }

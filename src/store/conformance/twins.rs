@@ -2,8 +2,10 @@
 
 use super::fixture::*;
 use crate::{
-    store::{Change, InsertOutcome, InsertRules, OwnerCount, Selection, Show, Sort, TokenStore},
-    token::{IdempotencyKey, TokenName},
+    store::{
+        Change, InsertOutcome, InsertRules, KeyCount, OwnerCount, Selection, Show, Sort, TokenStore,
+    },
+    token::{IdempotencyKey, PreviousSecret, TokenName},
 };
 
 /// Alike to a collation, to a pattern, to a number, or to the eye.
@@ -114,11 +116,17 @@ pub async fn pepper_keys_that_look_alike_stay_apart(store: &dyn TokenStore) {
             [i; 32],
             "{key} has no canary yet"
         );
-        insert(store, &with(&plain(&owner), |it| it.digest = new_digest(Some(key)))).await;
+        let previous = PreviousSecret::until(new_digest(Some(key)), at(2));
+        let record = with(&plain(&owner), |it| {
+            it.digest = new_digest(Some(key));
+            it.previous = Some(Box::new(previous));
+        });
+        insert(store, &record).await;
     }
     let counts = store.count_by_key().await.answered();
     for key in &keys {
-        let count: Vec<_> = counts.iter().filter(|it| it.0.as_ref() == Some(key)).collect();
-        assert_eq!(count, [&(Some(key.clone()), 1)], "{key} has made one digest");
+        let count: Vec<_> = counts.iter().filter(|it| it.key.as_ref() == Some(key)).collect();
+        let expected = KeyCount { key: Some(key.clone()), current: 1, previous: 1 };
+        assert_eq!(count, [&expected], "{key} has made one current digest and one previous");
     }
 }

@@ -47,9 +47,11 @@ CREATE TABLE IF NOT EXISTS keyfob_tokens (
 CREATE INDEX IF NOT EXISTS keyfob_tokens_by_owner
     ON keyfob_tokens (owner, id, revoked_at);
 
--- The last two columns let the limit of an owner and the tokens of a key be counted in this index alone.
+-- What follows the id lets the limit of an owner and the digests of a key be counted in this index alone. A previous
+-- digest is there to tell one without a key from none.
 CREATE INDEX IF NOT EXISTS keyfob_tokens_by_name
-    ON keyfob_tokens (owner, name, id, revoked_at, digest_key) WHERE revoked_at IS NULL;
+    ON keyfob_tokens (owner, name, id, revoked_at, digest_key, previous_digest_key, previous_digest)
+    WHERE revoked_at IS NULL;
 
 CREATE UNIQUE INDEX IF NOT EXISTS keyfob_tokens_by_idempotency_key
     ON keyfob_tokens (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;

@@ -4,10 +4,10 @@ use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     store::{
-        AbilityUse, CorruptRecord, Page, Position, Sort, SortKey, StoreError, Use,
+        AbilityUse, CorruptRecord, KeyCount, Page, Position, Sort, SortKey, StoreError, Use,
         sql::{self, by_token, latest},
     },
-    token::{Ability, TokenId, TokenRecord},
+    token::{Ability, KeyId, TokenId, TokenRecord},
 };
 
 /// Is after every id.
@@ -29,6 +29,17 @@ pub(super) fn ids(rows: &[SqliteRow]) -> Result<Vec<TokenId>, StoreError> {
 
 fn id(row: &SqliteRow) -> Option<TokenId> {
     row.try_get::<&[u8], _>(0).ok()?.try_into().ok().map(TokenId::from_bytes)
+}
+
+pub(super) fn key_count(row: &SqliteRow) -> Result<KeyCount, StoreError> {
+    let read = || {
+        let key: Option<String> = row.try_get(0).map_err(|_| "digest_key")?;
+        let key = key.map(KeyId::new).transpose().map_err(|_| "digest_key")?;
+        let count = |column| row.try_get::<i64, _>(column).map_err(|_| "count");
+        let [current, previous] = [count(1)?, count(2)?].map(i64::unsigned_abs);
+        Ok(KeyCount { key, current, previous })
+    };
+    read().map_err(|field| CorruptRecord::new(None, field).into())
 }
 
 /// What a page is sorted by before the id.

@@ -206,8 +206,16 @@ statements! {
     COUNT = "SELECT count(*) FILTER (WHERE revoked_at IS NULL), count(revoked_at)
         FROM keyfob_tokens WHERE owner = ?1";
 
-    COUNT_BY_KEY = "SELECT digest_key, count(*) FROM keyfob_tokens
-        WHERE revoked_at IS NULL GROUP BY digest_key";
+    /// Counts each pair of keys in one walk, and then for each key both sides of the pairs.
+    COUNT_BY_KEY = "WITH pairs AS MATERIALIZED (
+            SELECT digest_key, previous_digest IS NOT NULL AS has_previous, previous_digest_key,
+                    count(*) AS tokens
+                FROM keyfob_tokens WHERE revoked_at IS NULL GROUP BY 1, 2, 3)
+        SELECT key, sum(current), sum(previous) FROM (
+            SELECT digest_key AS key, tokens AS current, 0 AS previous FROM pairs
+            UNION ALL
+            SELECT previous_digest_key, 0, tokens FROM pairs WHERE has_previous)
+        GROUP BY key ORDER BY key";
 
     /// The second branch leaves out what the first one has, so that each token counts once against the limit.
     PRUNE = "DELETE FROM keyfob_tokens WHERE id IN (

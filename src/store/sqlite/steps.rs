@@ -6,8 +6,8 @@ use sqlx::{Row, sqlite::SqliteRow};
 use crate::{
     store::{
         AbilityUse, Change, ChangeOutcome, CorruptRecord, Expected, InsertOutcome, InsertRules,
-        MOST_USED_ABILITIES, OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation,
-        Selection, Sort, SortKey, StoreError, TokenStore, Use,
+        KeyCount, MOST_USED_ABILITIES, OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome,
+        Rotation, Selection, Sort, SortKey, StoreError, TokenStore, Use,
         row::{abilities_text, addresses_text, seconds},
     },
     token::{
@@ -277,14 +277,9 @@ impl TokenStore for SqliteStore {
         Ok(OwnerCount { not_revoked: not_revoked.unsigned_abs(), revoked: revoked.unsigned_abs() })
     }
 
-    async fn count_by_key(&self) -> Result<Vec<(Option<KeyId>, u64)>, StoreError> {
+    async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {
         let counts = self.read(sqlx::query(statements::COUNT_BY_KEY)).await?;
-        let counts = counts.iter().map(|row| {
-            let key: Option<String> = row.try_get(0).map_err(|_| "digest_key")?;
-            let key = key.map(KeyId::new).transpose().map_err(|_| "digest_key")?;
-            Ok((key, row.try_get::<i64, _>(1).map_err(|_| "count")?.unsigned_abs()))
-        });
-        counts.collect::<Result<_, _>>().map_err(|field| CorruptRecord::new(None, field).into())
+        counts.iter().map(rows::key_count).collect()
     }
 
     async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {

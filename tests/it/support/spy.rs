@@ -12,8 +12,9 @@ use futures_util::future::BoxFuture;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenRecord,
     store::{
-        AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, OwnerCount, Page,
-        PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore, Use,
+        AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount,
+        OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection,
+        StoreError, TokenStore, Use,
     },
     token::{KeyId, Revocation, Suspension, TokenDigest},
 };
@@ -207,7 +208,7 @@ watched! {
     expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     count(owner: &Owner) -> OwnerCount;
-    count_by_key() -> Vec<(Option<KeyId>, u64)>;
+    count_by_key() -> Vec<KeyCount>;
     prune(ended_before: Timestamp, limit: u32) -> u64;
     erase(owner: &Owner) -> Vec<TokenId>;
     canary(key: &KeyId, canary: &[u8; 32]) -> [u8; 32];
