@@ -236,13 +236,11 @@ impl TokenStore for RedbStore {
     ) -> Result<Vec<TokenId>, StoreError> {
         self.write(|tokens| {
             let mut changed = Vec::new();
-            for record in scan(tokens, None)?.records {
-                if record.revocation.is_none() && selection.includes(&record) {
-                    let mut record = TokenRecord::clone(&record);
-                    record.revocation = Some(Box::new(revocation.clone()));
-                    put(tokens, &record)?;
-                    changed.push(record.id);
-                }
+            for record in selection.select(scan(tokens, None)?.records) {
+                let mut record = TokenRecord::clone(&record);
+                record.revocation = Some(Box::new(revocation.clone()));
+                put(tokens, &record)?;
+                changed.push(record.id);
             }
             Ok(changed)
         })

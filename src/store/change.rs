@@ -1,7 +1,7 @@
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
 
 use crate::token::{
-    Abilities, Ability, AllowedAddresses, Metadata, Owner, PreviousSecret, RateLimit, Timestamp,
+    Abilities, Ability, AllowedAddresses, Metadata, PreviousSecret, RateLimit, Timestamp,
     TokenDigest, TokenId, TokenName, TokenRecord,
 };
 
@@ -257,36 +257,6 @@ impl From<ChangeOutcome> for RotateOutcome {
             ChangeOutcome::NotFound => Self::NotFound,
             ChangeOutcome::Revoked => Self::Revoked,
             ChangeOutcome::Outdated | ChangeOutcome::NameTaken => Self::Outdated,
-        }
-    }
-}
-
-/// Which tokens to revoke.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selection {
-    /// Those of these ids that belong to the owner; of any owner where none is given.
-    Tokens {
-        /// The ids.
-        ids: Vec<TokenId>,
-        /// Whose they must be.
-        owner: Option<Owner>,
-    },
-    /// Those that were issued on behalf of this token.
-    ChildrenOf(TokenId),
-    /// All of an owner.
-    AllOf(Owner),
-}
-
-impl Selection {
-    /// Tells whether a token is one of these.
-    #[must_use]
-    pub fn includes(&self, record: &TokenRecord) -> bool {
-        match self {
-            Self::Tokens { ids, owner } => {
-                ids.contains(&record.id) && owner.as_ref().is_none_or(|it| *it == record.owner)
-            }
-            Self::ChildrenOf(parent) => record.parent() == Some(*parent),
-            Self::AllOf(owner) => record.owner == *owner,
         }
     }
 }

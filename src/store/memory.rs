@@ -14,7 +14,7 @@ use crate::token::{
 use super::{
     AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount, OwnerCount,
     Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore,
-    Use,
+    Use, selection::descendants,
 };
 
 /// A store in memory: for tests, examples, and services whose tokens need not outlive them.
@@ -39,6 +39,8 @@ struct Index {
     by_owner: BTreeSet<(Owner, TokenId)>,
     /// When each token ended or will end: the earlier of revocation and expiry.
     by_end: BTreeSet<(Timestamp, TokenId)>,
+    /// What was issued on behalf of each token.
+    by_parent: BTreeSet<(TokenId, TokenId)>,
     /// Sets of abilities that tokens hold: many tokens hold few sets, and share them.
     abilities: HashSet<Abilities>,
     canaries: HashMap<KeyId, [u8; 32]>,
@@ -89,13 +91,24 @@ impl<'w> Writer<'w> {
         self.index.by_owner.range(first..=last).filter_map(|(_, id)| self.get(*id))
     }
 
+    fn descendants_of(&self, ancestor: TokenId) -> impl Iterator<Item = Arc<TokenRecord>> {
+        let found = descendants(ancestor, |parent| {
+            let [first, last] = [0, u128::MAX].map(|id| (parent, TokenId::from_u128(id)));
+            self.index.by_parent.range(first..=last).map(|(_, id)| *id)
+        });
+        found.into_iter().filter_map(|id| self.get(id))
+    }
+
     fn put(&mut self, mut record: TokenRecord) -> Arc<TokenRecord> {
         self.share_abilities(&mut record.abilities);
         if let Some(replaced) = self.get(record.id) {
-            self.forget_end(&replaced);
+            self.forget(&replaced);
         }
         if let Some(end) = record.ends_at() {
             self.index.by_end.insert((end, record.id));
+        }
+        if let Some(parent) = record.parent() {
+            self.index.by_parent.insert((parent, record.id));
         }
         self.index.by_owner.insert((record.owner.clone(), record.id));
         let record = Arc::new(record);
@@ -103,9 +116,14 @@ impl<'w> Writer<'w> {
         record
     }
 
-    fn forget_end(&mut self, record: &TokenRecord) {
+    /// Takes a token out of the index.
+    fn forget(&mut self, record: &TokenRecord) {
+        self.index.by_owner.remove(&(record.owner.clone(), record.id));
         if let Some(end) = record.ends_at() {
             self.index.by_end.remove(&(end, record.id));
+        }
+        if let Some(parent) = record.parent() {
+            self.index.by_parent.remove(&(parent, record.id));
         }
     }
 
@@ -122,8 +140,7 @@ impl<'w> Writer<'w> {
 
     fn remove(&mut self, record: &TokenRecord) {
         self.records.pin().remove(&record.id);
-        self.index.by_owner.remove(&(record.owner.clone(), record.id));
-        self.forget_end(record);
+        self.forget(record);
     }
 
     /// Changes a token that is not revoked by `change`, which may refuse.
@@ -252,9 +269,7 @@ impl TokenStore for MemoryStore {
                 let found = ids.iter().filter_map(|id| writer.get(*id));
                 found.filter(|it| owner.as_ref().is_none_or(|owner| *owner == it.owner)).collect()
             }
-            Selection::ChildrenOf(_) => {
-                writer.records.pin().values().filter(|it| selection.includes(it)).cloned().collect()
-            }
+            Selection::DescendantsOf(ancestor) => writer.descendants_of(*ancestor).collect(),
             Selection::AllOf(owner) => writer.of_owner(owner).collect(),
         };
         let mut changed = Vec::new();

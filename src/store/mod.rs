@@ -15,6 +15,7 @@ mod error;
 mod memory;
 mod page;
 mod row;
+mod selection;
 #[cfg(feature = "sqlite")]
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -26,13 +27,14 @@ use async_trait::async_trait;
 
 pub use change::{
     AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, MOST_USED_ABILITIES,
-    RotateOutcome, Rotation, Selection, Use,
+    RotateOutcome, Rotation, Use,
 };
 pub use count::{KeyCount, OwnerCount};
 pub use error::{BoxError, CorruptRecord, StoreError};
 pub use memory::MemoryStore;
 pub use page::{Page, PageQuery, Position, Show, Sort, SortKey};
 pub use row::StoredRow;
+pub use selection::Selection;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOpenError, SqliteStore, SqliteWarning};
 

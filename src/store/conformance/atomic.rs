@@ -200,6 +200,20 @@ pub async fn a_dropped_revocation_is_whole_or_nothing(store: &dyn TokenStore) {
         let _ = store.revoke(&selection, &revocation(at(5_000))).await.answered();
     })
     .await;
+    let lineage = |owner: &Owner| {
+        let (mut before, _) = three(revoked)(owner);
+        for i in 0..3 {
+            before[i].rare_mut().parent = Some(if i == 0 { new_id() } else { before[i - 1].id });
+        }
+        let after = before.iter().map(|record| with(record, revoked)).collect();
+        (before, after)
+    };
+    drop_at_every_point(store, lineage, async |before, _| {
+        let ancestor = before[0].parent().expect("it has a parent");
+        let selection = Selection::DescendantsOf(ancestor);
+        let _ = store.revoke(&selection, &revocation(at(5_000))).await.answered();
+    })
+    .await;
 }
 
 /// A suspension or its end whose future is dropped is written whole or not at all.
@@ -284,7 +298,7 @@ pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
     let record = full(&new_owner());
     insert(store, &record).await;
     let query = query(&record.owner, Sort::Newest, Show::Any);
-    let (change, nothing) = (Change::default(), Selection::ChildrenOf(new_id()));
+    let (change, nothing) = (Change::default(), Selection::DescendantsOf(new_id()));
     for polls in [1, 2] {
         for _ in 0..50 {
             poll(store.find(record.id), polls, false).await;

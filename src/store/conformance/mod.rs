@@ -151,7 +151,10 @@ macro_rules! store_conformance {
                 a_revocation_is_written_and_nothing_else
                 many_are_revoked_at_once
                 only_tokens_of_the_given_owner_are_revoked
-                the_children_of_a_token_are_revoked
+                the_descendants_of_a_token_are_revoked
+                descendants_are_found_through_revoked_tokens
+                descendants_are_not_found_through_deleted_tokens
+                parents_that_form_a_circle_come_to_an_end
                 all_tokens_of_an_owner_are_revoked
                 a_revocation_is_irreversible
                 concurrent_revocations_tell_each_token_once

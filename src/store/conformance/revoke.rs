@@ -72,26 +72,97 @@ pub async fn only_tokens_of_the_given_owner_are_revoked(store: &dyn TokenStore) 
     assert_eq!(changed, sorted([theirs.id, more.id]), "without an owner, whosever they are");
 }
 
-/// The children of a token are revoked, whosever they are; itself, its grandchildren and others' children are not.
-pub async fn the_children_of_a_token_are_revoked(store: &dyn TokenStore) {
-    let of = |parent: &TokenRecord, owner: &Owner| {
-        with(&plain(owner), |it| it.rare_mut().parent = Some(parent.id))
-    };
+fn child_of(parent: &TokenRecord, owner: &Owner) -> TokenRecord {
+    with(&plain(owner), |it| it.rare_mut().parent = Some(parent.id))
+}
+
+/// What descends from a token is revoked, of every generation and whosever it is; itself, its own parent and what
+/// descends from others are not.
+pub async fn the_descendants_of_a_token_are_revoked(store: &dyn TokenStore) {
     let (owner, other) = (new_owner(), new_owner());
-    let parent = plain(&owner);
-    let children = [of(&parent, &owner), of(&parent, &other)];
-    let gone = revoked(of(&parent, &owner), at(1));
-    let spared = [parent.clone(), of(&children[0], &owner), full(&owner), plain(&owner)];
-    for records in [&children[..], &spared, &[gone]] {
-        insert_all(store, records).await;
+    let grandparent = plain(&owner);
+    let parent = child_of(&grandparent, &owner);
+    let mut spared = vec![child_of(&grandparent, &owner), full(&owner), plain(&owner)];
+    spared.extend([child_of(&spared[0], &owner), grandparent, parent.clone()]);
+    let mut below = vec![child_of(&parent, &owner), child_of(&parent, &other)];
+    below.push(with(&child_of(&below[0], &owner), |it| it.expires_at = Some(at(1))));
+    below.extend([child_of(&below[0], &new_owner()), child_of(&below[1], &owner)]);
+    for _ in 0..30 {
+        below.push(child_of(&below[below.len() - 1], &other));
     }
-    let changed = revoke_all(store, &Selection::ChildrenOf(parent.id)).await;
-    assert_eq!(changed, ids(&children));
+    insert_all(store, &below).await;
+    insert_all(store, &spared).await;
+    let changed = revoke_all(store, &Selection::DescendantsOf(parent.id)).await;
+    assert_eq!(changed, ids(&below));
     for record in &spared {
-        assert_stored(store, record, "only the children of the token are revoked").await;
+        assert_stored(store, record, "only the descendants of the token are revoked").await;
     }
-    let childless = revoke_all(store, &Selection::ChildrenOf(new_id())).await;
-    assert_eq!(childless, [], "a token without children");
+    for without in [new_id(), spared[1].id] {
+        let changed = revoke_all(store, &Selection::DescendantsOf(without)).await;
+        assert_eq!(changed, [], "a token without descendants");
+    }
+}
+
+/// Descendants are found through tokens that are revoked, and from one that is; these stay as they were.
+pub async fn descendants_are_found_through_revoked_tokens(store: &dyn TokenStore) {
+    let owner = new_owner();
+    let first = revoked(plain(&owner), at(1));
+    let second = revoked(child_of(&first, &owner), at(2));
+    let third = child_of(&second, &owner);
+    let fourth = child_of(&third, &owner);
+    insert_all(store, &[first.clone(), second.clone(), third.clone(), fourth.clone()]).await;
+    revoke(store, third.id).await;
+    let fifth = child_of(&fourth, &owner);
+    insert(store, &fifth).await;
+    let changed = revoke_all(store, &Selection::DescendantsOf(first.id)).await;
+    assert_eq!(changed, sorted([fourth.id, fifth.id]), "all that was not revoked before");
+    for record in [&first, &second] {
+        assert_stored(store, record, "the first revocation is kept").await;
+    }
+    let late = child_of(&fifth, &owner);
+    insert(store, &late).await;
+    let changed = revoke_all(store, &Selection::DescendantsOf(first.id)).await;
+    assert_eq!(changed, [late.id], "one that was issued since");
+}
+
+/// Descendants are not found through a token that is deleted, but they are found from its id.
+pub async fn descendants_are_not_found_through_deleted_tokens(store: &dyn TokenStore) {
+    let owner = new_owner();
+    let first = plain(&owner);
+    let gone = child_of(&first, &new_owner());
+    let records = [child_of(&gone, &owner), child_of(&gone, &owner)];
+    insert_all(store, &[first.clone(), gone.clone()]).await;
+    insert_all(store, &records).await;
+    store.erase(&gone.owner).await.answered();
+    assert_eq!(revoke_all(store, &Selection::DescendantsOf(first.id)).await, [], "it has none");
+    assert_eq!(revoke_all(store, &Selection::DescendantsOf(gone.id)).await, ids(&records));
+    assert_stored(store, &first, "it descends from nothing").await;
+}
+
+/// Where parents form a circle, which only damage can bring about, each other token in it is revoked once, and then it
+/// ends.
+pub async fn parents_that_form_a_circle_come_to_an_end(store: &dyn TokenStore) {
+    let owner = new_owner();
+    let second = plain(&owner);
+    let third = child_of(&second, &owner);
+    let first = child_of(&third, &owner);
+    let second = with(&second, |it| it.rare_mut().parent = Some(first.id));
+    let beside = child_of(&third, &owner);
+    let own = with(&first, |it| {
+        it.id = new_id();
+        it.rare_mut().parent = Some(it.id);
+    });
+    insert_all(store, &[first.clone(), second.clone(), third.clone()]).await;
+    insert_all(store, &[beside.clone(), own.clone()]).await;
+    let changed = revoke_all(store, &Selection::DescendantsOf(first.id)).await;
+    assert_eq!(changed, sorted([second.id, third.id, beside.id]), "the others in the circle");
+    let changed = revoke_all(store, &Selection::DescendantsOf(own.id)).await;
+    assert_eq!(changed, [], "a token is no descendant of itself");
+    for record in [&first, &own] {
+        assert_stored(store, record, "the token itself is spared").await;
+    }
+    let changed = revoke_all(store, &Selection::DescendantsOf(second.id)).await;
+    assert_eq!(changed, [first.id], "through revoked ones, also in a circle");
 }
 
 /// All tokens of an owner are revoked, expired and suspended ones as well, and nobody else's.
@@ -125,7 +196,7 @@ pub async fn a_revocation_is_irreversible(store: &dyn TokenStore) {
             assert_eq!(revoke_all(store, selection).await, [], "it was revoked before");
         }
         let parent = record.parent().expect("a full record has a parent");
-        assert_eq!(revoke_all(store, &Selection::ChildrenOf(parent)).await, []);
+        assert_eq!(revoke_all(store, &Selection::DescendantsOf(parent)).await, []);
         assert_stored(store, &record, "the first revocation is kept").await;
     }
 }
@@ -133,15 +204,17 @@ pub async fn a_revocation_is_irreversible(store: &dyn TokenStore) {
 /// Of any number of concurrent revocations, each token is told by one, and it is that one's revocation that is kept.
 pub async fn concurrent_revocations_tell_each_token_once(store: &dyn TokenStore) {
     let owner = new_owner();
-    let records: Vec<_> = (0..10).map(|_| plain(&owner)).collect();
+    let parent = plain(&new_owner());
+    let records: Vec<_> = (0..10).map(|_| child_of(&parent, &owner)).collect();
     insert_all(store, &records).await;
     let selections = [
         Selection::Tokens { ids: ids(&records), owner: None },
         Selection::Tokens { ids: ids(&records).into_iter().rev().collect(), owner: None },
         Selection::AllOf(owner.clone()),
+        Selection::DescendantsOf(parent.id),
         Selection::Tokens { ids: ids(&records[..5]), owner: Some(owner.clone()) },
     ];
-    let revocations: Vec<_> = (5_000..5_004).map(|second| Revocation::new(at(second))).collect();
+    let revocations: Vec<_> = (5_000..5_005).map(|second| Revocation::new(at(second))).collect();
     let attempts = selections.iter().zip(&revocations).map(|it| store.revoke(it.0, it.1));
     let changed = join_all(attempts).await.into_iter().map(Answered::answered);
     let mut told = Vec::new();

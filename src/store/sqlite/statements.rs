@@ -141,9 +141,15 @@ statements! {
             AND (?5 IS NULL OR owner = ?5)
         RETURNING id";
 
-    REVOKE_CHILDREN = "UPDATE keyfob_tokens
+    /// `UNION` meets no token twice, so that it ends where parents form a circle.
+    REVOKE_DESCENDANTS = "WITH RECURSIVE descendants (id) AS (
+            VALUES (?4)
+            UNION
+            SELECT keyfob_tokens.id FROM descendants CROSS JOIN keyfob_tokens
+                ON keyfob_tokens.parent = descendants.id)
+        UPDATE keyfob_tokens
         SET revoked_at = ?1, revoked_by = ?2, revoked_reason = ?3
-        WHERE parent = ?4 AND revoked_at IS NULL
+        WHERE id IN (SELECT id FROM descendants) AND id <> ?4 AND revoked_at IS NULL
         RETURNING id";
 
     REVOKE_ALL = "UPDATE keyfob_tokens
@@ -273,9 +279,10 @@ mod tests {
         let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5000)
             INSERT INTO keyfob_tokens (id, prefix, owner, name, digest, generation,
                 previous_ends_on_first_use, abilities, created_at, expires_at, last_used_at,
-                revoked_at, notices)
+                revoked_at, parent, notices)
             SELECT randomblob(16), 'acme', 'user:' || i % 3, 'n' || i, randomblob(32), 0, 0, '', i,
-                iif(i % 2, i, NULL), iif(i % 5, NULL, i), iif(i % 7, NULL, i), '' FROM n";
+                iif(i % 2, i, NULL), iif(i % 5, NULL, i), iif(i % 7, NULL, i),
+                iif(i % 11, NULL, zeroblob(16)), '' FROM n";
         sqlx::query(fill).execute(&mut connection).await.unwrap();
         sqlx::raw_sql("ANALYZE").execute(&mut connection).await.unwrap();
         assert_eq!(scans(&mut connection).await, expected);

@@ -195,8 +195,8 @@ impl TokenStore for SqliteStore {
             Selection::Tokens { ids, owner } => with(statements::REVOKE_TOKENS)
                 .bind(rows::json_ids(ids))
                 .bind(owner.as_ref().map(Owner::as_str)),
-            Selection::ChildrenOf(parent) => {
-                with(statements::REVOKE_CHILDREN).bind(Vec::from(parent.to_bytes()))
+            Selection::DescendantsOf(ancestor) => {
+                with(statements::REVOKE_DESCENDANTS).bind(Vec::from(ancestor.to_bytes()))
             }
             Selection::AllOf(owner) => with(statements::REVOKE_ALL).bind(owner.as_str()),
         };
