@@ -1,13 +1,25 @@
 //! What time it is. The application may bring a clock of its own; tests bring `ManualClock`.
 
-use std::{fmt::Debug, time::SystemTime};
+use std::{
+    fmt::Debug,
+    sync::{
+        LazyLock,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant, SystemTime},
+};
 
-/// Tells the time of the wall clock.
+use crate::token::Timestamp;
+
+/// Tells the time.
 ///
 /// Everything that keyfob decides by time, it decides by this: expiry, idleness, suspension, the instants in records.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// Now.
+    /// Now, by the wall clock. It may be put forward and back.
     fn now(&self) -> SystemTime;
+
+    /// The time since some moment that stays the same. It never goes back.
+    fn elapsed(&self) -> Duration;
 }
 
 /// The operating system's clock.
@@ -17,6 +29,58 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> SystemTime {
         SystemTime::now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
+    }
+}
+
+/// The time that tokens are judged by: that of the wall clock, but it does not go back, so that a clock which is put
+/// back revives nothing.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    /// The wall clock at the start, in seconds since 1970, and the time that had elapsed then.
+    start: (i64, Duration),
+    latest: AtomicI64,
+}
+
+impl Timeline {
+    pub(crate) fn new(clock: &dyn Clock) -> Self {
+        let now = Timestamp::clamped(clock.now()).unix_seconds();
+        Self { start: (now, clock.elapsed()), latest: AtomicI64::new(now) }
+    }
+
+    #[inline]
+    pub(crate) fn now(&self, clock: &dyn Clock) -> Timestamp {
+        let now = Timestamp::clamped(clock.now());
+        let latest = self.latest.load(Relaxed);
+        if now.unix_seconds() == latest {
+            return now;
+        }
+        self.advance(now, latest, clock)
+    }
+
+    /// Once a second, and for as long as the wall clock is behind.
+    ///
+    /// It is behind also after it was put forward by mistake and that was mended; so it is held to what has truly
+    /// elapsed, and not to the latest time that it has shown.
+    #[cold]
+    fn advance(&self, now: Timestamp, latest: i64, clock: &dyn Clock) -> Timestamp {
+        if now.unix_seconds() > latest {
+            self.latest.fetch_max(now.unix_seconds(), Relaxed);
+            return now;
+        }
+        let elapsed = clock.elapsed().saturating_sub(self.start.1).as_secs();
+        let mut held = self.start.0.saturating_add_unsigned(elapsed);
+        // Both parts of the sum were cut to seconds.
+        if held + 1 == latest {
+            held = latest;
+        }
+        let now = Timestamp::from_unix_seconds(held).map_or(now, |held| held.max(now));
+        self.latest.store(now.unix_seconds(), Relaxed);
+        now
     }
 }
 
@@ -32,33 +96,46 @@ impl Clock for SystemClock {
 /// ```
 #[cfg(feature = "test-util")]
 #[derive(Clone, Debug)]
-pub struct ManualClock(std::sync::Arc<std::sync::Mutex<SystemTime>>);
+pub struct ManualClock(std::sync::Arc<std::sync::Mutex<Manual>>);
+
+#[cfg(feature = "test-util")]
+#[derive(Debug)]
+struct Manual {
+    now: SystemTime,
+    elapsed: Duration,
+}
 
 #[cfg(feature = "test-util")]
 impl ManualClock {
     /// A clock that stands at an instant.
     #[must_use]
     pub fn at(instant: impl Into<SystemTime>) -> Self {
-        Self(std::sync::Arc::new(std::sync::Mutex::new(instant.into())))
+        let manual = Manual { now: instant.into(), elapsed: Duration::ZERO };
+        Self(std::sync::Arc::new(std::sync::Mutex::new(manual)))
     }
 
-    /// Moves the clock, backwards where the duration is negative.
+    /// Lets so much time pass; where the duration is negative, the wall clock is put back.
     pub fn advance(&self, duration: time::Duration) {
-        let mut now = self.lock();
+        let mut manual = self.lock();
         let moved = if duration.is_negative() {
-            now.checked_sub(duration.unsigned_abs())
+            manual.now.checked_sub(duration.unsigned_abs())
         } else {
-            now.checked_add(duration.unsigned_abs())
+            manual.elapsed = manual.elapsed.saturating_add(duration.unsigned_abs());
+            manual.now.checked_add(duration.unsigned_abs())
         };
-        *now = moved.unwrap_or(*now);
+        manual.now = moved.unwrap_or(manual.now);
     }
 
-    /// Puts the clock to an instant.
+    /// Lets time pass until an instant; where that is before now, the wall clock is put back.
     pub fn set(&self, instant: impl Into<SystemTime>) {
-        *self.lock() = instant.into();
+        let mut manual = self.lock();
+        let instant = instant.into();
+        let passed = instant.duration_since(manual.now).unwrap_or_default();
+        manual.elapsed = manual.elapsed.saturating_add(passed);
+        manual.now = instant;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, SystemTime> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Manual> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -66,6 +143,68 @@ impl ManualClock {
 #[cfg(feature = "test-util")]
 impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
-        *self.lock()
+        self.lock().now
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.lock().elapsed
+    }
+}
+
+#[cfg(all(test, feature = "test-util"))]
+mod tests {
+    use time::Duration;
+
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn time_goes_on_while_the_wall_clock_is_behind() {
+        let clock = ManualClock::at(at(1_000));
+        let timeline = Timeline::new(&clock);
+        let now = || timeline.now(&clock).unix_seconds();
+        clock.advance(Duration::seconds(100));
+        assert_eq!(now(), 1_100);
+        clock.advance(Duration::seconds(-500));
+        assert_eq!(now(), 1_100);
+        clock.advance(Duration::seconds(10));
+        assert_eq!(now(), 1_110);
+        clock.advance(Duration::seconds(1_000));
+        assert_eq!(now(), 2_110);
+        clock.set(at(3_000));
+        assert_eq!(now(), 3_000);
+    }
+
+    /// A clock of which both hands can be set.
+    #[derive(Debug)]
+    struct Hands(AtomicI64, AtomicI64);
+
+    impl Clock for Hands {
+        fn now(&self) -> SystemTime {
+            at(self.0.load(Relaxed).unsigned_abs())
+        }
+
+        fn elapsed(&self) -> std::time::Duration {
+            std::time::Duration::from_millis(self.1.load(Relaxed).unsigned_abs())
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_put_forward_by_mistake_can_be_mended() {
+        let clock = Hands(AtomicI64::new(1_000), AtomicI64::new(0));
+        let timeline = Timeline::new(&clock);
+        let at = |wall: i64, elapsed: i64| {
+            clock.0.store(wall, Relaxed);
+            clock.1.store(elapsed, Relaxed);
+            timeline.now(&clock).unix_seconds()
+        };
+        assert_eq!(at(9_000, 10_000), 9_000);
+        assert_eq!(at(1_011, 11_000), 1_011);
+        assert_eq!(at(1_020, 20_000), 1_020);
+        // The fractions that were cut off may not give a second back.
+        assert_eq!(at(500, 19_900), 1_020);
     }
 }
