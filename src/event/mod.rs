@@ -1,58 +1,116 @@
 //! What happened, for audit logs, metrics and mail.
 
+#[cfg(feature = "metrics")]
+mod metrics;
+mod queue;
 #[cfg(feature = "tracing")]
 mod tracing;
 
+use std::{fmt, net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
+
+use smol_str::SmolStr;
+
+pub(crate) use queue::Queue;
+
+#[cfg(feature = "metrics")]
+pub use self::metrics::MetricsObserver;
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingObserver;
 
 use crate::{
     store::{CorruptRecord, StoreError},
-    token::{Actor, Owner, Revocation, TokenId, TokenRecord},
+    token::{Actor, KeyId, Owner, Revocation, TokenId, TokenName, TokenRecord},
 };
 
 /// Something that happened. It never carries a secret, and an id only where its holder has proven the token or the
 /// application has named it.
-#[derive(Debug)]
+///
+/// It owns what it tells, so that it can be kept, sent elsewhere and told later.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub enum Event {
     /// A token was issued.
     #[non_exhaustive]
     Issued {
         /// The token.
-        token: &'a TokenRecord,
+        token: Arc<TokenRecord>,
     },
-    /// A token's name, abilities, expiry or metadata were changed.
+    /// A token got a new secret.
+    #[non_exhaustive]
+    Rotated {
+        /// The token as it is now.
+        token: Arc<TokenRecord>,
+        /// Who did it, where that was said.
+        by: Option<Actor>,
+    },
+    /// A token got another name.
+    #[non_exhaustive]
+    Renamed {
+        /// The token as it is now.
+        token: Arc<TokenRecord>,
+        /// Its name before.
+        before: TokenName,
+        /// Who did it, where that was said.
+        by: Option<Actor>,
+    },
+    /// Something else of a token than its name was changed: its abilities, its expiry, its metadata, its limits.
     #[non_exhaustive]
     Changed {
         /// The token as it is now.
-        token: &'a TokenRecord,
+        token: Arc<TokenRecord>,
         /// Who did it, where that was said.
-        by: Option<&'a Actor>,
+        by: Option<Actor>,
+    },
+    /// A token was suspended.
+    #[non_exhaustive]
+    Suspended {
+        /// The token as it is now, with until when and why.
+        token: Arc<TokenRecord>,
+        /// Who did it, where that was said.
+        by: Option<Actor>,
+    },
+    /// The suspension of a token was ended.
+    #[non_exhaustive]
+    Resumed {
+        /// The token as it is now.
+        token: Arc<TokenRecord>,
+        /// Who did it, where that was said.
+        by: Option<Actor>,
     },
     /// Tokens were revoked: those among them that were not revoked before.
     #[non_exhaustive]
     Revoked {
         /// The tokens.
-        ids: &'a [TokenId],
+        ids: Arc<[TokenId]>,
         /// When, by whom and why.
-        revocation: &'a Revocation,
+        revocation: Arc<Revocation>,
     },
     /// Tokens of an owner were deleted, whatever their state.
     #[non_exhaustive]
     Erased {
         /// Whose.
-        owner: &'a Owner,
+        owner: Owner,
         /// How many.
         tokens: usize,
         /// Who did it, where that was said.
-        by: Option<&'a Actor>,
+        by: Option<Actor>,
     },
     /// Tokens that had ended were deleted.
     #[non_exhaustive]
     Pruned {
         /// How many.
         tokens: u64,
+    },
+    /// One of so many verifications that succeeded; only where the application
+    /// [asks for it](crate::ApiTokensBuilder::report_verified).
+    #[non_exhaustive]
+    Verified {
+        /// The token.
+        id: TokenId,
+        /// Whose.
+        owner: Owner,
+        /// How many verifications this one stands for.
+        of: u32,
     },
     /// A presented token was refused.
     #[non_exhaustive]
@@ -62,16 +120,51 @@ pub enum Event<'a> {
         /// Why, as [`VerifyError::code`](crate::VerifyError::code).
         reason: &'static str,
     },
+    /// A secret was used for the first time: that of a new token, as far as this process knows, or the one that a
+    /// rotation made, which is told once.
+    #[non_exhaustive]
+    FirstUse {
+        /// The token.
+        id: TokenId,
+        /// Whose.
+        owner: Owner,
+        /// How often the secret had been rotated by then.
+        generation: u32,
+        /// From where, where the application tells addresses.
+        from: Option<IpAddr>,
+    },
+    /// A good token was used from an address that is not the last one known, and from which this process has not seen
+    /// it used.
+    #[non_exhaustive]
+    NewAddress {
+        /// The token.
+        id: TokenId,
+        /// Whose.
+        owner: Owner,
+        /// From where.
+        from: IpAddr,
+    },
+    /// The secret from before a rotation was presented after its grace: a client that was forgotten, or somebody who
+    /// should not have it.
+    #[non_exhaustive]
+    RetiredSecretUsed {
+        /// The token.
+        id: TokenId,
+        /// Whose.
+        owner: Owner,
+        /// From where, where the application tells addresses.
+        from: Option<IpAddr>,
+    },
     /// A good token lacked what a route requires.
     #[non_exhaustive]
     AbilityMissing {
         /// The token.
         id: TokenId,
         /// Whose.
-        owner: &'a Owner,
+        owner: Owner,
         /// What was required. An ability that is built from the path stands here as its template; where the token holds
         /// none at all, nothing in particular was required.
-        required: &'a [&'a str],
+        required: Vec<SmolStr>,
         /// Whether it was refused; an ability that is required in report-only mode lets it pass.
         enforced: bool,
     },
@@ -85,23 +178,38 @@ pub enum Event<'a> {
         /// In how many seconds it will be let through.
         retry_after: u32,
     },
+    /// A token expires soon, and its owner has not been told yet: the notice was claimed.
+    #[non_exhaustive]
+    ExpiringSoon {
+        /// The token.
+        token: Arc<TokenRecord>,
+        /// For how many days before the expiry the notice is.
+        days: u16,
+    },
     /// The store failed while a token was verified, issued or managed.
     #[non_exhaustive]
     StoreFailed {
         /// What the store said.
-        error: &'a StoreError,
+        error: StoreFailure,
+    },
+    /// A token was presented whose digest was made by a pepper key that this process does not have. It can't be judged:
+    /// the client is told that the service is unavailable.
+    #[non_exhaustive]
+    PepperKeyMissing {
+        /// The name of the key.
+        key: KeyId,
     },
     /// A token is kept that can't be read.
     #[non_exhaustive]
     Corrupt {
         /// Which, and what of it.
-        record: &'a CorruptRecord,
+        record: CorruptRecord,
     },
     /// Uses could not be written; they are kept and tried again.
     #[non_exhaustive]
     UsesNotWritten {
         /// Why.
-        error: &'a StoreError,
+        error: StoreFailure,
         /// How many tokens' uses wait.
         waiting: usize,
     },
@@ -114,9 +222,48 @@ pub enum Event<'a> {
     /// Uses wait for longer than the interval because nobody drives
     /// [`ApiTokens::background`](crate::ApiTokens::background). Said once.
     BackgroundNotDriven,
+    /// This observer was too slow; since the last such event this many events were let go.
+    #[non_exhaustive]
+    EventsDropped {
+        /// How many.
+        events: u64,
+    },
 }
 
-/// Is told what happens. It must not block: it runs where the thing happened, on the path of a request.
+/// What a store failed at, as it can be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreFailure {
+    /// The situation, as [`StoreError::code`].
+    pub code: &'static str,
+    /// The error and its causes, for people.
+    pub message: String,
+}
+
+impl From<&StoreError> for StoreFailure {
+    fn from(error: &StoreError) -> Self {
+        let mut message = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            message.push_str(": ");
+            message.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self { code: error.code(), message }
+    }
+}
+
+impl fmt::Display for StoreFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.message)
+    }
+}
+
+/// Is told what happens.
+///
+/// Given to [`ApiTokensBuilder::observer`](crate::ApiTokensBuilder::observer), it runs on a thread of its own: it may
+/// write to a disk or wait for a network, and neither holds up nor fails a request. An observer that panics has missed
+/// that event and is told the next one.
 ///
 /// ```
 /// use keyfob::{Event, Observer};
@@ -124,7 +271,7 @@ pub enum Event<'a> {
 /// struct Audit;
 ///
 /// impl Observer for Audit {
-///     fn observe(&self, event: &Event<'_>) {
+///     fn observe(&self, event: &Event) {
 ///         if let Event::Revoked { ids, .. } = event {
 ///             println!("{} tokens revoked", ids.len());
 ///         }
@@ -133,5 +280,33 @@ pub enum Event<'a> {
 /// ```
 pub trait Observer: Send + Sync + 'static {
     /// Takes note of an event.
-    fn observe(&self, event: &Event<'_>);
+    fn observe(&self, event: &Event);
+}
+
+/// Everybody who is told.
+#[derive(Default)]
+pub(crate) struct Observers {
+    pub(crate) inline: Vec<Box<dyn Observer>>,
+    pub(crate) queued: Vec<Queue>,
+}
+
+impl Observers {
+    /// Makes an event only where somebody listens.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
+        if self.inline.is_empty() && self.queued.is_empty() {
+            return;
+        }
+        let event = event();
+        for observer in &self.inline {
+            tell(&**observer, &event);
+        }
+        for queue in &self.queued {
+            queue.put(&event);
+        }
+    }
+}
+
+/// A panic in an observer is not that of the request in which something happened.
+fn tell(observer: &dyn Observer, event: &Event) {
+    let _ = std::panic::catch_unwind(AssertUnwindSafe(|| observer.observe(event)));
 }

@@ -1,73 +1,123 @@
-use tracing::{error, info, warn};
+use tracing::{debug, error, field::display, info, warn};
 
 use super::{Event, Observer};
-use crate::store::StoreError;
 
 /// Writes events to [`tracing`] under the target `keyfob`: what users do as `info`, trouble as `warn` and `error`.
+///
+/// In the thread of a request, an event lies in the span of that request; so this is one to give to
+/// [`inline_observer`](crate::ApiTokensBuilder::inline_observer).
 ///
 /// ```
 /// use keyfob::{ApiTokens, TracingObserver, store::MemoryStore};
 ///
-/// let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").observer(TracingObserver).build()?;
+/// let tokens =
+///     ApiTokens::builder(MemoryStore::new()).prefix("acme").inline_observer(TracingObserver).build()?;
 /// # Ok::<(), keyfob::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingObserver;
 
-/// `tracing` writes the sources of an error along with it.
-fn cause(error: &StoreError) -> &(dyn std::error::Error + 'static) {
-    error
+/// What happened to a token, at somebody's hands.
+macro_rules! managed {
+    ($token:ident, $by:ident, $($rest:tt)+) => {
+        info!(
+            target: "keyfob",
+            id = %$token.id,
+            owner = %$token.owner,
+            by = $by.as_ref().map(display),
+            $($rest)+
+        )
+    };
 }
 
 impl Observer for TracingObserver {
-    fn observe(&self, event: &Event<'_>) {
+    fn observe(&self, event: &Event) {
         match event {
             Event::Issued { token } => {
                 info!(target: "keyfob", id = %token.id, owner = %token.owner, "token issued");
             }
-            Event::Changed { token, by } => {
-                let by = by.map(tracing::field::display);
-                info!(target: "keyfob", id = %token.id, owner = %token.owner, by, "token changed");
+            Event::Rotated { token, by } => {
+                managed!(token, by, generation = token.generation, "token rotated");
             }
+            Event::Renamed { token, by, .. } => managed!(token, by, "token renamed"),
+            Event::Changed { token, by } => managed!(token, by, "token changed"),
+            Event::Suspended { token, by } => managed!(token, by, "token suspended"),
+            Event::Resumed { token, by } => managed!(token, by, "token resumed"),
             Event::Revoked { ids, revocation } => {
-                let by = revocation.by.as_ref().map(tracing::field::display);
-                for id in *ids {
-                    info!(target: "keyfob", %id, by, "token revoked");
+                let by = revocation.by.as_ref().map(display);
+                let reason = revocation.reason.as_ref().map(display);
+                for id in &**ids {
+                    info!(target: "keyfob", %id, by, reason, "token revoked");
                 }
             }
             Event::Erased { owner, tokens, by } => {
-                let by = by.map(tracing::field::display);
+                let by = by.as_ref().map(display);
                 info!(target: "keyfob", %owner, tokens, by, "tokens of an owner erased");
             }
             Event::Pruned { tokens } => info!(target: "keyfob", tokens, "ended tokens pruned"),
-            Event::Refused { id, reason } => {
-                let id = id.as_ref().map(tracing::field::display);
-                info!(target: "keyfob", id, reason, "token refused");
+            Event::ExpiringSoon { token, days } => {
+                info!(target: "keyfob", id = %token.id, owner = %token.owner, days, "token expires soon");
             }
-            Event::AbilityMissing { id, owner, required, enforced: true } => {
-                info!(target: "keyfob", %id, %owner, ?required, "token lacks an ability");
-            }
-            Event::AbilityMissing { id, owner, required, enforced: false } => {
-                warn!(target: "keyfob", %id, %owner, ?required, "token lacks an ability, which is not enforced yet");
-            }
-            Event::RateLimited { id, limit, retry_after } => {
-                info!(target: "keyfob", %id, limit, retry_after, "token has reached its rate limit");
-            }
-            Event::StoreFailed { error } => {
-                error!(target: "keyfob", error = cause(error), "token store failed");
-            }
-            Event::Corrupt { record } => {
-                error!(target: "keyfob", %record, "stored token can't be read");
-            }
-            Event::UsesNotWritten { error, waiting } => {
-                warn!(target: "keyfob", error = cause(error), waiting, "last-used not written, will be tried again");
-            }
-            Event::UsesDropped { uses } => {
-                warn!(target: "keyfob", uses, "too many uses wait to be written, some were let go");
-            }
-            Event::BackgroundNotDriven => {
-                warn!(target: "keyfob", "last-used is late: spawn ApiTokens::background()");
-            }
+            used_or_refused => tell_of_use(used_or_refused),
         }
+    }
+}
+
+fn tell_of_use(event: &Event) {
+    match event {
+        Event::Verified { id, owner, of } => {
+            debug!(target: "keyfob", %id, %owner, of, "token verified");
+        }
+        Event::Refused { id, reason } => {
+            info!(target: "keyfob", id = id.as_ref().map(display), reason, "token refused");
+        }
+        Event::FirstUse { id, owner, generation, from } => {
+            let from = from.as_ref().map(display);
+            info!(target: "keyfob", %id, %owner, generation, from, "secret used for the first time");
+        }
+        Event::NewAddress { id, owner, from } => {
+            info!(target: "keyfob", %id, %owner, %from, "token used from a new address");
+        }
+        Event::RetiredSecretUsed { id, owner, from } => {
+            let from = from.as_ref().map(display);
+            warn!(target: "keyfob", %id, %owner, from, "a secret was presented that a rotation has replaced");
+        }
+        Event::AbilityMissing { id, owner, required, enforced: true } => {
+            info!(target: "keyfob", %id, %owner, ?required, "token lacks an ability");
+        }
+        Event::AbilityMissing { id, owner, required, enforced: false } => {
+            warn!(target: "keyfob", %id, %owner, ?required, "token lacks an ability, which is not enforced yet");
+        }
+        Event::RateLimited { id, limit, retry_after } => {
+            info!(target: "keyfob", %id, limit, retry_after, "token has reached its rate limit");
+        }
+        trouble => tell_of_trouble(trouble),
+    }
+}
+
+fn tell_of_trouble(event: &Event) {
+    match event {
+        Event::StoreFailed { error } => {
+            error!(target: "keyfob", %error, situation = error.code, "token store failed");
+        }
+        Event::PepperKeyMissing { key } => {
+            error!(target: "keyfob", %key, "a token needs a pepper key that is not configured");
+        }
+        Event::Corrupt { record } => {
+            error!(target: "keyfob", %record, "stored token can't be read");
+        }
+        Event::UsesNotWritten { error, waiting } => {
+            warn!(target: "keyfob", %error, waiting, "last-used not written, will be tried again");
+        }
+        Event::UsesDropped { uses } => {
+            warn!(target: "keyfob", uses, "too many uses wait to be written, some were let go");
+        }
+        Event::BackgroundNotDriven => {
+            warn!(target: "keyfob", "last-used is late: spawn ApiTokens::background()");
+        }
+        Event::EventsDropped { events } => {
+            warn!(target: "keyfob", events, "too many events wait to be told, some were let go");
+        }
+        _ => {}
     }
 }

@@ -24,6 +24,19 @@ pub enum StoreError {
     Faulty(#[source] BoxError),
 }
 
+impl StoreError {
+    /// A short name of the situation, for logs and metrics; it will not change.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Busy(_) => "busy",
+            Self::Corrupt(_) => "corrupt",
+            Self::Faulty(_) => "faulty",
+        }
+    }
+}
+
 /// A token that is kept and can't be read: something else than keyfob wrote it, or the medium failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stored token {} can't be read: its {field} is not valid", Self::name(*id))]

@@ -1,0 +1,123 @@
+use metrics::{Unit, counter, describe_counter};
+
+use super::{Event, Observer};
+
+/// Counts events with [`metrics`]. It only adds to counters, so it is one to give to
+/// [`inline_observer`](crate::ApiTokensBuilder::inline_observer).
+///
+/// | counter | labels |
+/// |---|---|
+/// | `keyfob_tokens_total` | `change`: `issued`, `rotated`, `renamed`, `changed`, `suspended`, `resumed`, `revoked`, `erased`, `pruned` |
+/// | `keyfob_verified_total` | none; only with [`report_verified`](crate::ApiTokensBuilder::report_verified) |
+/// | `keyfob_refused_total` | `reason`, as [`VerifyError::code`](crate::VerifyError::code) |
+/// | `keyfob_ability_missing_total` | `enforced`: `true` or `false` |
+/// | `keyfob_rate_limited_total` | `limit`: its name |
+/// | `keyfob_signs_total` | `sign`: `first_use`, `new_address`, `retired_secret_used`, `expiring_soon` |
+/// | `keyfob_store_failed_total` | `situation`, as [`StoreError::code`](crate::store::StoreError::code) |
+/// | `keyfob_trouble_total` | `trouble`: `corrupt`, `pepper_key_missing`, `uses_not_written`, `background_not_driven` |
+/// | `keyfob_uses_dropped_total`, `keyfob_events_dropped_total` | none |
+///
+/// No label holds anything of a token or its owner, so there are few series. To alert on: any
+/// `keyfob_trouble_total`, a rate of `keyfob_store_failed_total`, and `keyfob_refused_total` where it leaps.
+///
+/// ```
+/// use keyfob::{ApiTokens, MetricsObserver, store::MemoryStore};
+///
+/// let tokens = ApiTokens::builder(MemoryStore::new())
+///     .prefix("acme")
+///     .inline_observer(MetricsObserver::new())
+///     .build()?;
+/// # Ok::<(), keyfob::BuildError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct MetricsObserver;
+
+const TOKENS: &str = "keyfob_tokens_total";
+const VERIFIED: &str = "keyfob_verified_total";
+const REFUSED: &str = "keyfob_refused_total";
+const ABILITY_MISSING: &str = "keyfob_ability_missing_total";
+const RATE_LIMITED: &str = "keyfob_rate_limited_total";
+const SIGNS: &str = "keyfob_signs_total";
+const STORE_FAILED: &str = "keyfob_store_failed_total";
+const TROUBLE: &str = "keyfob_trouble_total";
+const USES_DROPPED: &str = "keyfob_uses_dropped_total";
+const EVENTS_DROPPED: &str = "keyfob_events_dropped_total";
+
+impl MetricsObserver {
+    /// Describes the counters to the recorder that is installed by then.
+    #[must_use]
+    pub fn new() -> Self {
+        for (counter, description) in [
+            (TOKENS, "What was done to tokens"),
+            (VERIFIED, "Tokens that were verified"),
+            (REFUSED, "Presented texts that were refused"),
+            (ABILITY_MISSING, "Good tokens that lacked what a route requires"),
+            (RATE_LIMITED, "Good tokens whose rate limit was reached"),
+            (SIGNS, "What an owner may want to know of a token"),
+            (STORE_FAILED, "Steps that the token store failed at"),
+            (TROUBLE, "What somebody should look at"),
+            (USES_DROPPED, "Uses that were let go because too many waited"),
+            (EVENTS_DROPPED, "Events that were let go because an observer was slow"),
+        ] {
+            describe_counter!(counter, Unit::Count, description);
+        }
+        Self
+    }
+}
+
+impl Default for MetricsObserver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn changed(change: &'static str, tokens: u64) {
+    counter!(TOKENS, "change" => change).increment(tokens);
+}
+
+fn sign(sign: &'static str) {
+    counter!(SIGNS, "sign" => sign).increment(1);
+}
+
+fn trouble(trouble: &'static str) {
+    counter!(TROUBLE, "trouble" => trouble).increment(1);
+}
+
+impl Observer for MetricsObserver {
+    fn observe(&self, event: &Event) {
+        match event {
+            Event::Issued { .. } => changed("issued", 1),
+            Event::Rotated { .. } => changed("rotated", 1),
+            Event::Renamed { .. } => changed("renamed", 1),
+            Event::Changed { .. } => changed("changed", 1),
+            Event::Suspended { .. } => changed("suspended", 1),
+            Event::Resumed { .. } => changed("resumed", 1),
+            Event::Revoked { ids, .. } => changed("revoked", ids.len() as u64),
+            Event::Erased { tokens, .. } => changed("erased", *tokens as u64),
+            Event::Pruned { tokens } => changed("pruned", *tokens),
+            Event::Verified { of, .. } => counter!(VERIFIED).increment((*of).into()),
+            Event::Refused { reason, .. } => counter!(REFUSED, "reason" => *reason).increment(1),
+            Event::FirstUse { .. } => sign("first_use"),
+            Event::NewAddress { .. } => sign("new_address"),
+            Event::RetiredSecretUsed { .. } => sign("retired_secret_used"),
+            Event::ExpiringSoon { .. } => sign("expiring_soon"),
+            Event::AbilityMissing { enforced, .. } => {
+                let enforced = if *enforced { "true" } else { "false" };
+                counter!(ABILITY_MISSING, "enforced" => enforced).increment(1);
+            }
+            Event::RateLimited { limit, .. } => {
+                counter!(RATE_LIMITED, "limit" => *limit).increment(1);
+            }
+            Event::StoreFailed { error } => {
+                counter!(STORE_FAILED, "situation" => error.code).increment(1);
+            }
+            Event::Corrupt { .. } => trouble("corrupt"),
+            Event::PepperKeyMissing { .. } => trouble("pepper_key_missing"),
+            Event::UsesNotWritten { .. } => trouble("uses_not_written"),
+            Event::BackgroundNotDriven => trouble("background_not_driven"),
+            Event::UsesDropped { uses } => counter!(USES_DROPPED).increment(*uses),
+            Event::EventsDropped { events } => counter!(EVENTS_DROPPED).increment(*events),
+        }
+    }
+}

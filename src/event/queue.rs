@@ -1,0 +1,72 @@
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use futures_timer::Delay;
+
+use super::{Event, Observer, tell};
+
+/// How many events wait for one observer. Further ones are let go, and the observer is told how many.
+const CAPACITY: usize = 4_096;
+/// How often it is looked whether an observer has been told everything.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// The events that wait for an observer, which a thread of its own tells it.
+pub(crate) struct Queue {
+    sender: SyncSender<Event>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    put: AtomicU64,
+    told: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Queue {
+    /// Starts the thread. It ends when the queue is dropped and everything is told.
+    pub(crate) fn start(observer: Box<dyn Observer>) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(CAPACITY);
+        let counts = Arc::<Counts>::default();
+        let told = counts.clone();
+        let thread = thread::Builder::new().name("keyfob-observer".to_owned());
+        thread.spawn(move || run(&*observer, &receiver, &told))?;
+        Ok(Self { sender, counts })
+    }
+
+    /// Puts an event in, and waits for nothing.
+    pub(super) fn put(&self, event: &Event) {
+        let count = match self.sender.try_send(event.clone()) {
+            Ok(()) => &self.counts.put,
+            Err(_) => &self.counts.dropped,
+        };
+        count.fetch_add(1, SeqCst);
+    }
+
+    /// Waits until the observer has been told all that was put in before.
+    pub(crate) async fn told(&self) {
+        let put = self.counts.put.load(SeqCst);
+        while self.counts.told.load(SeqCst) < put {
+            Delay::new(PAUSE).await;
+        }
+    }
+}
+
+fn run(observer: &dyn Observer, events: &Receiver<Event>, counts: &Counts) {
+    for event in events {
+        tell(observer, &event);
+        counts.told.fetch_add(1, SeqCst);
+        let events = counts.dropped.swap(0, SeqCst);
+        if events > 0 {
+            tell(observer, &Event::EventsDropped { events });
+        }
+    }
+}
