@@ -118,6 +118,14 @@ impl Ability {
             ability => ability == required.as_bytes(),
         }
     }
+
+    /// Tells whether holding this permits everything that holding `other` does.
+    fn covers(&self, other: &Self) -> bool {
+        match (self.0.as_bytes(), other.0.as_bytes()) {
+            ([branch @ .., b'*'], below) => below.starts_with(branch),
+            (ability, other) => ability == other,
+        }
+    }
 }
 
 text_traits!(Ability, AbilityError);
@@ -181,6 +189,28 @@ impl Abilities {
         match &self.0 {
             Held::All => is_ability(required),
             Held::Set(held) => held.iter().any(|ability| ability.permits(required)),
+        }
+    }
+
+    /// Tells whether these permit everything that `others` do.
+    ///
+    /// ```
+    /// use keyfob::Abilities;
+    ///
+    /// let servers = Abilities::set(["servers:*"])?;
+    /// assert!(servers.cover(&Abilities::set(["servers:read", "servers:42:*"])?));
+    /// assert!(!servers.cover(&Abilities::set(["servers:read", "sites:read"])?));
+    /// assert!(!servers.cover(&Abilities::all()));
+    /// # Ok::<(), keyfob::token::AbilityError>(())
+    /// ```
+    #[must_use]
+    pub fn cover(&self, others: &Self) -> bool {
+        match (&self.0, &others.0) {
+            (Held::All, _) => true,
+            (Held::Set(_), Held::All) => false,
+            (Held::Set(held), Held::Set(others)) => {
+                others.iter().all(|other| held.iter().any(|it| it.covers(other)))
+            }
         }
     }
 

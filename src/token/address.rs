@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 const MAX_NETWORKS: usize = 100;
 
@@ -13,6 +13,7 @@ const MAX_NETWORKS: usize = 100;
 /// assert!(office.contain("192.0.2.7".parse().unwrap()));
 /// assert!(office.contain("::ffff:192.0.2.7".parse().unwrap()), "an IPv4-mapped address is the IPv4 address");
 /// assert!(!office.contain("198.51.100.1".parse().unwrap()));
+/// assert_eq!(AllowedAddresses::new(["::ffff:192.0.2.0/120"])?.iter().next().unwrap(), "192.0.2.0/24");
 /// # Ok::<(), keyfob::token::AllowedAddressesError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl AllowedAddresses {
         let read = |text: T| {
             let text = text.as_ref();
             let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-            network.map_err(|_| AllowedAddressesError::NotANetwork)
+            network.map(canonical).map_err(|_| AllowedAddressesError::NotANetwork)
         };
         let networks = networks.into_iter().take(MAX_NETWORKS + 1);
         let networks = networks.map(read).collect::<Result<Vec<_>, _>>()?;
@@ -62,8 +63,25 @@ impl AllowedAddresses {
         self.0.iter().any(|network| network.contains(&address))
     }
 
+    /// Tells whether every address of `others` is in one of these networks. Networks that are only together as wide as
+    /// one of the others don't count.
+    #[must_use]
+    pub fn cover(&self, others: &Self) -> bool {
+        others.0.iter().all(|other| self.0.iter().any(|network| network.contains(other)))
+    }
+
     /// The networks as text.
     pub fn iter(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(ToString::to_string)
     }
+}
+
+/// A network of IPv4-mapped addresses ([RFC 4291 §2.5.5.2](https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.2)) is
+/// that of the IPv4 addresses: those are what an address is taken for before it is looked up here.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else {
+        return network;
+    };
+    let v4 = mapped.network().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
+    v4.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(network, IpNet::V4)
 }

@@ -1,6 +1,9 @@
 use std::fmt;
 
-use super::{Prefix, TokenId, base62};
+use super::{
+    PlainToken, Prefix, TokenDigest, TokenId, base62,
+    pepper::{Checksums, Digests},
+};
 
 const ID: usize = base62::U128_WIDTH;
 const SECRET: usize = base62::U256_WIDTH;
@@ -8,6 +11,8 @@ const CHECKSUM: usize = base62::U32_WIDTH;
 
 /// What follows the prefix and its underscore: `<id>_<secret><checksum>`.
 pub(super) const TAIL: usize = ID + 1 + SECRET + CHECKSUM;
+/// What of it the checksum covers.
+pub(super) const COVERED_TAIL: usize = TAIL - CHECKSUM;
 
 /// How the tokens of an application look: `<prefix>_<id>_<secret><checksum>`.
 ///
@@ -16,7 +21,7 @@ pub(super) const TAIL: usize = ID + 1 + SECRET + CHECKSUM;
 /// | prefix | the application's own, see [`Prefix`] | 2 to 32 |
 /// | id | the public [`TokenId`] | 22 |
 /// | secret | 256 bits from the operating system's generator | 43 |
-/// | checksum | CRC-32 (IEEE, as zlib's) over everything before it | 6 |
+/// | checksum | CRC-32 (IEEE, as zlib's) over everything before it, or 32 bits of an HMAC with a [`Shield`](super::Shield) | 6 |
 ///
 /// Numbers are base62 (`0-9A-Za-z`, most significant digit first, padded with `0`). All of it is `[A-Za-z0-9_]`: a
 /// double click selects it whole, and it needs no quoting in a shell, a URL or an env file.
@@ -33,6 +38,7 @@ pub(super) const TAIL: usize = ID + 1 + SECRET + CHECKSUM;
 pub struct TokenFormat {
     /// The first is the one under which tokens are issued.
     prefixes: Vec<Prefix>,
+    checksums: Checksums,
 }
 
 /// Why a [`TokenFormat`] could not be made.
@@ -74,7 +80,7 @@ impl TokenFormat {
     /// A format with one prefix, issued and accepted.
     #[must_use]
     pub fn new(prefix: Prefix) -> Self {
-        Self { prefixes: vec![prefix] }
+        Self { prefixes: vec![prefix], checksums: Checksums::default() }
     }
 
     /// Accepts tokens of one more prefix, for instance the one from before a rename.
@@ -89,6 +95,21 @@ impl TokenFormat {
         Ok(self)
     }
 
+    pub(crate) fn with_checksums(self, checksums: Checksums) -> Self {
+        Self { checksums, ..self }
+    }
+
+    /// A token in plain text, and what is kept of its secret.
+    pub(crate) fn write(
+        &self,
+        prefix: &Prefix,
+        id: TokenId,
+        secret: &[u8; 32],
+        digests: &Digests,
+    ) -> (PlainToken, TokenDigest) {
+        PlainToken::new(prefix, id, secret, &self.checksums, digests)
+    }
+
     /// The prefix under which tokens are issued.
     #[must_use]
     pub fn prefix(&self) -> &Prefix {
@@ -97,7 +118,9 @@ impl TokenFormat {
 
     /// Reads a token strictly: exact length, every byte covered by the checksum, no trimming, no case folding.
     ///
-    /// Costs no I/O and no allocation, refuses by length first, and never panics.
+    /// Costs no I/O and no allocation, refuses by length first, and never panics. It is also the check that a secret
+    /// scanner makes: what passes was made by this application, or by somebody who made up a whole token; see
+    /// [`scan_pattern`](Self::scan_pattern).
     ///
     /// # Errors
     /// [`MalformedToken`] says what is wrong; it never carries the text.
@@ -116,7 +139,7 @@ impl TokenFormat {
         }
 
         let covered = &presented.as_bytes()[..presented.len() - CHECKSUM];
-        if base62::decode_u32(*parts.checksum) != u64::from(crc32fast::hash(covered)) {
+        if !self.checksums.accept(base62::decode_u32(*parts.checksum), covered) {
             return Err(MalformedToken::WrongChecksum);
         }
         let id = base62::decode_u128(parts.id).ok_or(MalformedToken::OutOfRange)?;
@@ -124,6 +147,32 @@ impl TokenFormat {
             return Err(MalformedToken::OutOfRange);
         }
         Ok(PresentedToken { prefix, id: TokenId::from_u128(id), secret: parts.secret })
+    }
+
+    /// A regular expression that finds tokens of this application in any text, for secret scanners: in the dialect that
+    /// RE2, Hyperscan, PCRE and Rust's `regex` share, without look-around. What it finds is a candidate;
+    /// [`parse`](Self::parse) checks it.
+    ///
+    /// ```
+    /// use keyfob::token::{Prefix, TokenFormat};
+    ///
+    /// let format = TokenFormat::new(Prefix::new("acme")?).accept(Prefix::new("acme_test")?)?;
+    /// assert_eq!(format.scan_pattern(), r"\b(?:acme_test|acme)_[0-9A-Za-z]{22}_[0-9A-Za-z]{49}\b");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn scan_pattern(&self) -> String {
+        let mut prefixes: Vec<_> = self.prefixes.iter().map(Prefix::as_str).collect();
+        // Where one prefix begins another, the longer one has to be tried first.
+        prefixes.sort_by_key(|it| std::cmp::Reverse(it.len()));
+        let (prefixes, rest) = (prefixes.join("|"), SECRET + CHECKSUM);
+        format!(r"\b(?:{prefixes})_[0-9A-Za-z]{{{ID}}}_[0-9A-Za-z]{{{rest}}}\b")
+    }
+
+    /// Tells whether tokens of this prefix are accepted.
+    #[must_use]
+    pub fn accepts(&self, prefix: &Prefix) -> bool {
+        self.prefixes.contains(prefix)
     }
 
     /// Tells whether a text begins as the tokens of this application do. A JWT, or the token of another service, does

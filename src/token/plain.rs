@@ -2,7 +2,10 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::{Prefix, TokenDigest, TokenId, base62};
+use super::{
+    Prefix, TokenDigest, TokenId, TokenRecord, base62,
+    pepper::{Checksums, Digests},
+};
 
 /// A whole token in plain text, as its holder will present it: shown once, kept nowhere.
 ///
@@ -44,7 +47,13 @@ pub struct PlainToken(Zeroizing<String>);
 impl PlainToken {
     /// The token as text, `<prefix>_<id>_<secret><checksum>`, and what is kept of it. The string has its full capacity
     /// from the start, so that no reallocation leaves a copy behind.
-    pub(crate) fn new(prefix: &Prefix, id: TokenId, secret: &[u8; 32]) -> (Self, TokenDigest) {
+    pub(super) fn new(
+        prefix: &Prefix,
+        id: TokenId,
+        secret: &[u8; 32],
+        checksums: &Checksums,
+        digests: &Digests,
+    ) -> (Self, TokenDigest) {
         let mut text =
             Zeroizing::new(String::with_capacity(prefix.as_str().len() + 1 + super::format::TAIL));
         let mut digits = Zeroizing::new([b'0'; base62::U256_WIDTH]);
@@ -55,9 +64,9 @@ impl PlainToken {
         text.extend(base62::encode_u128(id.as_u128()).map(char::from));
         text.push('_');
         text.extend(digits.iter().copied().map(char::from));
-        let checksum = crc32fast::hash(text.as_bytes());
+        let checksum = checksums.make(text.as_bytes());
         text.extend(base62::encode_u32(checksum).map(char::from));
-        (Self(text), TokenDigest::of(&digits))
+        (Self(text), digests.make(id, &digits))
     }
 
     /// The token as text: the secret's only exit. Show it to the user, once.
@@ -70,5 +79,22 @@ impl PlainToken {
 impl fmt::Debug for PlainToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PlainToken([redacted])")
+    }
+}
+
+/// A token that was just issued, or just got a new secret.
+#[derive(Debug)]
+#[must_use = "the plain text can't be had again"]
+#[non_exhaustive]
+pub struct IssuedToken {
+    /// The token itself: show it now, it is kept nowhere.
+    pub plain: PlainToken,
+    /// What is kept of it.
+    pub record: TokenRecord,
+}
+
+impl IssuedToken {
+    pub(crate) fn new(plain: PlainToken, record: TokenRecord) -> Self {
+        Self { plain, record }
     }
 }

@@ -17,6 +17,8 @@ use super::text::text_traits;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix(SmolStr);
 
+pub(super) const LONGEST: usize = 32;
+
 /// Why a text was refused as a [`Prefix`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -32,7 +34,7 @@ impl Prefix {
     /// [`PrefixError`] where the text is not one.
     pub fn new(text: impl AsRef<str>) -> Result<Self, PrefixError> {
         let text = text.as_ref();
-        let fits = (2..=32).contains(&text.len())
+        let fits = (2..=LONGEST).contains(&text.len())
             && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
             && text.starts_with(|first: char| first.is_ascii_lowercase())
             && !text.ends_with('_');

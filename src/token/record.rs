@@ -31,7 +31,7 @@ pub struct TokenRecord {
     pub previous: Option<Box<PreviousSecret>>,
     /// After how many seconds without use the token is refused.
     pub idle_seconds: Option<NonZeroU32>,
-    /// How often the secret has been rotated.
+    /// How often the secret has been rotated. A secret that was replaced before it was used does not count.
     pub generation: u32,
     /// When the secret was last rotated; `None` is never.
     pub rotated_at: Option<Timestamp>,
@@ -212,19 +212,30 @@ impl TokenRecord {
         }
     }
 
-    /// From when on the token is idle: counted from the latest of created, resumed and last used.
+    /// From when on the token is idle.
     fn idle_since(&self) -> Option<Timestamp> {
         let period = time::Duration::seconds(self.idle_seconds?.get().into());
+        let awake = self.awake_as_stored();
+        self.noted.latest().map_or(awake, |noted| noted.max(awake)).checked_add(period).ok()
+    }
+
+    /// The instant that idleness counts from, as it is stored: the latest of created, resumed and last used.
+    pub(crate) fn awake_as_stored(&self) -> Timestamp {
         let resumed = self.suspension.as_ref().and_then(|it| it.until);
-        let latest = [Some(self.created_at), resumed, self.last_used(), self.first_used_at];
-        let latest = latest.into_iter().flatten().max()?;
-        latest.checked_add(period).ok()
+        let later = [resumed, self.last_used_at, self.first_used_at];
+        later.into_iter().flatten().fold(self.created_at, Timestamp::max)
     }
 
     /// The latest use that is known: written, or noted in this record and not yet written.
     #[must_use]
     pub fn last_used(&self) -> Option<Timestamp> {
         self.last_used_at.max(self.noted.latest())
+    }
+
+    /// Tells whether the secret was made by a rotation and its first use is not recorded yet.
+    #[must_use]
+    pub fn has_unused_secret(&self) -> bool {
+        self.rotated_at.is_some() && self.first_used_at.is_none()
     }
 
     /// The part of the token that is safe to show: `<prefix>_<id>`.
@@ -333,7 +344,8 @@ impl PreviousSecret {
     }
 
     /// Tells whether it may still be used, given when the current secret was first used.
-    pub(crate) fn is_good_at(&self, now: Timestamp, first_used_at: Option<Timestamp>) -> bool {
+    #[must_use]
+    pub fn is_good_at(&self, now: Timestamp, first_used_at: Option<Timestamp>) -> bool {
         self.ends_at.is_none_or(|end| now < end)
             && !(self.ends_on_first_use && first_used_at.is_some())
     }
