@@ -208,11 +208,11 @@ impl TokenStore for RedbStore {
     async fn mark_first_use(
         &self,
         id: TokenId,
-        generation: u32,
+        expected: &TokenDigest,
         at: Timestamp,
     ) -> Result<bool, StoreError> {
         self.mark(id, |record| {
-            let first = record.generation == generation && record.first_used_at.is_none();
+            let first = record.digest == *expected && record.first_used_at.is_none();
             if first {
                 record.first_used_at = Some(at);
             }

@@ -113,6 +113,14 @@ impl Change {
             if self.unique_name && others.into_iter().any(has_name) {
                 return Err(ChangeOutcome::NameTaken);
             }
+        }
+        self.set(record);
+        Ok(())
+    }
+
+    /// Writes the columns into a record, whatever else there is.
+    pub(crate) fn set(&self, record: &mut TokenRecord) {
+        if let Some(name) = &self.name {
             record.name = name.clone();
         }
         if let Some(abilities) = &self.abilities {
@@ -136,7 +144,6 @@ impl Change {
         if let Some(expires_at) = self.expires_at {
             set_expiry(record, expires_at);
         }
-        Ok(())
     }
 }
 

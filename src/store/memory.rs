@@ -233,11 +233,11 @@ impl TokenStore for MemoryStore {
     async fn mark_first_use(
         &self,
         id: TokenId,
-        generation: u32,
+        expected: &TokenDigest,
         at: Timestamp,
     ) -> Result<bool, StoreError> {
         let outcome = self.writer().alter(id, |_, record| {
-            if record.generation != generation || record.first_used_at.is_some() {
+            if record.digest != *expected || record.first_used_at.is_some() {
                 return Err(ChangeOutcome::Outdated);
             }
             record.first_used_at = Some(at);

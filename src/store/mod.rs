@@ -130,15 +130,15 @@ pub trait TokenStore: Debug + Send + Sync {
         rotation: &Rotation,
     ) -> Result<RotateOutcome, StoreError>;
 
-    /// Records the first use of the secret of this generation, if it is the current one and none is recorded.
-    /// Tells whether it did. Revoked tokens are left alone.
+    /// Records the first use of the current secret, if its digest is the expected one and no use is recorded. Tells
+    /// whether it did. Revoked tokens are left alone.
     ///
     /// # Errors
     /// [`StoreError`]
     async fn mark_first_use(
         &self,
         id: TokenId,
-        generation: u32,
+        expected: &TokenDigest,
         at: Timestamp,
     ) -> Result<bool, StoreError>;
 

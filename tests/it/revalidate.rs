@@ -256,7 +256,8 @@ async fn the_first_use_of_the_new_secret_ends_the_grace_of_a_connection(world: W
     })
     .await;
     assert_eq!(again(&world, &tokens, &token).await, "good");
-    assert!(world.store.mark_first_use(issued.record.id, 1, after(0)).await.unwrap());
+    let current = world.stored(&issued).await.digest.clone();
+    assert!(world.store.mark_first_use(issued.record.id, &current, after(0)).await.unwrap());
     assert_eq!(again(&world, &tokens, &token).await, "retired_secret");
 }
 

@@ -237,7 +237,8 @@ async fn the_first_use_of_the_new_secret_can_end_the_grace(world: World) {
         .await;
     let old = forged(rotated.record.id, secret_of(&before));
     tokens.verify(&old).await.unwrap();
-    assert!(world.store.mark_first_use(rotated.record.id, 1, after(1)).await.unwrap());
+    let current = world.stored(&rotated).await.digest.clone();
+    assert!(world.store.mark_first_use(rotated.record.id, &current, after(1)).await.unwrap());
     let refused = tokens.verify(&old).await;
     assert!(matches!(refused, Err(VerifyError::RetiredSecret(_))), "{refused:?}");
 }

@@ -42,7 +42,7 @@ pub async fn concurrent_steps_on_a_token_are_all_done(store: &dyn TokenStore) {
         }),
         Box::pin(async {
             let at = at(2_000);
-            assert!(store.mark_first_use(record.id, record.generation, at).await.answered());
+            assert!(store.mark_first_use(record.id, &record.digest, at).await.answered());
         }),
     ];
     join_all(steps).await;
@@ -170,8 +170,7 @@ pub async fn a_dropped_mark_is_whole_or_nothing(store: &dyn TokenStore) {
         (before, after)
     };
     drop_at_every_point(store, tokens, async |before, _| {
-        let _ =
-            store.mark_first_use(before[0].id, before[0].generation, at(2_000)).await.answered();
+        let _ = store.mark_first_use(before[0].id, &before[0].digest, at(2_000)).await.answered();
     })
     .await;
     let claimed = |it: &mut TokenRecord| it.rare_mut().notices.extend([14]);

@@ -141,7 +141,7 @@ macro_rules! store_conformance {
                 concurrent_rotations_have_one_winner
                 a_rotation_with_a_new_expiry_forgets_its_notices
                 the_first_use_is_marked_once
-                the_first_use_of_another_generation_is_not_marked
+                the_first_use_of_another_secret_is_not_marked
                 concurrent_first_uses_mark_one
                 a_digest_is_rekeyed_where_it_is_expected
                 a_digest_is_not_rekeyed_where_it_is_another

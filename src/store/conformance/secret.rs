@@ -154,8 +154,7 @@ pub async fn a_rotation_with_a_new_expiry_forgets_its_notices(store: &dyn TokenS
 pub async fn the_first_use_is_marked_once(store: &dyn TokenStore) {
     for record in [plain(&new_owner()), with(&full(&new_owner()), |it| it.first_used_at = None)] {
         insert(store, &record).await;
-        let mark =
-            async |at| store.mark_first_use(record.id, record.generation, at).await.answered();
+        let mark = async |at| store.mark_first_use(record.id, &record.digest, at).await.answered();
         assert!(mark(at(2_000)).await, "the first use is recorded");
         assert!(!mark(at(1_000)).await, "it is recorded already");
         assert!(!mark(at(3_000)).await, "it is recorded already");
@@ -164,22 +163,25 @@ pub async fn the_first_use_is_marked_once(store: &dyn TokenStore) {
     }
 }
 
-/// The first use of a secret that is no longer the current one, or not yet, is not recorded.
-pub async fn the_first_use_of_another_generation_is_not_marked(store: &dyn TokenStore) {
+/// The first use of a secret that is not the current one, be it one of the same generation that was replaced before it
+/// was used, is not recorded.
+pub async fn the_first_use_of_another_secret_is_not_marked(store: &dyn TokenStore) {
     let record = with(&full(&new_owner()), |it| it.first_used_at = None);
     let gone = with(&revoked(full(&new_owner()), at(1_800)), |it| it.first_used_at = None);
     insert_all(store, &[record.clone(), gone.clone()]).await;
-    for (id, generation) in [
-        (record.id, record.generation - 1),
-        (record.id, record.generation + 1),
-        (record.id, 0),
-        (new_id(), record.generation),
-        (gone.id, gone.generation),
+    let of_another_key = TokenDigest::from_bytes(*record.digest.as_bytes(), None);
+    let previous = record.previous.as_ref().expect("it has one").digest.clone();
+    for (id, digest) in [
+        (record.id, new_digest(record.digest.key())),
+        (record.id, of_another_key),
+        (record.id, previous),
+        (new_id(), record.digest.clone()),
+        (gone.id, gone.digest.clone()),
     ] {
-        let marked = store.mark_first_use(id, generation, at(2_000)).await.answered();
-        assert!(!marked, "not another generation, an unknown token, or a revoked one");
+        let marked = store.mark_first_use(id, &digest, at(2_000)).await.answered();
+        assert!(!marked, "not another secret, an unknown token, or a revoked one");
     }
-    assert_stored(store, &record, "nothing is recorded of another generation").await;
+    assert_stored(store, &record, "nothing is recorded of another secret").await;
     assert_stored(store, &gone, "a revoked token stays as it is").await;
 }
 
@@ -187,7 +189,9 @@ pub async fn the_first_use_of_another_generation_is_not_marked(store: &dyn Token
 pub async fn concurrent_first_uses_mark_one(store: &dyn TokenStore) {
     let record = plain(&new_owner());
     insert(store, &record).await;
-    let uses = join_all((0..8).map(|i| store.mark_first_use(record.id, 0, at(2_000 + i)))).await;
+    let uses =
+        join_all((0..8).map(|i| store.mark_first_use(record.id, &record.digest, at(2_000 + i))))
+            .await;
     let marked = (2_000..).zip(uses).filter(|it| matches!(it.1, Ok(true)));
     let marked: Vec<_> = marked.map(|it| at(it.0)).collect();
     assert_eq!(marked.len(), 1, "one of the concurrent first uses is recorded");

@@ -122,8 +122,9 @@ statements! {
             AND digest = ?14 AND digest_key IS ?15
         RETURNING ", columns!();
 
-    MARK_FIRST_USE = "UPDATE keyfob_tokens SET first_used_at = ?3
-        WHERE id = ?1 AND revoked_at IS NULL AND generation = ?2 AND first_used_at IS NULL";
+    MARK_FIRST_USE = "UPDATE keyfob_tokens SET first_used_at = ?4
+        WHERE id = ?1 AND revoked_at IS NULL AND first_used_at IS NULL
+            AND digest = ?2 AND digest_key IS ?3";
 
     REKEY = "UPDATE keyfob_tokens SET
             digest = iif(digest = ?2 AND digest_key IS ?3, ?4, digest),

@@ -159,11 +159,15 @@ impl TokenStore for SqliteStore {
     async fn mark_first_use(
         &self,
         id: TokenId,
-        generation: u32,
+        expected: &TokenDigest,
         at: Timestamp,
     ) -> Result<bool, StoreError> {
         let mark = on(id, statements::MARK_FIRST_USE);
-        self.write(mark.bind(generation).bind(at.unix_seconds())).await
+        let mark = mark
+            .bind(expected.as_bytes().as_slice())
+            .bind(expected.key().map(KeyId::as_str))
+            .bind(at.unix_seconds());
+        self.write(mark).await
     }
 
     async fn rekey(

@@ -198,7 +198,7 @@ watched! {
     page(query: &PageQuery) -> Page;
     change(id: TokenId, expected: Option<Timestamp>, change: &Change) -> ChangeOutcome;
     rotate(id: TokenId, expected: &Expected, rotation: &Rotation) -> RotateOutcome;
-    mark_first_use(id: TokenId, generation: u32, at: Timestamp) -> bool;
+    mark_first_use(id: TokenId, expected: &TokenDigest, at: Timestamp) -> bool;
     rekey(id: TokenId, expected: &TokenDigest, digest: &TokenDigest) -> bool;
     revoke(selection: &Selection, revocation: &Revocation) -> Vec<TokenId>;
     suspend(id: TokenId, suspension: &Suspension) -> ChangeOutcome;
