@@ -6,6 +6,8 @@ pub use builder::{ApiTokensBuilder, BuildError};
 
 use std::{
     fmt,
+    hash::BuildHasher,
+    num::NonZeroU32,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -13,19 +15,23 @@ use std::{
     time::SystemTime,
 };
 
+use foldhash::quality::RandomState;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Timeline},
     entropy::{Entropy, EntropyError},
-    event::{Event, Observer},
-    policy::{Policy, Requested},
+    event::{Event, Observers},
+    owner_gate::Gatekeeper,
+    policy::Policy,
+    rekey::Rekeying,
     store::{StoreError, TokenStore},
     token::{
-        Abilities, AbilityError, Timestamp, TokenDigest, TokenFormat, TokenId, TokenName,
-        TokenNameError,
+        Digests, KeyId, Owner, Pepper, PlainToken, Prefix, Timestamp, TokenDigest, TokenFormat,
+        TokenId,
     },
-    usage::UsageLog,
+    usage::{AbilityLog, UsageLog},
 };
 
 /// An application's API tokens. Make one at start-up and clone it freely: clones share everything.
@@ -50,16 +56,24 @@ pub struct ApiTokens(Arc<Shared>);
 pub(crate) struct Shared {
     store: Arc<dyn TokenStore>,
     format: TokenFormat,
+    digests: Digests,
     clock: Arc<dyn Clock>,
+    timeline: Timeline,
     entropy: Arc<dyn Entropy>,
-    observer: Option<Arc<dyn Observer>>,
+    observers: Observers,
+    /// Of how many verifications one is reported.
+    verified: Option<(NonZeroU32, AtomicU64)>,
     policy: Policy,
+    gatekeeper: Option<Gatekeeper>,
+    suspends_on_retired_secret: bool,
     deadline: std::time::Duration,
     usage: UsageLog,
+    abilities: Option<Arc<AbilityLog>>,
+    rekeying: Rekeying,
     /// Milliseconds and counter of the latest id, so that ids made here never go backwards.
     latest_id: AtomicU64,
-    /// The beginning of the digest of the latest secret.
-    latest_digest: AtomicU64,
+    /// A hash of the latest secret, and with what it is made.
+    latest_secret: (AtomicU64, RandomState),
 }
 
 impl ApiTokens {
@@ -73,10 +87,14 @@ impl ApiTokens {
         ApiTokensBuilder::new(store)
     }
 
-    /// A self-test for start-up: the generator works and the store answers.
+    /// A self-test for start-up: the generator works, the store answers, and every pepper key is the one that it was
+    /// when it was first used with this store. A wrong key would otherwise refuse every user.
+    ///
+    /// With a pepper that does not [accept](Pepper::accept_unpeppered) digests without a key, there must be none in the
+    /// store; that reads how many digests each key has made.
     ///
     /// # Errors
-    /// [`CheckError`] says which does not.
+    /// [`CheckError`] says what is not so.
     pub async fn check(&self) -> Result<(), CheckError> {
         let (mut id, mut secrets) = ([0; 10], Zeroizing::new([[0; 32]; 2]));
         let [first, second] = &mut *secrets;
@@ -86,7 +104,28 @@ impl ApiTokens {
             return Err(EntropyError::new(Some("the same bytes came twice in a row".into())).into());
         }
         self.watch(self.store().find(TokenId::from_u128(0)).await)?;
-        Ok(())
+        match self.digests().pepper() {
+            Some(pepper) => self.check_pepper(pepper).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn check_pepper(&self, pepper: &Pepper) -> Result<(), CheckError> {
+        for key in pepper.all_keys() {
+            let canary = key.canary();
+            let kept = self.watch(self.store().canary(key.id(), &canary).await)?;
+            if !bool::from(kept.ct_eq(&canary)) {
+                return Err(CheckError::WrongPepperKey(key.id().clone()));
+            }
+        }
+        if pepper.accepts_unpeppered() {
+            return Ok(());
+        }
+        let counts = self.watch(self.store().count_by_key().await)?;
+        match counts.iter().find(|it| it.key.is_none()).map_or(0, |it| it.current) {
+            0 => Ok(()),
+            tokens => Err(CheckError::Unpeppered { tokens }),
+        }
     }
 
     /// How the tokens of this application look.
@@ -103,6 +142,38 @@ impl ApiTokens {
         &self.0.policy
     }
 
+    pub(crate) fn digests(&self) -> &Digests {
+        &self.0.digests
+    }
+
+    pub(crate) fn gatekeeper(&self) -> Option<&Gatekeeper> {
+        self.0.gatekeeper.as_ref()
+    }
+
+    /// Forgets what the [gate](crate::OwnerGate) answered of an owner: the next verification on this node asks it. Call
+    /// this when the application disables an owner, or enables one again.
+    pub fn owner_changed(&self, owner: &Owner) {
+        if let Some(gatekeeper) = self.gatekeeper() {
+            gatekeeper.forget(owner);
+        }
+    }
+
+    pub(crate) fn suspends_on_retired_secret(&self) -> bool {
+        self.0.suspends_on_retired_secret
+    }
+
+    pub(crate) fn rekeying(&self) -> &Rekeying {
+        &self.0.rekeying
+    }
+
+    pub(crate) fn ability_log(&self) -> Option<&Arc<AbilityLog>> {
+        self.0.abilities.as_ref()
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
     pub(crate) fn deadline(&self) -> std::time::Duration {
         self.0.deadline
     }
@@ -111,10 +182,11 @@ impl ApiTokens {
         &self.0.usage
     }
 
-    /// Now, in whole seconds.
+    /// Now, in whole seconds. It does not go back: where the wall clock was put back, it goes on from where it was.
     #[must_use]
+    #[inline]
     pub fn now(&self) -> Timestamp {
-        Timestamp::clamped(self.wall_clock())
+        self.0.timeline.now(self.clock())
     }
 
     /// Now, as fine as the clock tells it.
@@ -122,36 +194,48 @@ impl ApiTokens {
         self.0.clock.now()
     }
 
-    pub(crate) fn report(&self, event: &Event<'_>) {
-        if let Some(observer) = &self.0.observer {
-            observer.observe(event);
+    /// Tells observers what happened, if there are any.
+    pub(crate) fn report(&self, event: impl FnOnce() -> Event) {
+        self.0.observers.tell(event);
+    }
+
+    /// Tells whether this verification is one of those that are reported, and of how many.
+    #[inline]
+    pub(crate) fn samples_this(&self) -> Option<u32> {
+        let (of, count) = self.0.verified.as_ref()?;
+        (count.fetch_add(1, Relaxed) % u64::from(of.get()) == 0).then_some(of.get())
+    }
+
+    pub(crate) async fn observers_are_told(&self) {
+        for queue in &self.0.observers.queued {
+            queue.told().await;
         }
     }
 
     /// Reports what a store failed at, and passes it on.
     pub(crate) fn watch<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         answer.inspect_err(|error| match error {
-            StoreError::Corrupt(record) => self.report(&Event::Corrupt { record }),
-            error => self.report(&Event::StoreFailed { error }),
+            StoreError::Corrupt(record) => {
+                self.report(|| Event::Corrupt { record: record.clone() });
+            }
+            error => self.report(|| Event::StoreFailed { error: error.into() }),
         })
     }
 
-    /// A whole token has the form of a name and of an ability. Pasted into the wrong field it must not be kept.
-    pub(crate) fn name(&self, text: &str) -> Result<TokenName, TokenNameError> {
-        if self.format().parse(text).is_ok() {
-            return Err(TokenNameError::IsToken);
+    /// A token in plain text, and what is kept of its secret. It finds out a generator that repeats itself: no two
+    /// secrets in a row are the same.
+    pub(crate) fn write_token(
+        &self,
+        prefix: &Prefix,
+        id: TokenId,
+        secret: &[u8; 32],
+    ) -> Result<(PlainToken, TokenDigest), EntropyError> {
+        let (latest, hashes) = &self.0.latest_secret;
+        let hash = hashes.hash_one(secret);
+        if latest.swap(hash, Relaxed) == hash {
+            return Err(EntropyError::new(Some("the same bytes came twice in a row".into())));
         }
-        self.policy().name(text)
-    }
-
-    /// See [`name`](Self::name).
-    pub(crate) fn abilities(&self, asked: Option<&Requested>) -> Result<Abilities, AbilityError> {
-        if let Some(Requested::Set(texts)) = asked
-            && texts.iter().any(|text| self.format().parse(text).is_ok())
-        {
-            return Err(AbilityError::IsToken);
-        }
-        self.policy().abilities(asked)
+        Ok(self.format().write(prefix, id, secret, self.digests()))
     }
 
     /// Fresh random bytes for an id and a secret, in one call to the generator.
@@ -166,16 +250,6 @@ impl ApiTokens {
         secret.copy_from_slice(&bytes[10..]);
         if secret.iter().all(|byte| *byte == secret[0]) {
             return Err(EntropyError::new(Some("all bytes are the same".into())));
-        }
-        Ok(())
-    }
-
-    /// Finds out a generator that repeats itself: no two secrets in a row are the same.
-    pub(crate) fn differs_from_latest(&self, digest: &TokenDigest) -> Result<(), EntropyError> {
-        let (beginning, _) = digest.as_bytes().as_chunks::<8>();
-        let beginning = u64::from_ne_bytes(beginning[0]);
-        if self.0.latest_digest.swap(beginning, Relaxed) == beginning {
-            return Err(EntropyError::new(Some("the same bytes came twice in a row".into())));
         }
         Ok(())
     }
@@ -222,4 +296,15 @@ pub enum CheckError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A pepper key of this name was used with this store before, and it was another one: every token under it would
+    /// be refused.
+    #[error("the pepper key {0} is not the one that it was")]
+    WrongPepperKey(KeyId),
+    /// Tokens that are not revoked have digests without a key, and those are not accepted: let them in with
+    /// [`Pepper::accept_unpeppered`], or revoke these tokens.
+    #[error("{tokens} tokens have digests without a pepper key, which are not accepted")]
+    Unpeppered {
+        /// How many.
+        tokens: u64,
+    },
 }

@@ -1,9 +1,13 @@
-//! Writes when tokens were last used.
+//! Writes what waits in memory: when tokens were last used, and what else is kept off the path of requests.
 
 use std::{
     future::Future,
+    pin::pin,
     sync::{Weak, atomic::Ordering::Relaxed},
 };
+
+use futures_timer::Delay;
+use futures_util::future::select;
 
 use crate::{
     api_tokens::{ApiTokens, Shared},
@@ -12,7 +16,8 @@ use crate::{
 };
 
 impl ApiTokens {
-    /// The one future to spawn: it writes last-used, at most one row a token and interval, in batches.
+    /// The one future to spawn: it writes last-used, at most one row a token and interval, in batches, and digests that
+    /// were made anew under another pepper key.
     ///
     /// It runs on any runtime and ends, at the latest after one interval, when the last handle is dropped. A write
     /// that fails is reported as [`Event::UsesNotWritten`] and tried again. If the process dies, the uses of the last
@@ -42,25 +47,40 @@ impl ApiTokens {
                     return;
                 };
                 // What failed is reported, kept and tried again after the next interval.
-                let _ = tokens.flush().await;
+                let _ = tokens.write().await;
             }
         }
     }
 
-    /// Writes every use that is noted: call it when the service stops.
+    /// Writes all that waits: every use that is noted, and digests that were made anew. Then it waits until observers
+    /// have been told what happened, no longer than the [deadline](crate::ApiTokensBuilder::deadline). Call it when the
+    /// service stops.
     ///
     /// # Errors
     /// [`StoreError`] where a write fails; what is not written stays noted.
     pub async fn flush(&self) -> Result<(), StoreError> {
+        let written = self.write().await;
+        let told = pin!(self.observers_are_told());
+        select(told, Delay::new(self.deadline())).await;
+        written
+    }
+
+    async fn write(&self) -> Result<(), StoreError> {
         let uses = self.usage().take_dropped();
         if uses > 0 {
-            self.report(&Event::UsesDropped { uses });
+            self.report(|| Event::UsesDropped { uses });
         }
         let written = self.usage().write(self.store(), self.now()).await;
-        written.inspect_err(|error| {
-            let waiting = self.usage().len();
-            self.report(&Event::UsesNotWritten { error, waiting });
-        })
+        let written = written.inspect_err(|error| {
+            let (error, waiting) = (error.into(), self.usage().len());
+            self.report(|| Event::UsesNotWritten { error, waiting });
+        });
+        let rekeyed = self.watch(self.rekeying().write(self.store()).await);
+        let abilities = match self.ability_log() {
+            Some(log) => self.watch(log.write(self.store()).await),
+            None => Ok(()),
+        };
+        written.and(rekeyed).and(abilities)
     }
 
     /// Writes what is late because nobody drives the background future, and says so once.
@@ -69,11 +89,11 @@ impl ApiTokens {
             return;
         }
         if self.usage().warns_now() {
-            self.report(&Event::BackgroundNotDriven);
+            self.report(|| Event::BackgroundNotDriven);
         }
         // A listing is not refused because last-used can't be written; flush has reported it. The next listing does not
         // wait for another try.
-        if self.flush().await.is_err() {
+        if self.write().await.is_err() {
             self.usage().postpone(self.now());
         }
     }

@@ -1,13 +1,22 @@
 //! A new token: the plain text exists here, once.
 
+mod delegation;
+
+pub(crate) use delegation::Parent;
+
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 use crate::{
     ApiTokens, Event,
     entropy::EntropyError,
-    policy::{Fields, InvalidFields, Terms, terms_setters},
+    policy::{Fields, Instants, InvalidFields},
     store::{InsertOutcome, InsertRules, StoreError, TokenStore},
-    token::{Actor, IdempotencyKey, Metadata, Owner, PlainToken, TokenId, TokenRecord},
+    terms::{Terms, terms_setters},
+    token::{
+        Actor, IdempotencyKey, IssuedToken, Owner, PlainToken, RareFields, TokenId, TokenRecord,
+    },
 };
 
 /// What to issue. Setters take plain values; [`ApiTokens::issue`] checks them and names each field that is wrong.
@@ -25,9 +34,10 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct NewToken {
-    owner: Owner,
+    pub(crate) owner: Owner,
     name: String,
     pub(crate) terms: Terms,
+    pub(crate) parent: Option<Parent>,
     created_by: Option<Actor>,
     idempotency_key: Option<IdempotencyKey>,
 }
@@ -41,6 +51,7 @@ impl NewToken {
             owner,
             name: name.into(),
             terms: Terms::default(),
+            parent: None,
             created_by: None,
             idempotency_key: None,
         }
@@ -59,17 +70,6 @@ impl NewToken {
         self.idempotency_key = Some(key);
         self
     }
-}
-
-/// A token that was just issued.
-#[derive(Debug)]
-#[must_use = "the plain text can't be had again"]
-#[non_exhaustive]
-pub struct IssuedToken {
-    /// The token itself: show it now, it is kept nowhere.
-    pub plain: PlainToken,
-    /// What is kept of it.
-    pub record: TokenRecord,
 }
 
 /// Why no token was issued. Nothing was stored, unless the store says that it does not know.
@@ -91,6 +91,10 @@ pub enum IssueError {
     /// A token was issued for the same idempotency key. Its plain text can't be had again.
     #[error("a token was issued for this request already")]
     AlreadyIssued(TokenId),
+    /// The token may not issue others: the application does not let it, it is not good any more, or a secret was
+    /// presented that a rotation has replaced.
+    #[error("the token may not issue others")]
+    DelegationNotAllowed,
     /// There is no secret to be had.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
@@ -106,11 +110,15 @@ impl ApiTokens {
     /// [`IssueError`] names the fields that are wrong, the rule that is broken, or what failed.
     pub async fn issue(&self, new: NewToken) -> Result<IssuedToken, IssueError> {
         let issued = self.issue_in(self.store(), new).await?;
-        self.report(&Event::Issued { token: &issued.record });
+        self.report_issued(&issued);
         Ok(issued)
     }
 
-    async fn issue_in(
+    pub(crate) fn report_issued(&self, issued: &IssuedToken) {
+        self.report(|| Event::Issued { token: Arc::new(issued.record.clone()) });
+    }
+
+    pub(crate) async fn issue_in(
         &self,
         store: &dyn TokenStore,
         new: NewToken,
@@ -121,7 +129,7 @@ impl ApiTokens {
             limit_per_owner: self.policy().limit_per_owner,
         };
         match self.watch(store.insert(&record, rules).await)? {
-            InsertOutcome::Inserted => Ok(IssuedToken { plain, record }),
+            InsertOutcome::Inserted => Ok(IssuedToken::new(plain, record)),
             InsertOutcome::NameTaken => Err(IssueError::NameTaken),
             InsertOutcome::LimitReached => {
                 let limit = rules.limit_per_owner.unwrap_or_default();
@@ -134,37 +142,36 @@ impl ApiTokens {
         }
     }
 
-    fn draw_up(&self, new: NewToken) -> Result<(PlainToken, TokenRecord), IssueError> {
-        let (policy, now) = (self.policy(), self.now());
+    fn draw_up(&self, mut new: NewToken) -> Result<(PlainToken, TokenRecord), IssueError> {
+        let (policy, format, now) = (self.policy(), self.format(), self.now());
+        let is_default_expiry = new.terms.expiry.is_none();
+        if let Some(parent) = &new.parent {
+            parent.lend(&mut new.terms);
+        }
+        policy.complete(&mut new.terms);
         let mut fields = Fields::default();
-        let name = fields.check("name", self.name(&new.name));
-        let abilities = fields.check("abilities", self.abilities(new.terms.abilities.as_ref()));
-        let expires_at = fields.check("expires_at", policy.expiry(new.terms.expiry, now, now));
-        let metadata = fields.check("metadata", new.terms.metadata.map(Metadata::new).transpose());
-        let (Some(name), Some(abilities), Some(expires_at), Some(metadata)) =
-            (name, abilities, expires_at, metadata)
-        else {
+        let name = fields.check("name", policy.name(&new.name, format));
+        let mut terms = policy.check(&new.terms, Instants::new(now), format, &mut fields);
+        if let (Some(parent), Some(terms)) = (&new.parent, &mut terms) {
+            parent.confine(&new.owner, terms, is_default_expiry, &mut fields);
+        }
+        let (Some(name), Some(terms), true) = (name, terms, fields.is_empty()) else {
             return Err(fields.into_error().into());
         };
 
         let (mut random, mut secret) = ([0; 10], Zeroizing::new([0; 32]));
         self.draw(&mut random, &mut secret)?;
         let id = self.next_id(random);
-        let (plain, digest) = PlainToken::new(self.format().prefix(), id, &secret);
-        self.differs_from_latest(&digest)?;
+        let (plain, digest) = self.write_token(format.prefix(), id, &secret)?;
 
-        let prefix = self.format().prefix().clone();
-        let mut record = TokenRecord::new(id, prefix, new.owner, name, digest, now);
-        record.abilities = abilities;
-        record.expires_at = expires_at;
-        if let Some(metadata) = metadata.filter(|it| !it.is_empty()) {
-            record.rare_mut().metadata = metadata;
-        }
-        if new.created_by.is_some() || new.idempotency_key.is_some() {
-            let rare = record.rare_mut();
-            rare.created_by = new.created_by;
-            rare.idempotency_key = new.idempotency_key;
-        }
+        let mut record =
+            TokenRecord::new(id, format.prefix().clone(), new.owner, name, digest, now);
+        terms.set(&mut record);
+        let rare = record.rare_mut();
+        rare.parent = new.parent.map(|parent| parent.0.id);
+        rare.created_by = new.created_by;
+        rare.idempotency_key = new.idempotency_key;
+        record.rare = record.rare.filter(|rare| **rare != RareFields::default());
         Ok((plain, record))
     }
 }

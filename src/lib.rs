@@ -29,14 +29,18 @@
 //!
 //! # The parts
 //! * [`ApiTokens`] is the one handle. It [issues](ApiTokens::issue) and [verifies](ApiTokens::verify);
-//!   [`owned_by`](ApiTokens::owned_by) gives [`OwnerTokens`], which lists, renames, changes and revokes the tokens of
-//!   one owner; [`background`](ApiTokens::background) is the one future to spawn, which writes when tokens were last
-//!   used.
+//!   [`owned_by`](ApiTokens::owned_by) gives [`OwnerTokens`], which lists, changes, rotates, suspends and revokes the
+//!   tokens of one owner; [`all_owners`](ApiTokens::all_owners) gives [`AllTokens`], for operators;
+//!   [`background`](ApiTokens::background) is the one future to spawn, which writes when tokens were last used.
+//! * Whoever bears a token can [rotate](ApiTokens::rotate_presented) it, [end](ApiTokens::revoke_presented) it, and,
+//!   where the application allows it, [issue others](ApiTokens::issue_on_behalf_of) on its behalf.
 //! * [`token`] is what a token is: its [format](token::TokenFormat), its [abilities](Abilities), its
 //!   [record](TokenRecord).
 //! * [`store`] is where tokens are kept: in memory, in SQLite, or in a store of your own that passes the conformance
 //!   suite.
 //! * [`event`] is what happens, for audit logs and metrics.
+//! * [`OwnerGate`] lets the application disable an owner, and a [`Pepper`](token::Pepper) makes a copy of the database
+//!   useless for making tokens.
 //! * [`limit`] is how often a token may be used.
 //! * [`web`] is how tokens arrive over HTTP and how refusals look, with adapters for axum and actix.
 //!
@@ -49,13 +53,16 @@
 //! | `axum` | `web::axum`: a tower layer, and handler arguments |
 //! | `actix` | `web::actix`: a middleware, and the same handler arguments |
 //! | `tracing` | `TracingObserver` |
+//! | `metrics` | `MetricsObserver` |
 //! | `test-util` | `testing`, `ManualClock`, `web::GuardLog`, `store::conformance`, a source of secrets that a test can replace |
 //!
 //! # Not here
 //! Sessions, passwords, OAuth flows and JWTs: a token here is opaque, and the store knows all about it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod all_tokens;
 mod api_tokens;
+mod bearer;
 pub mod clock;
 pub mod entropy;
 pub mod event;
@@ -64,10 +71,16 @@ mod issue;
 pub mod limit;
 mod listing;
 mod manage;
+mod owner_gate;
+mod owner_tokens;
 mod policy;
 #[cfg(all(doctest, feature = "actix", feature = "axum", feature = "sqlite"))]
 mod readme;
+mod rekey;
+mod rotate;
 pub mod store;
+mod suspend;
+mod terms;
 #[cfg(feature = "test-util")]
 pub mod testing;
 pub mod token;
@@ -75,18 +88,25 @@ mod usage;
 mod verify;
 pub mod web;
 
+pub use all_tokens::{AllTokens, TokenPages};
 pub use api_tokens::{ApiTokens, ApiTokensBuilder, BuildError, CheckError};
 #[cfg(feature = "test-util")]
 pub use clock::ManualClock;
 pub use clock::{Clock, SystemClock};
+#[cfg(feature = "metrics")]
+pub use event::MetricsObserver;
 #[cfg(feature = "tracing")]
 pub use event::TracingObserver;
 pub use event::{Event, Observer};
-pub use issue::{IssueError, IssuedToken, NewToken};
+pub use issue::{IssueError, NewToken};
 pub use listing::{ListTokens, TokenPage};
-pub use manage::{ManageError, OwnerTokens, TokenChange};
+pub use manage::TokenChange;
+pub use owner_gate::OwnerGate;
+pub use owner_tokens::{ManageError, OwnerTokens};
 pub use policy::{ExpiryError, FieldError, InvalidFields};
+pub use rotate::{RotateError, TokenRotation};
 pub use token::{
-    Abilities, Owner, PlainToken, Timestamp, TokenId, TokenName, TokenRecord, TokenState,
+    Abilities, IssuedToken, Owner, PlainToken, Timestamp, TokenId, TokenName, TokenRecord,
+    TokenState,
 };
 pub use verify::{VerifiedToken, VerifyError};

@@ -6,44 +6,15 @@ use crate::{
     api_tokens::ApiTokens,
     event::Event,
     listing::{ListTokens, TokenPage},
-    policy::{Fields, InvalidFields, Terms, terms_setters},
-    store::{Change, ChangeOutcome, OwnerCount, PageQuery, Selection, StoreError, Use},
-    token::{
-        Actor, Metadata, Owner, Reason, Revocation, Timestamp, TokenId, TokenRecord, TokenState,
-    },
+    owner_tokens::{ATTEMPTS, ManageError, OwnerTokens, apply, busy, refusal},
+    policy::{Fields, Instants, InvalidFields},
+    store::{Change, ChangeOutcome, OwnerCount, PageQuery, Selection, StoreError},
+    terms::{Terms, terms_setters},
+    token::{Timestamp, TokenId, TokenRecord},
 };
 
 /// How many tokens are pruned in one step, so that no step holds others up for long.
 const PRUNE_BATCH: u32 = 1_000;
-/// How often a change is tried when the token is changed by somebody else at the same time.
-const ATTEMPTS: usize = 5;
-
-/// Manages the tokens of one owner. A token of somebody else is not found here.
-///
-/// ```
-/// # futures_executor::block_on(async {
-/// # use keyfob::{ApiTokens, ListTokens, NewToken, Owner, store::MemoryStore};
-/// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
-/// # let owner = Owner::new("user:42").unwrap();
-/// # let id = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap().record.id;
-/// let own = tokens.owned_by(&owner);
-/// own.rename(id, "ci-deploy").await.unwrap();
-///
-/// let page = own.list(ListTokens::new().per_page(20)).await.unwrap();
-/// assert_eq!(page.tokens[0].name.as_str(), "ci-deploy");
-///
-/// own.revoke(id).await.unwrap();
-/// assert!(own.list(ListTokens::new()).await.unwrap().tokens.is_empty());
-/// # });
-/// ```
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct OwnerTokens {
-    tokens: ApiTokens,
-    owner: Owner,
-    by: Option<Actor>,
-    because: Option<Reason>,
-}
 
 /// What to change of a token: what is set takes the place of what was there, and the rest stays as it is.
 ///
@@ -60,54 +31,7 @@ pub struct TokenChange {
     pub(crate) terms: Terms,
 }
 
-/// Why a token could not be managed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ManageError {
-    /// The owner has no such token.
-    #[error("the owner has no such token")]
-    NotFound,
-    /// Fields are wrong.
-    #[error(transparent)]
-    Invalid(#[from] InvalidFields),
-    /// The owner has another token of this name that is not revoked.
-    #[error("the owner has a token of this name already, expired ones included")]
-    NameTaken,
-    /// A token that is revoked or expired can't be changed.
-    #[error("the token is {0} and can't be changed")]
-    NotActive(TokenState),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl OwnerTokens {
-    /// Says who acts, where that is not the owner: kept with what is revoked, and told to the observer.
-    pub fn by(mut self, actor: Actor) -> Self {
-        self.by = Some(actor);
-        self
-    }
-
-    /// Says why: kept with what is revoked.
-    pub fn because(mut self, reason: Reason) -> Self {
-        self.because = Some(reason);
-        self
-    }
-
-    /// One token, whatever its state, with every use that is known.
-    ///
-    /// # Errors
-    /// [`ManageError::NotFound`] where there is none, also where it is somebody else's; [`ManageError::Store`].
-    pub async fn get(&self, id: TokenId) -> Result<TokenRecord, ManageError> {
-        // Before the store is read: what is written and forgotten meanwhile would be in neither.
-        let known = self.tokens.usage().latest_of([id]);
-        let found = self.tokens.watch(self.tokens.store().find(id).await)?;
-        let Some(record) = found.filter(|record| record.owner == self.owner) else {
-            return Err(ManageError::NotFound);
-        };
-        Ok(self.with_uses(&known, record))
-    }
-
     /// A page of tokens, with every use that is known.
     ///
     /// ```
@@ -153,18 +77,11 @@ impl OwnerTokens {
         let mark = self.tokens.usage().mark();
         let page = self.tokens.watch(self.tokens.store().page(query).await)?;
         for record in &page.corrupt {
-            self.tokens.report(&Event::Corrupt { record });
+            self.tokens.report(|| Event::Corrupt { record: record.clone() });
         }
         let mut page = TokenPage::new(page, query);
         let settled = self.tokens.usage().show_in(mark, &mut page.tokens);
         Ok((page, settled))
-    }
-
-    fn with_uses(&self, known: &[Use], record: Arc<TokenRecord>) -> TokenRecord {
-        let mut record = Arc::unwrap_or_clone(record);
-        apply(known, &mut record);
-        apply(&self.tokens.usage().latest_of([record.id]), &mut record);
-        record
     }
 
     /// How many tokens the owner has.
@@ -209,28 +126,20 @@ impl OwnerTokens {
         change: TokenChange,
     ) -> Result<TokenRecord, ManageError> {
         for _ in 0..ATTEMPTS {
-            let record = self.get(id).await?;
-            let now = self.tokens.now();
-            if let state @ (TokenState::Revoked | TokenState::Expired) = record.state_at(now) {
-                return Err(ManageError::NotActive(state));
-            }
-            let change = self.check(&change, &record, now)?;
+            let (record, now) = self.alive(id).await?;
+            let checked = self.check(&change, &record, now)?;
             let known = self.tokens.usage().latest_of([id]);
-            let changed = self.tokens.store().change(id, record.expires_at, &change).await;
-            match self.tokens.watch(changed)? {
-                ChangeOutcome::Changed(record) => {
-                    let by = self.by.as_ref();
-                    self.tokens.report(&Event::Changed { token: &record, by });
-                    return Ok(self.with_uses(&known, record));
-                }
-                ChangeOutcome::NotFound => return Err(ManageError::NotFound),
-                ChangeOutcome::Revoked => return Err(ManageError::NotActive(TokenState::Revoked)),
-                ChangeOutcome::NameTaken => return Err(ManageError::NameTaken),
-                // Its expiry was changed in between: judge again.
-                ChangeOutcome::Outdated => {}
+            let changed = self.tokens.store().change(id, record.expires_at, &checked).await;
+            let outcome = self.tokens.watch(changed)?;
+            if let Some(refused) = refusal(&outcome) {
+                return Err(refused);
+            }
+            if let ChangeOutcome::Changed(changed) = outcome {
+                self.report_change(&checked, &record, &changed);
+                return Ok(self.with_uses(&known, changed));
             }
         }
-        Err(StoreError::Busy("others keep changing the token".into()).into())
+        Err(busy().into())
     }
 
     fn check(
@@ -239,25 +148,32 @@ impl OwnerTokens {
         record: &TokenRecord,
         now: Timestamp,
     ) -> Result<Change, InvalidFields> {
-        let policy = self.tokens.policy();
-        let issued = record.rotated_at.unwrap_or(record.created_at);
+        let (policy, format) = (self.tokens.policy(), self.tokens.format());
         let mut fields = Fields::default();
-        let name = asked.name.as_deref().map(|name| self.tokens.name(name)).transpose();
+        let name = asked.name.as_deref().map(|name| policy.name(name, format)).transpose();
         let name = fields.check("name", name);
-        let abilities =
-            asked.terms.abilities.as_ref().map(|it| self.tokens.abilities(Some(it))).transpose();
-        let abilities = fields.check("abilities", abilities);
-        let expiry = asked.terms.expiry.map(|it| policy.expiry(Some(it), issued, now)).transpose();
-        let expiry = fields.check("expires_at", expiry);
-        let metadata =
-            fields.check("metadata", asked.terms.metadata.clone().map(Metadata::new).transpose());
-        let (Some(name), Some(abilities), Some(expires_at), Some(metadata)) =
-            (name, abilities, expiry, metadata)
-        else {
-            return Err(fields.into_error());
-        };
-        let unique_name = policy.unique_names;
-        Ok(Change { name, unique_name, abilities, expires_at, metadata, ..Change::default() })
+        let instants = Instants::of(record, now);
+        let change = policy.check(&asked.terms, instants, format, &mut fields);
+        match (name, change) {
+            (Some(name), Some(change)) if fields.is_empty() => {
+                Ok(Change { name, unique_name: policy.unique_names, ..change })
+            }
+            _ => Err(fields.into_error()),
+        }
+    }
+
+    fn report_change(&self, change: &Change, before: &TokenRecord, token: &Arc<TokenRecord>) {
+        if token.name != before.name {
+            self.tokens.report(|| Event::Renamed {
+                token: token.clone(),
+                before: before.name.clone(),
+                by: self.by.clone(),
+            });
+        }
+        let only_named = Change { name: change.name.clone(), ..Change::default() };
+        if (Change { unique_name: false, ..change.clone() }) != only_named {
+            self.tokens.report(|| Event::Changed { token: token.clone(), by: self.by.clone() });
+        }
     }
 
     /// Revokes a token, for good. Once this returns, the next verification on this node fails. A token that is revoked
@@ -307,15 +223,23 @@ impl OwnerTokens {
     }
 
     async fn revoke_selected(&self, selection: Selection) -> Result<Vec<TokenId>, ManageError> {
-        let mut revocation = Revocation::new(self.tokens.now());
-        revocation.by.clone_from(&self.by);
-        revocation.reason.clone_from(&self.because);
-        let revoked = self.tokens.store().revoke(&selection, &revocation).await;
-        let ids = self.tokens.watch(revoked)?;
-        if !ids.is_empty() {
-            self.tokens.report(&Event::Revoked { ids: &ids, revocation: &revocation });
+        let (by, because) = (self.by.as_ref(), self.because.as_ref());
+        Ok(self.tokens.revoke_selected(&selection, by, because).await?)
+    }
+
+    /// Revokes a token and every token that was issued on its behalf, or on behalf of those, and tells which were not
+    /// revoked before. The token itself comes first: if this fails midway, it can be asked for again.
+    ///
+    /// # Errors
+    /// [`ManageError::NotFound`] also where it is somebody else's.
+    pub async fn revoke_with_descendants(&self, id: TokenId) -> Result<Vec<TokenId>, ManageError> {
+        let mut revoked = self.revoke_many(&[id]).await?;
+        if revoked.is_empty() {
+            // It was revoked before, or is not there.
+            self.revoke(id).await?;
         }
-        Ok(ids)
+        revoked.extend(self.revoke_selected(Selection::DescendantsOf(id)).await?);
+        Ok(revoked)
     }
 
     /// Deletes all tokens of the owner, whatever their state, as data protection asks for, and tells how many.
@@ -334,26 +258,16 @@ impl OwnerTokens {
     /// [`ManageError::Store`]
     pub async fn erase(&self) -> Result<usize, ManageError> {
         let tokens = self.tokens.watch(self.tokens.store().erase(&self.owner).await)?.len();
-        let by = self.by.as_ref();
-        self.tokens.report(&Event::Erased { owner: &self.owner, tokens, by });
+        self.tokens.report(|| Event::Erased {
+            owner: self.owner.clone(),
+            tokens,
+            by: self.by.clone(),
+        });
         Ok(tokens)
     }
 }
 
-/// Shows in a record the use of its token, if it is among these and later.
-fn apply(uses: &[Use], record: &mut TokenRecord) {
-    let id = record.id;
-    for latest in uses.iter().filter(|it| it.id == id) {
-        let _ = latest.apply(record);
-    }
-}
-
 impl ApiTokens {
-    /// Everything that manages the tokens of one owner. The application's own login says who that is.
-    pub fn owned_by(&self, owner: &Owner) -> OwnerTokens {
-        OwnerTokens { tokens: self.clone(), owner: owner.clone(), by: None, because: None }
-    }
-
     /// Deletes the tokens of all owners that were revoked, or expired, before an instant that is not after now; tells
     /// how many. It works in batches, so that others are not held up; dropped midway, the rest is left for the next
     /// time.
@@ -377,7 +291,7 @@ impl ApiTokens {
             let pruned = self.watch(self.store().prune(ended_before, PRUNE_BATCH).await);
             tokens += pruned.as_ref().copied().unwrap_or_default();
             if !matches!(pruned, Ok(pruned) if pruned >= PRUNE_BATCH.into()) {
-                self.report(&Event::Pruned { tokens });
+                self.report(|| Event::Pruned { tokens });
                 return pruned.map(|_| tokens);
             }
         }

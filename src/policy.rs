@@ -1,12 +1,16 @@
 //! What an application lets its users ask for: names, abilities and lifetimes.
 
-use std::fmt;
+use std::{fmt, num::NonZeroU32};
 
 use time::Duration;
 
-use crate::token::{
-    Abilities, Ability, AbilityError, DeclaredAbility, NamePolicy, Timestamp, TokenName,
-    TokenNameError,
+use crate::{
+    store::Change,
+    terms::{Expiry, Requested, Terms},
+    token::{
+        Abilities, Ability, AbilityError, AllowedAddresses, DeclaredAbility, Metadata, NamePolicy,
+        Timestamp, TokenFormat, TokenName, TokenNameError, TokenRecord,
+    },
 };
 
 /// The rules of one application, set with [`ApiTokensBuilder`](crate::ApiTokensBuilder).
@@ -19,77 +23,36 @@ pub(crate) struct Policy {
     pub(crate) default_abilities: Option<Abilities>,
     pub(crate) default_lifetime: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) default_idle_period: Option<Duration>,
+    /// What a token has to hold to issue others; none can unless set.
+    pub(crate) delegation: Option<Ability>,
 }
 
-/// What is asked for of a token, new or not. `None` is not asked for.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Terms {
-    pub(crate) abilities: Option<Requested>,
-    pub(crate) expiry: Option<Expiry>,
-    pub(crate) metadata: Option<serde_json::Value>,
+/// The instants of a token that terms are checked against.
+#[derive(Clone, Copy)]
+pub(crate) struct Instants {
+    /// When its secret was made: the longest lifetime counts from it.
+    pub(crate) issued: Timestamp,
+    pub(crate) now: Timestamp,
+    pub(crate) not_before: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
-/// When a token is to end, as it is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Expiry {
-    /// Not by itself.
-    Never,
-    At(Timestamp),
-    In(Duration),
+impl Instants {
+    /// Those of a token that is yet to be made.
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self { issued: now, now, not_before: None, expires_at: None }
+    }
+
+    pub(crate) fn of(record: &TokenRecord, now: Timestamp) -> Self {
+        Self {
+            issued: record.rotated_at.unwrap_or(record.created_at),
+            now,
+            not_before: record.not_before,
+            expires_at: record.expires_at,
+        }
+    }
 }
-
-/// Abilities as they are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Requested {
-    All,
-    Set(Vec<String>),
-}
-
-/// The setters of a type that has [`Terms`].
-macro_rules! terms_setters {
-    () => {
-        /// What it may do: a set of at most 100 abilities. The empty set permits nothing.
-        pub fn abilities<T: Into<String>>(
-            mut self,
-            abilities: impl IntoIterator<Item = T>,
-        ) -> Self {
-            let texts = abilities.into_iter().map(Into::into).collect();
-            self.terms.abilities = Some($crate::policy::Requested::Set(texts));
-            self
-        }
-
-        /// It may do everything, also what the application does not know yet.
-        pub fn all_abilities(mut self) -> Self {
-            self.terms.abilities = Some($crate::policy::Requested::All);
-            self
-        }
-
-        /// When it ends. What is finer than a second is cut off.
-        pub fn expires_at(mut self, instant: impl Into<$crate::Timestamp>) -> Self {
-            self.terms.expiry = Some($crate::policy::Expiry::At(instant.into()));
-            self
-        }
-
-        /// How long from now it lives. What is finer than a second is cut off.
-        pub fn expires_in(mut self, lifetime: time::Duration) -> Self {
-            self.terms.expiry = Some($crate::policy::Expiry::In(lifetime));
-            self
-        }
-
-        /// It does not end by itself, whatever the default lifetime.
-        pub fn never_expires(mut self) -> Self {
-            self.terms.expiry = Some($crate::policy::Expiry::Never);
-            self
-        }
-
-        /// What the application keeps beside it: a JSON object of at most 4 KiB.
-        pub fn metadata(mut self, metadata: serde_json::Value) -> Self {
-            self.terms.metadata = Some(metadata);
-            self
-        }
-    };
-}
-pub(crate) use terms_setters;
 
 /// Why an expiry was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,21 +72,106 @@ pub enum ExpiryError {
     },
 }
 
+/// A token that would end before it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be so that the token begins before it expires")]
+struct NeverValid;
+
+/// An idle period that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be at least one second and at most 4294967295")]
+pub(crate) struct IdlePeriodError;
+
+pub(crate) fn idle_seconds(period: Duration) -> Result<NonZeroU32, IdlePeriodError> {
+    let seconds = u32::try_from(period.whole_seconds()).ok();
+    seconds.and_then(NonZeroU32::new).ok_or(IdlePeriodError)
+}
+
 impl Policy {
-    pub(crate) fn name(&self, text: &str) -> Result<TokenName, TokenNameError> {
+    /// What is asked for, with the defaults where nothing is.
+    pub(crate) fn complete(&self, terms: &mut Terms) {
+        if terms.abilities.is_none() {
+            let default = self.default_abilities.as_ref();
+            terms.abilities = Some(match default.map(Abilities::as_set) {
+                Some(None) => Requested::All,
+                Some(Some(set)) => Requested::Set(set.iter().map(ToString::to_string).collect()),
+                None => Requested::Set(Vec::new()),
+            });
+        }
+        if terms.expiry.is_none() {
+            let lifetime = self.default_lifetime.or(self.max_lifetime);
+            terms.expiry = Some(lifetime.map_or(Expiry::Never, Expiry::In));
+        }
+        if terms.idle_period.is_none() {
+            terms.idle_period = self.default_idle_period.map(Some);
+        }
+    }
+
+    /// Checks what is asked for of a token, and gathers what is wrong with it.
+    pub(crate) fn check(
+        &self,
+        terms: &Terms,
+        instants: Instants,
+        format: &TokenFormat,
+        fields: &mut Fields,
+    ) -> Option<Change> {
+        let abilities = terms.abilities.as_ref().map(|it| self.abilities(it, format));
+        let abilities = fields.check("abilities", abilities.transpose());
+        let expiry = terms.expiry.map(|it| self.expiry(it, instants.issued, instants.now));
+        let expires_at = fields.check("expires_at", expiry.transpose());
+        let metadata = terms.metadata.clone().map(Metadata::new);
+        let metadata = fields.check("metadata", metadata.transpose());
+        let idle = terms.idle_period.map(|it| it.map(idle_seconds).transpose());
+        let idle_seconds = fields.check("idle_seconds", idle.transpose());
+        let addresses = terms.allowed_addresses.as_ref();
+        let addresses = addresses.map(|it| it.as_ref().map(AllowedAddresses::new).transpose());
+        let allowed_addresses = fields.check("allowed_addresses", addresses.transpose());
+        let end = expires_at.flatten().unwrap_or(instants.expires_at);
+        let start = terms.not_before.unwrap_or(instants.not_before);
+        let is_never_valid = start.zip(end).is_some_and(|(start, end)| start >= end);
+        if is_never_valid && terms.not_before.is_some() {
+            fields.refuse("not_before", NeverValid);
+        } else if is_never_valid && terms.expiry.is_some() {
+            fields.refuse("expires_at", NeverValid);
+        }
+        Some(Change {
+            abilities: abilities?,
+            expires_at: expires_at?,
+            not_before: terms.not_before,
+            idle_seconds: idle_seconds?,
+            metadata: metadata?,
+            rate_limit: terms.rate_limit,
+            allowed_addresses: allowed_addresses?,
+            ..Change::default()
+        })
+    }
+
+    /// A whole token has the form of a name and of an ability. Pasted into the wrong field it must not be kept.
+    pub(crate) fn name(
+        &self,
+        text: &str,
+        format: &TokenFormat,
+    ) -> Result<TokenName, TokenNameError> {
+        if format.parse(text).is_ok() {
+            return Err(TokenNameError::IsToken);
+        }
         let name = TokenName::new(text)?;
         self.names.check(&name)?;
         Ok(name)
     }
 
-    pub(crate) fn abilities(
+    /// See [`name`](Self::name).
+    fn abilities(
         &self,
-        requested: Option<&Requested>,
+        asked: &Requested,
+        format: &TokenFormat,
     ) -> Result<Abilities, AbilityError> {
-        match requested {
-            None => Ok(self.default_abilities.clone().unwrap_or_else(Abilities::none)),
-            Some(Requested::All) => Ok(Abilities::all()),
-            Some(Requested::Set(texts)) => self.known(Abilities::set(texts)?),
+        match asked {
+            Requested::All => Ok(Abilities::all()),
+            Requested::Set(texts) if texts.iter().any(|text| format.parse(text).is_ok()) => {
+                Err(AbilityError::IsToken)
+            }
+            Requested::Set(texts) => self.known(Abilities::set(texts)?),
         }
     }
 
@@ -140,7 +188,7 @@ impl Policy {
     /// on what comes out, so that a default or an absent value can't pass it by.
     pub(crate) fn expiry(
         &self,
-        asked: Option<Expiry>,
+        asked: Expiry,
         issued: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, ExpiryError> {
@@ -153,13 +201,9 @@ impl Policy {
             start.checked_add(lifetime).map(Some).map_err(|_| beyond)
         };
         let expiry = match asked {
-            Some(Expiry::Never) => None,
-            Some(Expiry::At(instant)) => Some(instant),
-            Some(Expiry::In(lifetime)) => after(now, lifetime)?,
-            None => match self.default_lifetime.or(self.max_lifetime) {
-                Some(lifetime) => after(issued, lifetime)?,
-                None => None,
-            },
+            Expiry::Never => None,
+            Expiry::At(instant) => Some(instant),
+            Expiry::In(lifetime) => after(now, lifetime)?,
         };
         if expiry.is_some_and(|expiry| expiry <= now) {
             return Err(ExpiryError::NotInFuture);
@@ -241,26 +285,48 @@ mod tests {
     fn the_maximum_holds_for_every_way_to_ask() {
         let policy = Policy { max_lifetime: Some(Duration::seconds(100)), ..Policy::default() };
         let beyond = Err(ExpiryError::BeyondMaximum { max: Duration::seconds(100) });
-        let expiry = |asked: Expiry| policy.expiry(Some(asked), at(0), at(50));
-        let absent = policy.expiry(None, at(0), at(50));
+        let expiry = |asked: Expiry| policy.expiry(asked, at(0), at(50));
         assert_eq!(expiry(Expiry::At(at(100))), Ok(Some(at(100))));
         assert_eq!(expiry(Expiry::At(at(101))), beyond);
         assert_eq!(expiry(Expiry::In(Duration::seconds(50))), Ok(Some(at(100))));
         assert_eq!(expiry(Expiry::In(Duration::seconds(51))), beyond);
         assert_eq!(expiry(Expiry::Never), beyond);
-        assert_eq!(absent, Ok(Some(at(100))));
         assert_eq!(expiry(Expiry::In(Duration::MAX)), Err(ExpiryError::OutOfRange));
     }
 
     #[test]
     fn an_expiry_has_to_be_after_now() {
-        let expiry = |asked: Expiry| Policy::default().expiry(Some(asked), at(0), at(50));
-        let absent = Policy::default().expiry(None, at(0), at(50));
+        let expiry = |asked: Expiry| Policy::default().expiry(asked, at(0), at(50));
         for asked in [Expiry::At(at(50)), Expiry::At(Timestamp::MIN), Expiry::In(Duration::ZERO)] {
             assert_eq!(expiry(asked), Err(ExpiryError::NotInFuture));
         }
         assert_eq!(expiry(Expiry::At(at(51))), Ok(Some(at(51))));
-        assert_eq!(absent, Ok(None));
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_the_default() {
+        let complete = |policy: Policy| {
+            let mut terms = Terms::default();
+            policy.complete(&mut terms);
+            (terms.abilities.unwrap(), terms.expiry.unwrap(), terms.idle_period)
+        };
+        let (day, year) = (Duration::DAY, Duration::days(365));
+        assert_eq!(complete(Policy::default()), (Requested::Set(Vec::new()), Expiry::Never, None));
+        let policy = Policy {
+            default_abilities: Some(Abilities::all()),
+            max_lifetime: Some(year),
+            default_idle_period: Some(day),
+            ..Policy::default()
+        };
+        assert_eq!(complete(policy), (Requested::All, Expiry::In(year), Some(Some(day))));
+        let policy = Policy {
+            default_abilities: Some(Abilities::set(["a:b"]).unwrap()),
+            default_lifetime: Some(day),
+            max_lifetime: Some(year),
+            ..Policy::default()
+        };
+        let abilities = Requested::Set(vec!["a:b".to_owned()]);
+        assert_eq!(complete(policy), (abilities, Expiry::In(day), None));
     }
 
     #[test]
@@ -268,12 +334,12 @@ mod tests {
         const DECLARED: &[DeclaredAbility] =
             &[DeclaredAbility { name: "servers:read", description: "" }];
         let policy = Policy { declared: Some(DECLARED), ..Policy::default() };
-        let ask = |text: &str| policy.abilities(Some(&Requested::Set(vec![text.to_owned()])));
+        let format = TokenFormat::new("acme".parse().unwrap());
+        let ask = |text: &str| policy.abilities(&Requested::Set(vec![text.to_owned()]), &format);
         assert!(ask("servers:read").is_ok());
         assert!(ask("servers:*").is_ok());
         assert_eq!(ask("servers:raed"), Err(AbilityError::Unknown));
         assert_eq!(ask("sites:*"), Err(AbilityError::Unknown));
-        assert_eq!(policy.abilities(Some(&Requested::All)), Ok(Abilities::all()));
-        assert_eq!(policy.abilities(None), Ok(Abilities::none()));
+        assert_eq!(policy.abilities(&Requested::All, &format), Ok(Abilities::all()));
     }
 }

@@ -1,5 +1,8 @@
 //! Last-used: noted in memory, to be written in batches, off the path of a request.
 
+mod abilities;
+mod addresses;
+
 use std::{
     collections::HashMap,
     future::{Future, poll_fn},
@@ -18,6 +21,9 @@ use foldhash::fast::RandomState;
 use futures_timer::Delay;
 use futures_util::task::AtomicWaker;
 
+pub(crate) use abilities::AbilityLog;
+use addresses::Addresses;
+
 use crate::{
     store::{StoreError, TokenStore, Use},
     token::{Timestamp, TokenId, TokenRecord, TokenState},
@@ -33,6 +39,7 @@ pub(crate) struct UsageLog {
     /// How many tokens may have uses that wait. Uses of further tokens are let go.
     capacity: usize,
     log: Mutex<Log>,
+    addresses: Addresses,
     /// Tells addresses apart, and this log from another that holds the same records.
     tags: RandomState,
     dropped: AtomicU64,
@@ -61,6 +68,15 @@ struct Waiting {
     from: Option<IpAddr>,
 }
 
+/// What a use is news of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// The token was not used before, as far as this process knows.
+    FirstUse,
+    /// It was not used from this address before, as far as this process knows.
+    NewAddress(IpAddr),
+}
+
 /// Stands for a moment of the log: see [`UsageLog::show_in`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark(u64);
@@ -71,6 +87,7 @@ impl UsageLog {
             interval,
             capacity,
             log: Mutex::default(),
+            addresses: Addresses::default(),
             tags: RandomState::default(),
             dropped: AtomicU64::new(0),
             drivers: AtomicUsize::new(0),
@@ -81,15 +98,32 @@ impl UsageLog {
 
     /// Notes a use. While the record that the store hands out is the one that waits, this is a compare in it, and once
     /// a second an exchange; otherwise it takes a lock.
-    pub(crate) fn note(&self, record: &Arc<TokenRecord>, now: Timestamp, from: Option<IpAddr>) {
+    #[inline]
+    pub(crate) fn note(
+        &self,
+        record: &Arc<TokenRecord>,
+        now: Timestamp,
+        from: Option<IpAddr>,
+    ) -> Option<News> {
         let tag = self.tags.hash_one(from);
-        if !record.noted.touch(now, tag) {
-            self.enter(record, now, from, tag);
+        if record.noted.touch(now, tag) {
+            return None;
         }
+        let is_first = self.enter(record, now, from, tag);
+        let new_address = from.filter(|from| self.addresses.see(record.id, *from));
+        let new_address = new_address.filter(|from| record.last_used_from != Some(*from));
+        if is_first { Some(News::FirstUse) } else { new_address.map(News::NewAddress) }
     }
 
+    /// Tells whether it is the token's first use, as far as is known here.
     #[cold]
-    fn enter(&self, record: &Arc<TokenRecord>, now: Timestamp, from: Option<IpAddr>, tag: u64) {
+    fn enter(
+        &self,
+        record: &Arc<TokenRecord>,
+        now: Timestamp,
+        from: Option<IpAddr>,
+        tag: u64,
+    ) -> bool {
         let mut log = self.lock();
         if let Some(waiting) = log.entry(record.id) {
             // The token came with another record, or from another address: the latest record is the one that waits.
@@ -99,12 +133,13 @@ impl UsageLog {
             }
             record.noted.open(now.max(noted.unwrap_or(now)), tag);
             waiting.record = record.clone();
-            return;
+            return false;
         }
+        let is_known = record.last_used_at.is_some() || log.writing.contains_key(&record.id);
         let others = log.waiting.len() + log.draining.len() + log.writing.len();
         if others >= self.capacity && !log.writing.contains_key(&record.id) {
             self.dropped.fetch_add(1, Relaxed);
-            return;
+            return false;
         }
         record.noted.open(now, tag);
         log.waiting.insert(record.id, Waiting { record: record.clone(), from });
@@ -114,6 +149,7 @@ impl UsageLog {
         if others + 1 == self.capacity / 2 {
             self.nudge.give();
         }
+        !is_known
     }
 
     pub(crate) fn mark(&self) -> Mark {
@@ -148,6 +184,12 @@ impl UsageLog {
         let mut record = record.clone();
         self.latest_of([record.id]).iter().any(|it| it.apply(&mut record))
             && record.state_at(now) != TokenState::Idle
+    }
+
+    /// By how much the last use that is stored may be earlier than the last one that was, for a token that must not be
+    /// idle for longer than a period.
+    pub(crate) fn slack(&self, period: Duration) -> Duration {
+        self.interval.max(period / 100)
     }
 
     /// Lets what could not be written wait for another interval.

@@ -1,151 +1,34 @@
 //! A presented text becomes a proven token, or a reason. The only place where a token is judged.
 
 mod error;
+mod judge;
+mod token;
 
 pub use error::VerifyError;
+pub use token::VerifiedToken;
 
-use std::{fmt, future::Future, net::IpAddr, sync::Arc};
+use std::{future::Future, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use futures_timer::Delay;
 use futures_util::future::{Either, select};
 
+use self::judge::{Proven, judge_address, judge_state, prove, prove_again};
 use crate::{
     ApiTokens, Event,
-    store::{Peek, StoreError},
-    token::{
-        Abilities, Metadata, MissingAbility, Owner, PresentedToken, PreviousSecret, RateLimit,
-        Timestamp, TokenDigest, TokenId, TokenName, TokenRecord, TokenState,
-    },
-    usage::UsageLog,
+    store::{ChangeOutcome, Peek, StoreError, Use},
+    token::{PresentedToken, Reason, Suspension, Timestamp, TokenRecord, TokenState},
+    usage::News,
 };
 
-/// Proof that a good token was presented. Only [`ApiTokens::verify`] makes one.
-///
-/// It says what was true when the token was verified. Ask it for the ability that the work at hand needs.
-///
-/// ```
-/// # futures_executor::block_on(async {
-/// # use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore};
-/// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
-/// let owner = Owner::new("user:42").unwrap();
-/// let new = NewToken::new(owner.clone(), "ci").abilities(["servers:read"]);
-/// let issued = tokens.issue(new).await.unwrap();
-///
-/// let token = tokens.verify(issued.plain.expose_secret()).await.unwrap();
-/// assert_eq!(token.owner(), &owner);
-/// assert!(token.require("servers:read").is_ok());
-/// assert!(token.require("servers:delete").is_err());
-/// # });
-/// ```
-///
-/// A record is no proof, so this does not compile:
-///
-/// ```compile_fail,E0423
-/// fn trust(record: keyfob::TokenRecord) -> keyfob::VerifiedToken {
-///     keyfob::VerifiedToken(record.into())
-/// }
-/// ```
-#[derive(Clone)]
-pub struct VerifiedToken {
-    record: Arc<TokenRecord>,
-    /// That of the secret that was presented.
-    generation: u32,
-    from: Option<IpAddr>,
-}
-
-impl VerifiedToken {
-    /// The token's public id.
-    #[must_use]
-    pub fn id(&self) -> TokenId {
-        self.record.id
-    }
-
-    /// Whom the token belongs to, and so on whose behalf the request is made.
-    #[must_use]
-    pub fn owner(&self) -> &Owner {
-        &self.record.owner
-    }
-
-    /// What its owner calls it.
-    #[must_use]
-    pub fn name(&self) -> &TokenName {
-        &self.record.name
-    }
-
-    /// What it may do.
-    #[must_use]
-    pub fn abilities(&self) -> &Abilities {
-        &self.record.abilities
-    }
-
-    /// When it expires.
-    #[must_use]
-    pub fn expires_at(&self) -> Option<Timestamp> {
-        self.record.expires_at
-    }
-
-    /// From when on what was presented will be refused, if nothing ends it before: the expiry of the token, or the end
-    /// of the grace of a secret that a rotation has replaced.
-    ///
-    /// A connection that is kept open must be closed then at the latest, and before it where
-    /// [`revalidate`](ApiTokens::revalidate) says so.
-    #[must_use]
-    pub fn valid_until(&self) -> Option<Timestamp> {
-        let grace = self.previous().and_then(|it| it.ends_at);
-        [self.record.expires_at, grace].into_iter().flatten().min()
-    }
-
-    /// The replaced secret, where that was presented.
-    fn previous(&self) -> Option<&PreviousSecret> {
-        let in_grace = self.generation != self.record.generation;
-        self.record.previous.as_deref().filter(|_| in_grace)
-    }
-
-    /// What is kept of the secret that was presented.
-    fn digest(&self) -> &TokenDigest {
-        self.previous().map_or(&self.record.digest, |it| &it.digest)
-    }
-
-    /// Its own rate limit, in place of the application's.
-    #[must_use]
-    pub fn rate_limit(&self) -> Option<RateLimit> {
-        self.record.rate_limit()
-    }
-
-    /// What the application keeps beside it.
-    #[must_use]
-    pub fn metadata(&self) -> Option<&Metadata> {
-        self.record.metadata()
-    }
-
-    /// Tells whether it may do this: one ability, never a pattern.
-    #[must_use]
-    pub fn can(&self, ability: &str) -> bool {
-        self.record.abilities.permit(ability)
-    }
-
-    /// Goes on only if it may do this.
-    ///
-    /// # Errors
-    /// [`MissingAbility`]
-    pub fn require(&self, ability: &str) -> Result<(), MissingAbility> {
-        if self.can(ability) { Ok(()) } else { Err(MissingAbility::new(ability)) }
-    }
-}
-
-impl fmt::Debug for VerifiedToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedToken")
-            .field("id", &self.record.id)
-            .field("owner", &self.record.owner)
-            .field("abilities", &self.record.abilities)
-            .finish_non_exhaustive()
-    }
-}
+/// How often a token is judged anew when it changes while its first use is recorded.
+const ATTEMPTS: usize = 5;
 
 impl ApiTokens {
-    /// Verifies a token that came with a request. It waits for nothing but the store's answer, for that no longer than
-    /// the [deadline](crate::ApiTokensBuilder::deadline), and writes nothing.
+    /// Verifies a token that came with a request. It waits for nothing but the store's answer, and that of an
+    /// [owner gate](crate::OwnerGate), for both no longer than the [deadline](crate::ApiTokensBuilder::deadline).
+    ///
+    /// It writes nothing, with two exceptions: the first use of a secret that a rotation made, without which there is
+    /// no pass, and now and then the use of a token that has an [idle period](crate::NewToken::idle_period).
     ///
     /// # Errors
     /// [`VerifyError`] says why, for the log. Tell the client nothing of it.
@@ -185,19 +68,33 @@ impl ApiTokens {
         self.ask_from(presented, from).await
     }
 
-    /// Verifies with what the store says, where [`try_verify_from`](Self::try_verify_from) found nothing in memory.
+    /// Verifies with what the store says, where [`try_verify_from`](Self::try_verify_from) found nothing in memory, or
+    /// something is to be written before the answer.
     pub(crate) async fn ask_from(
         &self,
         presented: &str,
         from: Option<IpAddr>,
     ) -> Result<VerifiedToken, VerifyError> {
         let presented = self.format().parse(presented)?;
-        let found = self.find(presented.id()).await?;
-        let now = self.now();
-        self.conclude(now, judge(&presented, found, now, from, self.usage()))
+        self.in_time(async {
+            for _ in 0..ATTEMPTS {
+                let found = self.watch(self.store().find(presented.id()).await)?;
+                let now = self.now();
+                let verdict = prove(self.digests(), &presented, found.clone(), now);
+                if let (Err(VerifyError::RetiredSecret(_)), Some(record)) = (&verdict, found) {
+                    self.meet_retired_secret(&record, now, from).await;
+                }
+                if let Some(token) = self.admit(verdict?, now, from).await? {
+                    self.rekey_if_outdated(&presented, &token);
+                    return Ok(token);
+                }
+            }
+            Err(StoreError::Busy("others keep changing the token".into()).into())
+        })
+        .await
     }
 
-    /// Verifies with what is in memory; `None` where the store has to be asked, as [`ask_from`](Self::ask_from) does.
+    /// Verifies with what is in memory; `None` where [`ask_from`](Self::ask_from) has to.
     #[inline]
     pub(crate) fn try_verify_from(
         &self,
@@ -214,7 +111,18 @@ impl ApiTokens {
             Peek::Ask => return None,
         };
         let now = self.now();
-        Some(self.conclude(now, judge(&presented, found, now, from, self.usage())))
+        let verdict = prove(self.digests(), &presented, found, now);
+        let verdict = verdict.and_then(|proven| self.try_admit(proven, now, from));
+        match verdict {
+            Ok(token) => {
+                let token = token?;
+                self.rekey_if_outdated(&presented, &token);
+                Some(Ok(token))
+            }
+            // Both are looked at again where it can be written, or read, what they depend on.
+            Err(VerifyError::Idle(_) | VerifyError::RetiredSecret(_)) => None,
+            Err(reason) => Some(Err(self.refuse(reason))),
+        }
     }
 
     /// Verifies once more a token that was verified before, for connections that are kept open: a WebSocket, a stream
@@ -240,145 +148,211 @@ impl ApiTokens {
     /// # });
     /// ```
     pub async fn revalidate(&self, token: &VerifiedToken) -> Result<VerifiedToken, VerifyError> {
-        let found = match self.store().peek(token.id()) {
-            Peek::Found(record) => Some(record),
-            Peek::Absent => None,
-            Peek::Ask => self.find(token.id()).await?,
+        let peeked = match self.store().peek(token.id()) {
+            Peek::Found(record) => Some(Some(record)),
+            Peek::Absent => Some(None),
+            Peek::Ask => None,
         };
         let now = self.now();
-        self.conclude(now, judge_again(token, found, now, self.usage()))
-    }
-
-    /// Asks the store, and waits no longer than the deadline.
-    async fn find(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
-        let answer = match select(self.store().find(id), Delay::new(self.deadline())).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(StoreError::Unavailable("it did not answer in time".into())),
-        };
-        self.watch(answer)
-    }
-
-    /// Notes the use of a good token, and reports another.
-    #[inline]
-    fn conclude(
-        &self,
-        now: Timestamp,
-        verdict: Result<VerifiedToken, VerifyError>,
-    ) -> Result<VerifiedToken, VerifyError> {
-        match verdict {
-            Ok(token) => {
-                self.usage().note(&token.record, now, token.from);
-                Ok(token)
+        if let Some(found) = peeked {
+            let verdict = prove_again(token, found, now);
+            match verdict.and_then(|proven| self.try_admit(proven, now, token.from)) {
+                Ok(Some(token)) => return Ok(token),
+                Ok(None) | Err(VerifyError::Idle(_)) => {}
+                Err(reason) => return Err(self.refuse(reason)),
             }
-            Err(reason) => Err(self.refuse(reason)),
+        }
+        self.in_time(async {
+            for _ in 0..ATTEMPTS {
+                let found = self.watch(self.store().find(token.id()).await)?;
+                let now = self.now();
+                let proven = prove_again(token, found, now)?;
+                if let Some(token) = self.admit(proven, now, token.from).await? {
+                    return Ok(token);
+                }
+            }
+            Err(StoreError::Busy("others keep changing the token".into()).into())
+        })
+        .await
+    }
+
+    /// Tells of which token a text is a secret that may be used, whatever else is to be said of the token.
+    pub(crate) async fn prove_presented(
+        &self,
+        presented: &str,
+    ) -> Result<Arc<TokenRecord>, VerifyError> {
+        let presented = self.format().parse(presented).map_err(|it| self.refuse(it.into()))?;
+        self.in_time(async {
+            let found = self.watch(self.store().find(presented.id()).await)?;
+            Ok(prove(self.digests(), &presented, found, self.now())?.record)
+        })
+        .await
+    }
+
+    /// Waits no longer than the deadline, and reports what is refused.
+    async fn in_time<T>(
+        &self,
+        verification: impl Future<Output = Result<T, VerifyError>>,
+    ) -> Result<T, VerifyError> {
+        match select(pin!(verification), Delay::new(self.deadline())).await {
+            Either::Left((Err(VerifyError::Store(error)), _)) => Err(error.into()),
+            Either::Left((verdict, _)) => verdict.map_err(|reason| self.refuse(reason)),
+            Either::Right(_) => {
+                let error = StoreError::Unavailable("it did not answer in time".into());
+                Err(self.watch(Err::<T, _>(error)).err().map_or(VerifyError::Unknown, Into::into))
+            }
+        }
+    }
+
+    /// Lets a secret that was proven in, if everything that this depends on is in memory.
+    #[inline]
+    fn try_admit(
+        &self,
+        proven: Proven,
+        now: Timestamp,
+        from: Option<IpAddr>,
+    ) -> Result<Option<VerifiedToken>, VerifyError> {
+        let record = &proven.record;
+        judge_state(record, now)?;
+        if let Some(gatekeeper) = self.gatekeeper() {
+            match gatekeeper.peek(&record.owner, self.clock()) {
+                Some(true) => {}
+                Some(false) => return Err(VerifyError::OwnerDisabled(record.id)),
+                None => return Ok(None),
+            }
+        }
+        judge_address(record, from)?;
+        if proven.is_first_use() || self.is_use_due(record, now) {
+            return Ok(None);
+        }
+        Ok(Some(self.conclude(proven, now, from)))
+    }
+
+    /// Lets a secret that was proven in, and writes what has to be written before; `None` where the token was changed
+    /// meanwhile and has to be judged anew.
+    async fn admit(
+        &self,
+        proven: Proven,
+        now: Timestamp,
+        from: Option<IpAddr>,
+    ) -> Result<Option<VerifiedToken>, VerifyError> {
+        let record = &proven.record;
+        match judge_state(record, now) {
+            Err(VerifyError::Idle(_)) if self.usage().keeps_awake(record, now) => {}
+            verdict => verdict?,
+        }
+        if let Some(gatekeeper) = self.gatekeeper() {
+            let enabled = match gatekeeper.peek(&record.owner, self.clock()) {
+                Some(enabled) => enabled,
+                None => self.watch(gatekeeper.ask(&record.owner, self.clock()).await)?,
+            };
+            if !enabled {
+                return Err(VerifyError::OwnerDisabled(record.id));
+            }
+        }
+        judge_address(record, from)?;
+        if proven.is_first_use() {
+            let marked = self.store().mark_first_use(record.id, &record.digest, now).await;
+            if !self.watch(marked)? {
+                return Ok(None);
+            }
+            self.report_first_use(&proven, from);
+        } else if self.is_use_due(record, now) {
+            // What can't be written is noted all the same, and a request is not refused for it.
+            let due = Use { id: record.id, at: now, from };
+            let _ = self.watch(self.store().record_uses(&[due]).await);
+        }
+        Ok(Some(self.conclude(proven, now, from)))
+    }
+
+    /// Tells whether a use has to be written at once, so that nobody takes the token for idle.
+    #[inline]
+    fn is_use_due(&self, record: &TokenRecord, now: Timestamp) -> bool {
+        let Some(seconds) = record.idle_seconds else {
+            return false;
+        };
+        let slack = self.usage().slack(Duration::from_secs(seconds.get().into()));
+        now.since(record.awake_as_stored()) > slack
+    }
+
+    /// Notes the use of a good token.
+    #[inline]
+    fn conclude(&self, proven: Proven, now: Timestamp, from: Option<IpAddr>) -> VerifiedToken {
+        if let Some(news) = self.usage().note(&proven.record, now, from) {
+            self.report_news(news, &proven, from);
+        }
+        if let Some(of) = self.samples_this() {
+            let (id, owner) = (proven.record.id, proven.record.owner.clone());
+            self.report(|| Event::Verified { id, owner, of });
+        }
+        let Proven { record, generation } = proven;
+        VerifiedToken { record, generation, from, abilities: self.ability_log().cloned() }
+    }
+
+    #[cold]
+    fn report_news(&self, news: News, proven: &Proven, from: Option<IpAddr>) {
+        match news {
+            // That of a secret which a rotation made was reported when it was recorded.
+            News::FirstUse if proven.record.rotated_at.is_none() => {
+                self.report_first_use(proven, from);
+            }
+            News::FirstUse => {}
+            News::NewAddress(from) => {
+                let (id, owner) = (proven.record.id, proven.record.owner.clone());
+                self.report(|| Event::NewAddress { id, owner, from });
+            }
+        }
+    }
+
+    fn report_first_use(&self, proven: &Proven, from: Option<IpAddr>) {
+        let Proven { record, generation } = proven;
+        self.report(|| Event::FirstUse {
+            id: record.id,
+            owner: record.owner.clone(),
+            generation: *generation,
+            from,
+        });
+    }
+
+    /// Reports a secret whose grace is over, and suspends its token where the application wants that. The secret is
+    /// refused, whatever becomes of this.
+    async fn meet_retired_secret(
+        &self,
+        record: &TokenRecord,
+        now: Timestamp,
+        from: Option<IpAddr>,
+    ) {
+        let (id, owner) = (record.id, record.owner.clone());
+        self.report(|| Event::RetiredSecretUsed { id, owner, from });
+        let ended = [TokenState::Revoked, TokenState::Expired, TokenState::Suspended];
+        if !self.suspends_on_retired_secret() || ended.contains(&record.state_at(now)) {
+            return;
+        }
+        let reason = Reason::new("a secret was used that a rotation had replaced").ok();
+        let suspension = Suspension { reason, ..Suspension::new(now) };
+        let suspended = self.watch(self.store().suspend(id, &suspension).await);
+        if let Ok(ChangeOutcome::Changed(token)) = suspended {
+            self.report(|| Event::Suspended { token, by: None });
+        }
+    }
+
+    /// Queues a digest under the current pepper key, where the one that is kept was made otherwise.
+    #[inline]
+    fn rekey_if_outdated(&self, presented: &PresentedToken<'_>, token: &VerifiedToken) {
+        let stored = token.digest();
+        if self.digests().outdates(stored) {
+            self.rekeying().queue(token.id(), token.generation, stored, || {
+                self.digests().make(presented.id(), presented.secret())
+            });
         }
     }
 
     #[cold]
     fn refuse(&self, reason: VerifyError) -> VerifyError {
-        self.report(&Event::Refused { id: reason.proven_id(), reason: reason.code() });
+        self.report(|| Event::Refused { id: reason.proven_id(), reason: reason.code() });
+        if let VerifyError::UnknownKey(key) = &reason {
+            self.report(|| Event::PepperKeyMissing { key: key.clone() });
+        }
         reason
-    }
-}
-
-/// Is it a good token, here and now? An unknown id costs the same hash and the same comparison as a wrong secret.
-#[inline(always)]
-fn judge(
-    presented: &PresentedToken<'_>,
-    found: Option<Arc<TokenRecord>>,
-    now: Timestamp,
-    from: Option<IpAddr>,
-    usage: &UsageLog,
-) -> Result<VerifiedToken, VerifyError> {
-    static NOBODY: TokenDigest = TokenDigest::from_bytes([0; 32], None);
-    let digest = TokenDigest::of(presented.secret());
-    let stored = found.as_ref().map_or(&NOBODY, |record| &record.digest);
-    let proven = digest.proves(stored);
-    let record = found.ok_or(VerifyError::Unknown)?;
-    let mut generation = record.generation;
-    if !proven {
-        prove_previous(&digest, &record, now)?;
-        generation = generation.wrapping_sub(1);
-    }
-    if *presented.prefix() != record.prefix {
-        return Err(VerifyError::WrongPrefix(record.id));
-    }
-    judge_state(&record, now, from, usage)?;
-    Ok(VerifiedToken { record, generation, from })
-}
-
-/// Is a token that was good still good? Its secret was proven then; what can have changed is that it was replaced.
-fn judge_again(
-    token: &VerifiedToken,
-    found: Option<Arc<TokenRecord>>,
-    now: Timestamp,
-    usage: &UsageLog,
-) -> Result<VerifiedToken, VerifyError> {
-    let record = found.ok_or(VerifyError::Unknown)?;
-    let proven = token.digest();
-    let is_current = token.generation == record.generation && is_same(proven, &record.digest);
-    let in_grace = record.previous.as_ref().is_some_and(|previous| {
-        token.generation.wrapping_add(1) == record.generation
-            && is_same(proven, &previous.digest)
-            && previous.is_good_at(now, record.first_used_at)
-    });
-    if !is_current && !in_grace {
-        return Err(VerifyError::RetiredSecret(record.id));
-    }
-    judge_state(&record, now, token.from, usage)?;
-    Ok(VerifiedToken { record, ..token.clone() })
-}
-
-/// Is it the same secret? A digest that was made anew has another key; beside the same generation that will do.
-fn is_same(proven: &TokenDigest, stored: &TokenDigest) -> bool {
-    proven == stored || proven.key() != stored.key()
-}
-
-#[inline]
-fn judge_state(
-    record: &TokenRecord,
-    now: Timestamp,
-    from: Option<IpAddr>,
-    usage: &UsageLog,
-) -> Result<(), VerifyError> {
-    match record.state_at(now) {
-        TokenState::Active => {}
-        TokenState::Expired => return Err(VerifyError::Expired(record.id)),
-        TokenState::Idle if usage.keeps_awake(record, now) => {}
-        TokenState::Idle => return Err(VerifyError::Idle(record.id)),
-        TokenState::Revoked => return Err(VerifyError::Revoked(record.id)),
-        TokenState::Suspended => return Err(VerifyError::Suspended(record.id)),
-        TokenState::NotYetValid => return Err(VerifyError::NotYetValid(record.id)),
-    }
-    match record.allowed_addresses() {
-        Some(allowed) if !from.is_some_and(|from| allowed.contain(from)) => {
-            Err(VerifyError::AddressNotAllowed(record.id))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The secret is not the current one; it may be the one from before a rotation.
-#[cold]
-fn prove_previous(
-    digest: &TokenDigest,
-    record: &TokenRecord,
-    now: Timestamp,
-) -> Result<(), VerifyError> {
-    let previous = record.previous.as_deref();
-    let in_grace = previous.filter(|it| it.is_good_at(now, record.first_used_at));
-    if in_grace.is_some_and(|it| digest.proves(&it.digest)) {
-        return Ok(());
-    }
-    // A digest under a key that is not here may well be that of this secret: that is no reason to refuse it.
-    let digests = [Some(&record.digest), in_grace.map(|it| &it.digest)];
-    if let Some(key) = digests.into_iter().flatten().find_map(TokenDigest::key) {
-        return Err(VerifyError::UnknownKey(key.clone()));
-    }
-    match previous {
-        Some(previous) if digest.proves(&previous.digest) => {
-            Err(VerifyError::RetiredSecret(record.id))
-        }
-        _ => Err(VerifyError::WrongSecret),
     }
 }

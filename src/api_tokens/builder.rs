@@ -1,24 +1,31 @@
 use std::{
-    fmt,
+    fmt, io,
+    num::NonZeroU32,
     sync::{Arc, atomic::AtomicU64},
 };
+
+use foldhash::quality::RandomState;
 
 use time::Duration;
 
 use crate::{
-    clock::{Clock, SystemClock},
+    clock::{Clock, SystemClock, Timeline},
     entropy::{Entropy, SystemEntropy},
-    event::Observer,
-    policy::Policy,
+    event::{Observer, Observers, Queue},
+    owner_gate::{Gatekeeper, OwnerGate},
+    policy::{Policy, idle_seconds},
+    rekey::Rekeying,
     store::TokenStore,
     token::{
-        Abilities, AbilityError, DeclaredAbility, NamePolicy, Prefix, PrefixError, Timestamp,
-        TokenFormat, TokenFormatError,
+        Abilities, Ability, AbilityError, Checksums, DeclaredAbility, Digests, NamePolicy, Pepper,
+        PepperError, Prefix, PrefixError, Timestamp, TokenFormat, TokenFormatError, is_ability,
     },
-    usage::UsageLog,
+    usage::{AbilityLog, UsageLog},
 };
 
 use super::{ApiTokens, Shared};
+
+const LONGEST_STALENESS: Duration = Duration::seconds(60);
 
 /// Sets up [`ApiTokens`]. Only the prefix has to be given.
 ///
@@ -43,8 +50,16 @@ pub struct ApiTokensBuilder {
     accepted: Vec<String>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    observer: Option<Arc<dyn Observer>>,
+    pepper: Option<Pepper>,
+    inline: Vec<Box<dyn Observer>>,
+    observers: Vec<Box<dyn Observer>>,
+    verified: Option<NonZeroU32>,
     policy: Policy,
+    delegation: Option<String>,
+    owner_gate: Option<Arc<dyn OwnerGate>>,
+    owner_gate_max_staleness: Duration,
+    suspend_on_retired_secret: bool,
+    track_abilities: bool,
     deadline: Duration,
     last_used_interval: Duration,
     last_used_capacity: usize,
@@ -58,8 +73,16 @@ impl ApiTokensBuilder {
             accepted: Vec::new(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
-            observer: None,
+            pepper: None,
+            inline: Vec::new(),
+            observers: Vec::new(),
+            verified: None,
             policy: Policy::default(),
+            delegation: None,
+            owner_gate: None,
+            owner_gate_max_staleness: Duration::ZERO,
+            suspend_on_retired_secret: false,
+            track_abilities: false,
             deadline: Duration::seconds(2),
             last_used_interval: Duration::MINUTE,
             last_used_capacity: 100_000,
@@ -73,7 +96,8 @@ impl ApiTokensBuilder {
         self
     }
 
-    /// One more prefix whose tokens are accepted, such as the one from before a rename.
+    /// One more prefix whose tokens are accepted, such as the one from before a rename. A token keeps the prefix that it
+    /// was issued under, also when it is rotated.
     pub fn accept_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.accepted.push(prefix.into());
         self
@@ -102,6 +126,27 @@ impl ApiTokensBuilder {
     /// never expires.
     pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
         self.policy.max_lifetime = Some(lifetime);
+        self
+    }
+
+    /// After how long without use a token is refused that is issued without a word about it, in whole seconds. Never,
+    /// unless set here.
+    ///
+    /// Last-used is written late; so that no token is refused that was used in time, a use is written before its
+    /// request is answered where the last one that is stored is older than the slack: the
+    /// [interval](Self::last_used_interval), or a hundredth of the period, whichever is longer. Where the process dies,
+    /// a token may be refused by that much before its period is over.
+    pub fn default_idle_period(mut self, period: Duration) -> Self {
+        self.policy.default_idle_period = Some(period);
+        self
+    }
+
+    /// Lets a token that holds this ability [issue others](ApiTokens::issue_on_behalf_of) that may do no more than
+    /// itself. No token can unless set here.
+    ///
+    /// A token that may do everything can too; so can one that it has given the ability to.
+    pub fn delegation(mut self, ability: impl Into<String>) -> Self {
+        self.delegation = Some(ability.into());
         self
     }
 
@@ -145,9 +190,60 @@ impl ApiTokensBuilder {
         self
     }
 
-    /// Who is told what happens.
+    /// Who is told what happens, on a thread of its own: whatever it does, it holds up and fails no request. Where it
+    /// is slower than things happen, 4,096 events wait, and [it is told](crate::Event::EventsDropped) how many were let
+    /// go. Said again, one more is told.
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observer = Some(Arc::new(observer));
+        self.observers.push(Box::new(observer));
+        self
+    }
+
+    /// Who is told what happens, at once, on the thread where it happens. It must be quick and wait for nothing: for
+    /// observers that count, or that need the span of the request.
+    pub fn inline_observer(mut self, observer: impl Observer) -> Self {
+        self.inline.push(Box::new(observer));
+        self
+    }
+
+    /// Reports one of so many verifications that succeed as [`Event::Verified`](crate::Event::Verified); with 1, each.
+    /// None is unless set here.
+    pub fn report_verified(mut self, one_of: NonZeroU32) -> Self {
+        self.verified = Some(one_of);
+        self
+    }
+
+    /// Mixes a secret that is not in the database into every digest.
+    pub fn pepper(mut self, pepper: Pepper) -> Self {
+        self.pepper = Some(pepper);
+        self
+    }
+
+    /// Who is asked on each verification whether the owner may use tokens at all.
+    pub fn owner_gate(mut self, gate: impl OwnerGate) -> Self {
+        self.owner_gate = Some(Arc::new(gate));
+        self
+    }
+
+    /// For how long an answer of the [gate](Self::owner_gate) is good, counted from when it was asked for: at most 60
+    /// seconds. Not at all unless set here. [`ApiTokens::owner_changed`] forgets it on this node.
+    pub fn owner_gate_max_staleness(mut self, staleness: Duration) -> Self {
+        self.owner_gate_max_staleness = staleness;
+        self
+    }
+
+    /// Whether a secret from before a rotation that is presented after its grace suspends the token. It is
+    /// [reported](crate::Event::RetiredSecretUsed) in any case. It does not suspend unless set here: whoever finds an
+    /// old secret could then stop the service that has the new one.
+    pub fn suspend_on_retired_secret(mut self, suspend: bool) -> Self {
+        self.suspend_on_retired_secret = suspend;
+        self
+    }
+
+    /// Whether it is kept which abilities each token was seen to use, for
+    /// [`TokenRecord::unused_abilities`](crate::TokenRecord::unused_abilities). It costs a lock for each ability that
+    /// is asked for, and it is not kept unless set here.
+    pub fn track_abilities(mut self, track: bool) -> Self {
+        self.track_abilities = track;
         self
     }
 
@@ -169,47 +265,82 @@ impl ApiTokensBuilder {
     /// # Errors
     /// [`BuildError`] names the setting that is wrong.
     pub fn build(self) -> Result<ApiTokens, BuildError> {
-        let prefix = Prefix::new(self.prefix.ok_or(BuildError::NoPrefix)?)?;
-        let mut format = TokenFormat::new(prefix);
-        for prefix in self.accepted {
+        let format = self.format()?;
+        self.check_periods()?;
+        let mut policy = self.policy;
+        if let Some(abilities) = &policy.default_abilities {
+            policy.known(abilities.clone())?;
+        }
+        let delegation = self.delegation.map(|it| required_ability(&it));
+        policy.delegation = delegation.transpose().map_err(BuildError::Delegation)?;
+        let queued = self.observers.into_iter().map(Queue::start);
+        let queued = queued.collect::<io::Result<_>>().map_err(|_| BuildError::ObserverThread)?;
+        let staleness = self.owner_gate_max_staleness.unsigned_abs();
+        let interval = self.last_used_interval.unsigned_abs();
+        Ok(ApiTokens(Arc::new(Shared {
+            store: self.store,
+            format,
+            digests: Digests::new(self.pepper),
+            timeline: Timeline::new(&*self.clock),
+            clock: self.clock,
+            entropy: self.entropy,
+            observers: Observers { inline: self.inline, queued },
+            verified: self.verified.map(|one_of| (one_of, AtomicU64::new(0))),
+            policy,
+            gatekeeper: self.owner_gate.map(|gate| Gatekeeper::new(gate, staleness)),
+            suspends_on_retired_secret: self.suspend_on_retired_secret,
+            deadline: self.deadline.unsigned_abs(),
+            usage: UsageLog::new(interval, self.last_used_capacity),
+            abilities: self.track_abilities.then(Arc::<AbilityLog>::default),
+            rekeying: Rekeying::default(),
+            latest_id: AtomicU64::new(0),
+            latest_secret: (AtomicU64::new(0), RandomState::default()),
+        })))
+    }
+
+    fn format(&self) -> Result<TokenFormat, BuildError> {
+        if let Some(pepper) = &self.pepper {
+            pepper.check()?;
+        }
+        let prefix = self.prefix.as_deref().ok_or(BuildError::NoPrefix)?;
+        let mut format = TokenFormat::new(Prefix::new(prefix)?);
+        for prefix in &self.accepted {
             format = format.accept(Prefix::new(prefix)?)?;
         }
-        for lifetime in
-            [self.policy.default_lifetime, self.policy.max_lifetime].into_iter().flatten()
-        {
+        Ok(format.with_checksums(Checksums::new(self.pepper.as_ref())))
+    }
+
+    fn check_periods(&self) -> Result<(), BuildError> {
+        let Policy { default_lifetime, max_lifetime, default_idle_period, .. } = self.policy;
+        for lifetime in [default_lifetime, max_lifetime].into_iter().flatten() {
             let end = Timestamp::clamped(self.clock.now()).checked_add(lifetime);
             if lifetime < Duration::SECOND || end.is_err() {
                 return Err(BuildError::Lifetime);
             }
         }
-        if self.policy.default_lifetime > self.policy.max_lifetime
-            && self.policy.max_lifetime.is_some()
-        {
+        if max_lifetime.is_some() && default_lifetime > max_lifetime {
             return Err(BuildError::DefaultBeyondMaximum);
         }
-        if let Some(abilities) = &self.policy.default_abilities {
-            self.policy.known(abilities.clone())?;
+        if default_idle_period.is_some_and(|period| idle_seconds(period).is_err()) {
+            return Err(BuildError::IdlePeriod);
         }
         if self.deadline < Duration::MILLISECOND {
             return Err(BuildError::Deadline);
         }
-        let interval = self.last_used_interval;
-        if interval < Duration::SECOND {
+        if self.last_used_interval < Duration::SECOND {
             return Err(BuildError::Interval);
         }
-        Ok(ApiTokens(Arc::new(Shared {
-            store: self.store,
-            format,
-            clock: self.clock,
-            entropy: self.entropy,
-            observer: self.observer,
-            policy: self.policy,
-            deadline: self.deadline.unsigned_abs(),
-            usage: UsageLog::new(interval.unsigned_abs(), self.last_used_capacity),
-            latest_id: AtomicU64::new(0),
-            latest_digest: AtomicU64::new(0),
-        })))
+        if !(Duration::ZERO..=LONGEST_STALENESS).contains(&self.owner_gate_max_staleness) {
+            return Err(BuildError::Staleness);
+        }
+        Ok(())
     }
+}
+
+/// An ability that can be asked for, and so no branch.
+fn required_ability(text: &str) -> Result<Ability, AbilityError> {
+    let ability = Ability::new(text)?;
+    if is_ability(text) { Ok(ability) } else { Err(AbilityError::MisplacedWildcard) }
 }
 
 impl fmt::Debug for ApiTokensBuilder {
@@ -244,6 +375,21 @@ pub enum BuildError {
     /// The default lifetime is longer than the maximum.
     #[error("the default lifetime must not be longer than the maximum")]
     DefaultBeyondMaximum,
+    /// The default idle period is shorter than a second, or longer than 2³² − 1 of them.
+    #[error("an idle period must be at least one second and at most 4294967295")]
+    IdlePeriod,
+    /// What a token has to hold to issue others is no ability.
+    #[error("what a token has to hold to issue others is no ability")]
+    Delegation(#[source] AbilityError),
+    /// A pepper key is named twice.
+    #[error(transparent)]
+    Pepper(#[from] PepperError),
+    /// The answers of the gate are kept for less than no time, or for more than 60 seconds.
+    #[error("the answers of an owner gate may be at most 60 seconds old")]
+    Staleness,
+    /// The operating system has no thread for an observer.
+    #[error("no thread could be started for an observer")]
+    ObserverThread,
     /// The deadline is shorter than a millisecond.
     #[error("the deadline must be at least one millisecond")]
     Deadline,

@@ -40,6 +40,13 @@ pub enum VerifyError {
     /// The token must not be used from this address, or no address was told.
     #[error("the token must not be used from this address")]
     AddressNotAllowed(TokenId),
+    /// The owner may not use tokens, as the application's [gate](crate::OwnerGate) says.
+    #[error("the owner of the token is disabled")]
+    OwnerDisabled(TokenId),
+    /// The digest was made without a pepper key, which this application does not
+    /// [accept](crate::token::Pepper::accept_unpeppered).
+    #[error("the digest was made without a pepper key")]
+    Unpeppered,
     /// The digest was made by a pepper key that this application does not have. The service is at fault, not the
     /// token.
     #[error("the pepper key {0} is not configured")]
@@ -65,6 +72,8 @@ impl VerifyError {
             Self::Suspended(_) => "suspended",
             Self::NotYetValid(_) => "not_yet_valid",
             Self::AddressNotAllowed(_) => "address_not_allowed",
+            Self::OwnerDisabled(_) => "owner_disabled",
+            Self::Unpeppered => "unpeppered",
             Self::UnknownKey(_) => "unknown_key",
             Self::Store(_) => "store",
         }
@@ -81,10 +90,12 @@ impl VerifyError {
             | Self::Revoked(id)
             | Self::Suspended(id)
             | Self::NotYetValid(id)
-            | Self::AddressNotAllowed(id) => Some(*id),
+            | Self::AddressNotAllowed(id)
+            | Self::OwnerDisabled(id) => Some(*id),
             Self::Malformed(_)
             | Self::Unknown
             | Self::WrongSecret
+            | Self::Unpeppered
             | Self::UnknownKey(_)
             | Self::Store(_) => None,
         }
@@ -112,6 +123,8 @@ mod tests {
             VerifyError::Suspended(id),
             VerifyError::NotYetValid(id),
             VerifyError::AddressNotAllowed(id),
+            VerifyError::OwnerDisabled(id),
+            VerifyError::Unpeppered,
             VerifyError::UnknownKey(KeyId::new("k").unwrap()),
             VerifyError::Store(StoreError::Busy("".into())),
         ];

@@ -34,13 +34,30 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("store", &["token", "clock", "entropy"]),
     ("limit", &["token", "clock"]),
     ("event", &["token", "store"]),
-    ("policy", &["token", "store"]),
+    ("terms", &["token"]),
+    ("policy", &["token", "store", "terms"]),
     ("listing", &["token", "store", "policy"]),
     ("usage", &["token", "store"]),
-    ("api_tokens", &["token", "clock", "entropy", "store", "event", "policy", "usage"]),
-    ("issue", &["token", "entropy", "store", "event", "policy", "api_tokens"]),
-    ("verify", &["token", "store", "event", "policy", "usage", "api_tokens"]),
-    ("manage", &["token", "store", "event", "policy", "listing", "api_tokens"]),
+    ("rekey", &["token", "store"]),
+    ("owner_gate", &["token", "clock", "store"]),
+    (
+        "api_tokens",
+        &["token", "clock", "entropy", "store", "event", "policy", "usage", "rekey", "owner_gate"],
+    ),
+    ("owner_tokens", &["token", "store", "policy", "api_tokens"]),
+    ("all_tokens", &["token", "store", "event", "api_tokens"]),
+    ("issue", &["token", "entropy", "store", "event", "terms", "policy", "api_tokens"]),
+    ("verify", &["token", "store", "event", "usage", "api_tokens"]),
+    (
+        "rotate",
+        &["token", "entropy", "store", "event", "terms", "policy", "api_tokens", "owner_tokens"],
+    ),
+    ("suspend", &["token", "store", "event", "policy", "owner_tokens"]),
+    (
+        "manage",
+        &["token", "store", "event", "terms", "policy", "listing", "api_tokens", "owner_tokens"],
+    ),
+    ("bearer", &["token", "store", "api_tokens", "owner_tokens", "issue", "verify", "rotate"]),
     ("flush", &["store", "event", "api_tokens"]),
     ("readme", &[]),
     ("testing", &["clock", "store", "token", "api_tokens", "issue"]),
@@ -54,8 +71,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "limit",
             "listing",
             "api_tokens",
+            "terms",
+            "owner_tokens",
             "issue",
             "verify",
+            "rotate",
             "manage",
         ],
     ),
@@ -355,7 +375,7 @@ fn what_is_public_can_be_sent_and_shared() {
     ordinary::<(PresentedToken<'static>, RateLimit, Reason, Revocation, Suspension, TokenDigest)>();
     ordinary::<(TokenFormat, Problem, Realm, MalformedToken, RateLimiter, Charge, Quota)>();
     ordinary::<(RateLimited, TrustedProxies)>();
-    shareable::<(ApiTokensBuilder, IssuedToken, PlainToken, MemoryStore, Event<'static>)>();
+    shareable::<(ApiTokensBuilder, IssuedToken, PlainToken, MemoryStore, Event)>();
     shareable::<Box<dyn TokenStore>>();
     error::<BuildError>();
     error::<CheckError>();

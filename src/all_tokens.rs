@@ -1,0 +1,214 @@
+//! The tokens of all owners: for operators and for jobs that run once a day, never for a user.
+
+use std::sync::Arc;
+
+use time::Duration;
+
+use crate::{
+    api_tokens::ApiTokens,
+    event::Event,
+    store::{KeyCount, Page, Position, Selection, SortKey, StoreError},
+    token::{Actor, Reason, Revocation, Timestamp, TokenId, TokenRecord},
+};
+
+/// How many tokens are read in one step.
+const PER_PAGE: u32 = 200;
+
+/// What spans the tokens of all owners. Keep it out of the reach of users: nothing here asks whose a token is.
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// # use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore};
+/// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+/// # let owner = Owner::new("user:42").unwrap();
+/// # let new = NewToken::new(owner, "ci").expires_in(time::Duration::days(5));
+/// # let _ = tokens.issue(new).await.unwrap();
+/// // Once a day, the narrowest first, so that nobody is told twice on one day.
+/// for days in [1, 7, 30] {
+///     let mut due = tokens.all_owners().expiring_within(time::Duration::days(days));
+///     while let Some(page) = due.next_page().await.unwrap() {
+///         for token in page {
+///             println!("mail to {}: {} expires within {days} days", token.owner, token.name);
+///         }
+///     }
+/// }
+/// # });
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AllTokens {
+    tokens: ApiTokens,
+    by: Option<Actor>,
+    because: Option<Reason>,
+}
+
+/// Tokens, page by page.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct TokenPages {
+    tokens: ApiTokens,
+    sought: Sought,
+    after: Option<Position>,
+    is_over: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Sought {
+    Expiring { from: Timestamp, until: Timestamp, days: u16 },
+    Unused { since: Timestamp },
+}
+
+impl ApiTokens {
+    /// What spans all owners.
+    pub fn all_owners(&self) -> AllTokens {
+        AllTokens { tokens: self.clone(), by: None, because: None }
+    }
+}
+
+impl AllTokens {
+    /// Says who acts: kept with what is revoked, and told to observers.
+    pub fn by(mut self, actor: Actor) -> Self {
+        self.by = Some(actor);
+        self
+    }
+
+    /// Says why: kept with what is revoked, and told to observers.
+    pub fn because(mut self, reason: Reason) -> Self {
+        self.because = Some(reason);
+        self
+    }
+
+    /// Tokens that expire within a time, in whole days and at least one, of which their owners have not been told:
+    /// the notice for so many days is claimed as the page is read, so that of all nodes, and of all runs, one has it.
+    /// [`Event::ExpiringSoon`] tells of each.
+    ///
+    /// A notice for fewer days stands for those for more. A token with a new expiry gets its notices anew. Where the
+    /// process dies between a page and what it is for, its notices are lost: each comes at most once.
+    pub fn expiring_within(&self, time: Duration) -> TokenPages {
+        let days = u16::try_from(time.whole_days().max(1)).unwrap_or(u16::MAX);
+        let from = self.tokens.now();
+        let until = from.checked_add(Duration::days(days.into())).unwrap_or(Timestamp::MAX);
+        self.pages(Sought::Expiring { from, until, days })
+    }
+
+    /// Tokens that are not revoked, were issued before an instant and have not been used since, by their id.
+    pub fn unused_since(&self, since: impl Into<Timestamp>) -> TokenPages {
+        self.pages(Sought::Unused { since: since.into() })
+    }
+
+    fn pages(&self, sought: Sought) -> TokenPages {
+        TokenPages { tokens: self.tokens.clone(), sought, after: None, is_over: false }
+    }
+
+    /// How many digests of tokens that are not revoked each pepper key has made, `None` being without a key: what tells
+    /// whether a key can go. Of the secrets from before a rotation, those count whose grace is over as well.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {
+        self.tokens.watch(self.tokens.store().count_by_key().await)
+    }
+
+    /// Revokes tokens, whosever they are, in one step, and tells which were not revoked before.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn revoke_many(&self, ids: &[TokenId]) -> Result<Vec<TokenId>, StoreError> {
+        let selection = Selection::Tokens { ids: ids.to_vec(), owner: None };
+        self.tokens.revoke_selected(&selection, self.by.as_ref(), self.because.as_ref()).await
+    }
+}
+
+impl ApiTokens {
+    /// Revokes tokens, and reports which.
+    pub(crate) async fn revoke_selected(
+        &self,
+        selection: &Selection,
+        by: Option<&Actor>,
+        because: Option<&Reason>,
+    ) -> Result<Vec<TokenId>, StoreError> {
+        let (by, reason) = (by.cloned(), because.cloned());
+        let revocation = Revocation { by, reason, ..Revocation::new(self.now()) };
+        let ids = self.watch(self.store().revoke(selection, &revocation).await)?;
+        if !ids.is_empty() {
+            self.report(|| Event::Revoked {
+                ids: ids.as_slice().into(),
+                revocation: Arc::new(revocation),
+            });
+        }
+        Ok(ids)
+    }
+}
+
+impl TokenPages {
+    /// The next tokens, at least one; `None` at the end.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the next call goes on where this one failed.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<TokenRecord>>, StoreError> {
+        while !self.is_over {
+            let page = self.read().await?;
+            for record in &page.corrupt {
+                self.tokens.report(|| Event::Corrupt { record: record.clone() });
+            }
+            let found = match self.sought {
+                Sought::Expiring { days, .. } => self.claim(page, days).await?,
+                Sought::Unused { since } => self.without_noted(page, since),
+            };
+            if !found.is_empty() {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn read(&self) -> Result<Page, StoreError> {
+        let (store, after) = (self.tokens.store(), self.after.as_ref());
+        self.tokens.watch(match self.sought {
+            Sought::Expiring { from, until, .. } => {
+                store.expiring(from, until, after, PER_PAGE).await
+            }
+            Sought::Unused { since } => store.unused(since, after, PER_PAGE).await,
+        })
+    }
+
+    /// Leaves out those of which somebody was told. What was claimed before the store failed is handed out.
+    async fn claim(&mut self, page: Page, days: u16) -> Result<Vec<TokenRecord>, StoreError> {
+        let mut claimed = Vec::new();
+        for record in page.records {
+            let end = record.expires_at.map(Timestamp::unix_seconds);
+            let position = Position { key: SortKey::Instant(end), id: record.id };
+            let told =
+                record.rare.as_ref().is_some_and(|it| it.notices.range(..=days).next().is_some());
+            if !told {
+                match self.tokens.watch(self.tokens.store().claim_notice(record.id, days).await) {
+                    Ok(true) => {
+                        self.tokens.report(|| Event::ExpiringSoon { token: record.clone(), days });
+                        claimed.push(Arc::unwrap_or_clone(record));
+                    }
+                    Ok(false) => {}
+                    Err(_) if !claimed.is_empty() => return Ok(claimed),
+                    Err(error) => return Err(error),
+                }
+            }
+            self.after = Some(position);
+        }
+        self.go_on(page.end);
+        Ok(claimed)
+    }
+
+    /// Leaves out those whose use is noted here and not yet written.
+    fn without_noted(&mut self, page: Page, since: Timestamp) -> Vec<TokenRecord> {
+        let noted = self.tokens.usage().latest_of(page.records.iter().map(|record| record.id));
+        let is_used = |id| noted.iter().any(|it| it.id == id && it.at >= since);
+        let unused = page.records.into_iter().filter(|record| !is_used(record.id));
+        let unused = unused.map(Arc::unwrap_or_clone).collect();
+        self.go_on(page.end);
+        unused
+    }
+
+    fn go_on(&mut self, end: Option<Position>) {
+        self.is_over = end.is_none();
+        self.after = end;
+    }
+}

@@ -1,0 +1,138 @@
+//! The tokens of one owner: what every verb that manages them begins with.
+
+use std::sync::Arc;
+
+use crate::{
+    api_tokens::ApiTokens,
+    policy::InvalidFields,
+    store::{ChangeOutcome, StoreError, Use},
+    token::{Actor, Owner, Reason, Timestamp, TokenId, TokenRecord, TokenState},
+};
+
+/// How often a change is tried when the token is changed by somebody else at the same time.
+pub(crate) const ATTEMPTS: usize = 5;
+
+/// Manages the tokens of one owner. A token of somebody else is not found here.
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// # use keyfob::{ApiTokens, ListTokens, NewToken, Owner, store::MemoryStore};
+/// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+/// # let owner = Owner::new("user:42").unwrap();
+/// # let id = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap().record.id;
+/// let own = tokens.owned_by(&owner);
+/// own.rename(id, "ci-deploy").await.unwrap();
+///
+/// let page = own.list(ListTokens::new().per_page(20)).await.unwrap();
+/// assert_eq!(page.tokens[0].name.as_str(), "ci-deploy");
+///
+/// own.revoke(id).await.unwrap();
+/// assert!(own.list(ListTokens::new()).await.unwrap().tokens.is_empty());
+/// # });
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct OwnerTokens {
+    pub(crate) tokens: ApiTokens,
+    pub(crate) owner: Owner,
+    pub(crate) by: Option<Actor>,
+    pub(crate) because: Option<Reason>,
+}
+
+/// Why a token could not be managed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManageError {
+    /// The owner has no such token.
+    #[error("the owner has no such token")]
+    NotFound,
+    /// Fields are wrong.
+    #[error(transparent)]
+    Invalid(#[from] InvalidFields),
+    /// The owner has another token of this name that is not revoked.
+    #[error("the owner has a token of this name already, expired ones included")]
+    NameTaken,
+    /// A token that is revoked or expired can't be changed.
+    #[error("the token is {0} and can't be changed")]
+    NotActive(TokenState),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ApiTokens {
+    /// Everything that manages the tokens of one owner. The application's own login says who that is.
+    pub fn owned_by(&self, owner: &Owner) -> OwnerTokens {
+        OwnerTokens { tokens: self.clone(), owner: owner.clone(), by: None, because: None }
+    }
+}
+
+impl OwnerTokens {
+    /// Says who acts, where that is not the owner: kept with what is revoked, and told to observers.
+    pub fn by(mut self, actor: Actor) -> Self {
+        self.by = Some(actor);
+        self
+    }
+
+    /// Says why: kept with what is revoked or suspended, and told to observers.
+    pub fn because(mut self, reason: Reason) -> Self {
+        self.because = Some(reason);
+        self
+    }
+
+    /// One token, whatever its state, with every use that is known.
+    ///
+    /// # Errors
+    /// [`ManageError::NotFound`] where there is none, also where it is somebody else's; [`ManageError::Store`].
+    pub async fn get(&self, id: TokenId) -> Result<TokenRecord, ManageError> {
+        // Before the store is read: what is written and forgotten meanwhile would be in neither.
+        let known = self.tokens.usage().latest_of([id]);
+        let found = self.tokens.watch(self.tokens.store().find(id).await)?;
+        let Some(record) = found.filter(|record| record.owner == self.owner) else {
+            return Err(ManageError::NotFound);
+        };
+        Ok(self.with_uses(&known, record))
+    }
+
+    /// The token as it is now, if it can still be managed.
+    pub(crate) async fn alive(&self, id: TokenId) -> Result<(TokenRecord, Timestamp), ManageError> {
+        let record = self.get(id).await?;
+        let now = self.tokens.now();
+        match record.state_at(now) {
+            state @ (TokenState::Revoked | TokenState::Expired) => {
+                Err(ManageError::NotActive(state))
+            }
+            _ => Ok((record, now)),
+        }
+    }
+
+    pub(crate) fn with_uses(&self, known: &[Use], record: Arc<TokenRecord>) -> TokenRecord {
+        let mut record = Arc::unwrap_or_clone(record);
+        apply(known, &mut record);
+        apply(&self.tokens.usage().latest_of([record.id]), &mut record);
+        record
+    }
+}
+
+/// Shows in a record the use of its token, if it is among these and later.
+pub(crate) fn apply(uses: &[Use], record: &mut TokenRecord) {
+    let id = record.id;
+    for latest in uses.iter().filter(|it| it.id == id) {
+        let _ = latest.apply(record);
+    }
+}
+
+/// Why a change was refused; `None` where the token is no longer as it was judged, and has to be judged again.
+pub(crate) fn refusal(outcome: &ChangeOutcome) -> Option<ManageError> {
+    match outcome {
+        ChangeOutcome::NotFound => Some(ManageError::NotFound),
+        ChangeOutcome::Revoked => Some(ManageError::NotActive(TokenState::Revoked)),
+        ChangeOutcome::NameTaken => Some(ManageError::NameTaken),
+        ChangeOutcome::Changed(_) | ChangeOutcome::Outdated => None,
+    }
+}
+
+/// Others were faster, time and again.
+pub(crate) fn busy() -> StoreError {
+    StoreError::Busy("others keep changing the token".into())
+}

@@ -1,0 +1,66 @@
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use foldhash::fast::RandomState;
+
+use crate::{
+    store::{AbilityUse, StoreError, TokenStore},
+    token::{Abilities, Ability, TokenId},
+};
+
+/// How many tokens are remembered. Beyond, all are forgotten: then their uses are written once more, which changes
+/// nothing.
+const CAPACITY: usize = 100_000;
+/// How many abilities of a token are remembered. A store keeps no more either.
+const MOST: usize = 100;
+/// How many uses go to the store in one call.
+const BATCH: usize = 1_000;
+
+/// Which abilities tokens were seen to use: each is written once.
+#[derive(Debug, Default)]
+pub(crate) struct AbilityLog(Mutex<Log>);
+
+#[derive(Debug, Default)]
+struct Log {
+    seen: HashMap<TokenId, Vec<Ability>, RandomState>,
+    waiting: Vec<AbilityUse>,
+}
+
+impl AbilityLog {
+    /// Notes that a token was asked for an ability and had it: the one that it holds, or, where it holds all, the one
+    /// that was asked for.
+    pub(crate) fn note(&self, id: TokenId, abilities: &Abilities, required: &str) {
+        let used = match abilities.as_set() {
+            Some(held) => held.iter().find(|it| it.permits(required)).cloned(),
+            None => Ability::new(required).ok(),
+        };
+        let Some(ability) = used else { return };
+        let mut log = self.lock();
+        if log.seen.len() >= CAPACITY && !log.seen.contains_key(&id) {
+            log.seen.clear();
+        }
+        let seen = log.seen.entry(id).or_default();
+        if seen.len() < MOST && !seen.contains(&ability) {
+            seen.push(ability.clone());
+            log.waiting.push(AbilityUse { id, ability });
+        }
+    }
+
+    /// Writes what waits. Dropped or failed, it loses nothing.
+    pub(crate) async fn write(&self, store: &dyn TokenStore) -> Result<(), StoreError> {
+        loop {
+            let batch: Vec<_> = self.lock().waiting.iter().take(BATCH).cloned().collect();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            store.record_ability_uses(&batch).await?;
+            self.lock().waiting.retain(|it| !batch.contains(it));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
