@@ -3,7 +3,10 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
-use crate::{InvalidFields, IssueError, ManageError, VerifyError, limit::Quota, store::StoreError};
+use crate::{
+    InvalidFields, IssueError, ManageError, RotateError, VerifyError, limit::Quota,
+    store::StoreError,
+};
 
 use super::{credentials::CredentialsError, quota};
 
@@ -145,7 +148,9 @@ impl Problem {
             | VerifyError::Idle(_)
             | VerifyError::Revoked(_)
             | VerifyError::Suspended(_)
-            | VerifyError::NotYetValid(_) => Self::new(401, "invalid_token").challenge(
+            | VerifyError::NotYetValid(_)
+            | VerifyError::OwnerDisabled(_)
+            | VerifyError::Unpeppered => Self::new(401, "invalid_token").challenge(
                 realm,
                 ", error=\"invalid_token\", error_description=\"The access token is invalid\"",
             ),
@@ -316,8 +321,23 @@ impl From<&IssueError> for Problem {
             IssueError::NameTaken => Self::new(409, "name_taken"),
             IssueError::LimitReached { .. } => Self::new(409, "token_limit_reached"),
             IssueError::AlreadyIssued(_) => Self::new(409, "already_issued"),
+            IssueError::DelegationNotAllowed => Self::new(403, "delegation_not_allowed"),
             IssueError::Entropy(_) => Self::internal(),
             IssueError::Store(error) => Self::store(error),
+        }
+    }
+}
+
+impl From<&RotateError> for Problem {
+    fn from(error: &RotateError) -> Self {
+        match error {
+            RotateError::NotFound => Self::not_found(),
+            RotateError::Invalid(invalid) => Self::validation_failed(invalid),
+            RotateError::NotActive(_) => Self::new(409, "token_not_active"),
+            RotateError::Conflict => Self::new(409, "rotation_conflict"),
+            RotateError::InGrace => Self::new(409, "rotation_in_grace"),
+            RotateError::Entropy(_) => Self::internal(),
+            RotateError::Store(error) => Self::store(error),
         }
     }
 }

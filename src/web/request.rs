@@ -3,15 +3,19 @@
 //!
 //! Nothing in a body ever says whose token it is. Members that are not named here are passed over.
 
-use serde_json::{Map, Value};
+mod body;
+
+use serde_json::Value;
 use time::Duration;
 
 use crate::{
-    InvalidFields, ListTokens, NewToken, Owner, Timestamp, TokenChange, TokenId,
-    policy::{Expiry, Fields, Requested, Terms},
+    InvalidFields, ListTokens, NewToken, Owner, Timestamp, TokenChange, TokenId, TokenRotation,
+    policy::Fields,
     store::{BoxError, Show},
+    token::Reason,
 };
 
+use self::body::Body;
 use super::Problem;
 
 /// The longest body that is read, in bytes.
@@ -58,6 +62,16 @@ pub enum Revoke {
     Ids(Vec<TokenId>),
     /// All of the owner.
     All,
+}
+
+/// How a token is to be suspended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Suspend {
+    /// Until when; `None` is until somebody resumes it.
+    pub until: Option<Timestamp>,
+    /// Why.
+    pub reason: Option<Reason>,
 }
 
 /// Checks that a body says that it is JSON: `application/json`, or a type that ends in `+json`, with any parameters.
@@ -116,10 +130,11 @@ pub fn list(query: &str) -> Result<ListTokens, RequestError> {
     if fields.is_empty() { Ok(list) } else { Err(fields.into_error().into()) }
 }
 
-/// Reads what a new token is to be: `name`, `abilities`, `metadata`, and either `expires_at` or `expires_in_days`.
+/// Reads what a new token is to be: `name`, `abilities`, `metadata`, either `expires_at` or `expires_in_days`, and what
+/// makes it less: `not_before`, `idle_seconds`, `allowed_addresses`. Its rate limit is not the client's to say.
 ///
-/// Absent is the application's default, and an expiry of `null` is never. What the application allows is checked when
-/// the token is issued.
+/// Absent is the application's default, and `null` is never, at once, or everywhere. What the application allows is
+/// checked when the token is issued.
 ///
 /// # Errors
 /// [`RequestError`]
@@ -144,7 +159,8 @@ pub fn new_token(owner: Owner, body: &[u8]) -> Result<NewToken, RequestError> {
     Ok(new)
 }
 
-/// Reads what is to be changed of a token: `name`, `abilities`, `expires_at`, `metadata`; absent stays as it is.
+/// Reads what is to be changed of a token: `name`, `abilities`, `expires_at`, `metadata`, `not_before`, `idle_seconds`,
+/// `allowed_addresses`; absent stays as it is.
 ///
 /// # Errors
 /// [`RequestError`]
@@ -156,6 +172,61 @@ pub fn token_change(body: &[u8]) -> Result<TokenChange, RequestError> {
     let mut change = name.map_or_else(TokenChange::new, |name| TokenChange::new().name(name));
     change.terms = terms;
     Ok(change)
+}
+
+/// Reads how a token is to be rotated: `grace_seconds`, `generation`, `expires_at`, `until_first_use`, `end_grace`. No
+/// body is a rotation with a grace of 24 hours.
+///
+/// # Errors
+/// [`RequestError`]
+///
+/// ```
+/// use keyfob::web::request;
+///
+/// assert!(request::rotation(b"").is_ok());
+/// assert!(request::rotation(br#"{ "grace_seconds": 3600, "generation": 2 }"#).is_ok());
+/// assert!(request::rotation(br#"{ "grace_seconds": "long" }"#).is_err());
+/// ```
+pub fn rotation(body: &[u8]) -> Result<TokenRotation, RequestError> {
+    let mut body = Body::read_optional(body)?;
+    let mut rotation = TokenRotation::new();
+    if let Some(seconds) = body.number("grace_seconds") {
+        rotation = rotation.grace(Duration::seconds(seconds));
+    }
+    if let Some(generation) = body.number("generation") {
+        match u32::try_from(generation) {
+            Ok(generation) => rotation = rotation.generation(generation),
+            Err(_) => body.refuse("generation", "must be at least 0 and below 4294967296"),
+        }
+    }
+    if body.flag("until_first_use") {
+        rotation = rotation.until_first_use();
+    }
+    if body.flag("end_grace") {
+        rotation = rotation.end_running_grace();
+    }
+    rotation.expiry = body.expires_at();
+    body.finish()?;
+    Ok(rotation)
+}
+
+/// Reads how a token is to be suspended: `until`, and `reason`, a text of at most 255 bytes. No body is until somebody
+/// resumes it.
+///
+/// # Errors
+/// [`RequestError`]
+pub fn suspension(body: &[u8]) -> Result<Suspend, RequestError> {
+    let mut body = Body::read_optional(body)?;
+    let until = body.instant("until", "must be an RFC 3339 date and time, or null").flatten();
+    let text = match body.take("reason") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text),
+        Some(_) => Some(String::new()),
+    };
+    let reason = text.map(Reason::new).transpose();
+    let reason = body.fields.check("reason", reason).flatten();
+    body.finish()?;
+    Ok(Suspend { until, reason })
 }
 
 /// Reads which tokens are to be revoked: `ids`, a list of at most 500, or `"all": true`.
@@ -180,94 +251,6 @@ pub fn revoke(body: &[u8]) -> Result<Revoke, RequestError> {
     }
     body.finish()?;
     Ok(revoke.unwrap_or(Revoke::Ids(Vec::new())))
-}
-
-/// The members of a body, and what is wrong with them so far.
-struct Body {
-    members: Map<String, Value>,
-    fields: Fields,
-}
-
-impl Body {
-    fn read(body: &[u8]) -> Result<Self, RequestError> {
-        let mut fields = Fields::default();
-        let value = serde_json::from_slice(body).map_err(RequestError::NotJson)?;
-        if let Value::Object(members) = value {
-            return Ok(Self { members, fields });
-        }
-        fields.refuse("body", "must be a JSON object");
-        Err(fields.into_error().into())
-    }
-
-    fn take(&mut self, member: &str) -> Option<Value> {
-        self.members.remove(member)
-    }
-
-    fn refuse(&mut self, field: &'static str, message: &str) {
-        self.fields.refuse(field, message);
-    }
-
-    fn finish(self) -> Result<(), InvalidFields> {
-        if self.fields.is_empty() { Ok(()) } else { Err(self.fields.into_error()) }
-    }
-
-    fn text(&mut self, field: &'static str) -> Option<String> {
-        let text = self.members.get(field)?.as_str().map(str::to_owned);
-        if text.is_none() {
-            self.refuse(field, "must be a text");
-        }
-        text
-    }
-
-    fn terms(&mut self, expiry: fn(&mut Self) -> Option<Expiry>) -> Terms {
-        let (abilities, expiry) = (self.abilities(), expiry(self));
-        Terms { abilities, expiry, metadata: self.take("metadata") }
-    }
-
-    fn abilities(&mut self) -> Option<Requested> {
-        match self.take("abilities")? {
-            Value::String(all) if all == "*" => Some(Requested::All),
-            Value::Array(list) => {
-                let texts: Option<Vec<_>> =
-                    list.iter().map(|it| it.as_str().map(str::to_owned)).collect();
-                texts.map(Requested::Set).or_else(|| self.refuse_abilities())
-            }
-            _ => self.refuse_abilities(),
-        }
-    }
-
-    fn refuse_abilities<T>(&mut self) -> Option<T> {
-        self.refuse("abilities", "must be a list of texts, or \"*\" for all");
-        None
-    }
-
-    fn expires_at(&mut self) -> Option<Expiry> {
-        match self.take("expires_at")? {
-            Value::Null => Some(Expiry::Never),
-            value => {
-                let instant = value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
-                if instant.is_none() {
-                    let message = "must be an RFC 3339 date and time, or null for never";
-                    self.refuse("expires_at", message);
-                }
-                instant.map(Expiry::At)
-            }
-        }
-    }
-
-    fn expiry(&mut self) -> Option<Expiry> {
-        let Some(days) = self.take("expires_in_days") else {
-            return self.expires_at();
-        };
-        if self.members.contains_key("expires_at") {
-            self.refuse("expires_in_days", "must not be given together with expires_at");
-        }
-        let days = days.as_u64().and_then(|days| u32::try_from(days).ok());
-        if days.is_none_or(|days| days == 0) {
-            self.refuse("expires_in_days", "must be a whole number of days, at least 1");
-        }
-        days.map(|days| Expiry::In(Duration::days(days.into())))
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, num::NonZeroU32};
 
 use serde::Serialize;
 
 use crate::{
     Abilities, IssuedToken, Timestamp, TokenId, TokenName, TokenPage, TokenRecord, TokenState,
-    token::{Actor, Metadata},
+    token::{Ability, Actor, Metadata, Reason},
 };
 
 /// A token as JSON, for its owner: everything but the secret, its digest and the owner.
 ///
-/// Times are RFC 3339 in UTC and whole seconds; `null` is never. Abilities are a list, or `"*"` for all.
+/// Times are RFC 3339 in UTC and whole seconds; `null` is never. Abilities are a list, or `"*"` for all. What few tokens
+/// have is a member only where there is something to say: `rotated_at`, `grace_ends_at`, `not_before`, `idle_seconds`,
+/// `suspended_at`, `suspended_until` and `suspended_because`, `allowed_addresses`, `rate_limit`, `parent`,
+/// `used_abilities`, `created_by`.
 ///
 /// ```
 /// # futures_executor::block_on(async {
@@ -38,7 +41,68 @@ pub struct TokenResource<'a> {
     revoked_at: Option<Timestamp>,
     state: TokenState,
     generation: u32,
+    #[serde(flatten)]
+    rare: RareMembers<'a>,
     metadata: Cow<'a, Metadata>,
+}
+
+/// Members that are there only where they say something.
+#[derive(Clone, Debug, Default, Serialize)]
+struct RareMembers<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotated_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grace_ends_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_before: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_seconds: Option<NonZeroU32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspended_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspended_until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspended_because: Option<&'a Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_addresses: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<RateLimitResource>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<TokenId>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    used_abilities: Vec<&'a Ability>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct RateLimitResource {
+    requests: u32,
+    seconds: u32,
+}
+
+impl<'a> RareMembers<'a> {
+    fn of(record: &'a TokenRecord, now: Timestamp) -> Self {
+        let suspension = record.suspension.as_deref().filter(|it| it.holds_at(now));
+        let previous =
+            record.previous.as_deref().filter(|it| it.is_good_at(now, record.first_used_at));
+        Self {
+            rotated_at: record.rotated_at,
+            grace_ends_at: previous.and_then(|it| it.ends_at),
+            not_before: record.not_before,
+            idle_seconds: record.idle_seconds,
+            suspended_at: suspension.map(|it| it.since),
+            suspended_until: suspension.and_then(|it| it.until),
+            suspended_because: suspension.and_then(|it| it.reason.as_ref()),
+            allowed_addresses: record.allowed_addresses().map(|it| it.iter().collect()),
+            rate_limit: record
+                .rate_limit()
+                .map(|it| RateLimitResource { requests: it.requests(), seconds: it.seconds() }),
+            parent: record.parent(),
+            used_abilities: record
+                .rare
+                .as_ref()
+                .map_or_else(Vec::new, |rare| rare.used_abilities.iter().collect()),
+        }
+    }
 }
 
 impl<'a> TokenResource<'a> {
@@ -57,12 +121,13 @@ impl<'a> TokenResource<'a> {
             revoked_at: record.revocation.as_ref().map(|revocation| revocation.at),
             state: record.state_at(now),
             generation: record.generation,
+            rare: RareMembers::of(record, now),
             metadata: record.metadata().map(Cow::Borrowed).unwrap_or_default(),
         }
     }
 }
 
-/// A token that was just issued, as JSON: the token with one more member, `token`. That is its plain text, which can't
+/// A token that was just issued or rotated, as JSON: the token with one more member, `token`. That is its plain text, which can't
 /// be had again, so whatever carries this must not be kept: answer it with `Cache-Control: no-store`.
 #[derive(Serialize)]
 pub struct IssuedTokenResource<'a> {
@@ -75,7 +140,8 @@ impl<'a> IssuedTokenResource<'a> {
     /// The token as it was issued.
     #[must_use]
     pub fn new(issued: &'a IssuedToken) -> Self {
-        let resource = TokenResource::new(&issued.record, issued.record.created_at);
+        let made = issued.record.rotated_at.unwrap_or(issued.record.created_at);
+        let resource = TokenResource::new(&issued.record, made);
         Self { resource, token: issued.plain.expose_secret() }
     }
 }

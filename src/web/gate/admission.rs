@@ -69,9 +69,12 @@ impl Admission {
         required: &[&str],
         enforced: bool,
     ) -> Result<(), Problem> {
-        let (id, owner) = (token.id(), token.owner());
-        let event = Event::AbilityMissing { id, owner, required, enforced };
-        self.authenticator.tokens.report(&event);
+        self.authenticator.tokens.report(|| Event::AbilityMissing {
+            id: token.id(),
+            owner: token.owner().clone(),
+            required: required.iter().map(SmolStr::new).collect(),
+            enforced,
+        });
         if enforced { Err(self.authenticator.lacks(required, self.quota())) } else { Ok(()) }
     }
 

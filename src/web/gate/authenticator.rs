@@ -282,7 +282,7 @@ impl Authenticator {
 
     #[cold]
     fn limited(&self, id: TokenId, quota: &Quota, retry_after: u32) -> Problem {
-        self.tokens.report(&Event::RateLimited { id, limit: quota.name, retry_after });
+        self.tokens.report(|| Event::RateLimited { id, limit: quota.name, retry_after });
         self.finish(Problem::rate_limited(retry_after), Some(*quota))
     }
 
@@ -293,7 +293,7 @@ impl Authenticator {
 
     #[cold]
     fn malformed(&self, error: CredentialsError) -> Problem {
-        self.tokens.report(&Event::Refused { id: None, reason: error.code() });
+        self.tokens.report(|| Event::Refused { id: None, reason: error.code() });
         self.finish(Problem::invalid_request(&self.realm, error), None)
     }
 

@@ -1,0 +1,164 @@
+use serde_json::{Map, Value};
+use time::Duration;
+
+use super::RequestError;
+use crate::{
+    InvalidFields, Timestamp,
+    policy::Fields,
+    terms::{Expiry, Requested, Terms},
+};
+
+/// The members of a body, and what is wrong with them so far.
+pub(super) struct Body {
+    pub(super) members: Map<String, Value>,
+    pub(super) fields: Fields,
+}
+
+impl Body {
+    pub(super) fn read(body: &[u8]) -> Result<Self, RequestError> {
+        let mut fields = Fields::default();
+        let value = serde_json::from_slice(body).map_err(RequestError::NotJson)?;
+        if let Value::Object(members) = value {
+            return Ok(Self { members, fields });
+        }
+        fields.refuse("body", "must be a JSON object");
+        Err(fields.into_error().into())
+    }
+
+    pub(super) fn read_optional(body: &[u8]) -> Result<Self, RequestError> {
+        Self::read(if body.is_empty() { b"{}" } else { body })
+    }
+
+    pub(super) fn take(&mut self, member: &str) -> Option<Value> {
+        self.members.remove(member)
+    }
+
+    pub(super) fn refuse(&mut self, field: &'static str, message: &str) {
+        self.fields.refuse(field, message);
+    }
+
+    pub(super) fn finish(self) -> Result<(), InvalidFields> {
+        if self.fields.is_empty() { Ok(()) } else { Err(self.fields.into_error()) }
+    }
+
+    pub(super) fn text(&mut self, field: &'static str) -> Option<String> {
+        let text = self.members.get(field)?.as_str().map(str::to_owned);
+        if text.is_none() {
+            self.refuse(field, "must be a text");
+        }
+        text
+    }
+
+    pub(super) fn number(&mut self, field: &'static str) -> Option<i64> {
+        let number = self.take(field)?.as_i64();
+        if number.is_none() {
+            self.refuse(field, "must be a whole number");
+        }
+        number
+    }
+
+    pub(super) fn flag(&mut self, field: &'static str) -> bool {
+        match self.take(field) {
+            None => false,
+            Some(Value::Bool(flag)) => flag,
+            Some(_) => {
+                self.refuse(field, "must be true or false");
+                false
+            }
+        }
+    }
+
+    /// An instant, or `null`.
+    #[allow(clippy::option_option, reason = "the outer one says whether it is there")]
+    pub(super) fn instant(
+        &mut self,
+        field: &'static str,
+        message: &str,
+    ) -> Option<Option<Timestamp>> {
+        match self.take(field)? {
+            Value::Null => Some(None),
+            value => {
+                let instant = value.as_str().and_then(|text| text.parse().ok());
+                if instant.is_none() {
+                    self.refuse(field, message);
+                }
+                instant.map(Some)
+            }
+        }
+    }
+
+    pub(super) fn terms(&mut self, expiry: fn(&mut Self) -> Option<Expiry>) -> Terms {
+        Terms {
+            abilities: self.abilities(),
+            expiry: expiry(self),
+            metadata: self.take("metadata"),
+            not_before: self
+                .instant("not_before", "must be an RFC 3339 date and time, or null for at once"),
+            idle_period: self.idle_period(),
+            rate_limit: None,
+            allowed_addresses: self.allowed_addresses(),
+        }
+    }
+
+    #[allow(clippy::option_option, reason = "the outer one says whether it is there")]
+    fn idle_period(&mut self) -> Option<Option<Duration>> {
+        if self.members.get("idle_seconds").is_some_and(Value::is_null) {
+            return Some(None);
+        }
+        self.number("idle_seconds").map(|seconds| Some(Duration::seconds(seconds)))
+    }
+
+    #[allow(clippy::option_option, reason = "the outer one says whether it is there")]
+    fn allowed_addresses(&mut self) -> Option<Option<Vec<String>>> {
+        match self.take("allowed_addresses")? {
+            Value::Null => Some(None),
+            value => {
+                let texts = value.as_array().and_then(|list| texts(list));
+                if texts.is_none() {
+                    let message = "must be a list of texts, or null for everywhere";
+                    self.refuse("allowed_addresses", message);
+                }
+                texts.map(Some)
+            }
+        }
+    }
+
+    fn abilities(&mut self) -> Option<Requested> {
+        match self.take("abilities")? {
+            Value::String(all) if all == "*" => Some(Requested::All),
+            Value::Array(list) => {
+                texts(&list).map(Requested::Set).or_else(|| self.refuse_abilities())
+            }
+            _ => self.refuse_abilities(),
+        }
+    }
+
+    fn refuse_abilities<T>(&mut self) -> Option<T> {
+        self.refuse("abilities", "must be a list of texts, or \"*\" for all");
+        None
+    }
+
+    pub(super) fn expires_at(&mut self) -> Option<Expiry> {
+        let message = "must be an RFC 3339 date and time, or null for never";
+        let instant = self.instant("expires_at", message)?;
+        Some(instant.map_or(Expiry::Never, Expiry::At))
+    }
+
+    pub(super) fn expiry(&mut self) -> Option<Expiry> {
+        let Some(days) = self.take("expires_in_days") else {
+            return self.expires_at();
+        };
+        if self.members.contains_key("expires_at") {
+            self.refuse("expires_in_days", "must not be given together with expires_at");
+        }
+        let days = days.as_u64().and_then(|days| u32::try_from(days).ok());
+        if days.is_none_or(|days| days == 0) {
+            self.refuse("expires_in_days", "must be a whole number of days, at least 1");
+        }
+        days.map(|days| Expiry::In(Duration::days(days.into())))
+    }
+}
+
+fn texts(list: &[Value]) -> Option<Vec<String>> {
+    list.iter().map(|it| it.as_str().map(str::to_owned)).collect()
+}
