@@ -1,7 +1,9 @@
 //! Tokens that were really issued, on every side of the comparison.
 
 use futures_util::FutureExt;
-use keyfob::{ApiTokens, NewToken, Owner, VerifiedToken, VerifyError, store::MemoryStore};
+use keyfob::{
+    ApiTokens, NewToken, Owner, VerifiedToken, VerifyError, store::MemoryStore, token::Pepper,
+};
 
 use crate::bound::{Bare, Fair};
 
@@ -15,9 +17,17 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// Tokens with an owner each, a name, three abilities and an expiry, in an order that no cache foresees.
+    /// Tokens without a pepper.
     pub fn new(tokens: usize) -> Self {
-        let keyfob = ApiTokens::builder(MemoryStore::new()).prefix("acme");
+        Self::with_pepper(tokens, None)
+    }
+
+    /// Tokens with an owner each, a name, three abilities and an expiry, in an order that no cache foresees.
+    pub fn with_pepper(tokens: usize, pepper: Option<Pepper>) -> Self {
+        let mut keyfob = ApiTokens::builder(MemoryStore::new()).prefix("acme");
+        if let Some(pepper) = pepper {
+            keyfob = keyfob.pepper(pepper);
+        }
         // Each token has been used before in this interval, as it is with tokens that come thousands of times a second.
         let keyfob = keyfob.last_used_capacity(tokens).build().unwrap();
         let mut fixture =

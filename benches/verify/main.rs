@@ -7,6 +7,7 @@
 
 mod bound;
 mod fixture;
+mod pepper;
 mod ratios;
 
 use std::hint::black_box;
@@ -29,6 +30,7 @@ fn main() {
     for fixture in [&small, &large] {
         ratios::print(fixture);
     }
+    pepper::print(&small);
 }
 
 fn parts(criterion: &mut Criterion, fixture: &Fixture) {
