@@ -1,6 +1,9 @@
-//! A token's life, in memory: issued, verified, asked what it may do, listed, revoked.
+//! A token's life, in memory: issued, verified, asked what it may do, listed, rotated, revoked.
 
-use keyfob::{ApiTokens, ListTokens, NewToken, Owner, VerifyError, store::MemoryStore};
+use keyfob::{
+    ApiTokens, ListTokens, NewToken, Owner, TokenRotation, VerifyError, store::MemoryStore,
+};
+use time::Duration;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,6 +37,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         page.tokens[0].last_used_at.is_some()
     );
     assert!(page.tokens.len() == 1 && page.tokens[0].last_used_at.is_some());
+
+    // A new secret; programs that have the old one get an hour to change over.
+    let rotated = own.rotate(id, TokenRotation::new().grace(Duration::HOUR)).await?;
+    println!("rotated, generation {}", rotated.record.generation);
+    for secret in [presented, rotated.plain.expose_secret()] {
+        assert_eq!(tokens.verify(secret).await?.id(), id);
+    }
 
     own.revoke(id).await?;
     let refused = tokens.verify(presented).await;

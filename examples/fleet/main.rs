@@ -94,7 +94,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         .prefix("fleet")
         .declare(PanelAbility::ALL)
         .unique_names(true)
-        .observer(TracingObserver)
+        .inline_observer(TracingObserver)
         .build()?;
     tokens.check().await?;
     tokio::spawn(tokens.background());

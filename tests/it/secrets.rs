@@ -65,7 +65,7 @@ fn assert_clean(what: &str, bytes: &[u8], forbidden: &[Vec<u8>]) {
 struct Scribe(Arc<Mutex<String>>);
 
 impl Observer for Scribe {
-    fn observe(&self, event: &Event<'_>) {
+    fn observe(&self, event: &Event) {
         write!(self.0.lock().unwrap(), "{event:?}\n{event:#?}\n").unwrap();
         #[cfg(feature = "tracing")]
         keyfob::TracingObserver.observe(event);
@@ -86,7 +86,7 @@ fn tell_error(out: &Scribe, error: &(dyn std::error::Error + 'static)) {
 }
 
 fn tokens_in(world: &World, out: &Scribe) -> ApiTokens {
-    let builder = world.builder().entropy(Seeded::new(SEED)).observer(out.clone());
+    let builder = world.builder().entropy(Seeded::new(SEED)).inline_observer(out.clone());
     tell(out, &builder);
     builder.limit_per_owner(20).unique_names(true).build().unwrap()
 }

@@ -154,7 +154,7 @@ async fn what_the_columns_can_check_is_not_written() {
 async fn an_unreadable_token_is_listed_as_such_reported_and_can_be_revoked_by_its_owner() {
     let (_file, store) = broken("abilities = 'a::b'").await;
     let heard = crate::support::Heard::default();
-    let tokens = keyfob::ApiTokens::builder(store).prefix("acme").observer(heard.clone());
+    let tokens = keyfob::ApiTokens::builder(store).prefix("acme").inline_observer(heard.clone());
     let tokens = tokens.build().unwrap();
     let own = tokens.owned_by(&super::owner());
     let corrupt = CorruptRecord::new(Some(record(2).id), "abilities");

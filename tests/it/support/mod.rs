@@ -92,7 +92,7 @@ impl World {
 
     pub fn builder(&self) -> ApiTokensBuilder {
         let builder = ApiTokens::builder_on(self.store.clone()).prefix("acme");
-        builder.clock(self.clock.clone()).observer(self.heard.clone())
+        builder.clock(self.clock.clone()).inline_observer(self.heard.clone())
     }
 
     pub fn tokens(&self) -> ApiTokens {
@@ -147,7 +147,7 @@ impl Heard {
 }
 
 impl Observer for Heard {
-    fn observe(&self, event: &Event<'_>) {
+    fn observe(&self, event: &Event) {
         self.0.lock().unwrap().push(format!("{event:?}"));
     }
 }
