@@ -230,6 +230,8 @@ impl OwnerTokens {
     /// Revokes a token and every token that was issued on its behalf, or on behalf of those, and tells which were not
     /// revoked before. The token itself comes first: if this fails midway, it can be asked for again.
     ///
+    /// They are found through revoked tokens as well, but not through one that was pruned or erased.
+    ///
     /// # Errors
     /// [`ManageError::NotFound`] also where it is somebody else's.
     pub async fn revoke_with_descendants(&self, id: TokenId) -> Result<Vec<TokenId>, ManageError> {

@@ -70,6 +70,9 @@ pub enum RotateError {
     /// [`TokenRotation::end_running_grace`] where it should.
     #[error("the grace of the rotation before is not over")]
     InGrace,
+    /// The token has a prefix that the application accepts no more: no secret of it would be good.
+    #[error("tokens of this prefix are not accepted any more")]
+    PrefixNotAccepted,
     /// There is no secret to be had.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
@@ -221,6 +224,9 @@ impl ApiTokens {
             TokenState::Active | TokenState::Suspended | TokenState::NotYetValid => {}
             TokenState::Idle if self.usage().keeps_awake(record, now) => {}
             state => return Err(RotateError::NotActive(state)),
+        }
+        if !self.format().accepts(&record.prefix) {
+            return Err(RotateError::PrefixNotAccepted);
         }
         let (expires_at, grace_end) = self.check_rotation(record, rotation, now)?;
 

@@ -258,9 +258,14 @@ impl ApiTokens {
             }
             self.report_first_use(&proven, from);
         } else if self.is_use_due(record, now) {
-            // What can't be written is noted all the same, and a request is not refused for it.
-            let due = Use { id: record.id, at: now, from };
-            let _ = self.watch(self.store().record_uses(&[due]).await);
+            // What can't be written is noted all the same: a request is not refused for it, nor held up to the end.
+            let due = [Use { id: record.id, at: now, from }];
+            let written = self.store().record_uses(&due);
+            if let Either::Left((written, _)) =
+                select(written, Delay::new(self.deadline() / 2)).await
+            {
+                let _ = self.watch(written);
+            }
         }
         Ok(Some(self.conclude(proven, now, from)))
     }

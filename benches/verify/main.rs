@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 #![allow(clippy::cast_precision_loss, reason = "nanoseconds are not exact either")]
 
+mod alike;
 mod bound;
 mod fixture;
 mod pepper;
@@ -13,6 +14,7 @@ mod ratios;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion};
+use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 
 use fixture::{ABILITY, Fixture};
@@ -31,6 +33,7 @@ fn main() {
         ratios::print(fixture);
     }
     pepper::print(&small);
+    alike();
 }
 
 fn parts(criterion: &mut Criterion, fixture: &Fixture) {
@@ -60,20 +63,59 @@ fn hits(criterion: &mut Criterion, fixture: &Fixture) {
     group.finish();
 }
 
+/// Texts that are refused, each for another reason.
+struct Refused {
+    mistyped: String,
+    unknown: String,
+    wrong_secret: String,
+}
+
+impl Refused {
+    fn new(fixture: &Fixture) -> Self {
+        let token = fixture.tokens[0].as_str();
+        let unknown = Fixture::new(1).tokens.remove(0);
+        let last = if token.ends_with('0') { '1' } else { '0' };
+        // The id of one token with the secret of another, and a checksum that fits.
+        let mixed = format!("{}{}", &token[..28], &unknown[28..unknown.len() - 6]);
+        Self {
+            mistyped: format!("{}{last}", &token[..token.len() - 1]),
+            wrong_secret: format!("{mixed}{}", checksum(&mixed)),
+            unknown,
+        }
+    }
+}
+
+/// Refusals of tokens that were good.
+fn alike() {
+    let fixture = Fixture::new(1_000);
+    let Refused { mistyped, unknown, wrong_secret } = Refused::new(&fixture);
+    let [revoked, suspended] = [&fixture.tokens[1], &fixture.tokens[2]];
+    let of = |text| {
+        let token = fixture.verify(text).unwrap();
+        (fixture.keyfob.owned_by(token.owner()), token.id())
+    };
+    let (own, id) = of(revoked);
+    own.revoke(id).now_or_never().unwrap().unwrap();
+    let (own, id) = of(suspended);
+    own.suspend(id).now_or_never().unwrap().unwrap();
+    let texts = [
+        ("unknown", unknown.as_str()),
+        ("wrong secret", &wrong_secret),
+        ("revoked", revoked),
+        ("suspended", suspended),
+    ];
+    alike::print(&fixture, &texts, ("mistyped", &mistyped));
+}
+
 fn misses(criterion: &mut Criterion, fixture: &Fixture) {
     let token = fixture.tokens[0].as_str();
-    let stranger = Fixture::new(1).tokens.remove(0);
-    let mistyped =
-        format!("{}{}", &token[..token.len() - 1], if token.ends_with('0') { '1' } else { '0' });
-    // The id of one token with the secret of another, and a checksum that fits.
-    let mixed = format!("{}{}", &token[..28], &stranger[28..stranger.len() - 6]);
-    let wrong_secret = format!("{mixed}{}", checksum(&mixed));
+    let Refused { mistyped, unknown, wrong_secret } = Refused::new(fixture);
     let mut group = criterion.benchmark_group("miss");
     for (name, presented) in [
         ("foreign", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"),
         ("too short", &token[..40]),
         ("mistyped", &mistyped),
-        ("unknown", &stranger),
+        ("unknown", &unknown),
         ("wrong secret", &wrong_secret),
     ] {
         assert!(fixture.verify(presented).is_err());

@@ -9,17 +9,17 @@ use std::{
 
 use futures_executor::block_on;
 use keyfob::{
-    Abilities, ApiTokens, ApiTokensBuilder, BuildError, CheckError, Event, InvalidFields,
-    IssueError, IssuedToken, ListTokens, ManageError, ManualClock, NewToken, Owner, OwnerTokens,
-    PlainToken, Timestamp, TokenChange, TokenId, TokenName, TokenPage, TokenRecord, TokenState,
-    VerifiedToken, VerifyError,
+    Abilities, AllTokens, ApiTokens, ApiTokensBuilder, BuildError, CheckError, Event,
+    InvalidFields, IssueError, IssuedToken, ListTokens, ManageError, ManualClock, NewToken, Owner,
+    OwnerGate, OwnerTokens, PlainToken, RotateError, Timestamp, TokenChange, TokenId, TokenName,
+    TokenPage, TokenPages, TokenRecord, TokenRotation, TokenState, VerifiedToken, VerifyError,
     entropy::EntropyError,
     limit::{Charge, Quota, RateLimited, RateLimiter},
     store::{MemoryStore, Page, PageQuery, StoreError, StoredRow, TokenStore},
     token::{
         Actor, AllowedAddresses, IdempotencyKey, KeyId, MalformedToken, Metadata, NamePolicy,
-        Prefix, PresentedToken, RateLimit, Reason, Revocation, Suspension, TokenDigest,
-        TokenFormat,
+        Pepper, PepperError, PepperKey, Prefix, PresentedToken, RateLimit, Reason, Revocation,
+        Shield, Suspension, TokenDigest, TokenFormat,
     },
     web::{Problem, Realm, TrustedProxies},
 };
@@ -374,8 +374,12 @@ fn what_is_public_can_be_sent_and_shared() {
     ordinary::<(Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, NamePolicy, Prefix)>();
     ordinary::<(PresentedToken<'static>, RateLimit, Reason, Revocation, Suspension, TokenDigest)>();
     ordinary::<(TokenFormat, Problem, Realm, MalformedToken, RateLimiter, Charge, Quota)>();
-    ordinary::<(RateLimited, TrustedProxies)>();
-    shareable::<(ApiTokensBuilder, IssuedToken, PlainToken, MemoryStore, Event)>();
+    ordinary::<(RateLimited, TrustedProxies, AllTokens, TokenPages, TokenRotation)>();
+    ordinary::<(Pepper, PepperKey, Shield, Event)>();
+    shareable::<Box<dyn OwnerGate>>();
+    error::<RotateError>();
+    error::<PepperError>();
+    shareable::<(ApiTokensBuilder, IssuedToken, PlainToken, MemoryStore)>();
     shareable::<Box<dyn TokenStore>>();
     error::<BuildError>();
     error::<CheckError>();
@@ -420,4 +424,13 @@ fn every_future_can_be_sent() {
     future((own.get(id), own.list(ListTokens::new()), own.count(), own.erase()));
     future((own.rename(id, "b"), own.change(id, TokenChange::new())));
     future((own.revoke(id), own.revoke_many(&[id]), own.revoke_all()));
+    future((own.revoke_with_descendants(id), own.suspend(id), own.resume(id)));
+    future((own.suspend_until(id, Timestamp::MAX), own.rotate(id, TokenRotation::new())));
+    future(tokens.issue_on_behalf_of(&token, NewToken::new(owner.clone(), "b")));
+    future(tokens.rotate_presented(&token, TokenRotation::new()));
+    future(tokens.revoke_presented("acme_"));
+    let all = tokens.all_owners();
+    let (mut expiring, mut unused) =
+        (all.expiring_within(time::Duration::DAY), all.unused_since(Timestamp::MIN));
+    future((all.count_by_key(), all.revoke_many(&[id]), expiring.next_page(), unused.next_page()));
 }
