@@ -10,6 +10,7 @@ mod declared;
 mod digest;
 mod format;
 mod id;
+mod keyed_hash;
 mod metadata;
 mod name;
 mod noted;

@@ -1,10 +1,11 @@
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use super::{KeyId, TextError, TokenDigest, TokenId, base62};
+use super::{
+    KeyId, TextError, TokenDigest, TokenId, base62,
+    keyed_hash::{self, KeyedHash},
+};
 
 /// What a canary is the HMAC of. A digest is that of 59 bytes and a checksum that of at least 69, so none of the three
 /// can stand for another.
@@ -29,9 +30,8 @@ const SHORTEST: usize = 32;
 #[derive(Clone)]
 pub struct PepperKey {
     id: KeyId,
-    /// HMAC-SHA-256 with the key already in it: the bytes of the key are kept nowhere, and what is here is overwritten
-    /// on drop.
-    keyed: Hmac<Sha256>,
+    /// The bytes of the key are kept nowhere, and what is here is overwritten on drop.
+    hash: KeyedHash,
 }
 
 /// Why a key, or a set of keys, is none.
@@ -57,9 +57,10 @@ impl PepperKey {
     pub fn new(id: impl AsRef<str>, key: impl AsRef<[u8]>) -> Result<Self, PepperError> {
         let (id, key) = (KeyId::new(id)?, key.as_ref());
         let is_weak = key.len() < SHORTEST || key.iter().all(|byte| *byte == key[0]);
-        match Hmac::new_from_slice(key) {
-            Ok(keyed) if !is_weak => Ok(Self { id, keyed }),
-            _ => Err(PepperError::Weak(id)),
+        if is_weak {
+            Err(PepperError::Weak(id))
+        } else {
+            Ok(Self { id, hash: KeyedHash::new(key) })
         }
     }
 
@@ -69,26 +70,18 @@ impl PepperKey {
         &self.id
     }
 
-    fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = self.keyed.clone();
-        for part in parts {
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
-    }
-
     fn digest(&self, id: TokenId, secret: &[u8; base62::U256_WIDTH]) -> TokenDigest {
-        TokenDigest::from_bytes(self.mac(&[&id.to_bytes(), secret]), Some(self.id.clone()))
+        TokenDigest::from_bytes(self.hash.mac(&[&id.to_bytes(), secret]), Some(self.id.clone()))
     }
 
     /// What a store keeps to tell the key by.
     pub(crate) fn canary(&self) -> [u8; 32] {
-        self.mac(&[CANARY])
+        self.hash.mac(&[CANARY])
     }
 
     /// The first 32 bits of the HMAC of what a checksum covers.
     fn checksum(&self, covered: &[u8]) -> u32 {
-        let [a, b, c, d, ..] = self.mac(&[covered]);
+        let [a, b, c, d, ..] = self.hash.mac(&[covered]);
         u32::from_be_bytes([a, b, c, d])
     }
 }
@@ -345,5 +338,5 @@ impl Checksums {
     }
 }
 
-/// What a checksum covers fits into two blocks of SHA-256 with the padding, which takes at least nine bytes.
-const _: () = assert!(super::prefix::LONGEST + 1 + super::format::COVERED_TAIL + 9 <= 128);
+const _: () =
+    assert!(super::prefix::LONGEST + 1 + super::format::COVERED_TAIL <= keyed_hash::LONGEST);

@@ -235,7 +235,7 @@ impl TokenRecord {
     /// Tells whether the secret was made by a rotation and its first use is not recorded yet.
     #[must_use]
     pub fn has_unused_secret(&self) -> bool {
-        self.rotated_at.is_some() && self.first_used_at.is_none()
+        self.generation > 0 && self.first_used_at.is_none()
     }
 
     /// The part of the token that is safe to show: `<prefix>_<id>`.
