@@ -11,6 +11,7 @@ mod actix;
 mod answer;
 mod api;
 mod axum;
+mod current;
 mod extract;
 mod log;
 mod login;

@@ -36,6 +36,21 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 (Method::PATCH, web::route().to(change)),
                 (Method::DELETE, web::route().to(revoke_one)),
             ],
+        ))
+        .service(resource(
+            "/account/tokens/{id}/rotate",
+            None,
+            vec![(Method::POST, web::route().to(rotate))],
+        ))
+        .service(resource(
+            "/account/tokens/{id}/suspend",
+            None,
+            vec![(Method::POST, web::route().to(suspend))],
+        ))
+        .service(resource(
+            "/account/tokens/{id}/resume",
+            None,
+            vec![(Method::POST, web::route().to(resume))],
         ));
 }
 
@@ -62,6 +77,28 @@ async fn change(
     body: JsonBody,
 ) -> Answered {
     account::change(&app.tokens, &owner, id, &body).await
+}
+
+async fn rotate(
+    Login(owner): Login,
+    app: Data<App>,
+    Id(id): Id<TokenId>,
+    body: JsonBody,
+) -> Answered {
+    account::rotate(&app.tokens, &owner, id, &body).await
+}
+
+async fn suspend(
+    Login(owner): Login,
+    app: Data<App>,
+    Id(id): Id<TokenId>,
+    body: JsonBody,
+) -> Answered {
+    account::suspend(&app.tokens, &owner, id, &body).await
+}
+
+async fn resume(Login(owner): Login, app: Data<App>, Id(id): Id<TokenId>) -> Answered {
+    account::resume(&app.tokens, &owner, id).await
 }
 
 async fn revoke_one(Login(owner): Login, app: Data<App>, Id(id): Id<TokenId>) -> Answered {

@@ -2,6 +2,7 @@
 
 mod account;
 mod api;
+mod current;
 mod translate;
 
 use std::{
@@ -38,6 +39,7 @@ pub(crate) async fn serve(
     let server = HttpServer::new(move || {
         actix_web::App::new()
             .app_data(app.clone())
+            .configure(|config| current::routes(config, &tokens))
             .configure(account::routes)
             .service(web::scope("/api/v1").configure(|config| api::routes(config, &tokens)))
             .default_service(web::to(async || Problem::not_found().error_response()))

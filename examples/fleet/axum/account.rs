@@ -20,6 +20,9 @@ pub(super) fn routes() -> Router<App> {
         .route("/account/tokens", get(list).post(create))
         .route("/account/tokens/revoke", post(revoke))
         .route("/account/tokens/{id}", get(show).patch(change).delete(revoke_one))
+        .route("/account/tokens/{id}/rotate", post(rotate))
+        .route("/account/tokens/{id}/suspend", post(suspend))
+        .route("/account/tokens/{id}/resume", post(resume))
 }
 
 async fn log_in(State(app): State<App>, body: JsonBody) -> Answered {
@@ -45,6 +48,28 @@ async fn change(
     body: JsonBody,
 ) -> Answered {
     account::change(&app.tokens, &owner, id, &body).await
+}
+
+async fn rotate(
+    Login(owner): Login,
+    State(app): State<App>,
+    Id(id): Id<TokenId>,
+    body: JsonBody,
+) -> Answered {
+    account::rotate(&app.tokens, &owner, id, &body).await
+}
+
+async fn suspend(
+    Login(owner): Login,
+    State(app): State<App>,
+    Id(id): Id<TokenId>,
+    body: JsonBody,
+) -> Answered {
+    account::suspend(&app.tokens, &owner, id, &body).await
+}
+
+async fn resume(Login(owner): Login, State(app): State<App>, Id(id): Id<TokenId>) -> Answered {
+    account::resume(&app.tokens, &owner, id).await
 }
 
 async fn revoke_one(Login(owner): Login, State(app): State<App>, Id(id): Id<TokenId>) -> Answered {
