@@ -24,13 +24,17 @@ macro_rules! on_server {
 
 mod api;
 mod authorization;
+mod current;
 mod http;
 mod life;
 mod ownership;
 mod rate_limit;
 mod refusals;
+mod rotation;
 mod routes;
 mod service;
+mod suspension;
+mod terms;
 mod tokens;
 
 use serde_json::{Value, json};
@@ -64,6 +68,11 @@ impl Service {
     fn call(&self, token: &str, request: Request) -> Response {
         request.bearer(token).send(self)
     }
+
+    /// What the API answers to a token that may read servers.
+    fn status(&self, token: &Issued) -> u16 {
+        self.call(&token.plain, Request::get("/api/v1/servers")).status
+    }
 }
 
 impl Account<'_> {
@@ -80,11 +89,12 @@ impl Account<'_> {
     }
 
     fn issue(&self, name: &str, abilities: &[&str]) -> Issued {
-        let answer = self.create(&json!({ "name": name, "abilities": abilities }));
-        assert_eq!(answer.status, 201, "{answer:?}");
-        let json = answer.json();
-        let text = |member: &str| json[member].as_str().unwrap().to_owned();
-        Issued { id: text("id"), plain: text("token"), json }
+        Issued::read(&self.create(&json!({ "name": name, "abilities": abilities })))
+    }
+
+    /// Does something to a token, such as `rotate`.
+    fn act(&self, token: &Issued, verb: &str, body: &Value) -> Response {
+        self.send(Request::post(&format!("{}/{verb}", token.path())).json(body))
     }
 
     fn names(&self, query: &str) -> Vec<String> {
@@ -97,7 +107,20 @@ impl Account<'_> {
 }
 
 impl Issued {
+    fn read(answer: &Response) -> Self {
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let json = answer.json();
+        let text = |member: &str| json[member].as_str().unwrap().to_owned();
+        Self { id: text("id"), plain: text("token"), json }
+    }
+
     fn path(&self) -> String {
         format!("/account/tokens/{}", self.id)
     }
+}
+
+/// Checks the status and code of a refusal.
+#[track_caller]
+fn assert_refused(answer: &Response, status: u16, code: &str) {
+    assert_eq!((answer.status, answer.code().as_str()), (status, code), "{answer:?}");
 }

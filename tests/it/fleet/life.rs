@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Request, Server, Service};
+use super::{Issued, Request, Server, Service};
 
 on_every_server! {
     a_token_lives_from_its_creation_to_its_revocation,
@@ -193,14 +193,20 @@ fn no_secret_is_printed_logged_or_stored(server: Server) {
         let answer = request.send(&service);
         assert!(!format!("{answer:?}").contains(secret), "{answer:?}");
     }
+    let new = Issued::read(&ada.act(&token, "rotate", &json!({})));
+    let new_secret = &new.plain.rsplit('_').next().unwrap()[..43];
+    assert_eq!(service.status(&new), 200);
     ada.send(Request::delete(&token.path()));
     service.call(plain, Request::get("/api/v1/servers"));
 
     let stored = service.stored_bytes();
-    assert!(contains(&stored, b"ci") && !contains(&stored, secret.as_bytes()));
+    assert!(contains(&stored, b"ci"));
+    assert!(!contains(&stored, secret.as_bytes()) && !contains(&stored, new_secret.as_bytes()));
     let written = service.stop();
-    assert!(written.contains("token issued") && written.contains("token refused"), "{written}");
-    assert!(!written.contains(secret), "{written}");
+    for line in ["token issued", "token refused"] {
+        assert!(written.contains(line), "{line}: {written}");
+    }
+    assert!(!written.contains(secret) && !written.contains(new_secret), "{written}");
 }
 
 fn contains(bytes: &[u8], text: &[u8]) -> bool {

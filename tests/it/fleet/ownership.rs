@@ -13,13 +13,16 @@ on_every_server! {
 }
 
 /// Every management route, for a token.
-fn routes(token: &Issued) -> [Request; 6] {
+fn routes(token: &Issued) -> [Request; 9] {
     let ids = json!({ "ids": [token.id] });
     [
         Request::get("/account/tokens"),
         Request::post("/account/tokens").json(&json!({ "name": "another" })),
         Request::get(&token.path()),
         Request::patch(&token.path()).json(&json!({ "name": "renamed" })),
+        Request::post(&format!("{}/rotate", token.path())),
+        Request::post(&format!("{}/suspend", token.path())),
+        Request::post(&format!("{}/resume", token.path())),
         Request::post("/account/tokens/revoke").json(&ids),
         Request::delete(&token.path()),
     ]
@@ -57,9 +60,9 @@ fn every_management_route_asks_for_the_owner_who_is_logged_in(server: Server) {
     // Somebody else: lists are empty, what is made is his own, and the token is not there.
     let answers = routes(&token).map(|request| grace.send(request));
     let statuses = answers.each_ref().map(|answer| answer.status);
-    assert_eq!(statuses, [200, 201, 404, 404, 200, 404]);
+    assert_eq!(statuses, [200, 201, 404, 404, 404, 404, 404, 200, 404]);
     assert_eq!(answers[0].body, r#"{"tokens":[],"next_cursor":null}"#);
-    assert_eq!(answers[4].body, r#"{"revoked":[]}"#);
+    assert_eq!(answers[7].body, r#"{"revoked":[]}"#);
     assert_eq!(ada.get("/account/tokens").body, before, "nothing of the owner's has changed");
     assert_eq!(grace.names(""), ["another"]);
     let foreign = grace.get(&format!("/account/tokens/{}", token.id));
@@ -67,7 +70,7 @@ fn every_management_route_asks_for_the_owner_who_is_logged_in(server: Server) {
     assert_eq!(foreign, nobodys, "there is no telling that it exists");
 
     let statuses = routes(&token).map(|request| ada.send(request).status);
-    assert_eq!(statuses, [200, 201, 200, 200, 200, 204]);
+    assert_eq!(statuses, [200, 201, 200, 200, 201, 200, 200, 200, 204]);
 }
 
 fn fields_that_are_not_the_clients_to_say_change_nothing(server: Server) {

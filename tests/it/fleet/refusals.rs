@@ -46,16 +46,20 @@ fn after_one(text: &str) -> Vec<(&str, &str)> {
     [&challenge(text)[..], &FIRST].concat()
 }
 
-fn invalid_token() -> Response {
+pub(super) fn invalid_token() -> Response {
     let body =
         r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"invalid_token"}"#;
     refusal(401, &challenge(INVALID), body)
 }
 
+pub(super) fn missing_credentials() -> Response {
+    let body = r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"missing_credentials"}"#;
+    refusal(401, &challenge(MISSING), body)
+}
+
 fn no_credentials_and_other_schemes_are_asked_for_a_bearer_token(server: Server) {
     let service = Service::start(server);
-    let body = r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"missing_credentials"}"#;
-    let expected = refusal(401, &challenge(MISSING), body);
+    let expected = missing_credentials();
     let request = Request::get("/api/v1/servers");
     assert_eq!(request.send(&service), expected);
     let basic = request.header("authorization", "Basic dXNlcjpwYXNz");

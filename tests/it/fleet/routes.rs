@@ -14,11 +14,16 @@ on_every_server! {
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// Every resource, with its methods as they stand in `Allow`.
-const RESOURCES: [(&str, &str); 11] = [
+const RESOURCES: [(&str, &str); 16] = [
     ("/login", "POST"),
     ("/account/tokens", "GET,HEAD,POST"),
     ("/account/tokens/revoke", "POST"),
     ("/account/tokens/1", "GET,HEAD,PATCH,DELETE"),
+    ("/account/tokens/1/rotate", "POST"),
+    ("/account/tokens/1/suspend", "POST"),
+    ("/account/tokens/1/resume", "POST"),
+    ("/account/tokens/current", "GET,HEAD,DELETE"),
+    ("/account/tokens/current/rotate", "POST"),
     ("/api/v1/servers", "GET,HEAD,POST"),
     ("/api/v1/servers/1", "GET,HEAD,PATCH,DELETE"),
     ("/api/v1/servers/1/sites", "GET,HEAD,POST"),
@@ -51,7 +56,15 @@ fn a_method_that_a_resource_does_not_have_is_told_which_it_has(server: Server) {
 fn what_is_nowhere_is_not_found_with_any_method(server: Server) {
     let service = Service::start(server);
     let body = r#"{"type":"about:blank","title":"Not Found","status":404,"code":"not_found"}"#;
-    for path in ["/", "/nowhere", "/account", "/account/tokens/", "/api/v1", "/api/v1/nothing"] {
+    for path in [
+        "/",
+        "/nowhere",
+        "/account",
+        "/account/tokens/",
+        "/account/tokens/1/nothing",
+        "/api/v1",
+        "/api/v1/nothing",
+    ] {
         for method in METHODS {
             let mut expected = refusal(404, &[], body);
             if method == "HEAD" {
@@ -69,7 +82,9 @@ fn head_is_answered_as_get_is_and_without_the_body(server: Server) {
     let create = Request::post("/api/v1/servers").json(&json!({ "name": "web-1" }));
     let server = service.call(&token.plain, create).json()["id"].clone();
     let server = format!("/api/v1/servers/{server}");
-    for path in ["/account/tokens", &token.path(), "/api/v1/servers", &server, "/api/v1/servers/x"]
+    let current = "/account/tokens/current";
+    for path in
+        ["/account/tokens", &token.path(), current, "/api/v1/servers", &server, "/api/v1/servers/x"]
     {
         let send = |method| {
             let request = Request::new(method, path).header("cookie", &ada.cookie);
@@ -94,6 +109,11 @@ fn answers_are_json_and_say_no_more_than_that(server: Server) {
         ada.create(&json!({ "name": "another" })),
         ada.send(Request::patch(&token.path()).json(&name)),
         ada.send(Request::post("/account/tokens/revoke").json(&json!({ "ids": [] }))),
+        ada.act(&token, "suspend", &json!({})),
+        ada.act(&token, "resume", &json!({})),
+        ada.act(&token, "rotate", &json!({})),
+        service.call(&token.plain, Request::get("/account/tokens/current")),
+        service.call(&token.plain, Request::post("/account/tokens/current/rotate")),
         service.call(&token.plain, Request::get("/api/v1/servers")),
         service.call(&token.plain, Request::post("/api/v1/servers").json(&name)),
     ] {
