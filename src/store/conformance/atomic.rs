@@ -27,6 +27,8 @@ pub async fn concurrent_steps_on_a_token_are_all_done(store: &dyn TokenStore) {
     let (suspension, change) = (Suspension::new(at(2_000)), rename());
     let (digest, uses) = (new_digest(None), [Use { id: record.id, at: at(2_000), from: None }]);
     let ability_uses = [AbilityUse { id: record.id, ability: ability("new") }];
+    // The digest from before the rotation: the first use expects the current one.
+    let previous = &record.previous.as_ref().expect("a full record was rotated").digest;
     let steps: Vec<LocalBoxFuture<'_, ()>> = vec![
         Box::pin(async {
             drop(store.change(record.id, record.expires_at, &change).await.changed());
@@ -38,7 +40,7 @@ pub async fn concurrent_steps_on_a_token_are_all_done(store: &dyn TokenStore) {
         Box::pin(async { store.record_ability_uses(&ability_uses).await.answered() }),
         Box::pin(async { assert!(store.claim_notice(record.id, 14).await.answered()) }),
         Box::pin(async {
-            assert!(store.rekey(record.id, &record.digest, &digest).await.answered());
+            assert!(store.rekey(record.id, previous, &digest).await.answered());
         }),
         Box::pin(async {
             let at = at(2_000);
@@ -53,7 +55,7 @@ pub async fn concurrent_steps_on_a_token_are_all_done(store: &dyn TokenStore) {
         it.last_used_from = None;
         it.rare_mut().notices.insert(14);
         it.rare_mut().used_abilities.insert(ability("new"));
-        it.digest = digest.clone();
+        it.previous.as_mut().expect("a full record was rotated").digest = digest.clone();
         it.first_used_at = Some(at(2_000));
     });
     assert_stored(store, &expected, "concurrent steps are all done").await;
