@@ -227,11 +227,12 @@ async fn a_secret_in_grace_is_good_until_the_grace_ends(world: World) {
 }
 
 async fn a_grace_never_outlasts_the_token(world: World) {
-    let tokens = world.tokens();
     for (grace, expiry, end, reason) in
         [(100, 200, 100, "retired_secret"), (200, 100, 100, "expired"), (50, 50, 50, "")]
     {
+        // For one handle, the time does not go back.
         world.clock.set(after(0).datetime());
+        let tokens = world.tokens();
         let new = world.new_token("a").expires_at(after(expiry).datetime());
         let issued = tokens.issue(new).await.unwrap();
         rotate(&world, &issued, 0, Some(grace)).await;

@@ -140,6 +140,12 @@ impl Heard {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
+    /// The kinds of the events since the last time.
+    pub fn kinds(&self) -> Vec<String> {
+        let kind = |event: &String| event.split(' ').next().unwrap_or_default().to_owned();
+        self.take().iter().map(kind).collect()
+    }
+
     /// How many events began with this since the last time.
     pub fn count(&self, beginning: &str) -> usize {
         self.take().iter().filter(|event| event.starts_with(beginning)).count()
@@ -175,6 +181,12 @@ pub fn wrong_field(outcome: Result<impl std::fmt::Debug, ManageError>) -> &'stat
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// What is told when a new token is used for the first time, from nowhere in particular.
+pub fn first_use(record: &TokenRecord) -> String {
+    let (id, owner) = (record.id, &record.owner);
+    format!("FirstUse {{ id: {id:?}, owner: {owner:?}, generation: 0, from: None }}")
 }
 
 /// The secret of a token: what stands between the id and the checksum.

@@ -33,14 +33,16 @@ async fn an_argument_lets_in_who_holds_what_it_names(framework: Framework) {
     let client = scene.client(scene.require()).await;
     for (route, token, passes) in ASKED {
         let answer = client.send(get(*route).with(token)).await;
+        let first = scene.first_use(token);
         let events = scene.world.heard.take();
         if *passes {
             assert_eq!(answer.told(), is(200, "hello user:42"), "{route} {token}");
-            assert!(events.is_empty(), "{route} {token}: {events:?}");
+            assert_eq!(events, Vec::from_iter(first), "{route} {token}");
         } else {
             assert_eq!(answer.told(), is(403, "insufficient_scope"), "{route} {token}");
             let both = ["servers:read", "servers:create"];
-            assert_eq!(events, [missing(&scene, token, &both, true)], "{route} {token}");
+            let told = first.into_iter().chain([missing(&scene, token, &both, true)]);
+            assert_eq!(events, Vec::from_iter(told), "{route} {token}");
             assert_eq!(answer.required(), serde_json::json!(both));
         }
     }
@@ -80,7 +82,8 @@ async fn what_is_not_enforced_is_reported(framework: Framework) {
     ] {
         let answer = client.send(get(route).with(token)).await;
         assert_eq!(answer.status, status, "{route} {token}: {answer}");
-        let expected = event.map(|(required, enforced)| missing(&scene, token, required, enforced));
+        let missing = event.map(|(required, enforced)| missing(&scene, token, required, enforced));
+        let expected = scene.first_use(token).into_iter().chain(missing);
         assert_eq!(scene.world.heard.take(), Vec::from_iter(expected), "{route} {token}");
     }
     let told = client.told(get("/trial/maybe")).await;
@@ -92,7 +95,8 @@ async fn what_is_not_enforced_is_reported(framework: Framework) {
     );
     let told = client.told(get("/trial").with("none")).await;
     assert_eq!(told, is(403, "insufficient_scope"), "a token that holds nothing opens nothing");
-    assert_eq!(scene.world.heard.take(), [missing(&scene, "none", &[], true)]);
+    let told = scene.first_use("none").into_iter().chain([missing(&scene, "none", &[], true)]);
+    assert_eq!(scene.world.heard.take(), Vec::from_iter(told));
 }
 
 async fn what_a_guard_does_not_enforce_is_reported(framework: Framework) {
@@ -110,7 +114,8 @@ async fn what_a_guard_does_not_enforce_is_reported(framework: Framework) {
         ("/trial/projects/%FF", "projects", true),
     ] {
         assert_eq!(client.told(get(path).with(token)).await, is(200, "open"), "{path} {token}");
-        let expected = reported.then(|| missing(&scene, token, template, false));
+        let missing = reported.then(|| missing(&scene, token, template, false));
+        let expected = scene.first_use(token).into_iter().chain(missing);
         assert_eq!(scene.world.heard.take(), Vec::from_iter(expected), "{path} {token}");
     }
 }

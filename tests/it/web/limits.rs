@@ -69,6 +69,7 @@ async fn sixty_requests_pass_and_the_next_waits_as_long_as_it_is_told(framework:
         assert_eq!(answer.header("retry-after"), None);
     }
     let id = scene.issued["good"].record.id;
+    assert_eq!(scene.world.heard.take(), Vec::from_iter(scene.first_use("good")));
     for _ in 0..3 {
         let answer = client.send(get()).await;
         assert_eq!(answer.told(), is(REACHED.0, REACHED.1));

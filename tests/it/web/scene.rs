@@ -1,6 +1,10 @@
 //! The tokens that the cases name, good and bad, and an application that knows them.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+};
 
 use keyfob::{
     Abilities, ApiTokens, IssuedToken, TokenId, TokenRecord,
@@ -17,7 +21,7 @@ use super::{
     app::{Framework, Serve, Setup},
     http::{Request, Response},
 };
-use crate::support::{World, after, checked, secret_of};
+use crate::support::{World, after, checked, first_use, secret_of};
 
 /// Good tokens, by the name that requests use, and what they hold.
 const GOOD: &[(&str, &[&str])] = &[
@@ -57,6 +61,7 @@ pub struct Scene {
     pub tokens: ApiTokens,
     pub issued: BTreeMap<&'static str, IssuedToken>,
     texts: BTreeMap<&'static str, String>,
+    used: RefCell<BTreeSet<String>>,
 }
 
 /// An application of a scene, as a client sees it.
@@ -69,8 +74,8 @@ impl Scene {
     pub async fn new(framework: Framework) -> Self {
         let world = World::memory().await;
         let tokens = world.builder().accept_prefix("newco").build().unwrap();
-        let (issued, texts) = <_>::default();
-        let mut scene = Self { framework, world, tokens, issued, texts };
+        let (issued, texts, used) = <_>::default();
+        let mut scene = Self { framework, world, tokens, issued, texts, used };
         for (name, abilities) in GOOD {
             scene.plant(name, |it| it.abilities = Abilities::set(*abilities).unwrap()).await;
         }
@@ -137,6 +142,12 @@ impl Scene {
 
     pub fn text(&self, name: &str) -> &str {
         &self.texts[name]
+    }
+
+    /// What is told of a token's first use: something only where it is asked for the first time.
+    pub fn first_use(&self, name: &str) -> Option<String> {
+        let is_first = self.used.borrow_mut().insert(name.to_owned());
+        is_first.then(|| first_use(&self.issued[name].record))
     }
 
     pub fn require(&self) -> Authenticator {
