@@ -63,10 +63,16 @@ impl Queue {
 fn run(observer: &dyn Observer, events: &Receiver<Event>, counts: &Counts) {
     for event in events {
         tell(observer, &event);
+        tell_of_dropped(observer, counts);
         counts.told.fetch_add(1, SeqCst);
-        let events = counts.dropped.swap(0, SeqCst);
-        if events > 0 {
-            tell(observer, &Event::EventsDropped { events });
-        }
+    }
+    // One may have been let go, and not yet counted, when it was last looked.
+    tell_of_dropped(observer, counts);
+}
+
+fn tell_of_dropped(observer: &dyn Observer, counts: &Counts) {
+    let events = counts.dropped.swap(0, SeqCst);
+    if events > 0 {
+        tell(observer, &Event::EventsDropped { events });
     }
 }
