@@ -186,12 +186,13 @@ impl OwnerTokens {
             let now = self.tokens.now();
             let (plain, drawn_up) = self.tokens.draw_up_rotation(&record, &rotation, now)?;
             let expected = Expected::of(&record);
+            let known = self.tokens.usage().latest_of([id]);
             let rotated = self.tokens.store().rotate(id, &expected, &drawn_up).await;
             match self.tokens.watch(rotated)? {
                 RotateOutcome::Rotated(token) => {
                     let by = self.by.clone();
                     self.tokens.report(|| Event::Rotated { token: token.clone(), by });
-                    return Ok(IssuedToken::new(plain, self.with_uses(&[], token)));
+                    return Ok(IssuedToken::new(plain, self.with_uses(&known, token)));
                 }
                 RotateOutcome::NotFound => return Err(RotateError::NotFound),
                 RotateOutcome::Revoked => return Err(RotateError::NotActive(TokenState::Revoked)),

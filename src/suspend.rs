@@ -6,7 +6,7 @@ use crate::{
     event::Event,
     owner_tokens::{ManageError, OwnerTokens, busy, refusal},
     policy::Fields,
-    store::{ChangeOutcome, StoreError},
+    store::{ChangeOutcome, StoreError, Use},
     token::{Actor, Suspension, Timestamp, TokenId, TokenRecord},
 };
 
@@ -66,8 +66,9 @@ impl OwnerTokens {
             return Err(fields.into_error().into());
         }
         let suspension = Suspension { since, until, reason: self.because.clone() };
+        let known = self.tokens.usage().latest_of([id]);
         let suspended = self.tokens.store().suspend(id, &suspension).await;
-        self.settle(suspended, |token, by| Event::Suspended { token, by })
+        self.settle(&known, suspended, |token, by| Event::Suspended { token, by })
     }
 
     /// Ends the suspension of a token, if there is one. An idle token that was suspended is good again: its period
@@ -80,12 +81,14 @@ impl OwnerTokens {
         if !record.suspension.is_some_and(|it| it.holds_at(now)) {
             return self.get(id).await;
         }
+        let known = self.tokens.usage().latest_of([id]);
         let resumed = self.tokens.store().resume(id, now).await;
-        self.settle(resumed, |token, by| Event::Resumed { token, by })
+        self.settle(&known, resumed, |token, by| Event::Resumed { token, by })
     }
 
     fn settle(
         &self,
+        known: &[Use],
         outcome: Result<ChangeOutcome, StoreError>,
         event: impl FnOnce(Arc<TokenRecord>, Option<Actor>) -> Event,
     ) -> Result<TokenRecord, ManageError> {
@@ -98,6 +101,6 @@ impl OwnerTokens {
             return Err(busy().into());
         };
         self.tokens.report(|| event(token.clone(), self.by.clone()));
-        Ok(self.with_uses(&[], token))
+        Ok(self.with_uses(known, token))
     }
 }
