@@ -75,7 +75,7 @@ pub enum ExpiryError {
 /// A token that would end before it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be so that the token begins before it expires")]
-struct NeverValid;
+pub(crate) struct NeverValid;
 
 /// An idle period that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

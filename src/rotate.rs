@@ -8,7 +8,7 @@ use crate::{
     entropy::EntropyError,
     event::Event,
     owner_tokens::{ATTEMPTS, ManageError, OwnerTokens, busy},
-    policy::{Fields, InvalidFields},
+    policy::{Fields, InvalidFields, NeverValid},
     store::{Expected, RotateOutcome, Rotation, StoreError},
     terms::{Expiry, expiry_setters},
     token::{IssuedToken, PlainToken, PreviousSecret, Timestamp, TokenId, TokenRecord, TokenState},
@@ -271,6 +271,10 @@ impl ApiTokens {
         let is_later = |it: Option<Timestamp>| {
             record.expires_at.is_some_and(|end| it.is_none_or(|it| it > end))
         };
+        let begins_too_late = |it| record.not_before.is_some_and(|start| start >= it);
+        if rotation.expiry.is_some() && expires_at.flatten().is_some_and(begins_too_late) {
+            fields.refuse("expires_at", NeverValid);
+        }
         if rotation.asker != Asker::Owner && expires_at.is_some_and(is_later) {
             fields.refuse("expires_at", LaterError);
         }
