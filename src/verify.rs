@@ -198,8 +198,8 @@ impl ApiTokens {
             Either::Left((Err(VerifyError::Store(error)), _)) => Err(error.into()),
             Either::Left((verdict, _)) => verdict.map_err(|reason| self.refuse(reason)),
             Either::Right(_) => {
-                let error = StoreError::Unavailable("it did not answer in time".into());
-                Err(self.watch(Err::<T, _>(error)).err().map_or(VerifyError::Unknown, Into::into))
+                let late = self.watch(Err::<T, _>(out_of_time()));
+                Err(late.err().map_or(VerifyError::Unknown, Into::into))
             }
         }
     }
@@ -258,14 +258,7 @@ impl ApiTokens {
             }
             self.report_first_use(&proven, from);
         } else if self.is_use_due(record, now) {
-            // What can't be written is noted all the same: a request is not refused for it, nor held up to the end.
-            let due = [Use { id: record.id, at: now, from }];
-            let written = self.store().record_uses(&due);
-            if let Either::Left((written, _)) =
-                select(written, Delay::new(self.deadline() / 2)).await
-            {
-                let _ = self.watch(written);
-            }
+            self.write_use(Use { id: record.id, at: now, from }).await;
         }
         Ok(Some(self.conclude(proven, now, from)))
     }
@@ -278,6 +271,18 @@ impl ApiTokens {
         };
         let slack = self.usage().slack(Duration::from_secs(seconds.get().into()));
         now.since(record.awake_as_stored()) > slack
+    }
+
+    /// Writes a use before the answer. What can't be written is noted all the same, and a request is not refused for it;
+    /// nor where the store takes long: then the rest of the deadline is left for the answer.
+    async fn write_use(&self, due: Use) {
+        let due = [due];
+        let written = self.store().record_uses(&due);
+        let written = match select(written, Delay::new(self.deadline() / 2)).await {
+            Either::Left((written, _)) => written,
+            Either::Right(_) => Err(out_of_time()),
+        };
+        let _ = self.watch(written);
     }
 
     /// Notes the use of a good token.
@@ -360,4 +365,8 @@ impl ApiTokens {
         }
         reason
     }
+}
+
+fn out_of_time() -> StoreError {
+    StoreError::Unavailable("it did not answer in time".into())
 }
