@@ -251,13 +251,16 @@ impl ApiTokens {
             }
         }
         judge_address(record, from)?;
-        if proven.is_first_use() {
+        let is_first_use = proven.is_first_use();
+        if is_first_use {
             let marked = self.store().mark_first_use(record.id, &record.digest, now).await;
             if !self.watch(marked)? {
                 return Ok(None);
             }
             self.report_first_use(&proven, from);
-        } else if self.is_use_due(record, now) {
+        }
+        // The next rotation takes the mark of the first use away, and nobody would know of the use then.
+        if (is_first_use && record.idle_seconds.is_some()) || self.is_use_due(record, now) {
             self.write_use(Use { id: record.id, at: now, from }).await;
         }
         Ok(Some(self.conclude(proven, now, from)))
