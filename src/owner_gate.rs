@@ -91,7 +91,9 @@ impl Gatekeeper {
         let (asked, forgotten) = (clock.elapsed(), self.lock().forgotten);
         let enabled = self.gate.is_enabled(owner).await?;
         let mut answers = self.lock();
-        if !self.max_staleness.is_zero() && answers.forgotten == forgotten {
+        // Of two that are under way, the one that was asked for later counts.
+        let is_latest = answers.by_owner.get(owner).is_none_or(|it| it.asked <= asked);
+        if !self.max_staleness.is_zero() && answers.forgotten == forgotten && is_latest {
             if answers.by_owner.len() >= CAPACITY {
                 answers.by_owner.clear();
             }
