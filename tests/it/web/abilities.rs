@@ -41,8 +41,9 @@ async fn an_argument_lets_in_who_holds_what_it_names(framework: Framework) {
         } else {
             assert_eq!(answer.told(), is(403, "insufficient_scope"), "{route} {token}");
             let both = ["servers:read", "servers:create"];
-            let told = first.into_iter().chain([missing(&scene, token, &both, true)]);
-            assert_eq!(events, Vec::from_iter(told), "{route} {token}");
+            let missing = [missing(&scene, token, &both, true)];
+            let told: Vec<_> = first.into_iter().chain(missing).collect();
+            assert_eq!(events, told, "{route} {token}");
             assert_eq!(answer.required(), serde_json::json!(both));
         }
     }
@@ -83,8 +84,8 @@ async fn what_is_not_enforced_is_reported(framework: Framework) {
         let answer = client.send(get(route).with(token)).await;
         assert_eq!(answer.status, status, "{route} {token}: {answer}");
         let missing = event.map(|(required, enforced)| missing(&scene, token, required, enforced));
-        let expected = scene.first_use(token).into_iter().chain(missing);
-        assert_eq!(scene.world.heard.take(), Vec::from_iter(expected), "{route} {token}");
+        let expected: Vec<_> = scene.first_use(token).into_iter().chain(missing).collect();
+        assert_eq!(scene.world.heard.take(), expected, "{route} {token}");
     }
     let told = client.told(get("/trial/maybe")).await;
     assert_eq!(told, is(200, "hello nobody"));
@@ -95,8 +96,9 @@ async fn what_is_not_enforced_is_reported(framework: Framework) {
     );
     let told = client.told(get("/trial").with("none")).await;
     assert_eq!(told, is(403, "insufficient_scope"), "a token that holds nothing opens nothing");
-    let told = scene.first_use("none").into_iter().chain([missing(&scene, "none", &[], true)]);
-    assert_eq!(scene.world.heard.take(), Vec::from_iter(told));
+    let missing = [missing(&scene, "none", &[], true)];
+    let told: Vec<_> = scene.first_use("none").into_iter().chain(missing).collect();
+    assert_eq!(scene.world.heard.take(), told);
 }
 
 async fn what_a_guard_does_not_enforce_is_reported(framework: Framework) {
@@ -115,8 +117,8 @@ async fn what_a_guard_does_not_enforce_is_reported(framework: Framework) {
     ] {
         assert_eq!(client.told(get(path).with(token)).await, is(200, "open"), "{path} {token}");
         let missing = reported.then(|| missing(&scene, token, template, false));
-        let expected = scene.first_use(token).into_iter().chain(missing);
-        assert_eq!(scene.world.heard.take(), Vec::from_iter(expected), "{path} {token}");
+        let expected: Vec<_> = scene.first_use(token).into_iter().chain(missing).collect();
+        assert_eq!(scene.world.heard.take(), expected, "{path} {token}");
     }
 }
 
