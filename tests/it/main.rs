@@ -7,6 +7,7 @@ mod architecture;
 mod concurrency;
 mod conformance;
 mod deadline;
+mod events;
 #[cfg(all(feature = "actix", feature = "axum", feature = "sqlite", feature = "tracing"))]
 mod fleet;
 mod hostile;
