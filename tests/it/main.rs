@@ -22,6 +22,7 @@ mod secrets;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod support;
+mod suspend;
 mod testing;
 mod verify;
 #[cfg(all(feature = "actix", feature = "axum"))]

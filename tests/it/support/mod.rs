@@ -6,8 +6,8 @@ mod spy;
 use std::sync::{Arc, Mutex};
 
 use keyfob::{
-    ApiTokens, ApiTokensBuilder, Event, IssuedToken, ManageError, ManualClock, NewToken, Observer,
-    Owner, Timestamp, TokenId, TokenRecord,
+    ApiTokens, ApiTokensBuilder, Event, IssueError, IssuedToken, ManageError, ManualClock,
+    NewToken, Observer, Owner, Timestamp, TokenId, TokenRecord, VerifyError,
     store::{CorruptRecord, InsertOutcome, InsertRules, MemoryStore, StoreError, TokenStore},
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
@@ -125,6 +125,11 @@ impl World {
         issued
     }
 
+    /// Puts the clock forward to so many seconds after its start, or back to them.
+    pub fn at(&self, seconds: i64) {
+        self.clock.set(after(seconds).datetime());
+    }
+
     /// What is stored of a token, without what is only noted.
     pub async fn stored(&self, issued: &IssuedToken) -> Arc<TokenRecord> {
         self.store.find(issued.record.id).await.unwrap().unwrap()
@@ -187,6 +192,25 @@ pub fn wrong_field(outcome: Result<impl std::fmt::Debug, ManageError>) -> &'stat
 pub fn first_use(record: &TokenRecord) -> String {
     let (id, owner) = (record.id, &record.owner);
     format!("FirstUse {{ id: {id:?}, owner: {owner:?}, generation: 0, from: None }}")
+}
+
+/// The fields that an issue was refused for.
+#[track_caller]
+pub fn wrong_fields(outcome: Result<IssuedToken, IssueError>) -> Vec<&'static str> {
+    match outcome {
+        Err(IssueError::Invalid(invalid)) => invalid.errors.iter().map(|it| it.field).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// `good`, or the code of the reason why a token is refused.
+pub async fn verdict(tokens: &ApiTokens, issued: &IssuedToken) -> &'static str {
+    code_of(&tokens.verify(issued.plain.expose_secret()).await)
+}
+
+/// See [`verdict`].
+pub fn code_of<T>(outcome: &Result<T, VerifyError>) -> &'static str {
+    outcome.as_ref().map_or_else(VerifyError::code, |_| "good")
 }
 
 /// The secret of a token: what stands between the id and the checksum.
