@@ -11,6 +11,7 @@ mod events;
 #[cfg(all(feature = "actix", feature = "axum", feature = "sqlite", feature = "tracing"))]
 mod fleet;
 mod hostile;
+mod idle;
 mod issue;
 mod last_used;
 mod limit;
