@@ -17,6 +17,7 @@ mod last_used;
 mod limit;
 mod listing;
 mod manage;
+mod owner_gate;
 mod parsing;
 mod revalidate;
 mod secrets;
