@@ -144,16 +144,15 @@ impl ApiTokens {
 
     fn draw_up(&self, mut new: NewToken) -> Result<(PlainToken, TokenRecord), IssueError> {
         let (policy, format, now) = (self.policy(), self.format(), self.now());
-        let is_default_expiry = new.terms.expiry.is_none();
         if let Some(parent) = &new.parent {
-            parent.lend(&mut new.terms);
+            parent.lend(&mut new.terms, policy, now);
         }
         policy.complete(&mut new.terms);
         let mut fields = Fields::default();
         let name = fields.check("name", policy.name(&new.name, format));
-        let mut terms = policy.check(&new.terms, Instants::new(now), format, &mut fields);
-        if let (Some(parent), Some(terms)) = (&new.parent, &mut terms) {
-            parent.confine(&new.owner, terms, is_default_expiry, &mut fields);
+        let terms = policy.check(&new.terms, Instants::new(now), format, &mut fields);
+        if let (Some(parent), Some(terms)) = (&new.parent, &terms) {
+            parent.confine(&new.owner, terms, &mut fields);
         }
         let (Some(name), Some(terms), true) = (name, terms, fields.is_empty()) else {
             return Err(fields.into_error().into());

@@ -99,12 +99,16 @@ impl Policy {
             });
         }
         if terms.expiry.is_none() {
-            let lifetime = self.default_lifetime.or(self.max_lifetime);
-            terms.expiry = Some(lifetime.map_or(Expiry::Never, Expiry::In));
+            terms.expiry = Some(self.usual_lifetime().map_or(Expiry::Never, Expiry::In));
         }
         if terms.idle_period.is_none() {
             terms.idle_period = self.default_idle_period.map(Some);
         }
+    }
+
+    /// How long a token lives that is issued without a word about it; `None` is for ever.
+    pub(crate) fn usual_lifetime(&self) -> Option<Duration> {
+        self.default_lifetime.or(self.max_lifetime)
     }
 
     /// Checks what is asked for of a token, and gathers what is wrong with it.

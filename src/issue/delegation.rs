@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use crate::{
-    policy::Fields,
+    policy::{Fields, Policy},
     store::Change,
-    terms::Terms,
-    token::{AllowedAddresses, Owner, RateLimit, TokenRecord},
+    terms::{Expiry, Terms},
+    token::{AllowedAddresses, Owner, RateLimit, Timestamp, TokenRecord},
 };
 
 /// The token on whose behalf another is issued.
@@ -17,14 +17,21 @@ pub(crate) struct Parent(pub(crate) Arc<TokenRecord>);
 struct BeyondParent;
 
 impl Parent {
-    /// What is not asked for is as the parent has it.
-    pub(super) fn lend(&self, terms: &mut Terms) {
+    /// What is not asked for is as the parent has it, or the application's default where that is less.
+    pub(super) fn lend(&self, terms: &mut Terms, policy: &Policy, now: Timestamp) {
         let parent = &*self.0;
+        if let Some(end) = parent.expires_at {
+            let usual = policy.usual_lifetime().and_then(|it| now.checked_add(it).ok());
+            if usual.is_none_or(|usual| usual > end) {
+                terms.expiry.get_or_insert(Expiry::At(end));
+            }
+        }
         if let Some(limit) = parent.rate_limit() {
             terms.rate_limit.get_or_insert(Some(limit));
         }
         if let Some(seconds) = parent.idle_seconds {
             let period = time::Duration::seconds(seconds.get().into());
+            let period = policy.default_idle_period.map_or(period, |usual| usual.min(period));
             terms.idle_period.get_or_insert(Some(period));
         }
         if let Some(allowed) = parent.allowed_addresses() {
@@ -32,20 +39,9 @@ impl Parent {
         }
     }
 
-    /// Finds out every field in which a token would go beyond its parent. An expiry that was not asked for becomes the
-    /// parent's where it is later.
-    pub(super) fn confine(
-        &self,
-        owner: &Owner,
-        child: &mut Change,
-        is_default_expiry: bool,
-        fields: &mut Fields,
-    ) {
+    /// Finds out every field in which a token would go beyond its parent.
+    pub(super) fn confine(&self, owner: &Owner, child: &Change, fields: &mut Fields) {
         let parent = &*self.0;
-        let expires_at = child.expires_at.flatten();
-        if is_default_expiry && !ends_no_later(expires_at, parent.expires_at) {
-            child.expires_at = Some(parent.expires_at);
-        }
         let abilities = child.abilities.as_ref();
         let is_within = [
             ("owner", *owner == parent.owner),
