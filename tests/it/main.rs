@@ -8,6 +8,7 @@ mod concurrency;
 mod conformance;
 mod deadline;
 mod events;
+mod delegation;
 #[cfg(all(feature = "actix", feature = "axum", feature = "sqlite", feature = "tracing"))]
 mod fleet;
 mod hostile;
