@@ -204,10 +204,11 @@ impl OwnerTokens {
 }
 
 /// Tells whether somebody else has rotated a token since it was first read. A digest that was made anew under another
-/// key is that of the same secret: that happens only to one that is in use.
+/// key is that of the same secret: that happens only to one that is in use. Of one that was not, another digest is
+/// that of another secret, which may be in use by now.
 fn was_rotated(before: &TokenRecord, now: &TokenRecord) -> bool {
-    let replaced = before.has_unused_secret() && now.has_unused_secret();
-    before.generation != now.generation || (replaced && before.digest != now.digest)
+    let replaced = before.has_unused_secret() && before.digest != now.digest;
+    before.generation != now.generation || replaced
 }
 
 impl ApiTokens {
