@@ -234,14 +234,18 @@ impl ApiTokens {
 
         let in_grace = |it: &PreviousSecret| it.is_good_at(now, record.first_used_at);
         let running = record.previous.as_deref().filter(|it| in_grace(it));
+        // Who bears a replaced secret could otherwise get a new one after its grace was ended.
+        if rotation.asker == Asker::BearerOfReplaced
+            && !(record.has_unused_secret() && running.is_some())
+        {
+            return Err(RotateError::Conflict);
+        }
         let (generation, previous) = if record.has_unused_secret() {
             let mut previous = record.previous.as_deref().cloned();
             if let Some(previous) = previous.as_mut().filter(|_| rotation.ends_running_grace) {
                 previous.ends_at = Some(previous.ends_at.map_or(now, |end| end.min(now)));
             }
             (record.generation, previous)
-        } else if rotation.asker == Asker::BearerOfReplaced {
-            return Err(RotateError::Conflict);
         } else if running.is_some() && !rotation.ends_running_grace {
             return Err(RotateError::InGrace);
         } else {

@@ -7,8 +7,8 @@ mod architecture;
 mod concurrency;
 mod conformance;
 mod deadline;
-mod events;
 mod delegation;
+mod events;
 #[cfg(all(feature = "actix", feature = "axum", feature = "sqlite", feature = "tracing"))]
 mod fleet;
 mod hostile;
