@@ -21,6 +21,7 @@ mod manage;
 mod owner_gate;
 mod parsing;
 mod revalidate;
+mod rotate;
 mod secrets;
 #[cfg(feature = "sqlite")]
 mod sqlite;
