@@ -253,3 +253,22 @@ async fn tokens_of_every_release_are_made_and_verified_as_they_were() {
         assert_eq!((parsed.prefix().as_str(), parsed.id()), (golden.prefix, verified.id()));
     }
 }
+
+#[test]
+fn the_page_for_secret_scanners_is_true() {
+    const PAGE: &str = include_str!("../../docs/secret-scanning.md");
+    let format = TokenFormat::new(Prefix::new("acme").unwrap());
+    assert_eq!(PAGE.matches(&format.scan_pattern()).count(), 3, "alone, in the script, to send");
+
+    let example = GOLDEN[0].text;
+    let shown = PAGE.match_indices("acme_0").map(|(at, _)| &PAGE[at..at + example.len()]);
+    let shown: Vec<_> = shown.collect();
+    assert_eq!(shown, [example; 2]);
+    format.parse(example).unwrap();
+    let (covered, checksum) = example.split_at(71);
+    let sum = crc32fast::hash(covered.as_bytes());
+    let told =
+        format!("first {} characters is {sum:#x} = {sum}, which in base62 is `{checksum}`", 71);
+    assert!(PAGE.contains(&told), "{told}");
+    assert!(PAGE.contains(&format!("it has {} characters", example.len())));
+}
