@@ -42,11 +42,7 @@ impl AllowedAddresses {
     pub fn new<T: AsRef<str>>(
         networks: impl IntoIterator<Item = T>,
     ) -> Result<Self, AllowedAddressesError> {
-        let read = |text: T| {
-            let text = text.as_ref();
-            let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-            network.map(canonical).map_err(|_| AllowedAddressesError::NotANetwork)
-        };
+        let read = |text: T| read(text.as_ref()).ok_or(AllowedAddressesError::NotANetwork);
         let networks = networks.into_iter().take(MAX_NETWORKS + 1);
         let networks = networks.map(read).collect::<Result<Vec<_>, _>>()?;
         match networks.len() {
@@ -74,6 +70,13 @@ impl AllowedAddresses {
     pub fn iter(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(ToString::to_string)
     }
+}
+
+/// The address is read as the standard library does: `010.0.0.0/8` could be meant in octal.
+fn read(text: &str) -> Option<IpNet> {
+    let address = text.split('/').next()?.parse::<IpAddr>().ok()?;
+    let network = if text.contains('/') { text.parse().ok()? } else { IpNet::from(address) };
+    Some(canonical(network))
 }
 
 /// A network of IPv4-mapped addresses ([RFC 4291 §2.5.5.2](https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.2)) is
