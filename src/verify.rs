@@ -76,6 +76,7 @@ impl ApiTokens {
         from: Option<IpAddr>,
     ) -> Result<VerifiedToken, VerifyError> {
         let presented = self.format().parse(presented)?;
+        let from = from.map(|from| from.to_canonical());
         self.in_time(async {
             for _ in 0..ATTEMPTS {
                 let found = self.watch(self.store().find(presented.id()).await)?;
@@ -111,6 +112,8 @@ impl ApiTokens {
             Peek::Ask => return None,
         };
         let now = self.now();
+        // An IPv4-mapped address is the IPv4 address, and no other one.
+        let from = from.map(|from| from.to_canonical());
         let verdict = prove(self.digests(), &presented, found, now);
         let verdict = verdict.and_then(|proven| self.try_admit(proven, now, from));
         match verdict {
