@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod abilities;
+mod addresses;
 mod architecture;
 mod concurrency;
 mod conformance;
