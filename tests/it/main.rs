@@ -21,6 +21,7 @@ mod listing;
 mod manage;
 mod owner_gate;
 mod parsing;
+mod prefixes;
 mod revalidate;
 mod rotate;
 mod secrets;
