@@ -54,7 +54,7 @@ pub struct TokenPages {
 
 #[derive(Clone, Copy, Debug)]
 enum Sought {
-    Expiring { from: Timestamp, until: Timestamp, days: u16 },
+    Expiring { until: Timestamp, days: u16 },
     Unused { since: Timestamp },
 }
 
@@ -86,9 +86,8 @@ impl AllTokens {
     /// process dies between a page and what it is for, its notices are lost: each comes at most once.
     pub fn expiring_within(&self, time: Duration) -> TokenPages {
         let days = u16::try_from(time.whole_days().max(1)).unwrap_or(u16::MAX);
-        let from = self.tokens.now();
-        let until = from.checked_add(Duration::days(days.into())).unwrap_or(Timestamp::MAX);
-        self.pages(Sought::Expiring { from, until, days })
+        let until = self.tokens.now().checked_add(Duration::days(days.into())).unwrap_or(Timestamp::MAX);
+        self.pages(Sought::Expiring { until, days })
     }
 
     /// Tokens that are not revoked, were issued before an instant and have not been used since, by their id.
@@ -165,8 +164,9 @@ impl TokenPages {
     async fn read(&self) -> Result<Page, StoreError> {
         let (store, after) = (self.tokens.store(), self.after.as_ref());
         self.tokens.watch(match self.sought {
-            Sought::Expiring { from, until, .. } => {
-                store.expiring(from, until, after, PER_PAGE).await
+            // What has expired since the first page expires soon no more.
+            Sought::Expiring { until, .. } => {
+                store.expiring(self.tokens.now(), until, after, PER_PAGE).await
             }
             Sought::Unused { since } => store.unused(since, after, PER_PAGE).await,
         })
