@@ -146,13 +146,12 @@ impl TokenPages {
     /// [`StoreError`]; the next call goes on where this one failed.
     pub async fn next_page(&mut self) -> Result<Option<Vec<TokenRecord>>, StoreError> {
         while !self.is_over {
-            let page = self.read().await?;
-            for record in &page.corrupt {
-                self.tokens.report(|| Event::Corrupt { record: record.clone() });
-            }
             let found = match self.sought {
-                Sought::Expiring { days, .. } => self.claim(page, days).await?,
-                Sought::Unused { since } => self.without_noted(page, since),
+                Sought::Expiring { days, .. } => {
+                    let page = self.read().await?;
+                    self.claim(page, days).await?
+                }
+                Sought::Unused { since } => self.unused(since).await?,
             };
             if !found.is_empty() {
                 return Ok(Some(found));
@@ -163,13 +162,17 @@ impl TokenPages {
 
     async fn read(&self) -> Result<Page, StoreError> {
         let (store, after) = (self.tokens.store(), self.after.as_ref());
-        self.tokens.watch(match self.sought {
+        let page = self.tokens.watch(match self.sought {
             // What has expired since the first page expires soon no more.
             Sought::Expiring { until, .. } => {
                 store.expiring(self.tokens.now(), until, after, PER_PAGE).await
             }
             Sought::Unused { since } => store.unused(since, after, PER_PAGE).await,
-        })
+        })?;
+        for record in &page.corrupt {
+            self.tokens.report(|| Event::Corrupt { record: record.clone() });
+        }
+        Ok(page)
     }
 
     /// Leaves out those of which somebody was told. What was claimed before the store failed is handed out.
@@ -198,13 +201,21 @@ impl TokenPages {
     }
 
     /// Leaves out those whose use is noted here and not yet written.
-    fn without_noted(&mut self, page: Page, since: Timestamp) -> Vec<TokenRecord> {
-        let noted = self.tokens.usage().latest_of(page.records.iter().map(|record| record.id));
-        let is_used = |id| noted.iter().any(|it| it.id == id && it.at >= since);
+    async fn unused(&mut self, since: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
+        let noted = |page: &Page| self.tokens.usage().latest_of(page.records.iter().map(|it| it.id));
+        let mark = self.tokens.usage().mark();
+        let mut page = self.read().await?;
+        let mut known = noted(&page);
+        if mark != self.tokens.usage().mark() {
+            // Uses were written between the reading of the page and of the log: they are in the store by now.
+            page = self.read().await?;
+            known.extend(noted(&page));
+        }
+        let is_used = |id| known.iter().any(|it| it.id == id && it.at >= since);
         let unused = page.records.into_iter().filter(|record| !is_used(record.id));
         let unused = unused.map(Arc::unwrap_or_clone).collect();
         self.go_on(page.end);
-        unused
+        Ok(unused)
     }
 
     fn go_on(&mut self, end: Option<Position>) {
