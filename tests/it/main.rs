@@ -19,6 +19,7 @@ mod last_used;
 mod limit;
 mod listing;
 mod manage;
+mod notices;
 mod owner_gate;
 mod parsing;
 mod prefixes;
