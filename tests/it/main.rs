@@ -16,6 +16,7 @@ mod hostile;
 mod idle;
 mod issue;
 mod last_used;
+mod leaked;
 mod limit;
 mod listing;
 mod manage;
@@ -31,6 +32,7 @@ mod sqlite;
 mod support;
 mod suspend;
 mod testing;
+mod time_goes_on;
 mod verify;
 #[cfg(all(feature = "actix", feature = "axum"))]
 mod web;
