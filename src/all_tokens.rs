@@ -86,7 +86,8 @@ impl AllTokens {
     /// process dies between a page and what it is for, its notices are lost: each comes at most once.
     pub fn expiring_within(&self, time: Duration) -> TokenPages {
         let days = u16::try_from(time.whole_days().max(1)).unwrap_or(u16::MAX);
-        let until = self.tokens.now().checked_add(Duration::days(days.into())).unwrap_or(Timestamp::MAX);
+        let until =
+            self.tokens.now().checked_add(Duration::days(days.into())).unwrap_or(Timestamp::MAX);
         self.pages(Sought::Expiring { until, days })
     }
 
@@ -202,7 +203,8 @@ impl TokenPages {
 
     /// Leaves out those whose use is noted here and not yet written.
     async fn unused(&mut self, since: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
-        let noted = |page: &Page| self.tokens.usage().latest_of(page.records.iter().map(|it| it.id));
+        let noted =
+            |page: &Page| self.tokens.usage().latest_of(page.records.iter().map(|it| it.id));
         let mark = self.tokens.usage().mark();
         let mut page = self.read().await?;
         let mut known = noted(&page);

@@ -23,10 +23,12 @@ mod manage;
 mod notices;
 mod owner_gate;
 mod parsing;
+mod pepper;
 mod prefixes;
 mod revalidate;
 mod rotate;
 mod secrets;
+mod shield;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod support;

@@ -27,7 +27,7 @@ fn digits(random: &mut Random, text: &mut String, count: usize) {
 }
 
 /// Writes the next input into `text`, mostly something that is nearly a token.
-fn mutate(random: &mut Random, issued: &[String], text: &mut String) {
+pub fn mutate(random: &mut Random, issued: &[String], text: &mut String) {
     text.clear();
     let kind = random.below(16);
     if kind < 11 {

@@ -23,7 +23,7 @@ async fn bear(tokens: &ApiTokens, issued: &IssuedToken) -> VerifiedToken {
 }
 
 #[track_caller]
-fn is_conflict(outcome: Result<IssuedToken, RotateError>) {
+fn is_conflict(outcome: &Result<IssuedToken, RotateError>) {
     assert!(matches!(outcome, Err(RotateError::Conflict)), "{outcome:?}");
 }
 
@@ -69,12 +69,12 @@ async fn a_secret_in_grace_rotates_nothing_once_the_new_one_is_in_use(world: Wor
     for token in [&early, &bear(&tokens, &old).await] {
         for rotation in [TokenRotation::new(), grace(0).end_running_grace(), grace(0).generation(1)]
         {
-            is_conflict(tokens.rotate_presented(token, rotation).await);
+            is_conflict(&tokens.rotate_presented(token, rotation).await);
         }
     }
     at(&world, 100);
     for rotation in [TokenRotation::new(), grace(0).end_running_grace()] {
-        is_conflict(tokens.rotate_presented(&early, rotation).await);
+        is_conflict(&tokens.rotate_presented(&early, rotation).await);
     }
     assert_eq!(tried(&tokens, &new).await, "good");
     assert_eq!(world.stored(&old).await.generation, 1);
@@ -98,14 +98,14 @@ async fn a_secret_whose_grace_has_ended_meanwhile_rotates_nothing(world: World) 
     let token = bear(&tokens, &old).await;
     let new = rotated(&tokens, &old, grace(0).end_running_grace()).await;
     assert_eq!(tried(&tokens, &old).await, "retired_secret");
-    is_conflict(tokens.rotate_presented(&token, grace(0)).await);
+    is_conflict(&tokens.rotate_presented(&token, grace(0)).await);
     assert_eq!(tried(&tokens, &new).await, "good");
 
     let other = tokens.issue(world.new_token("b")).await.unwrap();
     let new = rotated(&tokens, &other, grace(100)).await;
     let token = bear(&tokens, &other).await;
     at(&world, 100);
-    is_conflict(tokens.rotate_presented(&token, grace(0)).await);
+    is_conflict(&tokens.rotate_presented(&token, grace(0)).await);
     assert_eq!(tried(&tokens, &new).await, "good");
 }
 
@@ -150,11 +150,11 @@ async fn another_generation_is_a_conflict(world: World) {
     let old = tokens.issue(world.new_token("a")).await.unwrap();
     let token = bear(&tokens, &old).await;
     for generation in [1, 2, u32::MAX] {
-        is_conflict(tokens.rotate_presented(&token, grace(0).generation(generation)).await);
+        is_conflict(&tokens.rotate_presented(&token, grace(0).generation(generation)).await);
     }
     let _ = tokens.rotate_presented(&token, grace(100).generation(0)).await.unwrap();
     let in_grace = bear(&tokens, &old).await;
-    is_conflict(tokens.rotate_presented(&in_grace, grace(0).generation(0)).await);
+    is_conflict(&tokens.rotate_presented(&in_grace, grace(0).generation(0)).await);
     let _ = tokens.rotate_presented(&in_grace, grace(0).generation(1)).await.unwrap();
 }
 
@@ -164,7 +164,7 @@ async fn a_secret_that_was_replaced_meanwhile_rotates_nothing(world: World) {
     let token = bear(&tokens, &old).await;
     let new = rotated(&tokens, &old, grace(100)).await;
     for rotation in [TokenRotation::new(), grace(0).end_running_grace()] {
-        is_conflict(tokens.rotate_presented(&token, rotation).await);
+        is_conflict(&tokens.rotate_presented(&token, rotation).await);
     }
     assert_eq!(tried(&tokens, &new).await, "good");
     let refused = rotate(&tokens, &old, grace(0)).await;

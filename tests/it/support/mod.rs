@@ -227,12 +227,16 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// A text with the checksum of a token behind it.
 pub fn checked(body: &str) -> String {
+    format!("{body}{}", checksum_digits(crc32fast::hash(body.as_bytes())))
+}
+
+/// A checksum as it is written.
+pub fn checksum_digits(mut checksum: u32) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut sum = crc32fast::hash(body.as_bytes()) as usize;
     let mut digits = ['0'; 6];
     for digit in digits.iter_mut().rev() {
-        *digit = DIGITS[sum % 62].into();
-        sum /= 62;
+        *digit = DIGITS[checksum as usize % 62].into();
+        checksum /= 62;
     }
-    body.chars().chain(digits).collect()
+    digits.into_iter().collect()
 }

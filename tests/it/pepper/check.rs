@@ -1,0 +1,188 @@
+//! The start-up check: a wrong key is found before the first user is refused.
+
+use keyfob::{
+    CheckError,
+    store::{StoreError, TokenStore},
+    token::{Pepper, PepperKey, Shield},
+};
+
+use super::{hmac, id, issue, key, peppered, tried, with};
+use crate::support::{TROUBLES, WRITES, World, on_every_store};
+
+on_every_store! {
+    a_fresh_store_keeps_what_tells_a_key
+    another_key_of_the_same_name_is_found_out
+    a_key_is_told_by_its_name_and_not_by_its_use
+    a_wrong_key_is_kept_nowhere
+    tokens_without_a_digest_of_a_key_are_counted
+    a_store_that_fails_is_not_a_wrong_key
+    a_store_that_can_only_be_read_passes_once_the_keys_are_known
+    without_a_pepper_nothing_is_asked_of_keys
+}
+mod at_once {
+    use super::two_nodes_with_two_keys_of_one_name;
+    use crate::support::on_every_store;
+
+    on_every_store! {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)] =>
+        two_nodes_with_two_keys_of_one_name
+    }
+}
+
+const CANARY: &[u8] = b"keyfob pepper canary 1";
+
+fn canary(seed: u8) -> [u8; 32] {
+    hmac(&super::bytes(seed), CANARY)
+}
+
+async fn wrong_key(world: &World, pepper: Pepper) -> String {
+    match with(world, pepper).check().await {
+        Err(CheckError::WrongPepperKey(key)) => key.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn a_fresh_store_keeps_what_tells_a_key(world: World) {
+    let all = || {
+        let pepper = Pepper::new(key("a", 1)).accept(key("b", 2)).shield(Shield::Prefer);
+        pepper.accept_checksums_of(key("c", 3))
+    };
+    with(&world, all()).check().await.unwrap();
+    for (name, seed) in [("a", 1), ("b", 2), ("c", 3)] {
+        let kept = world.store.canary(&id(name), &[0; 32]).await.unwrap();
+        assert_eq!(kept, canary(seed), "{name}");
+    }
+    with(&world, all()).check().await.unwrap();
+    peppered(&world, "c", 3).check().await.unwrap();
+}
+
+async fn another_key_of_the_same_name_is_found_out(world: World) {
+    peppered(&world, "a", 1).check().await.unwrap();
+    assert_eq!(wrong_key(&world, Pepper::new(key("a", 2))).await, "a");
+    let new = || Pepper::new(key("new", 9));
+    assert_eq!(wrong_key(&world, new().accept(key("a", 2))).await, "a");
+    assert_eq!(wrong_key(&world, new().accept_checksums_of(key("a", 2))).await, "a");
+    let shield = new().shield(Shield::Require).accept_checksums_of(key("a", 2));
+    assert_eq!(wrong_key(&world, shield).await, "a");
+    let longer = [super::bytes(1), vec![0]].concat();
+    let unlike = PepperKey::new("a", longer).unwrap();
+    // Zeros at the end are the same key to HMAC, in less than a block: no secret is lost by it.
+    with(&world, Pepper::new(unlike)).check().await.unwrap();
+    peppered(&world, "a", 1).check().await.unwrap();
+}
+
+async fn a_key_is_told_by_its_name_and_not_by_its_use(world: World) {
+    with(&world, Pepper::new(key("a", 1)).accept_checksums_of(key("b", 2))).check().await.unwrap();
+    with(&world, Pepper::new(key("b", 2)).accept(key("a", 1))).check().await.unwrap();
+    assert_eq!(wrong_key(&world, Pepper::new(key("b", 1)).accept(key("a", 2))).await, "b");
+    let error = with(&world, Pepper::new(key("b", 1))).check().await.unwrap_err();
+    assert_eq!(error.to_string(), "the pepper key b is not the one that it was");
+}
+
+async fn a_wrong_key_is_kept_nowhere(world: World) {
+    peppered(&world, "a", 1).check().await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(wrong_key(&world, Pepper::new(key("a", 2))).await, "a");
+    }
+    let kept = world.store.canary(&id("a"), &[0; 32]).await.unwrap();
+    assert_eq!(kept, canary(1));
+}
+
+async fn tokens_without_a_digest_of_a_key_are_counted(world: World) {
+    let tokens = peppered(&world, "a", 1);
+    tokens.check().await.unwrap();
+    let open = || Pepper::new(key("a", 1)).accept_unpeppered();
+    let mut old = Vec::new();
+    for count in 1..=3 {
+        old.push(issue(&world, &world.tokens()).await);
+        let error = tokens.check().await.unwrap_err();
+        assert!(matches!(error, CheckError::Unpeppered { tokens } if tokens == count), "{error}");
+        with(&world, open()).check().await.unwrap();
+    }
+    let _ = issue(&world, &tokens).await;
+    tokens.owned_by(&world.owner).revoke(old[0].record.id).await.unwrap();
+    let error = tokens.check().await.unwrap_err();
+    assert!(matches!(error, CheckError::Unpeppered { tokens: 2 }), "{error}");
+    let moving = with(&world, open());
+    for old in &old[1..] {
+        assert_eq!(tried(&moving, old).await, "good");
+    }
+    moving.flush().await.unwrap();
+    tokens.check().await.unwrap();
+
+    let wrong = Pepper::new(key("a", 2));
+    let _ = issue(&world, &world.tokens()).await;
+    assert_eq!(wrong_key(&world, wrong).await, "a", "the worse of the two is told");
+}
+
+async fn a_store_that_fails_is_not_a_wrong_key(world: World) {
+    let tokens = peppered(&world, "a", 1);
+    tokens.check().await.unwrap();
+    for step in ["find", "canary", "count_by_key"] {
+        for trouble in TROUBLES {
+            world.store.fail_with(&[step], trouble);
+            world.heard.take();
+            let error = tokens.check().await.unwrap_err();
+            let CheckError::Store(error) = error else { panic!("{error:?}") };
+            assert_eq!(error.to_string(), trouble().to_string());
+            assert_eq!(world.heard.take().len(), 1);
+        }
+        world.store.heal();
+    }
+    world.store.fail(&["canary"]);
+    let error = peppered(&world, "a", 2).check().await.unwrap_err();
+    assert!(matches!(error, CheckError::Store(StoreError::Unavailable(_))), "{error:?}");
+    world.store.heal();
+    tokens.check().await.unwrap();
+}
+
+async fn a_store_that_can_only_be_read_passes_once_the_keys_are_known(world: World) {
+    let tokens = with(&world, Pepper::new(key("a", 1)).accept(key("b", 2)));
+    tokens.check().await.unwrap();
+    let writes: Vec<_> = WRITES.iter().copied().filter(|step| *step != "canary").collect();
+    world.store.fail(&writes);
+    tokens.check().await.unwrap();
+
+    // Where somebody else writes for ever, whoever tried to write would wait and fail.
+    #[cfg(feature = "sqlite")]
+    if let Some(directory) = &world.directory {
+        use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+        let options = SqliteConnectOptions::new().filename(directory.path().join("tokens.db"));
+        let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+        tokens.check().await.unwrap();
+        assert_eq!(wrong_key(&world, Pepper::new(key("a", 2))).await, "a");
+        sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    }
+}
+
+async fn without_a_pepper_nothing_is_asked_of_keys(world: World) {
+    world.store.take_calls();
+    world.tokens().check().await.unwrap();
+    assert_eq!(world.store.take_calls(), ["find"]);
+    with(&world, Pepper::new(key("a", 1)).accept_unpeppered()).check().await.unwrap();
+    assert_eq!(world.store.take_calls(), ["find", "canary"]);
+}
+
+async fn two_nodes_with_two_keys_of_one_name(world: World) {
+    for round in 0..20 {
+        let name = format!("k{round}");
+        let checks: Vec<_> = (0..4)
+            .map(|node| {
+                let tokens = peppered(&world, &name, node % 2);
+                tokio::spawn(async move { tokens.check().await })
+            })
+            .collect();
+        let mut passed = Vec::new();
+        for (node, check) in checks.into_iter().enumerate() {
+            match check.await.unwrap() {
+                Ok(()) => passed.push(node % 2),
+                Err(CheckError::WrongPepperKey(key)) => assert_eq!(key, id(&name)),
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        assert_eq!(passed.len(), 2, "one of the two keys, on both of its nodes");
+        assert_eq!(passed[0], passed[1]);
+    }
+}

@@ -1,0 +1,102 @@
+//! What is a key and what is none.
+
+use keyfob::{
+    ApiTokens, BuildError,
+    store::MemoryStore,
+    token::{Pepper, PepperError, PepperKey, Shield},
+};
+
+use super::{bytes, id, key};
+
+fn weak(key: impl AsRef<[u8]>) -> PepperError {
+    PepperKey::new("k", key).map(drop).unwrap_err()
+}
+
+#[test]
+fn a_key_is_at_least_32_bytes_that_are_not_all_the_same() {
+    for length in 0..32 {
+        assert_eq!(weak(&bytes(1)[..length]), PepperError::Weak(id("k")), "{length}");
+    }
+    for byte in [0, 1, b'a', 0xFF] {
+        for length in [0, 1, 31, 32, 64, 65, 1_000] {
+            assert_eq!(weak(vec![byte; length]), PepperError::Weak(id("k")), "{byte} {length}");
+        }
+    }
+    for length in [32, 33, 64, 65, 4_096] {
+        let mut key = vec![b'a'; length];
+        key[length - 1] = b'b';
+        assert_eq!(PepperKey::new("k", key).unwrap().id(), &id("k"));
+    }
+}
+
+#[test]
+fn the_name_of_a_key_is_1_to_32_bytes() {
+    for name in ["", "\n", "a\0b", &"x".repeat(33)] {
+        let error = PepperKey::new(name, bytes(1)).map(drop).unwrap_err();
+        assert!(matches!(error, PepperError::Id(_)), "{name:?}: {error}");
+    }
+    assert!(PepperKey::new("x".repeat(32), bytes(1)).is_ok());
+}
+
+#[test]
+fn no_two_keys_have_one_name() {
+    let built = |pepper: Pepper| {
+        let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").pepper(pepper);
+        tokens.build().map(drop)
+    };
+    let new = || Pepper::new(key("a", 1));
+    for twice in [
+        new().accept(key("a", 1)),
+        new().accept(key("a", 2)),
+        new().accept_checksums_of(key("a", 2)),
+        new().shield(Shield::Require).accept_checksums_of(key("a", 1)),
+        new().accept(key("b", 2)).accept_checksums_of(key("a", 1)),
+    ] {
+        assert_eq!(built(twice), Err(BuildError::Pepper(PepperError::Twice(id("a")))));
+    }
+    for twice in [
+        new().accept(key("b", 1)).accept(key("b", 2)),
+        new().accept(key("b", 1)).accept_checksums_of(key("b", 1)),
+        new().accept_checksums_of(key("b", 1)).accept_checksums_of(key("b", 3)),
+    ] {
+        assert_eq!(built(twice), Err(BuildError::Pepper(PepperError::Twice(id("b")))));
+    }
+    let different = new().accept(key("A", 2)).accept(key("b", 3)).accept_checksums_of(key("c", 4));
+    assert_eq!(built(different), Ok(()));
+}
+
+#[test]
+fn nothing_shows_a_key() {
+    let secret = "correct horse battery staple, correct horse battery";
+    let key = || PepperKey::new("2026", secret).unwrap();
+    let pepper = Pepper::new(key()).shield(Shield::Require).accept_unpeppered();
+    let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").pepper(pepper.clone());
+    let builder = format!("{tokens:?} {tokens:#?}");
+    let tokens = tokens.build().unwrap();
+    let shown = [
+        format!("{:?} {:#?}", key(), key()),
+        format!("{pepper:?} {pepper:#?}"),
+        builder,
+        format!("{tokens:?} {tokens:#?}"),
+        format!("{:?} {:#?}", tokens.format(), tokens.all_owners()),
+        PepperKey::new("2026", &secret[..20]).unwrap_err().to_string(),
+        format!("{:?}", PepperKey::new("2026", &secret[..20])),
+        format!("{:?}", PepperKey::new(&secret[..40], secret)),
+    ];
+    let digits = |bytes: &[u8]| {
+        let list: Vec<_> = bytes.iter().map(ToString::to_string).collect();
+        [list.join(", "), list.join(",\n"), crate::support::hex(bytes)]
+    };
+    for shown in &shown {
+        for part in ["correct", "horse", "battery"] {
+            assert!(!shown.contains(part), "{shown}");
+            for digits in digits(part.as_bytes()) {
+                assert!(!shown.contains(&digits), "{shown}");
+            }
+        }
+    }
+    assert_eq!(
+        shown[0].lines().next().unwrap(),
+        "PepperKey { id: KeyId(\"2026\"), .. } PepperKey {"
+    );
+}
