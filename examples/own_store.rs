@@ -292,8 +292,15 @@ impl TokenStore for RedbStore {
         })
     }
 
-    async fn claim_notice(&self, id: TokenId, days: u16) -> Result<bool, StoreError> {
-        self.mark(id, |record| record.rare_mut().notices.insert(days))
+    async fn claim_notice(
+        &self,
+        id: TokenId,
+        expected_expiry: Timestamp,
+        days: u16,
+    ) -> Result<bool, StoreError> {
+        self.mark(id, |record| {
+            record.expires_at == Some(expected_expiry) && record.rare_mut().notices.insert(days)
+        })
     }
 
     async fn expiring(

@@ -50,6 +50,8 @@ pub struct TokenPages {
     sought: Sought,
     after: Option<Position>,
     is_over: bool,
+    /// What was claimed and not handed out, also where somebody stopped waiting for it.
+    claimed: Vec<TokenRecord>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +99,13 @@ impl AllTokens {
     }
 
     fn pages(&self, sought: Sought) -> TokenPages {
-        TokenPages { tokens: self.tokens.clone(), sought, after: None, is_over: false }
+        TokenPages {
+            tokens: self.tokens.clone(),
+            sought,
+            after: None,
+            is_over: false,
+            claimed: Vec::new(),
+        }
     }
 
     /// How many digests of tokens that are not revoked each pepper key has made, `None` being without a key: what tells
@@ -178,27 +186,30 @@ impl TokenPages {
 
     /// Leaves out those of which somebody was told. What was claimed before the store failed is handed out.
     async fn claim(&mut self, page: Page, days: u16) -> Result<Vec<TokenRecord>, StoreError> {
-        let mut claimed = Vec::new();
         for record in page.records {
-            let end = record.expires_at.map(Timestamp::unix_seconds);
-            let position = Position { key: SortKey::Instant(end), id: record.id };
+            let Some(end) = record.expires_at else { continue };
+            let key = SortKey::Instant(Some(end.unix_seconds()));
+            let position = Position { key, id: record.id };
             let told =
                 record.rare.as_ref().is_some_and(|it| it.notices.range(..=days).next().is_some());
             if !told {
-                match self.tokens.watch(self.tokens.store().claim_notice(record.id, days).await) {
+                let claim = self.tokens.store().claim_notice(record.id, end, days).await;
+                match self.tokens.watch(claim) {
                     Ok(true) => {
                         self.tokens.report(|| Event::ExpiringSoon { token: record.clone(), days });
-                        claimed.push(Arc::unwrap_or_clone(record));
+                        self.claimed.push(Arc::unwrap_or_clone(record));
                     }
                     Ok(false) => {}
-                    Err(_) if !claimed.is_empty() => return Ok(claimed),
+                    Err(_) if !self.claimed.is_empty() => {
+                        return Ok(std::mem::take(&mut self.claimed));
+                    }
                     Err(error) => return Err(error),
                 }
             }
             self.after = Some(position);
         }
         self.go_on(page.end);
-        Ok(claimed)
+        Ok(std::mem::take(&mut self.claimed))
     }
 
     /// Leaves out those whose use is noted here and not yet written.

@@ -26,7 +26,7 @@ use crate::{
     owner_gate::Gatekeeper,
     policy::Policy,
     rekey::Rekeying,
-    store::{StoreError, TokenStore},
+    store::{KeyCount, StoreError, TokenStore},
     token::{
         Digests, KeyId, Owner, Pepper, PlainToken, Prefix, Timestamp, TokenDigest, TokenFormat,
         TokenId,
@@ -87,11 +87,10 @@ impl ApiTokens {
         ApiTokensBuilder::new(store)
     }
 
-    /// A self-test for start-up: the generator works, the store answers, and every pepper key is the one that it was
-    /// when it was first used with this store. A wrong key would otherwise refuse every user.
-    ///
-    /// With a pepper that does not [accept](Pepper::accept_unpeppered) digests without a key, there must be none in the
-    /// store; that reads how many digests each key has made.
+    /// A self-test for start-up: the generator works, the store answers, every pepper key is the one that it was when
+    /// it was first used with this store, and the current digest of every token that is not revoked can be read: its
+    /// key is there, or where it has none, that is [accepted](Pepper::accept_unpeppered). Otherwise users would be
+    /// refused.
     ///
     /// # Errors
     /// [`CheckError`] says what is not so.
@@ -104,28 +103,28 @@ impl ApiTokens {
             return Err(EntropyError::new(Some("the same bytes came twice in a row".into())).into());
         }
         self.watch(self.store().find(TokenId::from_u128(0)).await)?;
-        match self.digests().pepper() {
-            Some(pepper) => self.check_pepper(pepper).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn check_pepper(&self, pepper: &Pepper) -> Result<(), CheckError> {
-        for key in pepper.all_keys() {
+        let pepper = self.digests().pepper();
+        for key in pepper.into_iter().flat_map(Pepper::all_keys) {
             let canary = key.canary();
             let kept = self.watch(self.store().canary(key.id(), &canary).await)?;
             if !bool::from(kept.ct_eq(&canary)) {
                 return Err(CheckError::WrongPepperKey(key.id().clone()));
             }
         }
-        if pepper.accepts_unpeppered() {
-            return Ok(());
+        for KeyCount { key, current: tokens, .. } in
+            self.watch(self.store().count_by_key().await)?
+        {
+            let is_known = match &key {
+                Some(key) => pepper.is_some_and(|pepper| pepper.key(key).is_some()),
+                None => pepper.is_none_or(Pepper::accepts_unpeppered),
+            };
+            match key {
+                _ if is_known || tokens == 0 => {}
+                Some(key) => return Err(CheckError::MissingPepperKey { key, tokens }),
+                None => return Err(CheckError::Unpeppered { tokens }),
+            }
         }
-        let counts = self.watch(self.store().count_by_key().await)?;
-        match counts.iter().find(|it| it.key.is_none()).map_or(0, |it| it.current) {
-            0 => Ok(()),
-            tokens => Err(CheckError::Unpeppered { tokens }),
-        }
+        Ok(())
     }
 
     /// How the tokens of this application look.
@@ -203,7 +202,7 @@ impl ApiTokens {
     #[inline]
     pub(crate) fn samples_this(&self) -> Option<u32> {
         let (of, count) = self.0.verified.as_ref()?;
-        (count.fetch_add(1, Relaxed) % u64::from(of.get()) == 0).then_some(of.get())
+        ((count.fetch_add(1, Relaxed) + 1) % u64::from(of.get()) == 0).then_some(of.get())
     }
 
     pub(crate) async fn observers_are_told(&self) {
@@ -300,6 +299,14 @@ pub enum CheckError {
     /// be refused.
     #[error("the pepper key {0} is not the one that it was")]
     WrongPepperKey(KeyId),
+    /// Tokens that are not revoked have digests of a pepper key that is not configured.
+    #[error("{tokens} tokens have digests of the pepper key {key}, which is not configured")]
+    MissingPepperKey {
+        /// The name of the key.
+        key: KeyId,
+        /// How many.
+        tokens: u64,
+    },
     /// Tokens that are not revoked have digests without a key, and those are not accepted: let them in with
     /// [`Pepper::accept_unpeppered`], or revoke these tokens.
     #[error("{tokens} tokens have digests without a pepper key, which are not accepted")]

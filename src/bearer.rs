@@ -83,8 +83,9 @@ impl ApiTokens {
     }
 
     /// Rotates the token that somebody bears, as [`OwnerTokens::rotate`](crate::OwnerTokens::rotate) does for its
-    /// owner, with less power: the expiry can't become later, and a secret that is in its grace can only replace a new
-    /// one that was not used yet, as somebody needs who lost the answer.
+    /// owner, with less power: the token has to be good still, the expiry can't become later, and a secret that is in
+    /// its grace can only ask once more for the new one that it has asked for itself, while that is not used: as
+    /// somebody needs who lost the answer.
     ///
     /// # Errors
     /// [`RotateError`]
@@ -104,6 +105,12 @@ impl ApiTokens {
         token: &VerifiedToken,
         rotation: TokenRotation,
     ) -> Result<IssuedToken, RotateError> {
+        let token = match self.revalidate(token).await {
+            Ok(token) => token,
+            Err(VerifyError::Store(error)) => return Err(error.into()),
+            Err(VerifyError::RetiredSecret(_)) => return Err(RotateError::Conflict),
+            Err(reason) => return Err(RotateError::Refused { reason: reason.code() }),
+        };
         let generation = token.record().generation;
         let rotation = rotation.by_bearer(generation, token.is_current())?;
         self.owned_by(token.owner()).rotate(token.id(), rotation).await

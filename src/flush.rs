@@ -47,7 +47,9 @@ impl ApiTokens {
                     return;
                 };
                 // What failed is reported, kept and tried again after the next interval.
-                let _ = tokens.write().await;
+                if tokens.write_uses().await.is_ok() {
+                    let _ = tokens.write_rest().await;
+                }
             }
         }
     }
@@ -59,28 +61,39 @@ impl ApiTokens {
     /// # Errors
     /// [`StoreError`] where a write fails; what is not written stays noted.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        let written = self.write().await;
+        let written = self.write_uses().await;
+        let rest = match written {
+            Ok(()) => self.write_all_the_rest().await,
+            Err(_) => Ok(()),
+        };
         let told = pin!(self.observers_are_told());
         select(told, Delay::new(self.deadline())).await;
-        written
+        written.and(rest)
     }
 
-    async fn write(&self) -> Result<(), StoreError> {
+    async fn write_uses(&self) -> Result<(), StoreError> {
         let uses = self.usage().take_dropped();
         if uses > 0 {
             self.report(|| Event::UsesDropped { uses });
         }
         let written = self.usage().write(self.store(), self.now()).await;
-        let written = written.inspect_err(|error| {
+        written.inspect_err(|error| {
             let (error, waiting) = (error.into(), self.usage().len());
             self.report(|| Event::UsesNotWritten { error, waiting });
-        });
-        let rekeyed = self.watch(self.rekeying().write(self.store()).await);
-        let abilities = match self.ability_log() {
-            Some(log) => self.watch(log.write(self.store()).await),
-            None => Ok(()),
-        };
-        written.and(rekeyed).and(abilities)
+        })
+    }
+
+    /// Writes some of what else waits, and tells whether that is all.
+    async fn write_rest(&self) -> Result<bool, StoreError> {
+        if let Some(log) = self.ability_log() {
+            self.watch(log.write(self.store()).await)?;
+        }
+        self.watch(self.rekeying().write(self.store()).await)
+    }
+
+    async fn write_all_the_rest(&self) -> Result<(), StoreError> {
+        while !self.write_rest().await? {}
+        Ok(())
     }
 
     /// Writes what is late because nobody drives the background future, and says so once.
@@ -93,7 +106,7 @@ impl ApiTokens {
         }
         // A listing is not refused because last-used can't be written; flush has reported it. The next listing does not
         // wait for another try.
-        if self.write().await.is_err() {
+        if self.write_uses().await.is_err() {
             self.usage().postpone(self.now());
         }
     }

@@ -15,6 +15,8 @@ use crate::{
 
 /// How many digests wait at most. Those of further tokens are made at a later use.
 const CAPACITY: usize = 100_000;
+/// How many are written at a time, one after the other: last-used must not wait for all of them.
+const BATCH: usize = 500;
 
 /// The digests that wait to be written, each in place of one that is expected to be there.
 #[derive(Debug, Default)]
@@ -45,18 +47,26 @@ impl Rekeying {
         waiting.insert((id, generation), Waiting { expected, digest: digest() });
     }
 
-    /// Writes what waits. Dropped or failed, it loses nothing; where the stored digest is another by now, it is left
-    /// alone.
-    pub(crate) async fn write(&self, store: &dyn TokenStore) -> Result<(), StoreError> {
-        let all: Vec<_> = self.lock().iter().map(|(at, it)| (*at, it.clone())).collect();
-        for (at, it) in all {
-            store.rekey(at.0, &it.expected, &it.digest).await?;
+    /// Writes some of what waits, and tells whether that is all. Dropped, or where the store is not to be had, it loses
+    /// nothing; a token that can't be written does not hold up the others. Where the stored digest is another by now, it is left alone.
+    pub(crate) async fn write(&self, store: &dyn TokenStore) -> Result<bool, StoreError> {
+        let batch: Vec<_> =
+            self.lock().iter().take(BATCH).map(|(at, it)| (*at, it.clone())).collect();
+        let is_all = batch.len() < BATCH;
+        let mut outcome = Ok(true);
+        for (at, it) in batch {
+            let written = store.rekey(at.0, &it.expected, &it.digest).await;
+            if matches!(written, Err(StoreError::Unavailable(_) | StoreError::Busy(_))) {
+                return written;
+            }
+            // What is damaged is not mended by another try; its next use would queue it again.
+            outcome = outcome.and(written);
             let mut waiting = self.lock();
             if waiting.get(&at) == Some(&it) {
                 waiting.remove(&at);
             }
         }
-        Ok(())
+        outcome.map(|_| is_all)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(TokenId, u32), Waiting, RandomState>> {

@@ -46,7 +46,7 @@ enum Asker {
     Owner,
     /// Somebody who bears the token may not give it a later expiry.
     Bearer,
-    /// And somebody who bears a secret that was replaced may only ask again for the new one.
+    /// And somebody who bears a secret that was replaced may only ask again for the new one, if he has asked for it.
     BearerOfReplaced,
 }
 
@@ -73,6 +73,12 @@ pub enum RotateError {
     /// The token has a prefix that the application accepts no more: no secret of it would be good.
     #[error("tokens of this prefix are not accepted any more")]
     PrefixNotAccepted,
+    /// Whoever bears the token is refused by now.
+    #[error("the token is not good any more: {reason}")]
+    Refused {
+        /// Why, as [`VerifyError::code`](crate::VerifyError::code).
+        reason: &'static str,
+    },
     /// There is no secret to be had.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
@@ -139,7 +145,7 @@ impl TokenRotation {
         match self.grace {
             None if self.until_first_use => Ok(None),
             grace => {
-                let grace = grace.unwrap_or(GRACE);
+                let grace = Duration::seconds(grace.unwrap_or(GRACE).whole_seconds());
                 if !(Duration::ZERO..=LONGEST_GRACE).contains(&grace) {
                     return Err(GraceError);
                 }
@@ -234,16 +240,20 @@ impl ApiTokens {
 
         let in_grace = |it: &PreviousSecret| it.is_good_at(now, record.first_used_at);
         let running = record.previous.as_deref().filter(|it| in_grace(it));
-        // Who bears a replaced secret could otherwise get a new one after its grace was ended.
+        // Who bears a replaced secret could otherwise take the token over from the owner who has replaced it.
+        let may_ask_again = running.is_some_and(|it| it.may_ask_again);
         if rotation.asker == Asker::BearerOfReplaced
-            && !(record.has_unused_secret() && running.is_some())
+            && !(record.has_unused_secret() && may_ask_again)
         {
             return Err(RotateError::Conflict);
         }
         let (generation, previous) = if record.has_unused_secret() {
             let mut previous = record.previous.as_deref().cloned();
-            if let Some(previous) = previous.as_mut().filter(|_| rotation.ends_running_grace) {
-                previous.ends_at = Some(previous.ends_at.map_or(now, |end| end.min(now)));
+            if let Some(previous) = &mut previous {
+                previous.may_ask_again &= rotation.asker != Asker::Owner;
+                if rotation.ends_running_grace {
+                    previous.ends_at = Some(previous.ends_at.map_or(now, |end| end.min(now)));
+                }
             }
             (record.generation, previous)
         } else if running.is_some() && !rotation.ends_running_grace {
@@ -253,6 +263,7 @@ impl ApiTokens {
                 digest: record.digest.clone(),
                 ends_at: grace_end.map(|end| expires_at.map_or(end, |expiry| expiry.min(end))),
                 ends_on_first_use: rotation.until_first_use,
+                may_ask_again: rotation.asker == Asker::Bearer,
             };
             (record.generation.checked_add(1).ok_or_else(busy)?, Some(previous))
         };

@@ -39,7 +39,8 @@ pub(crate) struct UsageLog {
     /// How many tokens may have uses that wait. Uses of further tokens are let go.
     capacity: usize,
     log: Mutex<Log>,
-    addresses: Addresses,
+    /// Where somebody listens to news of them.
+    addresses: Option<Addresses>,
     /// Tells addresses apart, and this log from another that holds the same records.
     tags: RandomState,
     dropped: AtomicU64,
@@ -82,12 +83,12 @@ pub(crate) enum News {
 pub(crate) struct Mark(u64);
 
 impl UsageLog {
-    pub(crate) fn new(interval: Duration, capacity: usize) -> Self {
+    pub(crate) fn new(interval: Duration, capacity: usize, is_heard: bool) -> Self {
         Self {
             interval,
             capacity,
             log: Mutex::default(),
-            addresses: Addresses::default(),
+            addresses: is_heard.then(Addresses::default),
             tags: RandomState::default(),
             dropped: AtomicU64::new(0),
             drivers: AtomicUsize::new(0),
@@ -110,7 +111,8 @@ impl UsageLog {
             return None;
         }
         let is_first = self.enter(record, now, from, tag);
-        let new_address = from.filter(|from| self.addresses.see(record.id, *from));
+        let addresses = self.addresses.as_ref()?;
+        let new_address = from.filter(|from| addresses.see(record.id, *from));
         let new_address = new_address.filter(|from| record.last_used_from != Some(*from));
         if is_first { Some(News::FirstUse) } else { new_address.map(News::NewAddress) }
     }
@@ -187,9 +189,9 @@ impl UsageLog {
     }
 
     /// By how much the last use that is stored may be earlier than the last one that was, for a token that must not be
-    /// idle for longer than a period.
+    /// idle for longer than a period. Half of a short one: else no use would be due before it is over.
     pub(crate) fn slack(&self, period: Duration) -> Duration {
-        self.interval.max(period / 100)
+        self.interval.max(period / 100).min(period / 2)
     }
 
     /// Lets what could not be written wait for another interval.

@@ -7,7 +7,13 @@ mod token;
 pub use error::VerifyError;
 pub use token::VerifiedToken;
 
-use std::{future::Future, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::IpAddr,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_timer::Delay;
 use futures_util::future::{Either, select};
@@ -77,20 +83,21 @@ impl ApiTokens {
     ) -> Result<VerifiedToken, VerifyError> {
         let presented = self.format().parse(presented)?;
         let from = from.map(|from| from.to_canonical());
-        self.in_time(async {
+        let until = self.latest();
+        self.in_time(until, async {
             for _ in 0..ATTEMPTS {
                 let found = self.watch(self.store().find(presented.id()).await)?;
                 let now = self.now();
                 let verdict = prove(self.digests(), &presented, found.clone(), now);
                 if let (Err(VerifyError::RetiredSecret(_)), Some(record)) = (&verdict, found) {
-                    self.meet_retired_secret(&record, now, from).await;
+                    self.meet_retired_secret(&record, now, from, until).await;
                 }
-                if let Some(token) = self.admit(verdict?, now, from).await? {
+                if let Some(token) = self.admit(verdict?, now, from, until).await? {
                     self.rekey_if_outdated(&presented, &token);
                     return Ok(token);
                 }
             }
-            Err(StoreError::Busy("others keep changing the token".into()).into())
+            Err(self.outpaced().into())
         })
         .await
     }
@@ -165,16 +172,17 @@ impl ApiTokens {
                 Err(reason) => return Err(self.refuse(reason)),
             }
         }
-        self.in_time(async {
+        let until = self.latest();
+        self.in_time(until, async {
             for _ in 0..ATTEMPTS {
                 let found = self.watch(self.store().find(token.id()).await)?;
                 let now = self.now();
                 let proven = prove_again(token, found, now)?;
-                if let Some(token) = self.admit(proven, now, token.from).await? {
+                if let Some(token) = self.admit(proven, now, token.from, until).await? {
                     return Ok(token);
                 }
             }
-            Err(StoreError::Busy("others keep changing the token".into()).into())
+            Err(self.outpaced().into())
         })
         .await
     }
@@ -185,19 +193,51 @@ impl ApiTokens {
         presented: &str,
     ) -> Result<Arc<TokenRecord>, VerifyError> {
         let presented = self.format().parse(presented).map_err(|it| self.refuse(it.into()))?;
-        self.in_time(async {
+        let until = self.latest();
+        self.in_time(until, async {
             let found = self.watch(self.store().find(presented.id()).await)?;
-            Ok(prove(self.digests(), &presented, found, self.now())?.record)
+            let now = self.now();
+            let verdict = prove(self.digests(), &presented, found.clone(), now);
+            if let (Err(VerifyError::RetiredSecret(_)), Some(record)) = (&verdict, found) {
+                self.meet_retired_secret(&record, now, None, until).await;
+            }
+            Ok(verdict?.record)
         })
         .await
+    }
+
+    /// When a verification that begins now has to be over.
+    fn latest(&self) -> Instant {
+        Instant::now() + self.deadline()
+    }
+
+    fn outpaced(&self) -> StoreError {
+        let error = StoreError::Busy("others keep changing the token".into());
+        self.report(|| Event::StoreFailed { error: (&error).into() });
+        error
+    }
+
+    /// Gives a write that the answer does not depend on half of the time that is left.
+    async fn briefly<T>(
+        &self,
+        until: Instant,
+        write: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let left = until.saturating_duration_since(Instant::now());
+        self.watch(match select(pin!(write), Delay::new(left / 2)).await {
+            Either::Left((written, _)) => written,
+            Either::Right(_) => Err(out_of_time()),
+        })
     }
 
     /// Waits no longer than the deadline, and reports what is refused.
     async fn in_time<T>(
         &self,
+        until: Instant,
         verification: impl Future<Output = Result<T, VerifyError>>,
     ) -> Result<T, VerifyError> {
-        match select(pin!(verification), Delay::new(self.deadline())).await {
+        let left = until.saturating_duration_since(Instant::now());
+        match select(pin!(verification), Delay::new(left)).await {
             Either::Left((Err(VerifyError::Store(error)), _)) => Err(error.into()),
             Either::Left((verdict, _)) => verdict.map_err(|reason| self.refuse(reason)),
             Either::Right(_) => {
@@ -238,6 +278,7 @@ impl ApiTokens {
         proven: Proven,
         now: Timestamp,
         from: Option<IpAddr>,
+        until: Instant,
     ) -> Result<Option<VerifiedToken>, VerifyError> {
         let record = &proven.record;
         match judge_state(record, now) {
@@ -264,7 +305,9 @@ impl ApiTokens {
         }
         // The next rotation takes the mark of the first use away, and nobody would know of the use then.
         if (is_first_use && record.idle_seconds.is_some()) || self.is_use_due(record, now) {
-            self.write_use(Use { id: record.id, at: now, from }).await;
+            let due = [Use { id: record.id, at: now, from }];
+            // What can't be written is noted all the same, and a request is not refused for it.
+            let _ = self.briefly(until, self.store().record_uses(&due)).await;
         }
         Ok(Some(self.conclude(proven, now, from)))
     }
@@ -277,18 +320,6 @@ impl ApiTokens {
         };
         let slack = self.usage().slack(Duration::from_secs(seconds.get().into()));
         now.since(record.awake_as_stored()) > slack
-    }
-
-    /// Writes a use before the answer. What can't be written is noted all the same, and a request is not refused for it;
-    /// nor where the store takes long: then the rest of the deadline is left for the answer.
-    async fn write_use(&self, due: Use) {
-        let due = [due];
-        let written = self.store().record_uses(&due);
-        let written = match select(written, Delay::new(self.deadline() / 2)).await {
-            Either::Left((written, _)) => written,
-            Either::Right(_) => Err(out_of_time()),
-        };
-        let _ = self.watch(written);
     }
 
     /// Notes the use of a good token.
@@ -337,6 +368,7 @@ impl ApiTokens {
         record: &TokenRecord,
         now: Timestamp,
         from: Option<IpAddr>,
+        until: Instant,
     ) {
         let (id, owner) = (record.id, record.owner.clone());
         self.report(|| Event::RetiredSecretUsed { id, owner, from });
@@ -346,7 +378,7 @@ impl ApiTokens {
         }
         let reason = Reason::new("a secret was used that a rotation had replaced").ok();
         let suspension = Suspension { reason, ..Suspension::new(now) };
-        let suspended = self.watch(self.store().suspend(id, &suspension).await);
+        let suspended = self.briefly(until, self.store().suspend(id, &suspension)).await;
         if let Ok(ChangeOutcome::Changed(token)) = suspended {
             self.report(|| Event::Suspended { token, by: None });
         }

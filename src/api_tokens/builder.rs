@@ -134,8 +134,9 @@ impl ApiTokensBuilder {
     ///
     /// Last-used is written late; so that no token is refused that was used in time, a use is written before its
     /// request is answered where the last one that is stored is older than the slack: the
-    /// [interval](Self::last_used_interval), or a hundredth of the period, whichever is longer. Where the process dies,
-    /// a token may be refused by that much before its period is over.
+    /// [interval](Self::last_used_interval), or a hundredth of the period, whichever is longer, and at most half of the
+    /// period. On another node, or where the process dies, a token may be refused by that much before its period is
+    /// over.
     pub fn default_idle_period(mut self, period: Duration) -> Self {
         self.policy.default_idle_period = Some(period);
         self
@@ -274,7 +275,9 @@ impl ApiTokensBuilder {
         let delegation = self.delegation.map(|it| required_ability(&it));
         policy.delegation = delegation.transpose().map_err(BuildError::Delegation)?;
         let queued = self.observers.into_iter().map(Queue::start);
-        let queued = queued.collect::<io::Result<_>>().map_err(|_| BuildError::ObserverThread)?;
+        let queued = queued.collect::<io::Result<Vec<_>>>();
+        let queued = queued.map_err(|error| BuildError::ObserverThread(error.kind()))?;
+        let is_heard = !(queued.is_empty() && self.inline.is_empty());
         let staleness = self.owner_gate_max_staleness.unsigned_abs();
         let interval = self.last_used_interval.unsigned_abs();
         Ok(ApiTokens(Arc::new(Shared {
@@ -290,7 +293,7 @@ impl ApiTokensBuilder {
             gatekeeper: self.owner_gate.map(|gate| Gatekeeper::new(gate, staleness)),
             suspends_on_retired_secret: self.suspend_on_retired_secret,
             deadline: self.deadline.unsigned_abs(),
-            usage: UsageLog::new(interval, self.last_used_capacity),
+            usage: UsageLog::new(interval, self.last_used_capacity, is_heard),
             abilities: self.track_abilities.then(Arc::<AbilityLog>::default),
             rekeying: Rekeying::default(),
             latest_id: AtomicU64::new(0),
@@ -388,8 +391,8 @@ pub enum BuildError {
     #[error("the answers of an owner gate may be at most 60 seconds old")]
     Staleness,
     /// The operating system has no thread for an observer.
-    #[error("no thread could be started for an observer")]
-    ObserverThread,
+    #[error("no thread could be started for an observer: {0}")]
+    ObserverThread(io::ErrorKind),
     /// The deadline is shorter than a millisecond.
     #[error("the deadline must be at least one millisecond")]
     Deadline,

@@ -17,6 +17,9 @@ use super::{Event, Observer};
 /// | `keyfob_trouble_total` | `trouble`: `corrupt`, `pepper_key_missing`, `uses_not_written`, `background_not_driven` |
 /// | `keyfob_uses_dropped_total`, `keyfob_events_dropped_total` | none |
 ///
+/// `keyfob_events_dropped_total` counts what this observer itself was too slow for, which it can be only on a thread of
+/// its own.
+///
 /// No label holds anything of a token or its owner, so there are few series. To alert on: any
 /// `keyfob_trouble_total`, a rate of `keyfob_store_failed_total`, and `keyfob_refused_total` where it leaps.
 ///

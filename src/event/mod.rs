@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Something that happened. It never carries a secret, and an id only where its holder has proven the token or the
-/// application has named it.
+/// application has named it; a token that can't be read is told by its id, whoever came with it.
 ///
 /// It owns what it tells, so that it can be kept, sent elsewhere and told later.
 #[derive(Clone, Debug)]
@@ -121,7 +121,7 @@ pub enum Event {
         reason: &'static str,
     },
     /// A secret was used for the first time: that of a new token, as far as this process knows, or the one that a
-    /// rotation made, which is told once.
+    /// rotation made, which is told at most once.
     #[non_exhaustive]
     FirstUse {
         /// The token.
@@ -263,7 +263,7 @@ impl fmt::Display for StoreFailure {
 ///
 /// Given to [`ApiTokensBuilder::observer`](crate::ApiTokensBuilder::observer), it runs on a thread of its own: it may
 /// write to a disk or wait for a network, and neither holds up nor fails a request. An observer that panics has missed
-/// that event and is told the next one.
+/// that event and is told the next one. Its thread ends with the last handle, so it must not hold one itself.
 ///
 /// ```
 /// use keyfob::{Event, Observer};

@@ -321,9 +321,15 @@ impl TokenStore for MemoryStore {
         Ok(())
     }
 
-    async fn claim_notice(&self, id: TokenId, days: u16) -> Result<bool, StoreError> {
+    async fn claim_notice(
+        &self,
+        id: TokenId,
+        expected_expiry: Timestamp,
+        days: u16,
+    ) -> Result<bool, StoreError> {
         let outcome = self.writer().alter(id, |_, record| {
-            let claimed = record.rare_mut().notices.insert(days);
+            let is_expected = record.expires_at == Some(expected_expiry);
+            let claimed = is_expected && record.rare_mut().notices.insert(days);
             claimed.then_some(()).ok_or(ChangeOutcome::Outdated)
         });
         Ok(matches!(outcome, ChangeOutcome::Changed(_)))

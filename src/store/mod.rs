@@ -197,12 +197,17 @@ pub trait TokenStore: Debug + Send + Sync {
     /// [`StoreError`]
     async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError>;
 
-    /// Claims the notice for this many days before the expiry: `true` for the first caller and for no other. Revoked
-    /// and unknown tokens have no notices.
+    /// Claims the notice for this many days before the expiry, if that is still the expected one: `true` for the first
+    /// caller and for no other. Revoked and unknown tokens have no notices.
     ///
     /// # Errors
     /// [`StoreError`]
-    async fn claim_notice(&self, id: TokenId, days: u16) -> Result<bool, StoreError>;
+    async fn claim_notice(
+        &self,
+        id: TokenId,
+        expected_expiry: Timestamp,
+        days: u16,
+    ) -> Result<bool, StoreError>;
 
     /// Tokens of all owners that are not revoked and expire after `from` and not after `until`, by expiry; the page
     /// begins after `after`.

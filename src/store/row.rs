@@ -53,6 +53,7 @@ pub struct StoredRow {
     #[serde(deserialize_with = "present")]
     pub previous_ends_at: Option<i64>,
     pub previous_ends_on_first_use: bool,
+    pub previous_may_ask_again: bool,
     pub abilities: String,
     pub created_at: i64,
     #[serde(deserialize_with = "present")]
@@ -122,6 +123,7 @@ impl From<&TokenRecord> for StoredRow {
             previous_digest_key: previous.and_then(|it| text(it.digest.key())),
             previous_ends_at: previous.and_then(|it| seconds(it.ends_at)),
             previous_ends_on_first_use: previous.is_some_and(|it| it.ends_on_first_use),
+            previous_may_ask_again: previous.is_some_and(|it| it.may_ask_again),
             abilities: abilities_text(&record.abilities),
             created_at: record.created_at.unix_seconds(),
             expires_at: seconds(record.expires_at),
@@ -183,7 +185,8 @@ impl StoredRow {
     fn check_parts(&self) -> Result<(), &'static str> {
         let parts_of_previous = self.previous_digest_key.is_some()
             || self.previous_ends_at.is_some()
-            || self.previous_ends_on_first_use;
+            || self.previous_ends_on_first_use
+            || self.previous_may_ask_again;
         if parts_of_previous && self.previous_digest.is_none() {
             return Err("previous_digest");
         }
@@ -231,6 +234,7 @@ impl StoredRow {
                 digest: self::digest(&bytes, self.previous_digest_key).ok_or("previous_digest")?,
                 ends_at: instant(self.previous_ends_at).ok_or("previous_ends_at")?,
                 ends_on_first_use: self.previous_ends_on_first_use,
+                may_ask_again: self.previous_may_ask_again,
             }));
         }
         if let Some(since) = instant(self.suspended_since).ok_or("suspended_since")? {
@@ -346,11 +350,12 @@ mod tests {
     #[test]
     fn a_part_without_its_whole_is_damage() {
         type Damage = fn(&mut StoredRow);
-        let parts: [(&str, Damage); 10] = [
+        let parts: [(&str, Damage); 11] = [
             ("last_used_from", |row| row.last_used_from = Some("192.0.2.7".to_owned())),
             ("previous_digest", |row| row.previous_digest_key = Some("k".to_owned())),
             ("previous_digest", |row| row.previous_ends_at = Some(1)),
             ("previous_digest", |row| row.previous_ends_on_first_use = true),
+            ("previous_digest", |row| row.previous_may_ask_again = true),
             ("suspended_since", |row| row.suspended_until = Some(1)),
             ("suspended_since", |row| row.suspended_reason = Some("r".to_owned())),
             ("revoked_at", |row| row.revoked_by = Some("b".to_owned())),

@@ -1,8 +1,8 @@
 use std::fmt;
 
 use super::{
-    PlainToken, Prefix, TokenDigest, TokenId, base62,
-    pepper::{Checksums, Digests},
+    PlainToken, Prefix, TokenDigest, TokenId, base62, checksums::Checksums, digests::Digests,
+    keyed_hash, prefix,
 };
 
 const ID: usize = base62::U128_WIDTH;
@@ -13,6 +13,9 @@ const CHECKSUM: usize = base62::U32_WIDTH;
 pub(super) const TAIL: usize = ID + 1 + SECRET + CHECKSUM;
 /// What of it the checksum covers.
 pub(super) const COVERED_TAIL: usize = TAIL - CHECKSUM;
+
+/// What a checksum covers fits into the keyed hash.
+const _: () = assert!(prefix::LONGEST + 1 + COVERED_TAIL <= keyed_hash::LONGEST);
 
 /// How the tokens of an application look: `<prefix>_<id>_<secret><checksum>`.
 ///

@@ -6,8 +6,10 @@
 mod ability;
 mod address;
 pub(crate) mod base62;
+mod checksums;
 mod declared;
 mod digest;
+mod digests;
 mod format;
 mod id;
 mod keyed_hash;
@@ -25,15 +27,16 @@ mod timestamp;
 
 pub use ability::{Abilities, Ability, AbilityError, MissingAbility, is_ability};
 pub use address::{AllowedAddresses, AllowedAddressesError};
+pub(crate) use checksums::Checksums;
 pub use declared::{AbilityMarker, DeclaredAbility, ReportOnly};
 pub use digest::{KeyId, TokenDigest};
+pub(crate) use digests::{Digests, Proof};
 pub use format::{MalformedToken, PresentedToken, TokenFormat, TokenFormatError};
 pub use id::{TokenId, TokenIdError};
 pub use metadata::{Metadata, MetadataError};
 pub use name::{NamePolicy, TokenName, TokenNameError};
 pub(crate) use noted::NotedUse;
 pub use owner::{Actor, IdempotencyKey, Owner, Reason};
-pub(crate) use pepper::{Checksums, Digests, Proof};
 pub use pepper::{Pepper, PepperError, PepperKey, Shield};
 pub use plain::{IssuedToken, PlainToken};
 pub use prefix::{Prefix, PrefixError};

@@ -1,11 +1,6 @@
 use std::fmt;
 
-use subtle::ConstantTimeEq;
-
-use super::{
-    KeyId, TextError, TokenDigest, TokenId, base62,
-    keyed_hash::{self, KeyedHash},
-};
+use super::{KeyId, TextError, TokenDigest, TokenId, base62, keyed_hash::KeyedHash};
 
 /// What a canary is the HMAC of. A digest is that of 59 bytes and a checksum that of at least 69, so none of the three
 /// can stand for another.
@@ -70,7 +65,7 @@ impl PepperKey {
         &self.id
     }
 
-    fn digest(&self, id: TokenId, secret: &[u8; base62::U256_WIDTH]) -> TokenDigest {
+    pub(super) fn digest(&self, id: TokenId, secret: &[u8; base62::U256_WIDTH]) -> TokenDigest {
         TokenDigest::from_bytes(self.hash.mac(&[&id.to_bytes(), secret]), Some(self.id.clone()))
     }
 
@@ -80,7 +75,7 @@ impl PepperKey {
     }
 
     /// The first 32 bits of the HMAC of what a checksum covers.
-    fn checksum(&self, covered: &[u8]) -> u32 {
+    pub(super) fn checksum(&self, covered: &[u8]) -> u32 {
         let [a, b, c, d, ..] = self.hash.mac(&[covered]);
         u32::from_be_bytes([a, b, c, d])
     }
@@ -99,9 +94,9 @@ impl fmt::Debug for PepperKey {
 /// digest of one token to another. (He can still change whose a token is and what it may do.)
 ///
 /// # Another key
-/// 1. Every node [accepts](Self::accept) the new one.
-/// 2. Every node makes tokens with it, and accepts the old one. A token that comes in under the old key gets a digest
-///    of the new one, off the path of the request.
+/// 1. Every node accepts the new one as the [next](Self::accept_next).
+/// 2. Every node makes tokens with it, and [accepts](Self::accept) the old one. A token that comes in under the old key
+///    gets a digest of the new one, off the path of the request.
 /// 3. Once [`AllTokens::count_by_key`](crate::AllTokens::count_by_key) shows none for the old key, it goes. With a
 ///    [`Shield`] it moves to [`accept_checksums_of`](Self::accept_checksums_of), for as long as tokens live whose text
 ///    was made with it.
@@ -125,8 +120,10 @@ impl fmt::Debug for PepperKey {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Pepper {
-    /// The first makes new digests.
-    keys: Vec<PepperKey>,
+    /// Makes new digests.
+    current: PepperKey,
+    next: Vec<PepperKey>,
+    earlier: Vec<PepperKey>,
     for_checksums: Vec<PepperKey>,
     shield: Shield,
     accepts_unpeppered: bool,
@@ -139,7 +136,8 @@ pub struct Pepper {
 /// key is lost is refused for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shield {
-    /// CRC-32, which everybody can check and make.
+    /// CRC-32, which everybody can check and make. Tokens with a keyed checksum are let in only where its key is
+    /// [accepted for checksums](Pepper::accept_checksums_of), which it has to be once the shield was up.
     #[default]
     Off,
     /// New tokens have a keyed checksum; those with CRC-32 are let in as well.
@@ -152,20 +150,29 @@ impl Pepper {
     /// Digests are made and read with this key.
     pub fn new(key: PepperKey) -> Self {
         Self {
-            keys: vec![key],
+            current: key,
+            next: Vec::new(),
+            earlier: Vec::new(),
             for_checksums: Vec::new(),
             shield: Shield::Off,
             accepts_unpeppered: false,
         }
     }
 
-    /// Digests of this key are read as well, and replaced by those of the first key when they are used.
+    /// Digests of this earlier key are read as well, and replaced by those of the first key when they are used.
     pub fn accept(mut self, key: PepperKey) -> Self {
-        self.keys.push(key);
+        self.earlier.push(key);
         self
     }
 
-    /// Keyed checksums of this key are accepted as well, but no digests.
+    /// Digests of this key are read as well, and left as they are: the key that other nodes make digests with already.
+    pub fn accept_next(mut self, key: PepperKey) -> Self {
+        self.next.push(key);
+        self
+    }
+
+    /// Keyed checksums of this key are accepted as well, also where the shield is [off](Shield::Off). Its digests are
+    /// not, unless it is accepted for those too.
     pub fn accept_checksums_of(mut self, key: PepperKey) -> Self {
         self.for_checksums.push(key);
         self
@@ -184,159 +191,52 @@ impl Pepper {
         self
     }
 
+    /// A key may stand for digests and for checksums, and in each once.
     pub(crate) fn check(&self) -> Result<(), PepperError> {
-        let ids: Vec<_> = self.all_keys().map(PepperKey::id).collect();
-        let twice = (1..ids.len()).find(|&at| ids[..at].contains(&ids[at]));
-        twice.map_or(Ok(()), |at| Err(PepperError::Twice(ids[at].clone())))
+        let for_digests: Vec<_> = self.keys().map(PepperKey::id).collect();
+        let for_checksums: Vec<_> = self.for_checksums.iter().map(PepperKey::id).collect();
+        for ids in [for_digests, for_checksums] {
+            if let Some(at) = (1..ids.len()).find(|&at| ids[..at].contains(&ids[at])) {
+                return Err(PepperError::Twice(ids[at].clone()));
+            }
+        }
+        Ok(())
     }
 
     /// Every key, for whatever it is good.
     pub(crate) fn all_keys(&self) -> impl Iterator<Item = &PepperKey> {
-        self.keys.iter().chain(&self.for_checksums)
+        self.keys().chain(&self.for_checksums)
+    }
+
+    /// The keys whose digests are read.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &PepperKey> {
+        std::iter::once(&self.current).chain(&self.next).chain(&self.earlier)
+    }
+
+    pub(crate) fn key(&self, id: &KeyId) -> Option<&PepperKey> {
+        self.keys().find(|key| key.id == *id)
+    }
+
+    pub(super) fn current(&self) -> &PepperKey {
+        &self.current
+    }
+
+    /// Tells whether digests of this key, or of none, are to be replaced.
+    #[inline]
+    pub(super) fn outdates(&self, key: Option<&KeyId>) -> bool {
+        let is_kept = |it: &PepperKey| Some(&it.id) == key;
+        !is_kept(&self.current) && !self.next.iter().any(is_kept)
     }
 
     pub(crate) fn accepts_unpeppered(&self) -> bool {
         self.accepts_unpeppered
     }
 
-    /// The key that makes new digests.
-    fn current(&self) -> &PepperKey {
-        &self.keys[0]
+    pub(super) fn shield_policy(&self) -> Shield {
+        self.shield
     }
 
-    fn key(&self, id: &KeyId) -> Option<&PepperKey> {
-        self.keys.iter().find(|key| key.id == *id)
-    }
-}
-
-/// How digests are made and compared: as SHA-256, or with a pepper.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Digests(Option<Box<Pepper>>);
-
-/// Whether a secret is that of a digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Proof {
-    Proven,
-    Wrong,
-    /// The digest was made without a key, which is not accepted.
-    Unpeppered,
-    /// The digest was made by a key that is not here. It may well be that of the secret.
-    UnknownKey,
-}
-
-impl Digests {
-    pub(crate) fn new(pepper: Option<Pepper>) -> Self {
-        Self(pepper.map(Box::new))
-    }
-
-    pub(crate) fn pepper(&self) -> Option<&Pepper> {
-        self.0.as_deref()
-    }
-
-    /// The digest of a secret, as new ones are made.
-    pub(crate) fn make(&self, id: TokenId, secret: &[u8; base62::U256_WIDTH]) -> TokenDigest {
-        match self.pepper() {
-            None => TokenDigest::of(secret),
-            Some(pepper) => pepper.current().digest(id, secret),
-        }
-    }
-
-    /// Tells whether new digests are made otherwise than this one.
-    #[inline]
-    pub(crate) fn outdates(&self, digest: &TokenDigest) -> bool {
-        self.pepper().is_some_and(|pepper| digest.key() != Some(pepper.current().id()))
-    }
-
-    /// Compares a secret with the digest that is kept of a token, or, where there is no such token, with nothing:
-    /// that costs the same.
-    #[inline]
-    pub(crate) fn prove(
-        &self,
-        id: TokenId,
-        secret: &[u8; base62::U256_WIDTH],
-        stored: Option<&TokenDigest>,
-    ) -> Proof {
-        static NOBODY: TokenDigest = TokenDigest::from_bytes([0; 32], None);
-        match self.pepper() {
-            None => {
-                let stored = stored.unwrap_or(&NOBODY);
-                let is_same = TokenDigest::of(secret).is_same_bytes(stored);
-                match stored.key() {
-                    None if is_same => Proof::Proven,
-                    None => Proof::Wrong,
-                    Some(_) => Proof::UnknownKey,
-                }
-            }
-            Some(pepper) => prove_with(pepper, id, secret, stored),
-        }
+    pub(super) fn keys_for_checksums_alone(&self) -> &[PepperKey] {
+        &self.for_checksums
     }
 }
-
-/// As [`Digests::prove`]. What can't be judged is hashed all the same.
-fn prove_with(
-    pepper: &Pepper,
-    id: TokenId,
-    secret: &[u8; base62::U256_WIDTH],
-    stored: Option<&TokenDigest>,
-) -> Proof {
-    let key = stored.and_then(TokenDigest::key);
-    let known = key.map_or(Some(pepper.current()), |id| pepper.key(id));
-    let unkeyed = stored.is_some() && key.is_none();
-    let mac = if unkeyed && pepper.accepts_unpeppered {
-        TokenDigest::of(secret)
-    } else {
-        known.unwrap_or(pepper.current()).digest(id, secret)
-    };
-    let is_same = stored.is_some_and(|stored| mac.is_same_bytes(stored));
-    match known {
-        None => Proof::UnknownKey,
-        Some(_) if unkeyed && !pepper.accepts_unpeppered => Proof::Unpeppered,
-        Some(_) if is_same => Proof::Proven,
-        Some(_) => Proof::Wrong,
-    }
-}
-
-/// How the checksums of tokens are made and checked.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Checksums {
-    keys: Vec<PepperKey>,
-    crc: Crc,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Crc {
-    #[default]
-    Accepted,
-    Refused,
-}
-
-impl Checksums {
-    pub(crate) fn new(pepper: Option<&Pepper>) -> Self {
-        match pepper {
-            Some(pepper) if pepper.shield != Shield::Off => Self {
-                keys: pepper.all_keys().cloned().collect(),
-                crc: if pepper.shield == Shield::Require { Crc::Refused } else { Crc::Accepted },
-            },
-            _ => Self::default(),
-        }
-    }
-
-    pub(crate) fn make(&self, covered: &[u8]) -> u32 {
-        self.keys.first().map_or_else(|| crc32fast::hash(covered), |key| key.checksum(covered))
-    }
-
-    /// A checksum of CRC-32 is nothing secret, a keyed one is: it is compared in constant time.
-    #[inline]
-    pub(crate) fn accept(&self, checksum: u64, covered: &[u8]) -> bool {
-        let by_crc = self.crc == Crc::Accepted && checksum == u64::from(crc32fast::hash(covered));
-        by_crc || self.accept_keyed(checksum, covered)
-    }
-
-    /// Each key costs three blocks of the hash: two for what is covered, at most 99 bytes, and one for the outer hash.
-    fn accept_keyed(&self, checksum: u64, covered: &[u8]) -> bool {
-        self.keys.iter().any(|key| u64::from(key.checksum(covered)).ct_eq(&checksum).into())
-    }
-}
-
-const _: () =
-    assert!(super::prefix::LONGEST + 1 + super::format::COVERED_TAIL <= keyed_hash::LONGEST);

@@ -3,8 +3,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::{
-    Prefix, TokenDigest, TokenId, TokenRecord, base62,
-    pepper::{Checksums, Digests},
+    Prefix, TokenDigest, TokenId, TokenRecord, base62, checksums::Checksums, digests::Digests,
 };
 
 /// A whole token in plain text, as its holder will present it: shown once, kept nowhere.

@@ -110,6 +110,8 @@ pub struct PreviousSecret {
     pub ends_at: Option<Timestamp>,
     /// Whether the first use of the new secret ends it.
     pub ends_on_first_use: bool,
+    /// Whether the new secret was asked for by whoever bore this one, who may then ask again as long as it is not used.
+    pub may_ask_again: bool,
 }
 
 /// What a token is at one instant.
@@ -340,7 +342,7 @@ impl PreviousSecret {
     /// A previous secret that may be used until an instant.
     #[must_use]
     pub const fn until(digest: TokenDigest, ends_at: Timestamp) -> Self {
-        Self { digest, ends_at: Some(ends_at), ends_on_first_use: false }
+        Self { digest, ends_at: Some(ends_at), ends_on_first_use: false, may_ask_again: false }
     }
 
     /// Tells whether it may still be used, given when the current secret was first used.

@@ -1,5 +1,5 @@
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,8 +10,8 @@ use crate::{
     token::{Abilities, Ability, TokenId},
 };
 
-/// How many tokens are remembered. Beyond, all are forgotten: then their uses are written once more, which changes
-/// nothing.
+/// How many tokens are remembered, and how many uses wait at most. Beyond, tokens are forgotten, so that their uses are
+/// written once more, which changes nothing; and uses are let go, to be noted another time.
 const CAPACITY: usize = 100_000;
 /// How many abilities of a token are remembered. A store keeps no more either.
 const MOST: usize = 100;
@@ -25,7 +25,9 @@ pub(crate) struct AbilityLog(Mutex<Log>);
 #[derive(Debug, Default)]
 struct Log {
     seen: HashMap<TokenId, Vec<Ability>, RandomState>,
-    waiting: Vec<AbilityUse>,
+    /// By their number, so that two who write at once take away only what they have written.
+    waiting: BTreeMap<u64, AbilityUse>,
+    noted: u64,
 }
 
 impl AbilityLog {
@@ -37,26 +39,36 @@ impl AbilityLog {
             None => Ability::new(required).ok(),
         };
         let Some(ability) = used else { return };
-        let mut log = self.lock();
+        let log = &mut *self.lock();
+        if log.waiting.len() >= CAPACITY {
+            return;
+        }
         if log.seen.len() >= CAPACITY && !log.seen.contains_key(&id) {
             log.seen.clear();
         }
         let seen = log.seen.entry(id).or_default();
         if seen.len() < MOST && !seen.contains(&ability) {
             seen.push(ability.clone());
-            log.waiting.push(AbilityUse { id, ability });
+            log.waiting.insert(log.noted, AbilityUse { id, ability });
+            log.noted += 1;
         }
     }
 
     /// Writes what waits. Dropped or failed, it loses nothing.
     pub(crate) async fn write(&self, store: &dyn TokenStore) -> Result<(), StoreError> {
         loop {
-            let batch: Vec<_> = self.lock().waiting.iter().take(BATCH).cloned().collect();
+            let (numbers, batch): (Vec<_>, Vec<_>) = {
+                let log = self.lock();
+                log.waiting.iter().take(BATCH).map(|(at, it)| (*at, it.clone())).unzip()
+            };
             if batch.is_empty() {
                 return Ok(());
             }
             store.record_ability_uses(&batch).await?;
-            self.lock().waiting.retain(|it| !batch.contains(it));
+            let mut log = self.lock();
+            for number in numbers {
+                log.waiting.remove(&number);
+            }
         }
     }
 

@@ -333,9 +333,9 @@ impl From<&RotateError> for Problem {
         match error {
             RotateError::NotFound => Self::not_found(),
             RotateError::Invalid(invalid) => Self::validation_failed(invalid),
-            RotateError::NotActive(_) | RotateError::PrefixNotAccepted => {
-                Self::new(409, "token_not_active")
-            }
+            RotateError::NotActive(_)
+            | RotateError::PrefixNotAccepted
+            | RotateError::Refused { .. } => Self::new(409, "token_not_active"),
             RotateError::Conflict => Self::new(409, "rotation_conflict"),
             RotateError::InGrace => Self::new(409, "rotation_in_grace"),
             RotateError::Entropy(_) => Self::internal(),

@@ -10,7 +10,7 @@ use crate::{
 /// A token as JSON, for its owner: everything but the secret, its digest and the owner.
 ///
 /// Times are RFC 3339 in UTC and whole seconds; `null` is never. Abilities are a list, or `"*"` for all. What few tokens
-/// have is a member only where there is something to say: `rotated_at`, `grace_ends_at`, `not_before`, `idle_seconds`,
+/// have is a member only where there is something to say: `rotated_at`, `grace_ends_at`, `grace_until_first_use`, `not_before`, `idle_seconds`,
 /// `suspended_at`, `suspended_until` and `suspended_because`, `allowed_addresses`, `rate_limit`, `parent`,
 /// `used_abilities`, `created_by`.
 ///
@@ -53,6 +53,8 @@ struct RareMembers<'a> {
     rotated_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     grace_ends_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    grace_until_first_use: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     not_before: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +89,7 @@ impl<'a> RareMembers<'a> {
         Self {
             rotated_at: record.rotated_at,
             grace_ends_at: previous.and_then(|it| it.ends_at),
+            grace_until_first_use: previous.is_some_and(|it| it.ends_on_first_use),
             not_before: record.not_before,
             idle_seconds: record.idle_seconds,
             suspended_at: suspension.map(|it| it.since),

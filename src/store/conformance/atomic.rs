@@ -38,7 +38,7 @@ pub async fn concurrent_steps_on_a_token_are_all_done(store: &dyn TokenStore) {
         }),
         Box::pin(async { store.record_uses(&uses).await.answered() }),
         Box::pin(async { store.record_ability_uses(&ability_uses).await.answered() }),
-        Box::pin(async { assert!(store.claim_notice(record.id, 14).await.answered()) }),
+        Box::pin(async { assert!(claim(store, &record, 14).await.answered()) }),
         Box::pin(async {
             assert!(store.rekey(record.id, previous, &digest).await.answered());
         }),
@@ -90,7 +90,7 @@ pub async fn a_revocation_stays_whatever_runs_beside_it(store: &dyn TokenStore) 
                 assert_eq!(changed, [record.id], "it was not revoked before");
             }),
             Box::pin(async {
-                store.claim_notice(record.id, 14).await.answered();
+                claim(store, &record, 14).await.answered();
             }),
             Box::pin(async {
                 store.rekey(record.id, &record.digest, &digest).await.answered();
@@ -177,7 +177,7 @@ pub async fn a_dropped_mark_is_whole_or_nothing(store: &dyn TokenStore) {
     .await;
     let claimed = |it: &mut TokenRecord| it.rare_mut().notices.extend([14]);
     drop_at_every_point(store, one(claimed), async |before, _| {
-        let _ = store.claim_notice(before[0].id, 14).await.answered();
+        let _ = claim(store, &before[0], 14).await.answered();
     })
     .await;
     let digest = new_digest(Some(&new_key()));

@@ -220,7 +220,7 @@ pub async fn a_new_expiry_forgets_its_notices(store: &dyn TokenStore) {
         insert(store, &record).await;
         let change = Change { expires_at: Some(expires_at), ..Change::default() };
         store.change(record.id, record.expires_at, &change).await.changed();
-        let claimed = store.claim_notice(record.id, 7).await.answered();
+        let claimed = claim(store, &record, 7).await.answered();
         assert_eq!(claimed, forgets, "from 9000 to {expires_at:?}, can a notice be claimed anew?");
     }
 }

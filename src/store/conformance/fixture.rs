@@ -106,6 +106,7 @@ pub(super) fn full(owner: &Owner) -> TokenRecord {
         digest: new_digest(Some(&key("previous"))),
         ends_at: Some(at(1_200)),
         ends_on_first_use: true,
+        may_ask_again: true,
     }));
     record.abilities = Abilities::set(["servers:*", "Sites:read"]).expect("good abilities");
     record.expires_at = Some(at(9_000));
@@ -187,6 +188,16 @@ pub(super) async fn insert_all(store: &dyn TokenStore, records: &[TokenRecord]) 
     for record in records {
         insert(store, record).await;
     }
+}
+
+/// Claims a notice before the end that a token has, or would have.
+pub(super) async fn claim(
+    store: &dyn TokenStore,
+    record: &TokenRecord,
+    days: u16,
+) -> Result<bool, StoreError> {
+    let expiry = record.expires_at.unwrap_or(at(9_000));
+    store.claim_notice(record.id, expiry, days).await
 }
 
 /// Revokes one token.

@@ -185,6 +185,7 @@ macro_rules! store_conformance {
             }
             notice {
                 a_notice_is_claimed_once
+                a_notice_of_another_expiry_is_not_claimed
                 concurrent_claims_of_a_notice_have_one_winner
                 a_revoked_or_unknown_token_has_no_notices
             }

@@ -57,14 +57,16 @@ pub async fn a_rotation_replaces_the_secret_and_nothing_else(store: &dyn TokenSt
     assert_stored(store, &bystander, "another token stays as it is").await;
 }
 
-/// A rotation writes the previous secret as it was told: with or without an end, ended by the first use or not.
+/// A rotation writes the previous secret as it was told: with or without an end, ended by the first use or not, asked
+/// for by whoever bore it or not.
 pub async fn a_rotation_keeps_how_the_previous_secret_ends(store: &dyn TokenStore) {
     let mut record = full(&new_owner());
     insert(store, &record).await;
     for ends_at in [None, Some(Timestamp::MAX), Some(at(6_000))] {
-        for ends_on_first_use in [true, false] {
+        for (ends_on_first_use, may_ask_again) in [(true, false), (false, true), (false, false)] {
             let digest = record.digest.clone();
-            let previous = Some(PreviousSecret { digest, ends_at, ends_on_first_use });
+            let previous =
+                Some(PreviousSecret { digest, ends_at, ends_on_first_use, may_ask_again });
             let rotation = Rotation { previous, ..next(&record) };
             store.rotate(record.id, &Expected::of(&record), &rotation).await.changed();
             record = rotated(&record, &rotation);
@@ -145,7 +147,7 @@ pub async fn a_rotation_with_a_new_expiry_forgets_its_notices(store: &dyn TokenS
         insert(store, &record).await;
         let rotation = Rotation { expires_at, ..next(&record) };
         store.rotate(record.id, &Expected::of(&record), &rotation).await.changed();
-        let claimed = store.claim_notice(record.id, 7).await.answered();
+        let claimed = claim(store, &record, 7).await.answered();
         assert_eq!(claimed, forgets, "from 9000 to {expires_at:?}, can a notice be claimed anew?");
     }
 }

@@ -58,6 +58,7 @@ pub async fn an_absent_field_stays_absent(store: &dyn TokenStore) {
         digest: new_digest(None),
         ends_at: None,
         ends_on_first_use: false,
+        may_ask_again: false,
     }));
     bare.suspension = Some(Box::new(Suspension::new(at(1_600))));
     bare.revocation = Some(Box::new(Revocation::new(at(1_800))));

@@ -10,6 +10,7 @@ macro_rules! columns {
     () => {
         "id, prefix, owner, created_by, name, digest, digest_key, generation, rotated_at, \
          first_used_at, previous_digest, previous_digest_key, previous_ends_at, previous_ends_on_first_use, \
+         previous_may_ask_again, \
          abilities, created_at, expires_at, not_before, idle_seconds, last_used_at, \
          last_used_from, suspended_since, suspended_until, suspended_reason, revoked_at, \
          revoked_by, revoked_reason, parent, allowed_addresses, rate_limit_requests, \
@@ -79,6 +80,7 @@ where
         previous_digest_key: columns.next()?,
         previous_ends_at: columns.next()?,
         previous_ends_on_first_use: columns.next()?,
+        previous_may_ask_again: columns.next()?,
         abilities: columns.next()?,
         created_at: columns.next()?,
         expires_at: columns.next()?,
@@ -132,6 +134,7 @@ where
         .bind(row.previous_digest_key)
         .bind(row.previous_ends_at)
         .bind(row.previous_ends_on_first_use)
+        .bind(row.previous_may_ask_again)
         .bind(row.abilities)
         .bind(row.created_at)
         .bind(row.expires_at)

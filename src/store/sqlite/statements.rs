@@ -115,7 +115,7 @@ statements! {
     ROTATE = "UPDATE keyfob_tokens SET
             digest = ?5, digest_key = ?6, generation = ?7, rotated_at = ?13, first_used_at = NULL,
             previous_digest = ?8, previous_digest_key = ?9, previous_ends_at = ?10,
-            previous_ends_on_first_use = ?11, expires_at = ?12,
+            previous_ends_on_first_use = ?11, previous_may_ask_again = ?16, expires_at = ?12,
             notices = iif(expires_at IS NOT ?12, '', notices)
         WHERE id = ?1 AND revoked_at IS NULL
             AND generation = ?2 AND first_used_at IS ?3 AND expires_at IS ?4
@@ -192,7 +192,7 @@ statements! {
                 WHERE instr(' ' || used_abilities || ' ', ' ' || value || ' ') = 0)";
 
     CLAIM_NOTICE = "UPDATE keyfob_tokens SET notices = ltrim(notices || ' ' || ?2)
-        WHERE id = ?1 AND revoked_at IS NULL
+        WHERE id = ?1 AND revoked_at IS NULL AND expires_at = ?3
             AND instr(' ' || notices || ' ', ' ' || ?2 || ' ') = 0";
 
     EXPIRING = "SELECT ", columns!(), " FROM keyfob_tokens
@@ -279,7 +279,7 @@ mod tests {
 
         let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5000)
             INSERT INTO keyfob_tokens (id, prefix, owner, name, digest, generation,
-                previous_ends_on_first_use, abilities, created_at, expires_at, last_used_at,
+                previous_ends_on_first_use, previous_may_ask_again, abilities, created_at, expires_at, last_used_at,
                 revoked_at, parent, notices)
             SELECT randomblob(16), 'acme', 'user:' || i % 3, 'n' || i, randomblob(32), 0, 0, '', i,
                 iif(i % 2, i, NULL), iif(i % 5, NULL, i), iif(i % 7, NULL, i),

@@ -150,7 +150,8 @@ impl TokenStore for SqliteStore {
             .bind(seconds(rotation.expires_at))
             .bind(rotation.at.unix_seconds())
             .bind(expected.digest.as_bytes().as_slice())
-            .bind(expected.digest.key().map(KeyId::as_str));
+            .bind(expected.digest.key().map(KeyId::as_str))
+            .bind(previous.is_some_and(|it| it.may_ask_again));
         let outcome =
             transactions::alter(&self.write, id, update, |_| ChangeOutcome::Outdated).await?;
         Ok(outcome.into())
@@ -236,8 +237,14 @@ impl TokenStore for SqliteStore {
         self.write(record).await.map(drop)
     }
 
-    async fn claim_notice(&self, id: TokenId, days: u16) -> Result<bool, StoreError> {
-        self.write(on(id, statements::CLAIM_NOTICE).bind(days.to_string())).await
+    async fn claim_notice(
+        &self,
+        id: TokenId,
+        expected_expiry: Timestamp,
+        days: u16,
+    ) -> Result<bool, StoreError> {
+        let claim = on(id, statements::CLAIM_NOTICE).bind(days.to_string());
+        self.write(claim.bind(expected_expiry.unix_seconds())).await
     }
 
     async fn expiring(

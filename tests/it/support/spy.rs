@@ -204,7 +204,7 @@ watched! {
     suspend(id: TokenId, suspension: &Suspension) -> ChangeOutcome;
     resume(id: TokenId, at: Timestamp) -> ChangeOutcome;
     record_ability_uses(uses: &[AbilityUse]) -> ();
-    claim_notice(id: TokenId, days: u16) -> bool;
+    claim_notice(id: TokenId, expected: Timestamp, days: u16) -> bool;
     expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     count(owner: &Owner) -> OwnerCount;

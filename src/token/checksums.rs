@@ -1,0 +1,45 @@
+use subtle::ConstantTimeEq;
+
+use super::{Pepper, PepperKey, Shield};
+
+/// How the checksums of tokens are made and checked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Checksums {
+    /// Those whose checksums are accepted; unless the shield is off, the first makes new ones.
+    keys: Vec<PepperKey>,
+    shield: Shield,
+}
+
+impl Checksums {
+    pub(crate) fn new(pepper: Option<&Pepper>) -> Self {
+        let Some(pepper) = pepper else {
+            return Self::default();
+        };
+        let shield = pepper.shield_policy();
+        let keys = match shield {
+            Shield::Off => pepper.keys_for_checksums_alone().to_vec(),
+            Shield::Prefer | Shield::Require => pepper.all_keys().cloned().collect(),
+        };
+        Self { keys, shield }
+    }
+
+    pub(crate) fn make(&self, covered: &[u8]) -> u32 {
+        match self.keys.first() {
+            Some(key) if self.shield != Shield::Off => key.checksum(covered),
+            _ => crc32fast::hash(covered),
+        }
+    }
+
+    /// A checksum of CRC-32 is nothing secret, a keyed one is: it is compared in constant time.
+    #[inline]
+    pub(crate) fn accept(&self, checksum: u64, covered: &[u8]) -> bool {
+        let by_crc =
+            self.shield != Shield::Require && checksum == u64::from(crc32fast::hash(covered));
+        by_crc || self.accept_keyed(checksum, covered)
+    }
+
+    /// Each key costs three blocks of the hash: two for what is covered, at most 99 bytes, and one for the outer hash.
+    fn accept_keyed(&self, checksum: u64, covered: &[u8]) -> bool {
+        self.keys.iter().any(|key| u64::from(key.checksum(covered)).ct_eq(&checksum).into())
+    }
+}
