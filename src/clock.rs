@@ -44,43 +44,52 @@ pub(crate) struct Timeline {
     /// The wall clock at the start, in seconds since 1970, and the time that had elapsed then.
     start: (i64, Duration),
     latest: AtomicI64,
+    /// The second in which the wall clock was last found not to be behind; [`BEHIND`] where it was.
+    right: AtomicI64,
 }
+
+/// No second of a wall clock.
+const BEHIND: i64 = i64::MIN;
 
 impl Timeline {
     pub(crate) fn new(clock: &dyn Clock) -> Self {
         let now = Timestamp::clamped(clock.now()).unix_seconds();
-        Self { start: (now, clock.elapsed()), latest: AtomicI64::new(now) }
+        let (latest, right) = (AtomicI64::new(now), AtomicI64::new(now));
+        Self { start: (now, clock.elapsed()), latest, right }
     }
 
     #[inline]
     pub(crate) fn now(&self, clock: &dyn Clock) -> Timestamp {
         let now = Timestamp::clamped(clock.now());
-        let latest = self.latest.load(Relaxed);
-        if now.unix_seconds() == latest {
+        if now.unix_seconds() == self.right.load(Relaxed) {
             return now;
         }
-        self.advance(now, latest, clock)
+        self.advance(now, clock)
     }
 
     /// Once a second, and for as long as the wall clock is behind.
     ///
     /// It is behind also after it was put forward by mistake and that was mended; so it is held to what has truly
-    /// elapsed, and not to the latest time that it has shown.
+    /// elapsed, and not to the latest time that it has shown. It is behind as well where it has passed that latest time
+    /// meanwhile, and not what has elapsed.
     #[cold]
-    fn advance(&self, now: Timestamp, latest: i64, clock: &dyn Clock) -> Timestamp {
-        if now.unix_seconds() > latest {
-            self.latest.fetch_max(now.unix_seconds(), Relaxed);
-            return now;
-        }
+    fn advance(&self, now: Timestamp, clock: &dyn Clock) -> Timestamp {
+        let latest = self.latest.load(Relaxed);
         let elapsed = clock.elapsed().saturating_sub(self.start.1).as_secs();
         let mut held = self.start.0.saturating_add_unsigned(elapsed);
         // Both parts of the sum were cut to seconds.
-        if held + 1 == latest {
+        if held.saturating_add(1) == latest {
             held = latest;
         }
-        let now = Timestamp::from_unix_seconds(held).map_or(now, |held| held.max(now));
-        self.latest.store(now.unix_seconds(), Relaxed);
-        now
+        let held = Timestamp::from_unix_seconds(held).map_or(now, |held| held.max(now));
+        if now.unix_seconds() > latest {
+            self.latest.fetch_max(held.unix_seconds(), Relaxed);
+        } else {
+            self.latest.store(held.unix_seconds(), Relaxed);
+        }
+        let right = if held == now { now.unix_seconds() } else { BEHIND };
+        self.right.store(right, Relaxed);
+        held
     }
 }
 
@@ -101,6 +110,8 @@ pub struct ManualClock(std::sync::Arc<std::sync::Mutex<Manual>>);
 #[cfg(feature = "test-util")]
 #[derive(Debug)]
 struct Manual {
+    /// Where it stood at first.
+    start: SystemTime,
     now: SystemTime,
     elapsed: Duration,
 }
@@ -110,7 +121,8 @@ impl ManualClock {
     /// A clock that stands at an instant.
     #[must_use]
     pub fn at(instant: impl Into<SystemTime>) -> Self {
-        let manual = Manual { now: instant.into(), elapsed: Duration::ZERO };
+        let start = instant.into();
+        let manual = Manual { start, now: start, elapsed: Duration::ZERO };
         Self(std::sync::Arc::new(std::sync::Mutex::new(manual)))
     }
 
@@ -126,13 +138,13 @@ impl ManualClock {
         manual.now = moved.unwrap_or(manual.now);
     }
 
-    /// Lets time pass until an instant; where that is before now, the wall clock is put back.
+    /// Lets time pass until an instant; where that is before now, the wall clock is put back. Time that has passed while
+    /// it was behind does not pass again.
     pub fn set(&self, instant: impl Into<SystemTime>) {
         let mut manual = self.lock();
-        let instant = instant.into();
-        let passed = instant.duration_since(manual.now).unwrap_or_default();
-        manual.elapsed = manual.elapsed.saturating_add(passed);
-        manual.now = instant;
+        manual.now = instant.into();
+        let passed = manual.now.duration_since(manual.start).unwrap_or_default();
+        manual.elapsed = manual.elapsed.max(passed);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Manual> {
@@ -176,6 +188,19 @@ mod tests {
         assert_eq!(now(), 2_110);
         clock.set(at(3_000));
         assert_eq!(now(), 3_000);
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_is_not_right_when_it_comes_back_to_what_it_was() {
+        let clock = ManualClock::at(at(1_000));
+        let timeline = Timeline::new(&clock);
+        let now = || timeline.now(&clock).unix_seconds();
+        clock.advance(Duration::seconds(-50));
+        assert_eq!(now(), 1_000);
+        for (forward, expected) in [(50, 1_050), (100, 1_150), (100, 1_250)] {
+            clock.advance(Duration::seconds(forward));
+            assert_eq!(now(), expected);
+        }
     }
 
     /// A clock of which both hands can be set.

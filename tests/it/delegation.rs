@@ -203,7 +203,7 @@ async fn no_field_goes_beyond_the_parent(world: World) {
         let asked = format!("{child:?}");
         let outcome = tokens.issue_on_behalf_of(&parent, child).await;
         if field.is_empty() {
-            outcome.map(drop).unwrap_or_else(|error| panic!("{asked}: {error}"));
+            outcome.map_or_else(|error| panic!("{asked}: {error}"), drop);
         } else {
             assert_eq!(wrong_fields(outcome), [field], "{asked}");
         }

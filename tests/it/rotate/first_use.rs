@@ -23,6 +23,7 @@ on_every_store! {
     a_second_node_does_not_record_it_again
     what_is_in_memory_may_be_outdated
     a_first_use_keeps_the_token_awake
+    a_first_use_keeps_the_token_awake_also_after_another_rotation
 }
 
 async fn it_is_recorded_before_the_answer(world: World) {
@@ -196,4 +197,21 @@ async fn a_first_use_keeps_the_token_awake(world: World) {
     assert_eq!(tried(&elsewhere, &new).await, "good", "also where that is not known otherwise");
     at(&world, 10_000);
     assert_eq!(tried(&tokens, &new).await, "idle");
+}
+
+/// The mark of the first use goes with the next rotation. Where the process dies before a flush, nothing else would
+/// tell of the use.
+async fn a_first_use_keeps_the_token_awake_also_after_another_rotation(world: World) {
+    let tokens = world.tokens();
+    let new = world.new_token("a").idle_period(Duration::seconds(1_000));
+    let oldest = tokens.issue(new).await.unwrap();
+    let old = rotated(&tokens, &oldest, grace(0)).await;
+    at(&world, 999);
+    assert_eq!(tried(&tokens, &old).await, "good");
+    drop(tokens);
+    let tokens = world.tokens();
+    let new = rotated(&tokens, &old, grace(1_000)).await;
+    at(&world, 1_900);
+    assert_eq!(tried(&tokens, &old).await, "good");
+    assert_eq!(tried(&tokens, &new).await, "good");
 }
