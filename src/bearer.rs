@@ -108,8 +108,7 @@ impl ApiTokens {
         let token = match self.revalidate(token).await {
             Ok(token) => token,
             Err(VerifyError::Store(error)) => return Err(error.into()),
-            Err(VerifyError::RetiredSecret(_)) => return Err(RotateError::Conflict),
-            Err(reason) => return Err(RotateError::Refused { reason: reason.code() }),
+            Err(reason) => return Err(no_longer(&reason)),
         };
         let generation = token.record().generation;
         let rotation = rotation.by_bearer(generation, token.is_current())?;
@@ -140,6 +139,18 @@ impl ApiTokens {
             Err(ManageError::Store(error)) => Err(error.into()),
             Err(_) => Err(VerifyError::Unknown),
         }
+    }
+}
+
+fn no_longer(reason: &VerifyError) -> RotateError {
+    match reason {
+        VerifyError::Unknown => RotateError::NotFound,
+        VerifyError::RetiredSecret(_) => RotateError::Conflict,
+        VerifyError::Revoked(_) => RotateError::NotActive(TokenState::Revoked),
+        VerifyError::Expired(_) => RotateError::NotActive(TokenState::Expired),
+        VerifyError::Suspended(_) => RotateError::NotActive(TokenState::Suspended),
+        VerifyError::Idle(_) => RotateError::NotActive(TokenState::Idle),
+        reason => RotateError::Refused { reason: reason.code() },
     }
 }
 

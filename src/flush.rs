@@ -47,9 +47,8 @@ impl ApiTokens {
                     return;
                 };
                 // What failed is reported, kept and tried again after the next interval.
-                if tokens.write_uses().await.is_ok() {
-                    let _ = tokens.write_rest().await;
-                }
+                let _ = tokens.write_uses().await;
+                let _ = tokens.write_rest().await;
             }
         }
     }
@@ -62,10 +61,7 @@ impl ApiTokens {
     /// [`StoreError`] where a write fails; what is not written stays noted.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let written = self.write_uses().await;
-        let rest = match written {
-            Ok(()) => self.write_all_the_rest().await,
-            Err(_) => Ok(()),
-        };
+        let rest = self.write_all_the_rest().await;
         let told = pin!(self.observers_are_told());
         select(told, Delay::new(self.deadline())).await;
         written.and(rest)

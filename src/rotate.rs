@@ -145,8 +145,8 @@ impl TokenRotation {
         match self.grace {
             None if self.until_first_use => Ok(None),
             grace => {
-                let grace = Duration::seconds(grace.unwrap_or(GRACE).whole_seconds());
-                if !(Duration::ZERO..=LONGEST_GRACE).contains(&grace) {
+                let grace = grace.unwrap_or(GRACE);
+                if grace.is_negative() || grace.whole_seconds() > LONGEST_GRACE.whole_seconds() {
                     return Err(GraceError);
                 }
                 Ok(Some(now.checked_add(grace).unwrap_or(Timestamp::MAX)))

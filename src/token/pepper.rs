@@ -39,7 +39,7 @@ pub enum PepperError {
     /// The key is shorter than 32 bytes, or all its bytes are the same.
     #[error("the pepper key {0} must be at least {SHORTEST} bytes long, and random")]
     Weak(KeyId),
-    /// Two keys have the same name.
+    /// Two keys have the same name, or one key is named twice for the same.
     #[error("the pepper key {0} is named twice")]
     Twice(KeyId),
 }
@@ -191,14 +191,23 @@ impl Pepper {
         self
     }
 
-    /// A key may stand for digests and for checksums, and in each once.
+    /// One key may stand for digests and for checksums, and for each once.
     pub(crate) fn check(&self) -> Result<(), PepperError> {
-        let for_digests: Vec<_> = self.keys().map(PepperKey::id).collect();
-        let for_checksums: Vec<_> = self.for_checksums.iter().map(PepperKey::id).collect();
-        for ids in [for_digests, for_checksums] {
-            if let Some(at) = (1..ids.len()).find(|&at| ids[..at].contains(&ids[at])) {
-                return Err(PepperError::Twice(ids[at].clone()));
+        let for_digests: Vec<_> = self.keys().collect();
+        let mut earlier = Vec::new();
+        for key in &for_digests {
+            if earlier.contains(&&key.id) {
+                return Err(PepperError::Twice(key.id.clone()));
             }
+            earlier.push(&key.id);
+        }
+        let mut earlier = Vec::new();
+        for key in &self.for_checksums {
+            let is_other = |it: &&PepperKey| it.id == key.id && it.canary() != key.canary();
+            if earlier.contains(&&key.id) || for_digests.iter().any(|it| is_other(it)) {
+                return Err(PepperError::Twice(key.id.clone()));
+            }
+            earlier.push(&key.id);
         }
         Ok(())
     }

@@ -370,7 +370,7 @@ async fn trouble_with_uses_is_told(world: World) {
 }
 
 async fn verifications_are_told_where_it_is_asked_for(world: World) {
-    for (one_of, expected) in [(None, 0), (Some(1), 30), (Some(10), 3), (Some(7), 5)] {
+    for (one_of, expected) in [(None, 0), (Some(1), 30), (Some(10), 3), (Some(7), 4)] {
         let kept = Kept::default();
         let mut builder = world.builder().inline_observer(kept.clone());
         if let Some(one_of) = one_of {

@@ -89,7 +89,7 @@ statements! {
             WHERE owner = ?2 AND revoked_at IS NULL LIMIT coalesce(?6, 0)))";
 
     INSERT = "INSERT INTO keyfob_tokens (", columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
     /// Why an update that is guarded by more than the id met no row.
     STATE = "SELECT revoked_at IS NOT NULL, expires_at FROM keyfob_tokens WHERE id = ?1";
@@ -279,9 +279,10 @@ mod tests {
 
         let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5000)
             INSERT INTO keyfob_tokens (id, prefix, owner, name, digest, generation,
-                previous_ends_on_first_use, previous_may_ask_again, abilities, created_at, expires_at, last_used_at,
+                previous_ends_on_first_use, previous_may_ask_again, abilities, created_at,
+                expires_at, last_used_at,
                 revoked_at, parent, notices)
-            SELECT randomblob(16), 'acme', 'user:' || i % 3, 'n' || i, randomblob(32), 0, 0, '', i,
+            SELECT randomblob(16), 'acme', 'user:' || i % 3, 'n' || i, randomblob(32), 0, 0, 0, '', i,
                 iif(i % 2, i, NULL), iif(i % 5, NULL, i), iif(i % 7, NULL, i),
                 iif(i % 11, NULL, zeroblob(16)), '' FROM n";
         sqlx::query(fill).execute(&mut connection).await.unwrap();

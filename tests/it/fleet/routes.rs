@@ -111,9 +111,9 @@ fn answers_are_json_and_say_no_more_than_that(server: Server) {
         ada.send(Request::post("/account/tokens/revoke").json(&json!({ "ids": [] }))),
         ada.act(&token, "suspend", &json!({})),
         ada.act(&token, "resume", &json!({})),
-        ada.act(&token, "rotate", &json!({})),
         service.call(&token.plain, Request::get("/account/tokens/current")),
         service.call(&token.plain, Request::post("/account/tokens/current/rotate")),
+        ada.act(&token, "rotate", &json!({})),
         service.call(&token.plain, Request::get("/api/v1/servers")),
         service.call(&token.plain, Request::post("/api/v1/servers").json(&name)),
     ] {

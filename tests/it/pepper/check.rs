@@ -17,7 +17,8 @@ on_every_store! {
     tokens_without_a_digest_of_a_key_are_counted
     a_store_that_fails_is_not_a_wrong_key
     a_store_that_can_only_be_read_passes_once_the_keys_are_known
-    without_a_pepper_nothing_is_asked_of_keys
+    digests_whose_key_is_not_there_are_counted
+    each_key_is_asked_for_once
 }
 mod at_once {
     use super::two_nodes_with_two_keys_of_one_name;
@@ -157,12 +158,37 @@ async fn a_store_that_can_only_be_read_passes_once_the_keys_are_known(world: Wor
     }
 }
 
-async fn without_a_pepper_nothing_is_asked_of_keys(world: World) {
+async fn each_key_is_asked_for_once(world: World) {
     world.store.take_calls();
     world.tokens().check().await.unwrap();
-    assert_eq!(world.store.take_calls(), ["find"]);
+    assert_eq!(world.store.take_calls(), ["find", "count_by_key"]);
     with(&world, Pepper::new(key("a", 1)).accept_unpeppered()).check().await.unwrap();
-    assert_eq!(world.store.take_calls(), ["find", "canary"]);
+    assert_eq!(world.store.take_calls(), ["find", "canary", "count_by_key"]);
+}
+
+/// A pepper that was forgotten, or a key that was taken away too early.
+async fn digests_whose_key_is_not_there_are_counted(world: World) {
+    let (a, b) = (peppered(&world, "a", 1), peppered(&world, "b", 2));
+    let issued = issue(&world, &a).await;
+    issue(&world, &a).await;
+    issue(&world, &b).await;
+    let missing = async |pepper: Option<Pepper>| {
+        let tokens = pepper.map_or_else(|| world.tokens(), |pepper| with(&world, pepper));
+        match tokens.check().await {
+            Ok(()) => None,
+            Err(CheckError::MissingPepperKey { key, tokens }) => Some((key.to_string(), tokens)),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert_eq!(missing(None).await, Some(("a".to_owned(), 2)));
+    let b = || Pepper::new(key("b", 2));
+    assert_eq!(missing(Some(b())).await, Some(("a".to_owned(), 2)));
+    let for_checksums = b().accept_checksums_of(key("a", 1));
+    assert_eq!(missing(Some(for_checksums)).await, Some(("a".to_owned(), 2)));
+    assert_eq!(missing(Some(b().accept(key("a", 1)))).await, None);
+    assert_eq!(missing(Some(b().accept_next(key("a", 1)))).await, None);
+    a.owned_by(&issued.record.owner).revoke_all().await.unwrap();
+    assert_eq!(missing(None).await, None, "what is revoked needs no key");
 }
 
 async fn two_nodes_with_two_keys_of_one_name(world: World) {

@@ -24,6 +24,7 @@ on_every_store! {
     a_secret_that_a_rotation_made_is_recorded_first
     what_was_rotated_meanwhile_is_not_overwritten
     what_another_node_has_made_anew_is_not_overwritten
+    the_next_key_is_read_and_left_as_it_is
     what_can_not_be_written_is_kept_and_tried_again
     a_flush_that_is_dropped_loses_nothing
     the_background_future_writes_it
@@ -206,6 +207,17 @@ async fn what_another_node_has_made_anew_is_not_overwritten(world: World) {
     assert_eq!(kept(&world, &issued).await.0.as_deref(), Some("newest"));
     assert_eq!(rekeys(&world, &tokens).await, 0, "and is given up");
     assert_eq!(tried(&newest, &issued).await, "good");
+}
+
+/// While the nodes change over one by one, none undoes what another has made anew.
+async fn the_next_key_is_read_and_left_as_it_is(world: World) {
+    let next = with(&world, Pepper::new(key("old", 1)).accept_next(key("new", 2)));
+    let issued = issue(&world, &peppered(&world, "new", 2)).await;
+    assert_eq!(tried(&next, &issued).await, "good");
+    assert_eq!(rekeys(&world, &next).await, 0);
+    assert_eq!(kept(&world, &issued).await.0.as_deref(), Some("new"));
+    let issued = issue(&world, &next).await;
+    assert_eq!(kept(&world, &issued).await.0.as_deref(), Some("old"), "it makes none yet");
 }
 
 async fn what_can_not_be_written_is_kept_and_tried_again(world: World) {

@@ -1,6 +1,6 @@
 //! Rotation by whoever bears the token: with less power than its owner.
 
-use keyfob::{ApiTokens, IssuedToken, RotateError, TokenRotation, VerifiedToken};
+use keyfob::{ApiTokens, IssuedToken, RotateError, TokenRotation, TokenState, VerifiedToken};
 
 use super::{at, grace, previous, rotate, rotated, tried, until_first_use, wrong};
 use crate::support::{World, after, on_every_store};
@@ -10,6 +10,8 @@ on_every_store! {
     a_secret_in_grace_replaces_a_new_one_that_was_lost
     a_secret_in_grace_rotates_nothing_once_the_new_one_is_in_use
     a_secret_in_grace_ends_no_grace
+    a_secret_that_its_owner_has_replaced_rotates_nothing
+    a_token_that_is_suspended_meanwhile_is_not_rotated
     a_secret_whose_grace_has_ended_meanwhile_rotates_nothing
     the_expiry_can_only_become_earlier
     another_generation_is_a_conflict
@@ -83,11 +85,43 @@ async fn a_secret_in_grace_rotates_nothing_once_the_new_one_is_in_use(world: Wor
 async fn a_secret_in_grace_ends_no_grace(world: World) {
     let tokens = world.tokens();
     let old = tokens.issue(world.new_token("a")).await.unwrap();
-    let _ = rotated(&tokens, &old, grace(100)).await;
+    let _ = tokens.rotate_presented(&bear(&tokens, &old).await, grace(100)).await.unwrap();
     let token = bear(&tokens, &old).await;
     let new = tokens.rotate_presented(&token, grace(0).end_running_grace()).await.unwrap();
     assert_eq!(previous(&new.record).ends_at, Some(after(100)));
     assert_eq!(tried(&tokens, &old).await, "good");
+}
+
+/// An owner rotates because somebody else may have the secret, and he would otherwise take the token over. That the
+/// owner has asked for a new one in place of one that a bearer asked for is the same.
+async fn a_secret_that_its_owner_has_replaced_rotates_nothing(world: World) {
+    let tokens = world.tokens();
+    let old = tokens.issue(world.new_token("a")).await.unwrap();
+    let new = rotated(&tokens, &old, grace(100)).await;
+    let thief = bear(&tokens, &old).await;
+    for rotation in [TokenRotation::new(), grace(0), grace(0).generation(1)] {
+        is_conflict(&tokens.rotate_presented(&thief, rotation).await);
+    }
+    assert_eq!(tried(&tokens, &new).await, "good");
+
+    let old = tokens.issue(world.new_token("b")).await.unwrap();
+    let thief = bear(&tokens, &old).await;
+    let theirs = tokens.rotate_presented(&thief, grace(100)).await.unwrap();
+    let new = rotated(&tokens, &old, grace(0)).await;
+    is_conflict(&tokens.rotate_presented(&thief, grace(0)).await);
+    is_conflict(&tokens.rotate_presented(&bear(&tokens, &old).await, grace(0)).await);
+    assert_eq!(tried(&tokens, &theirs).await, "wrong_secret");
+    assert_eq!(tried(&tokens, &new).await, "good");
+}
+
+/// What was true when a connection was opened need not be any more.
+async fn a_token_that_is_suspended_meanwhile_is_not_rotated(world: World) {
+    let tokens = world.tokens();
+    let old = tokens.issue(world.new_token("a")).await.unwrap();
+    let token = bear(&tokens, &old).await;
+    tokens.owned_by(&world.owner).suspend(old.record.id).await.map(drop).unwrap();
+    let refused = tokens.rotate_presented(&token, grace(0)).await;
+    assert!(matches!(refused, Err(RotateError::NotActive(TokenState::Suspended))), "{refused:?}");
 }
 
 /// Whoever ended the grace of a secret did so that nobody can use it, not even to get a new one.
