@@ -194,22 +194,14 @@ impl Pepper {
     /// One key may stand for digests and for checksums, and for each once.
     pub(crate) fn check(&self) -> Result<(), PepperError> {
         let for_digests: Vec<_> = self.keys().collect();
-        let mut earlier = Vec::new();
-        for key in &for_digests {
-            if earlier.contains(&&key.id) {
-                return Err(PepperError::Twice(key.id.clone()));
-            }
-            earlier.push(&key.id);
-        }
-        let mut earlier = Vec::new();
-        for key in &self.for_checksums {
-            let is_other = |it: &&PepperKey| it.id == key.id && it.canary() != key.canary();
-            if earlier.contains(&&key.id) || for_digests.iter().any(|it| is_other(it)) {
-                return Err(PepperError::Twice(key.id.clone()));
-            }
-            earlier.push(&key.id);
-        }
-        Ok(())
+        let for_checksums: Vec<_> = self.for_checksums.iter().collect();
+        let is_other = |one: &&&PepperKey| {
+            let namesake = for_digests.iter().find(|it| it.id == one.id);
+            namesake.is_some_and(|it| it.canary() != one.canary())
+        };
+        let twice = twice(&for_digests).or_else(|| twice(&for_checksums));
+        let twice = twice.or_else(|| for_checksums.iter().find(is_other).copied());
+        twice.map_or(Ok(()), |key| Err(PepperError::Twice(key.id.clone())))
     }
 
     /// Every key, for whatever it is good.
@@ -248,4 +240,10 @@ impl Pepper {
     pub(super) fn keys_for_checksums_alone(&self) -> &[PepperKey] {
         &self.for_checksums
     }
+}
+
+/// A key whose name an earlier one has.
+fn twice<'a>(keys: &[&'a PepperKey]) -> Option<&'a PepperKey> {
+    let is_twice = |&at: &usize| keys[..at].iter().any(|it| it.id == keys[at].id);
+    (0..keys.len()).find(is_twice).map(|at| keys[at])
 }
