@@ -43,7 +43,7 @@ pub struct AllTokens {
 }
 
 /// Tokens, page by page.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use]
 pub struct TokenPages {
     tokens: ApiTokens,
@@ -84,7 +84,8 @@ impl AllTokens {
     /// the notice for so many days is claimed as the page is read, so that of all nodes, and of all runs, one has it.
     /// [`Event::ExpiringSoon`] tells of each.
     ///
-    /// A notice for fewer days stands for those for more. A token with a new expiry gets its notices anew. Where the
+    /// A notice for fewer days stands for those for more, so sweep for the fewest days first: an owner whose token was
+    /// issued for a day is then told once. A token with a new expiry gets its notices anew. Where the
     /// process dies between a page and what it is for, its notices are lost: each comes at most once.
     pub fn expiring_within(&self, time: Duration) -> TokenPages {
         let days = u16::try_from(time.whole_days().max(1)).unwrap_or(u16::MAX);

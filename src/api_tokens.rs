@@ -34,6 +34,9 @@ use crate::{
     usage::{AbilityLog, UsageLog},
 };
 
+/// How often something is tried while others change the token at the same time.
+pub(crate) const ATTEMPTS: usize = 5;
+
 /// An application's API tokens. Make one at start-up and clone it freely: clones share everything.
 ///
 /// ```
@@ -92,6 +95,9 @@ impl ApiTokens {
     /// key is there, or where it has none, that is [accepted](Pepper::accept_unpeppered). Otherwise users would be
     /// refused.
     ///
+    /// The first key of a name that is checked is the right one from then on, so check before the first token is issued.
+    /// Where a wrong one was first, the store has to forget it: on SQLite, its row in `keyfob_canaries`.
+    ///
     /// # Errors
     /// [`CheckError`] says what is not so.
     pub async fn check(&self) -> Result<(), CheckError> {
@@ -104,13 +110,6 @@ impl ApiTokens {
         }
         self.watch(self.store().find(TokenId::from_u128(0)).await)?;
         let pepper = self.digests().pepper();
-        for key in pepper.into_iter().flat_map(Pepper::all_keys) {
-            let canary = key.canary();
-            let kept = self.watch(self.store().canary(key.id(), &canary).await)?;
-            if !bool::from(kept.ct_eq(&canary)) {
-                return Err(CheckError::WrongPepperKey(key.id().clone()));
-            }
-        }
         for KeyCount { key, current: tokens, .. } in
             self.watch(self.store().count_by_key().await)?
         {
@@ -122,6 +121,14 @@ impl ApiTokens {
                 _ if is_known || tokens == 0 => {}
                 Some(key) => return Err(CheckError::MissingPepperKey { key, tokens }),
                 None => return Err(CheckError::Unpeppered { tokens }),
+            }
+        }
+        // Last, so that a key with which nothing can begin is not kept as the right one.
+        for key in pepper.into_iter().flat_map(Pepper::all_keys) {
+            let canary = key.canary();
+            let kept = self.watch(self.store().canary(key.id(), &canary).await)?;
+            if !bool::from(kept.ct_eq(&canary)) {
+                return Err(CheckError::WrongPepperKey(key.id().clone()));
             }
         }
         Ok(())
@@ -209,6 +216,13 @@ impl ApiTokens {
         for queue in &self.0.observers.queued {
             queue.told().await;
         }
+    }
+
+    /// Others were faster, [`ATTEMPTS`] times.
+    pub(crate) fn outpaced(&self) -> StoreError {
+        let error = StoreError::Busy("others keep changing the token".into());
+        self.report(|| Event::StoreFailed { error: (&error).into() });
+        error
     }
 
     /// Reports what a store failed at, and passes it on.

@@ -14,8 +14,9 @@ impl ApiTokens {
     /// Issues a token on behalf of another one, which is then its parent. The application has to
     /// [allow it](crate::ApiTokensBuilder::delegation), and the parent to hold the ability that this asks for.
     ///
-    /// The new token never goes beyond its parent: not in abilities, expiry, idle period, rate limit, addresses or
-    /// owner. What is not asked for is as the parent has it, or the application's default where that is less; its
+    /// The new token does not go beyond its parent as that is now: not in abilities, expiry, idle period, rate limit,
+    /// addresses or owner. What is changed of the parent later changes no child, and each child has a rate limit to
+    /// itself. What is not asked for is as the parent has it, or the application's default where that is less; its
     /// abilities are the application's default. A rate limit of its own it can have only where the parent has one.
     ///
     /// A parent that is revoked [can take its children with it](crate::OwnerTokens::revoke_with_descendants); a
@@ -150,6 +151,7 @@ fn no_longer(reason: &VerifyError) -> RotateError {
         VerifyError::Expired(_) => RotateError::NotActive(TokenState::Expired),
         VerifyError::Suspended(_) => RotateError::NotActive(TokenState::Suspended),
         VerifyError::Idle(_) => RotateError::NotActive(TokenState::Idle),
+        VerifyError::NotYetValid(_) => RotateError::NotActive(TokenState::NotYetValid),
         reason => RotateError::Refused { reason: reason.code() },
     }
 }

@@ -81,10 +81,12 @@ impl ApiTokens {
 
     /// Writes some of what else waits, and tells whether that is all.
     async fn write_rest(&self) -> Result<bool, StoreError> {
-        if let Some(log) = self.ability_log() {
-            self.watch(log.write(self.store()).await)?;
-        }
-        self.watch(self.rekeying().write(self.store()).await)
+        let abilities = match self.ability_log() {
+            Some(log) => self.watch(log.write(self.store()).await),
+            None => Ok(()),
+        };
+        let rekeyed = self.watch(self.rekeying().write(self.store()).await);
+        abilities.and(rekeyed)
     }
 
     async fn write_all_the_rest(&self) -> Result<(), StoreError> {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    api_tokens::ApiTokens,
+    api_tokens::{ATTEMPTS, ApiTokens},
     event::Event,
     listing::{ListTokens, TokenPage},
-    owner_tokens::{ATTEMPTS, ManageError, OwnerTokens, apply, busy, refusal},
+    owner_tokens::{ManageError, OwnerTokens, apply, refusal},
     policy::{Fields, Instants, InvalidFields},
     store::{Change, ChangeOutcome, OwnerCount, PageQuery, Selection, StoreError},
     terms::{Terms, terms_setters},
@@ -139,7 +139,7 @@ impl OwnerTokens {
                 return Ok(self.with_uses(&known, changed));
             }
         }
-        Err(busy().into())
+        Err(self.tokens.outpaced().into())
     }
 
     fn check(

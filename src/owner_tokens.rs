@@ -9,9 +9,6 @@ use crate::{
     token::{Actor, Owner, Reason, Timestamp, TokenId, TokenRecord, TokenState},
 };
 
-/// How often a change is tried when the token is changed by somebody else at the same time.
-pub(crate) const ATTEMPTS: usize = 5;
-
 /// Manages the tokens of one owner. A token of somebody else is not found here.
 ///
 /// ```
@@ -130,9 +127,4 @@ pub(crate) fn refusal(outcome: &ChangeOutcome) -> Option<ManageError> {
         ChangeOutcome::NameTaken => Some(ManageError::NameTaken),
         ChangeOutcome::Changed(_) | ChangeOutcome::Outdated => None,
     }
-}
-
-/// Others were faster, time and again.
-pub(crate) fn busy() -> StoreError {
-    StoreError::Busy("others keep changing the token".into())
 }

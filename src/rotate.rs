@@ -4,10 +4,10 @@ use time::Duration;
 use zeroize::Zeroizing;
 
 use crate::{
-    api_tokens::ApiTokens,
+    api_tokens::{ATTEMPTS, ApiTokens},
     entropy::EntropyError,
     event::Event,
-    owner_tokens::{ATTEMPTS, ManageError, OwnerTokens, busy},
+    owner_tokens::{ManageError, OwnerTokens},
     policy::{Fields, InvalidFields, NeverValid},
     store::{Expected, RotateOutcome, Rotation, StoreError},
     terms::{Expiry, expiry_setters},
@@ -60,7 +60,8 @@ pub enum RotateError {
     /// Fields are wrong.
     #[error(transparent)]
     Invalid(#[from] InvalidFields),
-    /// A token that is revoked, expired or idle can't be rotated.
+    /// A token that is revoked, expired or idle can't be rotated; by whoever bears it, neither can one that is suspended
+    /// or not yet valid.
     #[error("the token is {0} and can't be rotated")]
     NotActive(TokenState),
     /// The token is of another generation than was named, or somebody else has rotated it at the same time.
@@ -105,6 +106,9 @@ impl TokenRotation {
 
     /// For how long the old secret may still be used: 0 to 30 days, never past the token's expiry. What is finer than a
     /// second is cut off.
+    ///
+    /// Where the rotation replaces a secret that was not used yet, the grace of the one before stays as it is, whatever
+    /// is said here; [`end_running_grace`](Self::end_running_grace) ends it.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
         self
@@ -123,7 +127,8 @@ impl TokenRotation {
         self
     }
 
-    /// The generation of the token that is meant: where it is another by now, that is a conflict.
+    /// The generation of the token that is meant: where it is another by now, that is a conflict. Whoever lost the answer
+    /// and asks again finds the token one generation further, and names that one or none.
     pub fn generation(mut self, generation: u32) -> Self {
         self.generation = Some(generation);
         self
@@ -205,7 +210,7 @@ impl OwnerTokens {
                 RotateOutcome::Outdated => first = first.or(Some(record)),
             }
         }
-        Err(busy().into())
+        Err(self.tokens.outpaced().into())
     }
 }
 
@@ -265,7 +270,7 @@ impl ApiTokens {
                 ends_on_first_use: rotation.until_first_use,
                 may_ask_again: rotation.asker == Asker::Bearer,
             };
-            (record.generation.checked_add(1).ok_or_else(busy)?, Some(previous))
+            (record.generation.checked_add(1).ok_or_else(|| self.outpaced())?, Some(previous))
         };
 
         let (mut unused, mut secret) = ([0; 10], Zeroizing::new([0; 32]));

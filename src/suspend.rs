@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     event::Event,
-    owner_tokens::{ManageError, OwnerTokens, busy, refusal},
+    owner_tokens::{ManageError, OwnerTokens, refusal},
     policy::Fields,
     store::{ChangeOutcome, StoreError, Use},
     token::{Actor, Suspension, Timestamp, TokenId, TokenRecord},
@@ -98,7 +98,7 @@ impl OwnerTokens {
         }
         // Nothing is expected of the token, so nothing can be outdated.
         let ChangeOutcome::Changed(token) = outcome else {
-            return Err(busy().into());
+            return Err(self.tokens.outpaced().into());
         };
         self.tokens.report(|| event(token.clone(), self.by.clone()));
         Ok(self.with_uses(known, token))

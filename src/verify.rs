@@ -21,13 +21,11 @@ use futures_util::future::{Either, select};
 use self::judge::{Proven, judge_address, judge_state, prove, prove_again};
 use crate::{
     ApiTokens, Event,
+    api_tokens::ATTEMPTS,
     store::{ChangeOutcome, Peek, StoreError, Use},
     token::{PresentedToken, Reason, Suspension, Timestamp, TokenRecord, TokenState},
     usage::News,
 };
-
-/// How often a token is judged anew when it changes while its first use is recorded.
-const ATTEMPTS: usize = 5;
 
 impl ApiTokens {
     /// Verifies a token that came with a request. It waits for nothing but the store's answer, and that of an
@@ -211,12 +209,6 @@ impl ApiTokens {
         Instant::now() + self.deadline()
     }
 
-    fn outpaced(&self) -> StoreError {
-        let error = StoreError::Busy("others keep changing the token".into());
-        self.report(|| Event::StoreFailed { error: (&error).into() });
-        error
-    }
-
     /// Gives a write that the answer does not depend on half of the time that is left.
     async fn briefly<T>(
         &self,
@@ -241,8 +233,9 @@ impl ApiTokens {
             Either::Left((Err(VerifyError::Store(error)), _)) => Err(error.into()),
             Either::Left((verdict, _)) => verdict.map_err(|reason| self.refuse(reason)),
             Either::Right(_) => {
-                let late = self.watch(Err::<T, _>(out_of_time()));
-                Err(late.err().map_or(VerifyError::Unknown, Into::into))
+                let error = out_of_time();
+                self.report(|| Event::StoreFailed { error: (&error).into() });
+                Err(error.into())
             }
         }
     }

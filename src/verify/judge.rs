@@ -71,6 +71,10 @@ fn prove_previous(
         (Proof::Proven, None) => return Err(VerifyError::RetiredSecret(record.id)),
         _ => {}
     }
+    // What is revoked is refused in any case, and keeps the digest of a key that may be gone by now.
+    if record.revocation.is_some() {
+        return Err(VerifyError::WrongSecret);
+    }
     // A digest under a key that is not here may well be that of this secret: that is no reason to refuse it.
     let in_grace = in_grace.map(|it| (proof, &it.digest));
     let digests = [Some((current, &record.digest)), in_grace].into_iter().flatten();

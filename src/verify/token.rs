@@ -8,7 +8,7 @@ use crate::{
     usage::AbilityLog,
 };
 
-/// Proof that a good token was presented. Only [`ApiTokens::verify`] makes one.
+/// Proof that a good token was presented. Only [`ApiTokens::verify`](crate::ApiTokens::verify) makes one.
 ///
 /// It says what was true when the token was verified. Ask it for the ability that the work at hand needs.
 ///
@@ -79,7 +79,7 @@ impl VerifiedToken {
     /// of the grace of a secret that a rotation has replaced.
     ///
     /// A connection that is kept open must be closed then at the latest, and before it where
-    /// [`revalidate`](ApiTokens::revalidate) says so.
+    /// [`revalidate`](crate::ApiTokens::revalidate) says so.
     #[must_use]
     pub fn valid_until(&self) -> Option<Timestamp> {
         let grace = self.previous().and_then(|it| it.ends_at);

@@ -174,8 +174,8 @@ pub fn token_change(body: &[u8]) -> Result<TokenChange, RequestError> {
     Ok(change)
 }
 
-/// Reads how a token is to be rotated: `grace_seconds`, `generation`, `expires_at`, `until_first_use`, `end_grace`. No
-/// body is a rotation with a grace of 24 hours.
+/// Reads how a token is to be rotated: `grace_seconds`, `generation`, `expires_at`, `until_first_use`, `end_grace`, as
+/// [`TokenRotation`] has them. No body is a rotation with a grace of 24 hours.
 ///
 /// # Errors
 /// [`RequestError`]

@@ -374,8 +374,9 @@ fn what_is_public_can_be_sent_and_shared() {
     ordinary::<(Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, NamePolicy, Prefix)>();
     ordinary::<(PresentedToken<'static>, RateLimit, Reason, Revocation, Suspension, TokenDigest)>();
     ordinary::<(TokenFormat, Problem, Realm, MalformedToken, RateLimiter, Charge, Quota)>();
-    ordinary::<(RateLimited, TrustedProxies, AllTokens, TokenPages, TokenRotation)>();
+    ordinary::<(RateLimited, TrustedProxies, AllTokens, TokenRotation)>();
     ordinary::<(Pepper, PepperKey, Shield, Event)>();
+    shareable::<TokenPages>();
     shareable::<Box<dyn OwnerGate>>();
     error::<RotateError>();
     error::<PepperError>();
