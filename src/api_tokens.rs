@@ -188,7 +188,8 @@ impl ApiTokens {
         &self.0.usage
     }
 
-    /// Now, in whole seconds. It does not go back: where the wall clock was put back, it goes on from where it was.
+    /// Now, in whole seconds. Where the wall clock was put back, it is what has elapsed since before, so that an expiry is
+    /// not put off. A wall clock that was put forward is believed after an hour; until then it can be put back again.
     #[must_use]
     #[inline]
     pub fn now(&self) -> Timestamp {

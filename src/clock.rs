@@ -3,7 +3,7 @@
 use std::{
     fmt::Debug,
     sync::{
-        LazyLock,
+        LazyLock, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering::Relaxed},
     },
     time::{Duration, Instant, SystemTime},
@@ -37,25 +37,44 @@ impl Clock for SystemClock {
     }
 }
 
-/// The time that tokens are judged by: that of the wall clock, but it does not go back, so that a clock which is put
-/// back revives nothing.
+/// The time that tokens are judged by: that of the wall clock, but where that is put back, it is held to what has truly
+/// elapsed, so that an expiry is not put off.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    /// The wall clock at the start, in seconds since 1970, and the time that had elapsed then.
-    start: (i64, Duration),
+    anchors: Mutex<Anchors>,
     latest: AtomicI64,
     /// The second in which the wall clock was last found not to be behind; [`BEHIND`] where it was.
     right: AtomicI64,
 }
 
+#[derive(Debug)]
+struct Anchors {
+    /// From here on time is counted.
+    held: Anchor,
+    /// Where the wall clock was found ahead of that, as it is after it was put forward, by mistake or rightly, or after
+    /// the machine has slept.
+    ahead: Option<Anchor>,
+}
+
+/// What the wall clock showed, in seconds since 1970, when so much time had elapsed.
+#[derive(Clone, Copy, Debug)]
+struct Anchor {
+    wall: i64,
+    elapsed: Duration,
+}
+
 /// No second of a wall clock.
 const BEHIND: i64 = i64::MIN;
 
+/// For how long a wall clock that was put forward has to go on before it is believed that it was right to.
+const TRUSTED: Duration = Duration::from_secs(60 * 60);
+
 impl Timeline {
     pub(crate) fn new(clock: &dyn Clock) -> Self {
-        let now = Timestamp::clamped(clock.now()).unix_seconds();
-        let (latest, right) = (AtomicI64::new(now), AtomicI64::new(now));
-        Self { start: (now, clock.elapsed()), latest, right }
+        let wall = Timestamp::clamped(clock.now()).unix_seconds();
+        let held = Anchor { wall, elapsed: clock.elapsed() };
+        let anchors = Mutex::new(Anchors { held, ahead: None });
+        Self { anchors, latest: AtomicI64::new(wall), right: AtomicI64::new(wall) }
     }
 
     #[inline]
@@ -69,27 +88,49 @@ impl Timeline {
 
     /// Once a second, and for as long as the wall clock is behind.
     ///
-    /// It is behind also after it was put forward by mistake and that was mended; so it is held to what has truly
-    /// elapsed, and not to the latest time that it has shown. It is behind as well where it has passed that latest time
+    /// It is behind also after it was put forward by mistake and that was mended; so it is held to what has elapsed,
+    /// and not to the latest time that it has shown. It is behind as well where it has passed that latest time
     /// meanwhile, and not what has elapsed.
     #[cold]
     fn advance(&self, now: Timestamp, clock: &dyn Clock) -> Timestamp {
+        let mut anchors = self.anchors.lock().unwrap_or_else(PoisonError::into_inner);
         let latest = self.latest.load(Relaxed);
-        let elapsed = clock.elapsed().saturating_sub(self.start.1).as_secs();
-        let mut held = self.start.0.saturating_add_unsigned(elapsed);
+        let mut held = anchors.at(now.unix_seconds(), clock.elapsed());
         // Both parts of the sum were cut to seconds.
         if held.saturating_add(1) == latest {
             held = latest;
         }
         let held = Timestamp::from_unix_seconds(held).map_or(now, |held| held.max(now));
-        if now.unix_seconds() > latest {
-            self.latest.fetch_max(held.unix_seconds(), Relaxed);
-        } else {
-            self.latest.store(held.unix_seconds(), Relaxed);
-        }
+        self.latest.store(held.unix_seconds(), Relaxed);
         let right = if held == now { now.unix_seconds() } else { BEHIND };
         self.right.store(right, Relaxed);
         held
+    }
+}
+
+impl Anchors {
+    /// The second that it is by what has elapsed.
+    fn at(&mut self, wall: i64, elapsed: Duration) -> i64 {
+        let held = self.held.at(elapsed);
+        if wall <= held.saturating_add(1) {
+            self.ahead = None;
+            return held;
+        }
+        match self.ahead {
+            Some(ahead) if ahead.at(elapsed).abs_diff(wall) <= 1 => {
+                if elapsed.saturating_sub(ahead.elapsed) >= TRUSTED {
+                    self.held = ahead;
+                }
+            }
+            _ => self.ahead = Some(Anchor { wall, elapsed }),
+        }
+        held
+    }
+}
+
+impl Anchor {
+    fn at(self, elapsed: Duration) -> i64 {
+        self.wall.saturating_add_unsigned(elapsed.saturating_sub(self.elapsed).as_secs())
     }
 }
 
@@ -105,7 +146,7 @@ impl Timeline {
 /// ```
 #[cfg(feature = "test-util")]
 #[derive(Clone, Debug)]
-pub struct ManualClock(std::sync::Arc<std::sync::Mutex<Manual>>);
+pub struct ManualClock(std::sync::Arc<Mutex<Manual>>);
 
 #[cfg(feature = "test-util")]
 #[derive(Debug)]
@@ -123,7 +164,7 @@ impl ManualClock {
     pub fn at(instant: impl Into<SystemTime>) -> Self {
         let start = instant.into();
         let manual = Manual { start, now: start, elapsed: Duration::ZERO };
-        Self(std::sync::Arc::new(std::sync::Mutex::new(manual)))
+        Self(std::sync::Arc::new(Mutex::new(manual)))
     }
 
     /// Lets so much time pass; where the duration is negative, the wall clock is put back.
@@ -148,7 +189,7 @@ impl ManualClock {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Manual> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -231,5 +272,24 @@ mod tests {
         assert_eq!(at(1_020, 20_000), 1_020);
         // The fractions that were cut off may not give a second back.
         assert_eq!(at(500, 19_900), 1_020);
+    }
+
+    #[test]
+    fn a_clock_that_was_put_forward_is_believed_after_an_hour() {
+        let clock = Hands(AtomicI64::new(1_000), AtomicI64::new(0));
+        let timeline = Timeline::new(&clock);
+        let at = |wall: i64, elapsed: i64| {
+            clock.0.store(wall, Relaxed);
+            clock.1.store(elapsed * 1_000, Relaxed);
+            timeline.now(&clock).unix_seconds()
+        };
+        assert_eq!(at(9_000, 10), 9_000);
+        assert_eq!(at(12_590, 3_600), 12_590);
+        assert_eq!(at(12_560, 3_601), 12_560, "it is put back before it is believed");
+        assert_eq!(at(12_570, 3_611), 12_570);
+        assert_eq!(at(16_170, 7_211), 16_170);
+        assert_eq!(at(16_171, 7_212), 16_171);
+        assert_eq!(at(16_000, 7_213), 16_172, "and after that no more");
+        assert_eq!(at(16_000, 8_213), 17_172);
     }
 }

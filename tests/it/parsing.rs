@@ -259,6 +259,7 @@ fn the_page_for_secret_scanners_is_true() {
     const PAGE: &str = include_str!("../../docs/secret-scanning.md");
     let format = TokenFormat::new(Prefix::new("acme").unwrap());
     assert_eq!(PAGE.matches(&format.scan_pattern()).count(), 3, "alone, in the script, to send");
+    assert!(!PAGE.contains(r"\b(?:"), "nothing is asked of the character before");
 
     let example = GOLDEN[0].text;
     let shown = PAGE.match_indices("acme_0").map(|(at, _)| &PAGE[at..at + example.len()]);

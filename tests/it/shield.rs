@@ -184,7 +184,7 @@ async fn the_way_to_another_key_refuses_nobody(world: World) {
     let require = |name| pepper(name, Shield::Require);
     let steps = [
         require("a"),
-        require("a").accept(key("b")),
+        require("a").accept_next(key("b")),
         require("b").accept(key("a")),
         require("b").accept_checksums_of(key("a")),
     ];
