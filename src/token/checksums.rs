@@ -15,11 +15,11 @@ impl Checksums {
         let Some(pepper) = pepper else {
             return Self::default();
         };
-        let shield = pepper.shield_policy();
-        let keys = match shield {
+        let keys = match pepper.shield_policy() {
             Shield::Off => pepper.keys_for_checksums_alone().to_vec(),
             Shield::Prefer | Shield::Require => pepper.all_keys().cloned().collect(),
         };
+        let shield = if pepper.makes_unpeppered() { Shield::Off } else { pepper.shield_policy() };
         Self { keys, shield }
     }
 

@@ -29,8 +29,8 @@ impl Digests {
     /// The digest of a secret, as new ones are made.
     pub(crate) fn make(&self, id: TokenId, secret: &Secret) -> TokenDigest {
         match self.pepper() {
-            None => TokenDigest::of(secret),
-            Some(pepper) => pepper.current().digest(id, secret),
+            Some(pepper) if !pepper.makes_unpeppered() => pepper.current().digest(id, secret),
+            _ => TokenDigest::of(secret),
         }
     }
 

@@ -99,13 +99,16 @@ impl fmt::Debug for PepperKey {
 ///    gets a digest of the new one, off the path of the request.
 /// 3. Once [`AllTokens::count_by_key`](crate::AllTokens::count_by_key) shows none for the old key, it goes. With a
 ///    [`Shield`] it moves to [`accept_checksums_of`](Self::accept_checksums_of), for as long as tokens live whose text
-///    was made with it.
+///    was made with it: those that were last rotated, or else issued, before step 2 was done.
 ///
 /// A token under a key that a node does not have is 503 there, and reported: the token may well be good.
 ///
 /// # A service that has tokens already
-/// [`accept_unpeppered`](Self::accept_unpeppered) lets their digests in and replaces them at their next use. As long as
-/// it is said, whoever can write to the database can still put a digest in; so it should not stay.
+/// 1. Every node [only accepts](Self::accept_only) the key. Where there is one node, or all start at once, this is not
+///    needed.
+/// 2. Every node makes digests with it, and [accepts those without a key](Self::accept_unpeppered): they are replaced at
+///    their next use. As long as this is said, whoever can write to the database can still put a digest in.
+/// 3. Once none is without a key, or the rest is revoked, nothing more than the key is said.
 ///
 /// ```
 /// use keyfob::{ApiTokens, store::MemoryStore, token::{Pepper, PepperKey, Shield}};
@@ -126,7 +129,16 @@ pub struct Pepper {
     earlier: Vec<PepperKey>,
     for_checksums: Vec<PepperKey>,
     shield: Shield,
-    accepts_unpeppered: bool,
+    unpeppered: Unpeppered,
+}
+
+/// What becomes of digests without a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unpeppered {
+    Refused,
+    Replaced,
+    /// Made, for now.
+    Made,
 }
 
 /// Whether the checksum of a token is made with a [`Pepper`] as well, so that a token which was made up is refused
@@ -155,7 +167,7 @@ impl Pepper {
             earlier: Vec::new(),
             for_checksums: Vec::new(),
             shield: Shield::Off,
-            accepts_unpeppered: false,
+            unpeppered: Unpeppered::Refused,
         }
     }
 
@@ -181,7 +193,15 @@ impl Pepper {
     /// Digests that were made without a key are read as well, and replaced when they are used. They are not unless
     /// said here.
     pub fn accept_unpeppered(mut self) -> Self {
-        self.accepts_unpeppered = true;
+        self.unpeppered = Unpeppered::Replaced;
+        self
+    }
+
+    /// Digests and checksums of the keys are read, and none is made with them yet: new ones are made without a key, and
+    /// those that are without one are good. For the nodes of a service that has no pepper, before any of them makes
+    /// something that the others could not read.
+    pub fn accept_only(mut self) -> Self {
+        self.unpeppered = Unpeppered::Made;
         self
     }
 
@@ -204,9 +224,10 @@ impl Pepper {
         twice.map_or(Ok(()), |key| Err(PepperError::Twice(key.id.clone())))
     }
 
-    /// Every key, for whatever it is good.
+    /// Every key, for whatever it is good, each once.
     pub(crate) fn all_keys(&self) -> impl Iterator<Item = &PepperKey> {
-        self.keys().chain(&self.for_checksums)
+        let for_checksums = self.for_checksums.iter().filter(|key| self.key(&key.id).is_none());
+        self.keys().chain(for_checksums)
     }
 
     /// The keys whose digests are read.
@@ -226,11 +247,15 @@ impl Pepper {
     #[inline]
     pub(super) fn outdates(&self, key: Option<&KeyId>) -> bool {
         let is_kept = |it: &PepperKey| Some(&it.id) == key;
-        !is_kept(&self.current) && !self.next.iter().any(is_kept)
+        !is_kept(&self.current) && !self.next.iter().any(is_kept) && !self.makes_unpeppered()
     }
 
     pub(crate) fn accepts_unpeppered(&self) -> bool {
-        self.accepts_unpeppered
+        self.unpeppered != Unpeppered::Refused
+    }
+
+    pub(super) fn makes_unpeppered(&self) -> bool {
+        self.unpeppered == Unpeppered::Made
     }
 
     pub(super) fn shield_policy(&self) -> Shield {

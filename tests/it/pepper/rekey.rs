@@ -9,7 +9,7 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 use keyfob::{
     ApiTokens, NewToken, TokenRotation,
-    token::{Pepper, TokenDigest},
+    token::{Pepper, Shield, TokenDigest},
 };
 use time::Duration;
 
@@ -25,6 +25,7 @@ on_every_store! {
     what_was_rotated_meanwhile_is_not_overwritten
     what_another_node_has_made_anew_is_not_overwritten
     the_next_key_is_read_and_left_as_it_is
+    a_pepper_is_brought_in_node_by_node
     what_can_not_be_written_is_kept_and_tried_again
     a_flush_that_is_dropped_loses_nothing
     the_background_future_writes_it
@@ -218,6 +219,34 @@ async fn the_next_key_is_read_and_left_as_it_is(world: World) {
     assert_eq!(kept(&world, &issued).await.0.as_deref(), Some("new"));
     let issued = issue(&world, &next).await;
     assert_eq!(kept(&world, &issued).await.0.as_deref(), Some("old"), "it makes none yet");
+}
+
+/// At each step the nodes of two steps stand beside each other, and take each other's tokens.
+async fn a_pepper_is_brought_in_node_by_node(world: World) {
+    let pepper = || Pepper::new(key("new", 2)).shield(Shield::Prefer);
+    let nodes = [
+        world.tokens(),
+        with(&world, pepper().accept_only()),
+        with(&world, pepper().accept_unpeppered()),
+        with(&world, pepper()),
+    ];
+    let mut issued = Vec::new();
+    for pair in nodes.windows(2) {
+        for node in pair {
+            issued.push(issue(&world, node).await);
+            for issued in &issued {
+                for node in pair {
+                    assert_eq!(tried(node, issued).await, "good");
+                }
+            }
+            for node in pair {
+                node.flush().await.unwrap();
+            }
+        }
+    }
+    for (number, issued) in issued.iter().enumerate() {
+        assert_eq!(kept(&world, issued).await.0.as_deref(), Some("new"), "{number}");
+    }
 }
 
 async fn what_can_not_be_written_is_kept_and_tried_again(world: World) {
