@@ -48,7 +48,8 @@ impl ApiTokens {
                 };
                 // What failed is reported, kept and tried again after the next interval.
                 let _ = tokens.write_uses().await;
-                let _ = tokens.write_rest().await;
+                let _ = tokens.write_abilities().await;
+                let _ = tokens.write_digests().await;
             }
         }
     }
@@ -61,10 +62,11 @@ impl ApiTokens {
     /// [`StoreError`] where a write fails; what is not written stays noted.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let written = self.write_uses().await;
-        let rest = self.write_all_the_rest().await;
+        let abilities = self.write_abilities().await;
+        let digests = self.write_all_digests().await;
         let told = pin!(self.observers_are_told());
         select(told, Delay::new(self.deadline())).await;
-        written.and(rest)
+        written.and(abilities).and(digests)
     }
 
     async fn write_uses(&self) -> Result<(), StoreError> {
@@ -79,19 +81,31 @@ impl ApiTokens {
         })
     }
 
-    /// Writes some of what else waits, and tells whether that is all.
-    async fn write_rest(&self) -> Result<bool, StoreError> {
-        let abilities = match self.ability_log() {
+    async fn write_abilities(&self) -> Result<(), StoreError> {
+        match self.ability_log() {
             Some(log) => self.watch(log.write(self.store()).await),
             None => Ok(()),
-        };
-        let rekeyed = self.watch(self.rekeying().write(self.store()).await);
-        abilities.and(rekeyed)
+        }
     }
 
-    async fn write_all_the_rest(&self) -> Result<(), StoreError> {
-        while !self.write_rest().await? {}
-        Ok(())
+    /// Writes some of the digests that wait, and tells whether that is all.
+    async fn write_digests(&self) -> Result<bool, StoreError> {
+        self.watch(self.rekeying().write(self.store()).await)
+    }
+
+    /// Goes on behind a digest that can't be written: such a one waits no more.
+    async fn write_all_digests(&self) -> Result<(), StoreError> {
+        let mut outcome = Ok(());
+        loop {
+            match self.write_digests().await {
+                Ok(true) => return outcome,
+                Ok(false) => {}
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Busy(_))) => {
+                    return outcome.and(Err(error));
+                }
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
     }
 
     /// Writes what is late because nobody drives the background future, and says so once.
