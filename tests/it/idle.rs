@@ -18,6 +18,7 @@ on_every_store! {
     a_use_is_written_before_the_answer_once_a_slack
     a_use_that_cannot_be_written_is_no_reason_to_refuse
     a_write_that_hangs_is_no_reason_to_refuse
+    a_period_that_is_shorter_than_the_interval_ends_no_token_in_use
     a_token_without_a_period_is_not_written
     what_a_node_that_crashed_let_in_is_awake_for_the_others
     idleness_is_refused_only_as_the_store_says
@@ -160,6 +161,40 @@ async fn a_write_that_hangs_is_no_reason_to_refuse(world: World) {
     world.store.heal();
     tokens.flush().await.unwrap();
     assert_eq!(world.stored(&issued).await.last_used_at, Some(after(500)));
+}
+
+async fn a_period_that_is_shorter_than_the_interval_ends_no_token_in_use(world: World) {
+    let mut now = 0;
+    for (period, gap) in [(60, 20), (60, 29), (59, 29), (10, 4), (3, 1)] {
+        for (interval, uses) in [60, 3_600].into_iter().flat_map(|it| (1..8).map(move |n| (it, n)))
+        {
+            let (first, second) = (node(&world, interval), node(&world, interval));
+            let issued = issue(&world, &first, period).await;
+            for _ in 0..uses {
+                now += gap;
+                world.at(now);
+                assert_eq!(verdict(&first, &issued).await, "good", "{period} {gap} {uses}");
+            }
+            // The other has seen none of the uses.
+            now += gap;
+            world.at(now);
+            assert_eq!(verdict(&second, &issued).await, "good", "{period} {gap} {uses}");
+            now += period;
+            world.at(now);
+            assert_eq!(verdict(&first, &issued).await, "idle", "{period} {gap} {uses}");
+        }
+    }
+    for period in 1..=3 {
+        let (first, second) = (node(&world, 60), node(&world, 60));
+        let issued = issue(&world, &first, period).await;
+        now += period - 1;
+        world.at(now);
+        assert_eq!(verdict(&first, &issued).await, "good");
+        now += period;
+        world.at(now);
+        assert_eq!(verdict(&first, &issued).await, "idle");
+        assert_eq!(verdict(&second, &issued).await, "idle");
+    }
 }
 
 async fn a_token_without_a_period_is_not_written(world: World) {
@@ -333,7 +368,7 @@ async fn no_token_ends_that_was_used_in_time(world: World) {
     for seed in 0..40 {
         let mut random = Random(seed);
         let (period, interval) = (random.pick(&[60, 300, 5_000]), random.pick(&[1, 7, 60]));
-        let slack_in_hundredths = (interval * 100).max(period);
+        let slack_in_hundredths = (interval * 100).max(period).min(period * 50);
         let mut nodes = [node(&world, interval), node(&world, interval)];
         let mut issued = issue(&world, &nodes[0], period).await;
         let mut awake = now;

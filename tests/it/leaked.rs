@@ -13,6 +13,7 @@ on_every_store! {
     whoever_finds_a_token_can_end_it
     a_token_that_is_not_good_is_ended_all_the_same
     a_secret_in_its_grace_ends_the_token_and_a_retired_one_does_not
+    a_retired_secret_is_told_and_suspends_where_that_is_wanted
     an_unused_secret_from_before_a_retry_ends_nothing
     what_is_not_proven_ends_nothing
     a_revocation_stays_as_it_was
@@ -96,6 +97,34 @@ async fn a_secret_in_its_grace_ends_the_token_and_a_retired_one_does_not(world: 
         assert_eq!(verdict(&tokens, &new).await, verdicts);
         assert_eq!(revoke(&tokens, new.plain.expose_secret()).await, "good");
         assert_eq!(verdict(&tokens, &new).await, "revoked");
+    }
+}
+
+async fn a_retired_secret_is_told_and_suspends_where_that_is_wanted(world: World) {
+    for suspends in [false, true] {
+        let tokens = world.builder().suspend_on_retired_secret(suspends).build().unwrap();
+        let own = tokens.owned_by(&world.owner);
+        let old = tokens.issue(world.new_token("a")).await.unwrap();
+        let rotation = TokenRotation::new().grace(Duration::ZERO);
+        let (id, owner) = (old.record.id, &world.owner);
+        let new = own.rotate(id, rotation).await.unwrap();
+        assert_eq!(verdict(&tokens, &new).await, "good");
+        world.heard.take();
+        world.store.take_calls();
+        assert_eq!(revoke(&tokens, old.plain.expose_secret()).await, "retired_secret");
+        let calls = world.store.take_calls();
+        assert!(!calls.contains(&"revoke"), "{calls:?}");
+        assert_eq!(calls.contains(&"suspend"), suspends, "{calls:?}");
+        let mut heard = world.heard.take();
+        let told = format!("RetiredSecretUsed {{ id: {id:?}, owner: {owner:?}, from: None }}");
+        assert_eq!(heard.remove(0), told);
+        let refused = format!("Refused {{ id: Some({id:?}), reason: \"retired_secret\" }}");
+        assert_eq!(heard.pop().unwrap(), refused);
+        assert_eq!(heard.len(), usize::from(suspends));
+        assert!(heard.iter().all(|it| it.starts_with("Suspended")), "{heard:?}");
+        assert_eq!(revocation(&world, &old).await, None);
+        let state = if suspends { "suspended" } else { "good" };
+        assert_eq!(verdict(&tokens, &new).await, state);
     }
 }
 

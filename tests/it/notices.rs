@@ -1,13 +1,27 @@
 //! What an operator is told once a day: tokens that expire soon, that nobody uses, and abilities that they don't use.
 
-use futures_util::FutureExt;
+mod abilities;
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Waker},
+};
+
+use futures_util::{
+    FutureExt,
+    future::{pending, ready},
+};
 use keyfob::{
-    Abilities, ApiTokens, IssuedToken, NewToken, TokenChange, TokenId, TokenPages, TokenRotation,
+    ApiTokens, IssuedToken, NewToken, TokenChange, TokenId, TokenPages, TokenRotation,
     store::{InsertOutcome, InsertRules, StoreError, TokenStore},
 };
 use time::Duration;
 
-use crate::support::{Spy, World, after, ids, on_every_store, verdict};
+use crate::support::{Spy, World, after, ids, on_every_store, once, verdict};
 
 on_every_store! {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)] =>
@@ -20,13 +34,12 @@ on_every_store! {
     notices_come_in_pages_and_each_once
     of_concurrent_sweeps_one_has_each_notice
     a_store_that_fails_loses_no_notice
+    an_expiry_that_changes_before_the_claim_gets_notices_of_its_own
+    a_page_that_nobody_waits_for_any_more_loses_no_notice
     what_nobody_uses_spans_owners_and_pages
     a_use_that_is_not_written_yet_is_a_use
     a_use_that_is_written_while_the_page_is_read_is_a_use
     a_store_that_fails_midway_is_asked_again
-    abilities_are_tracked_where_that_is_wanted
-    what_a_token_used_is_written_once_and_not_lost
-    a_token_that_may_do_everything_tells_what_it_did
 }
 
 async fn all(mut pages: TokenPages) -> Vec<TokenId> {
@@ -221,10 +234,10 @@ async fn of_concurrent_sweeps_one_has_each_notice(world: World) {
 }
 
 /// From now on, the claim of so many more notices succeeds, and then none.
-fn claims_left(store: &std::sync::Arc<Spy>, left: usize) {
-    let (count, failing) = (std::sync::atomic::AtomicUsize::new(0), store.clone());
+fn claims_left(store: &Arc<Spy>, left: usize) {
+    let (count, failing) = (AtomicUsize::new(0), store.clone());
     store.after("claim_notice", move || {
-        if count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1 == left {
+        if count.fetch_add(1, SeqCst) + 1 == left {
             failing.fail(&["claim_notice"]);
         }
         async {}.boxed()
@@ -253,6 +266,68 @@ async fn a_store_that_fails_loses_no_notice(world: World) {
         found.extend(page.iter().map(|it| it.id));
     }
     assert_eq!(sorted(found), expected);
+}
+
+async fn an_expiry_that_changes_before_the_claim_gets_notices_of_its_own(world: World) {
+    let tokens = world.tokens();
+    for (days, step) in [6, 40].into_iter().flat_map(|it| [(it, "expiring"), (it, "claim_notice")])
+    {
+        let id = issue(&world, &tokens, 5).await.record.id;
+        let own = tokens.owned_by(&world.owner);
+        let changing = own.clone();
+        let change = once(move || {
+            let change = TokenChange::new().expires_in(Duration::days(days));
+            async move { changing.change(id, change).await.map(drop).unwrap() }.boxed()
+        });
+        match step {
+            "expiring" => world.store.after(step, change),
+            _ => world.store.before(step, change),
+        }
+        world.heard.take();
+        assert_eq!(expiring(&tokens, 7).await, [], "{step}: that is not when it expires");
+        assert_eq!(world.heard.count("ExpiringSoon"), 0);
+        world.store.heal();
+        for (left, notice) in [(6, 7), (1, 1)] {
+            let now = own.get(id).await.unwrap().expires_at.unwrap().datetime();
+            world.clock.set(now - Duration::days(left));
+            assert_eq!(expiring(&tokens, notice).await, [id], "{step}, {days}");
+            assert_eq!(expiring(&tokens, notice).await, []);
+        }
+        own.revoke(id).await.unwrap();
+    }
+}
+
+async fn a_page_that_nobody_waits_for_any_more_loses_no_notice(world: World) {
+    let tokens = world.tokens();
+    for claims in 0..4 {
+        let mut expected = Vec::new();
+        for _ in 0..4 {
+            expected.push(issue(&world, &tokens, 5).await.record.id);
+        }
+        world.heard.take();
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count = begun.clone();
+        world.store.before("claim_notice", move || {
+            let is_let = count.fetch_add(1, SeqCst) < claims;
+            if is_let { ready(()).boxed() } else { pending().boxed() }
+        });
+        let mut sweep = tokens.all_owners().expiring_within(Duration::days(7));
+        {
+            let mut page = pin!(sweep.next_page());
+            let mut context = Context::from_waker(Waker::noop());
+            while begun.load(SeqCst) <= claims {
+                assert!(page.poll_unpin(&mut context).is_pending());
+                tokio::task::yield_now().await;
+            }
+        }
+        world.store.heal();
+        assert_eq!(world.heard.count("ExpiringSoon"), claims, "so many were claimed");
+        world.store.fail(&["expiring"]);
+        assert!(matches!(sweep.next_page().await, Err(StoreError::Unavailable(_))));
+        world.store.heal();
+        assert_eq!(sorted(all(sweep).await), sorted(expected), "{claims}");
+        assert_eq!(world.heard.count("ExpiringSoon"), 4 - claims);
+    }
 }
 
 async fn what_nobody_uses_spans_owners_and_pages(world: World) {
@@ -319,61 +394,4 @@ async fn a_store_that_fails_midway_is_asked_again(world: World) {
     }
     assert!(pages.next_page().await.unwrap().is_none());
     assert_eq!(found.iter().map(|it| it.id).collect::<Vec<_>>(), expected);
-}
-
-async fn unused(world: &World, issued: &IssuedToken) -> Vec<String> {
-    world.stored(issued).await.unused_abilities().iter().map(ToString::to_string).collect()
-}
-
-async fn abilities_are_tracked_where_that_is_wanted(world: World) {
-    let held = ["servers:*", "sites:read", "sites:create", "dns:*"];
-    for tracked in [false, true] {
-        let tokens = world.builder().track_abilities(tracked).build().unwrap();
-        let issued = tokens.issue(world.new_token("a").abilities(held)).await.unwrap();
-        let token = tokens.verify(issued.plain.expose_secret()).await.unwrap();
-        assert!(token.can("servers:42:restart") && token.require("sites:read").is_ok());
-        assert!(!token.can("sites:delete") && token.require("a b").is_err());
-        assert!(!token.can("servers:*") && !token.can("dns"), "what is required is no pattern");
-        world.store.take_calls();
-        tokens.flush().await.unwrap();
-        let calls = world.store.take_calls();
-        assert_eq!(calls.contains(&"record_ability_uses"), tracked, "{calls:?}");
-        let expected = if tracked { &["sites:create", "dns:*"][..] } else { &held };
-        assert_eq!(unused(&world, &issued).await, expected);
-    }
-}
-
-async fn what_a_token_used_is_written_once_and_not_lost(world: World) {
-    let tokens = world.builder().track_abilities(true).build().unwrap();
-    let new = world.new_token("a").abilities(["a:*", "b", "c"]);
-    let issued = tokens.issue(new).await.unwrap();
-    let token = tokens.verify(issued.plain.expose_secret()).await.unwrap();
-    world.store.fail(&["record_ability_uses"]);
-    assert!(token.can("a:x") && token.clone().can("a:y") && token.can("b"));
-    tokens.flush().await.unwrap_err();
-    assert_eq!(unused(&world, &issued).await, ["a:*", "b", "c"]);
-    world.store.heal();
-    assert!(tokens.revalidate(&token).await.unwrap().can("b"));
-    tokens.flush().await.unwrap();
-    assert_eq!(unused(&world, &issued).await, ["c"]);
-    world.store.take_calls();
-    assert!(token.can("a:z") && token.can("b"));
-    tokens.flush().await.unwrap();
-    assert!(!world.store.take_calls().contains(&"record_ability_uses"), "it is there already");
-}
-
-async fn a_token_that_may_do_everything_tells_what_it_did(world: World) {
-    let tokens = world.builder().track_abilities(true).build().unwrap();
-    let issued = tokens.issue(world.new_token("a").all_abilities()).await.unwrap();
-    let token = tokens.verify(issued.plain.expose_secret()).await.unwrap();
-    assert!(token.can("servers:read") && token.can("sites:read") && !token.can("servers:*"));
-    tokens.flush().await.unwrap();
-    assert_eq!(unused(&world, &issued).await, [""; 0]);
-    let stored = world.stored(&issued).await;
-    assert_eq!(stored.abilities, Abilities::all());
-    let used = stored.rare.iter().flat_map(|it| &it.used_abilities).map(ToString::to_string);
-    assert_eq!(used.collect::<Vec<_>>(), ["servers:read", "sites:read"]);
-    let fewer = TokenChange::new().abilities(["servers:*", "dns:*", "sites:create"]);
-    tokens.owned_by(&world.owner).change(token.id(), fewer).await.map(drop).unwrap();
-    assert_eq!(unused(&world, &issued).await, ["dns:*", "sites:create"]);
 }

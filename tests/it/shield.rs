@@ -28,6 +28,7 @@ on_every_store! {
     a_checksum_is_that_of_the_current_key
     an_older_key_lets_its_tokens_in
     a_key_for_checksums_reads_no_digest
+    a_shield_that_is_taken_down_ends_no_token_where_its_key_is_accepted
     the_way_to_another_key_refuses_nobody
     what_was_made_up_never_reaches_the_store
     a_token_that_was_made_up_with_crc_can_do_nothing
@@ -178,6 +179,35 @@ async fn a_key_for_checksums_reads_no_digest(world: World) {
     assert_eq!(world.heard.count("PepperKeyMissing"), 1);
     tokens.flush().await.unwrap();
     assert_eq!(world.stored(&issued).await.digest, issued.record.digest);
+}
+
+async fn a_shield_that_is_taken_down_ends_no_token_where_its_key_is_accepted(world: World) {
+    let off = |name| pepper(name, Shield::Off);
+    let down = with(&world, off("k"));
+    let accepting = with(&world, off("k").accept_checksums_of(key("k")));
+    let moved = with(&world, off("l").accept(key("k")).accept_checksums_of(key("k")));
+    for shield in [Shield::Prefer, Shield::Require] {
+        let issued = issue(&world, &with(&world, pepper("k", shield))).await;
+        let text = issued.plain.expose_secret();
+        assert_eq!(tried(&world, &down, text).await, "malformed");
+        assert_eq!(tried(&world, &accepting, text).await, "good");
+        for other in [keyed("l", body(&issued)), keyed_by(b"", body(&issued))] {
+            assert_eq!(tried(&world, &accepting, &other).await, "malformed");
+        }
+        let grace = TokenRotation::new().grace(Duration::ZERO);
+        let own = accepting.owned_by(&world.owner);
+        let fresh = issue(&world, &accepting).await;
+        let rotated = own.rotate(fresh.record.id, grace).await.unwrap();
+        for fresh in [&fresh, &rotated, &issue(&world, &moved).await] {
+            assert_eq!(fresh.plain.expose_secret(), checked(body(fresh)), "everybody's again");
+        }
+        for node in [&down, &accepting] {
+            assert_eq!(tried(&world, node, rotated.plain.expose_secret()).await, "good");
+        }
+        assert_eq!(tried(&world, &moved, text).await, "good");
+        moved.flush().await.unwrap();
+        assert_eq!(tried(&world, &moved, text).await, "good", "its digest is under the new key");
+    }
 }
 
 async fn the_way_to_another_key_refuses_nobody(world: World) {

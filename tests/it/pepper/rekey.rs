@@ -1,12 +1,13 @@
 //! Another key: digests are made anew as tokens are used, off the path of requests, and nothing is lost on the way.
 
+mod waiting;
+
 use std::{
     pin::pin,
-    sync::Mutex,
     task::{Context, Waker},
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::FutureExt;
 use keyfob::{
     ApiTokens, NewToken, TokenRotation,
     token::{Pepper, Shield, TokenDigest},
@@ -14,7 +15,7 @@ use keyfob::{
 use time::Duration;
 
 use super::{hmac_of, id, issue, kept, key, peppered, tamper, tried, with};
-use crate::support::{TROUBLES, WRITES, World, after, on_every_store, owner};
+use crate::support::{TROUBLES, WRITES, World, after, on_every_store, once, owner};
 
 on_every_store! {
     a_use_and_a_flush_bring_a_token_under_the_current_key
@@ -46,17 +47,6 @@ fn old(world: &World) -> ApiTokens {
 
 fn grace(seconds: i64) -> TokenRotation {
     TokenRotation::new().grace(Duration::seconds(seconds))
-}
-
-/// Does something the first time that it is called.
-fn once(
-    act: impl FnOnce() -> BoxFuture<'static, ()> + Send + 'static,
-) -> impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static {
-    let act = Mutex::new(Some(act));
-    move || match act.lock().unwrap().take() {
-        Some(act) => act(),
-        None => Box::pin(std::future::ready(())),
-    }
 }
 
 async fn rekeys(world: &World, tokens: &ApiTokens) -> usize {

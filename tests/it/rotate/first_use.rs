@@ -6,7 +6,12 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use keyfob::{TokenChange, TokenRotation, VerifyError, store::StoreError};
+use keyfob::{
+    TokenChange, TokenRotation, VerifyError,
+    store::StoreError,
+    web::{IssuedTokenResource, TokenResource},
+};
+use serde_json::{Value, to_value};
 use time::Duration;
 
 use super::{at, grace, rotated, tried, until_first_use};
@@ -22,6 +27,7 @@ on_every_store! {
     it_is_told_once_with_its_generation
     a_second_node_does_not_record_it_again
     what_is_in_memory_may_be_outdated
+    until_then_the_owner_is_shown_that_it_ends_the_old_one
     a_first_use_keeps_the_token_awake
     a_first_use_keeps_the_token_awake_also_after_another_rotation
 }
@@ -183,6 +189,32 @@ async fn what_is_in_memory_may_be_outdated(world: World) {
         tokens.verify(next.plain.expose_secret()).await.is_err(),
         "no pass by what is outdated"
     );
+}
+
+async fn until_then_the_owner_is_shown_that_it_ends_the_old_one(world: World) {
+    let tokens = world.tokens();
+    let own = tokens.owned_by(&world.owner);
+    let old = tokens.issue(world.new_token("a")).await.unwrap();
+    let shown = async || {
+        let record = own.get(old.record.id).await.unwrap();
+        to_value(TokenResource::new(&record, tokens.now())).unwrap()
+    };
+    let member = |json: &Value| json.get("grace_until_first_use").cloned();
+    assert_eq!(member(&shown().await), None);
+    let new = rotated(&tokens, &old, until_first_use()).await;
+    for json in [to_value(IssuedTokenResource::new(&new)).unwrap(), shown().await] {
+        assert_eq!(member(&json), Some(Value::Bool(true)));
+        assert_eq!(json.get("grace_ends_at"), None, "no instant ends it");
+    }
+    assert_eq!(tried(&tokens, &old).await, "good");
+    at(&world, 1_000_000);
+    assert_eq!(member(&shown().await), Some(Value::Bool(true)), "nobody has used the new one");
+    assert_eq!(tried(&tokens, &new).await, "good");
+    assert_eq!(member(&shown().await), None);
+    let _ = rotated(&tokens, &new, grace(100)).await;
+    let json = shown().await;
+    assert_eq!(member(&json), None);
+    assert!(json["grace_ends_at"].is_string(), "{json}");
 }
 
 async fn a_first_use_keeps_the_token_awake(world: World) {

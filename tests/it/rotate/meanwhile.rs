@@ -5,13 +5,12 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use futures_util::future::BoxFuture;
 use keyfob::{
     ApiTokens, IssuedToken, RotateError, TokenChange, TokenRotation, TokenState, VerifyError,
 };
 
 use super::{grace, previous, rotate, rotated, tried, until_first_use};
-use crate::support::{World, after, on_every_store};
+use crate::support::{World, after, on_every_store, once};
 
 on_every_store! {
     a_retry_against_a_first_use_leaves_the_secret_that_was_used
@@ -24,17 +23,6 @@ on_every_store! {
     a_rename_meanwhile_stays
     a_token_that_is_erased_meanwhile_is_not_found
     a_token_that_changes_all_the_time_is_not_rotated
-}
-
-/// Does something the first time that it is called.
-fn once(
-    act: impl FnOnce() -> BoxFuture<'static, ()> + Send + 'static,
-) -> impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static {
-    let act = Mutex::new(Some(act));
-    move || match act.lock().unwrap().take() {
-        Some(act) => act(),
-        None => Box::pin(std::future::ready(())),
-    }
 }
 
 async fn a_retry_against_a_first_use_leaves_the_secret_that_was_used(world: World) {

@@ -14,7 +14,7 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 
 pub use self::{
     random::{Random, Seeded},
-    spy::{Spy, WRITES},
+    spy::{Spy, WRITES, once},
 };
 
 pub const START: OffsetDateTime = datetime!(2026-01-31 08:00 UTC);

@@ -37,6 +37,17 @@ pub const WRITES: &[&str] = &[
     "canary",
 ];
 
+/// A hook that does something the first time that it is called.
+pub fn once(
+    act: impl FnOnce() -> BoxFuture<'static, ()> + Send + 'static,
+) -> impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static {
+    let act = Mutex::new(Some(act));
+    move || match act.lock().unwrap().take() {
+        Some(act) => act(),
+        None => Box::pin(future::ready(())),
+    }
+}
+
 /// A store around a store that counts the calls, and makes trouble where it is told to.
 pub struct Spy {
     inner: Arc<dyn TokenStore>,
