@@ -67,7 +67,7 @@ struct Anchor {
 const BEHIND: i64 = i64::MIN;
 
 /// For how long a wall clock that was put forward has to go on before it is believed that it was right to.
-const TRUSTED: Duration = Duration::from_secs(60 * 60);
+const TRUSTED: Duration = Duration::from_hours(1);
 
 impl Timeline {
     pub(crate) fn new(clock: &dyn Clock) -> Self {
