@@ -55,14 +55,15 @@ impl TokenDigest {
     }
 
     /// SHA-256 of the 43 characters of the secret: one block.
-    pub(crate) fn of(secret: &[u8; base62::U256_WIDTH]) -> Self {
-        Self::from_bytes(Sha256::digest(secret).into(), None)
+    #[inline]
+    pub(crate) fn hash(secret: &[u8; base62::U256_WIDTH]) -> [u8; 32] {
+        Sha256::digest(secret).into()
     }
 
     /// Compares in constant time, as four words: byte by byte it costs as much as the hash.
     #[inline]
-    pub(crate) fn is_same_bytes(&self, other: &Self) -> bool {
-        let words = self.bytes.as_chunks::<8>().0.iter().zip(other.bytes.as_chunks::<8>().0);
+    pub(crate) fn has_bytes(&self, bytes: &[u8; 32]) -> bool {
+        let words = self.bytes.as_chunks::<8>().0.iter().zip(bytes.as_chunks::<8>().0);
         let difference = words.fold(0, |difference, (mine, theirs)| {
             difference | (u64::from_ne_bytes(*mine) ^ u64::from_ne_bytes(*theirs))
         });

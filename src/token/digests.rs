@@ -29,8 +29,11 @@ impl Digests {
     /// The digest of a secret, as new ones are made.
     pub(crate) fn make(&self, id: TokenId, secret: &Secret) -> TokenDigest {
         match self.pepper() {
-            Some(pepper) if !pepper.makes_unpeppered() => pepper.current().digest(id, secret),
-            _ => TokenDigest::of(secret),
+            Some(pepper) if !pepper.makes_unpeppered() => {
+                let key = pepper.current();
+                TokenDigest::from_bytes(key.hash(id, secret), Some(key.id().clone()))
+            }
+            _ => TokenDigest::from_bytes(TokenDigest::hash(secret), None),
         }
     }
 
@@ -48,13 +51,13 @@ impl Digests {
         id: TokenId,
         secret: &Secret,
         stored: Option<&TokenDigest>,
-    ) -> (Proof, TokenDigest) {
+    ) -> (Proof, [u8; 32]) {
         static NOBODY: TokenDigest = TokenDigest::from_bytes([0; 32], None);
         match self.pepper() {
             None => {
-                let made = TokenDigest::of(secret);
+                let made = TokenDigest::hash(secret);
                 let stored = stored.unwrap_or(&NOBODY);
-                let is_same = made.is_same_bytes(stored);
+                let is_same = stored.has_bytes(&made);
                 let proof = match stored.key() {
                     None if is_same => Proof::Proven,
                     None => Proof::Wrong,
@@ -73,16 +76,16 @@ fn prove_with(
     id: TokenId,
     secret: &Secret,
     stored: Option<&TokenDigest>,
-) -> (Proof, TokenDigest) {
+) -> (Proof, [u8; 32]) {
     let key: Option<&KeyId> = stored.and_then(TokenDigest::key);
     let known = key.map_or(Some(pepper.current()), |id| pepper.key(id));
     let unkeyed = stored.is_some() && key.is_none();
     let made = if unkeyed && pepper.accepts_unpeppered() {
-        TokenDigest::of(secret)
+        TokenDigest::hash(secret)
     } else {
-        known.unwrap_or(pepper.current()).digest(id, secret)
+        known.unwrap_or(pepper.current()).hash(id, secret)
     };
-    let is_same = stored.is_some_and(|stored| made.is_same_bytes(stored));
+    let is_same = stored.is_some_and(|stored| stored.has_bytes(&made));
     let proof = match known {
         None => Proof::UnknownKey,
         Some(_) if unkeyed && !pepper.accepts_unpeppered() => Proof::Unpeppered,

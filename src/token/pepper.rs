@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{KeyId, TextError, TokenDigest, TokenId, base62, keyed_hash::KeyedHash};
+use super::{KeyId, TextError, TokenId, base62, keyed_hash::KeyedHash};
 
 /// What a canary is the HMAC of. A digest is that of 59 bytes and a checksum that of at least 69, so none of the three
 /// can stand for another.
@@ -26,7 +26,7 @@ const SHORTEST: usize = 32;
 pub struct PepperKey {
     id: KeyId,
     /// The bytes of the key are kept nowhere, and what is here is overwritten on drop.
-    hash: KeyedHash,
+    keyed: KeyedHash,
 }
 
 /// Why a key, or a set of keys, is none.
@@ -55,7 +55,7 @@ impl PepperKey {
         if is_weak {
             Err(PepperError::Weak(id))
         } else {
-            Ok(Self { id, hash: KeyedHash::new(key) })
+            Ok(Self { id, keyed: KeyedHash::new(key) })
         }
     }
 
@@ -65,18 +65,19 @@ impl PepperKey {
         &self.id
     }
 
-    pub(super) fn digest(&self, id: TokenId, secret: &[u8; base62::U256_WIDTH]) -> TokenDigest {
-        TokenDigest::from_bytes(self.hash.mac(&[&id.to_bytes(), secret]), Some(self.id.clone()))
+    /// The bytes of a digest.
+    pub(super) fn hash(&self, id: TokenId, secret: &[u8; base62::U256_WIDTH]) -> [u8; 32] {
+        self.keyed.mac(&[&id.to_bytes(), secret])
     }
 
     /// What a store keeps to tell the key by.
     pub(crate) fn canary(&self) -> [u8; 32] {
-        self.hash.mac(&[CANARY])
+        self.keyed.mac(&[CANARY])
     }
 
     /// The first 32 bits of the HMAC of what a checksum covers.
     pub(super) fn checksum(&self, covered: &[u8]) -> u32 {
-        let [a, b, c, d, ..] = self.hash.mac(&[covered]);
+        let [a, b, c, d, ..] = self.keyed.mac(&[covered]);
         u32::from_be_bytes([a, b, c, d])
     }
 }
