@@ -119,17 +119,22 @@ impl ApiTokens {
         let now = self.now();
         // An IPv4-mapped address is the IPv4 address, and no other one.
         let from = from.map(|from| from.to_canonical());
-        let verdict = prove(self.digests(), &presented, found, now);
-        let verdict = verdict.and_then(|proven| self.try_admit(proven, now, from));
-        match verdict {
-            Ok(token) => {
-                let token = token?;
-                self.rekey_if_outdated(&presented, &token);
-                Some(Ok(token))
-            }
+        let reason = match prove(self.digests(), &presented, found, now) {
+            Ok(proven) => match self.is_admitted(&proven, now, from) {
+                Ok(true) => {
+                    let token = self.conclude(proven, now, from);
+                    self.rekey_if_outdated(&presented, &token);
+                    return Some(Ok(token));
+                }
+                Ok(false) => return None,
+                Err(reason) => reason,
+            },
+            Err(reason) => reason,
+        };
+        match reason {
             // Both are looked at again where it can be written, or read, what they depend on.
-            Err(VerifyError::Idle(_) | VerifyError::RetiredSecret(_)) => None,
-            Err(reason) => Some(Err(self.refuse(reason))),
+            VerifyError::Idle(_) | VerifyError::RetiredSecret(_) => None,
+            reason => Some(Err(self.refuse(reason))),
         }
     }
 
@@ -163,8 +168,11 @@ impl ApiTokens {
         };
         let now = self.now();
         if let Some(found) = peeked {
-            let verdict = prove_again(token, found, now);
-            match verdict.and_then(|proven| self.try_admit(proven, now, token.from)) {
+            let verdict = prove_again(token, found, now).and_then(|proven| {
+                let admitted = self.is_admitted(&proven, now, token.from)?;
+                Ok(admitted.then(|| self.conclude(proven, now, token.from)))
+            });
+            match verdict {
                 Ok(Some(token)) => return Ok(token),
                 Ok(None) | Err(VerifyError::Idle(_)) => {}
                 Err(reason) => return Err(self.refuse(reason)),
@@ -240,28 +248,25 @@ impl ApiTokens {
         }
     }
 
-    /// Lets a secret that was proven in, if everything that this depends on is in memory.
+    /// Tells whether a secret that was proven is let in; `false` where not everything that this depends on is in memory.
     #[inline]
-    fn try_admit(
+    fn is_admitted(
         &self,
-        proven: Proven,
+        proven: &Proven,
         now: Timestamp,
         from: Option<IpAddr>,
-    ) -> Result<Option<VerifiedToken>, VerifyError> {
+    ) -> Result<bool, VerifyError> {
         let record = &proven.record;
         judge_state(record, now)?;
         if let Some(gatekeeper) = self.gatekeeper() {
             match gatekeeper.peek(&record.owner, self.clock()) {
                 Some(true) => {}
                 Some(false) => return Err(VerifyError::OwnerDisabled(record.id)),
-                None => return Ok(None),
+                None => return Ok(false),
             }
         }
         judge_address(record, from)?;
-        if proven.is_first_use() || self.is_use_due(record, now) {
-            return Ok(None);
-        }
-        Ok(Some(self.conclude(proven, now, from)))
+        Ok(!proven.is_first_use() && !self.is_use_due(record, now))
     }
 
     /// Lets a secret that was proven in, and writes what has to be written before; `None` where the token was changed
