@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 use futures_util::FutureExt;
 use keyfob::{
     ApiTokens, ManualClock, NewToken, TokenId, VerifyError,
-    entropy::{Entropy, EntropyError},
     store::MemoryStore,
     token::{Prefix, TokenFormat},
 };
 use proptest::prelude::*;
 use time::{OffsetDateTime, macros::datetime};
 
-use crate::support::{Random, World, checked, hex, owner};
+use crate::support::{Fixed, Random, World, checked, hex, owner};
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const INPUTS: usize = 1_000_000;
@@ -189,17 +188,6 @@ proptest! {
     }
 }
 
-/// Gives the bytes of one token: ten of the id, and the secret.
-#[derive(Debug)]
-struct Fixed([u8; 42]);
-
-impl Entropy for Fixed {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        bytes.copy_from_slice(&self.0[..bytes.len()]);
-        Ok(())
-    }
-}
-
 struct Golden {
     prefix: &'static str,
     issued_at: OffsetDateTime,
@@ -237,11 +225,10 @@ const GOLDEN: [Golden; 3] = [
 #[tokio::test]
 async fn tokens_of_every_release_are_made_and_verified_as_they_were() {
     for golden in GOLDEN {
-        let bytes = std::array::from_fn(|place| (golden.bytes)(u8::try_from(place).unwrap()));
         let tokens = ApiTokens::builder(MemoryStore::new())
             .prefix(golden.prefix)
             .clock(ManualClock::at(golden.issued_at))
-            .entropy(Fixed(bytes))
+            .entropy(Fixed::of(golden.bytes))
             .build()
             .unwrap();
         let issued = tokens.issue(NewToken::new(owner("user:42"), "golden")).await.unwrap();

@@ -6,7 +6,6 @@ mod rekey;
 
 use keyfob::{
     ApiTokens, IssuedToken, NewToken, TokenId, TokenRecord, TokenRotation, VerifyError,
-    entropy::{Entropy, EntropyError},
     store::{InsertOutcome, InsertRules, MemoryStore, StoredRow, TokenStore},
     token::{KeyId, Pepper, PepperKey, PreviousSecret, TokenDigest},
     web::{Problem, Realm},
@@ -14,7 +13,7 @@ use keyfob::{
 use sha2::{Digest, Sha256};
 use time::Duration;
 
-use crate::support::{World, after, checked, hex, on_every_store, secret_of};
+use crate::support::{Fixed, World, after, checked, hex, on_every_store, secret_of};
 
 on_every_store! {
     a_digest_is_the_hmac_of_id_and_secret
@@ -316,17 +315,6 @@ async fn the_whole_life_of_a_token_goes_on_with_a_pepper(world: World) {
     assert_eq!(tried(&tokens, &old).await, "retired_secret");
 }
 
-/// Gives the bytes of one token: ten of the id, and the secret.
-#[derive(Debug)]
-struct Counting;
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        bytes.iter_mut().zip(1..).for_each(|(byte, count)| *byte = count);
-        Ok(())
-    }
-}
-
 /// Digests like this one are in databases: they must be made just so for ever. A test that fails here is right.
 #[tokio::test]
 async fn digests_of_every_release_are_made_as_they_were() {
@@ -334,7 +322,8 @@ async fn digests_of_every_release_are_made_as_they_were() {
     let key =
         PepperKey::new("2026", "correct horse battery staple, correct horse battery").unwrap();
     let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").clock(world.clock.clone());
-    let tokens = tokens.entropy(Counting).pepper(Pepper::new(key)).build().unwrap();
+    let tokens =
+        tokens.entropy(Fixed::of(|place| place + 1)).pepper(Pepper::new(key)).build().unwrap();
     let issued = issue(&world, &tokens).await;
     assert_eq!(
         issued.plain.expose_secret(),

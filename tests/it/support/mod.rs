@@ -13,7 +13,7 @@ use keyfob::{
 use time::{Duration, OffsetDateTime, macros::datetime};
 
 pub use self::{
-    random::{Random, Seeded},
+    random::{Fixed, Random, Seeded},
     spy::{Spy, WRITES, once},
 };
 
