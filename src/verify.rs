@@ -84,13 +84,8 @@ impl ApiTokens {
         let until = self.latest();
         self.in_time(until, async {
             for _ in 0..ATTEMPTS {
-                let found = self.watch(self.store().find(presented.id()).await)?;
-                let now = self.now();
-                let verdict = prove(self.digests(), &presented, found.clone(), now);
-                if let (Err(VerifyError::RetiredSecret(_)), Some(record)) = (&verdict, found) {
-                    self.meet_retired_secret(&record, now, from, until).await;
-                }
-                if let Some(token) = self.admit(verdict?, now, from, until).await? {
+                let (proven, now) = self.prove_stored(&presented, from, until).await?;
+                if let Some(token) = self.admit(proven, now, from, until).await? {
                     self.rekey_if_outdated(&presented, &token);
                     return Ok(token);
                 }
@@ -201,15 +196,26 @@ impl ApiTokens {
         let presented = self.format().parse(presented).map_err(|it| self.refuse(it.into()))?;
         let until = self.latest();
         self.in_time(until, async {
-            let found = self.watch(self.store().find(presented.id()).await)?;
-            let now = self.now();
-            let verdict = prove(self.digests(), &presented, found.clone(), now);
-            if let (Err(VerifyError::RetiredSecret(_)), Some(record)) = (&verdict, found) {
-                self.meet_retired_secret(&record, now, None, until).await;
-            }
-            Ok(verdict?.record)
+            let (proven, _) = self.prove_stored(&presented, None, until).await?;
+            Ok(proven.record)
         })
         .await
+    }
+
+    /// Compares a secret with what is stored now, at the instant that it gives.
+    async fn prove_stored(
+        &self,
+        presented: &PresentedToken<'_>,
+        from: Option<IpAddr>,
+        until: Instant,
+    ) -> Result<(Proven, Timestamp), VerifyError> {
+        let found = self.watch(self.store().find(presented.id()).await)?;
+        let now = self.now();
+        let verdict = prove(self.digests(), presented, found.clone(), now);
+        if let (Err(VerifyError::RetiredSecret(_)), Some(record)) = (&verdict, found) {
+            self.meet_retired_secret(&record, now, from, until).await;
+        }
+        Ok((verdict?, now))
     }
 
     /// When a verification that begins now has to be over.
