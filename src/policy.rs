@@ -75,7 +75,7 @@ pub enum ExpiryError {
 /// A token that would end before it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be so that the token begins before it expires")]
-pub(crate) struct NeverValid;
+struct NeverValid;
 
 /// An idle period that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -190,7 +190,7 @@ impl Policy {
 
     /// The instant at which a token ends whose secret was made at `issued`, asked for at `now`. The maximum is checked
     /// on what comes out, so that a default or an absent value can't pass it by.
-    pub(crate) fn expiry(
+    fn expiry(
         &self,
         asked: Expiry,
         issued: Timestamp,

@@ -8,9 +8,9 @@ use crate::{
     entropy::EntropyError,
     event::Event,
     owner_tokens::{ManageError, OwnerTokens},
-    policy::{Fields, InvalidFields, NeverValid},
+    policy::{Fields, Instants, InvalidFields},
     store::{Expected, RotateOutcome, Rotation, StoreError},
-    terms::{Expiry, expiry_setters},
+    terms::{Expiry, Terms, expiry_setters},
     token::{IssuedToken, PlainToken, PreviousSecret, Timestamp, TokenId, TokenRecord, TokenState},
 };
 
@@ -286,16 +286,13 @@ impl ApiTokens {
         now: Timestamp,
     ) -> Result<(Option<Timestamp>, Option<Timestamp>), InvalidFields> {
         let mut fields = Fields::default();
-        let expiry = rotation.expiry.map(|it| self.policy().expiry(it, now, now));
-        let expires_at = fields.check("expires_at", expiry.transpose());
-        let expires_at = expires_at.map(|it| it.unwrap_or(record.expires_at));
+        let terms = Terms { expiry: rotation.expiry, ..Terms::default() };
+        let instants = Instants { issued: now, ..Instants::of(record, now) };
+        let change = self.policy().check(&terms, instants, self.format(), &mut fields);
+        let expires_at = change.map(|it| it.expires_at.unwrap_or(record.expires_at));
         let is_later = |it: Option<Timestamp>| {
             record.expires_at.is_some_and(|end| it.is_none_or(|it| it > end))
         };
-        let begins_too_late = |it| record.not_before.is_some_and(|start| start >= it);
-        if rotation.expiry.is_some() && expires_at.flatten().is_some_and(begins_too_late) {
-            fields.refuse("expires_at", NeverValid);
-        }
         if rotation.asker != Asker::Owner && expires_at.is_some_and(is_later) {
             fields.refuse("expires_at", LaterError);
         }
