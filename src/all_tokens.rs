@@ -85,8 +85,8 @@ impl AllTokens {
     /// [`Event::ExpiringSoon`] tells of each.
     ///
     /// A notice for fewer days stands for those for more, so sweep for the fewest days first: an owner whose token was
-    /// issued for a day is then told once. A token with a new expiry gets its notices anew. Where the
-    /// process dies between a page and what it is for, its notices are lost: each comes at most once.
+    /// issued for a day is then told once. A token with a new expiry gets its notices anew. Where the process dies
+    /// between a page and what it is for, its notices are lost: each comes at most once.
     pub fn expiring_within(&self, time: Duration) -> TokenPages {
         let days = u16::try_from(time.whole_days().max(1)).unwrap_or(u16::MAX);
         let until =

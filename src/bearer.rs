@@ -3,10 +3,10 @@
 use crate::{
     api_tokens::ApiTokens,
     issue::{IssueError, NewToken, Parent},
-    owner_tokens::ManageError,
+    owner_tokens::{ManageError, OwnerTokens},
     rotate::{RotateError, TokenRotation},
     store::StoreError,
-    token::{IssuedToken, Reason, TokenId, TokenState},
+    token::{IssuedToken, Owner, Reason, TokenId, TokenState},
     verify::{VerifiedToken, VerifyError},
 };
 
@@ -48,17 +48,10 @@ impl ApiTokens {
         parent: &VerifiedToken,
         mut new: NewToken,
     ) -> Result<IssuedToken, IssueError> {
-        let delegation = self.policy().delegation.as_ref();
-        let may = delegation.is_some_and(|ability| parent.can(ability.as_str()));
-        if !may || !parent.is_current() {
-            return Err(IssueError::DelegationNotAllowed);
-        }
+        self.may_delegate(parent)?;
         // What was true when it was verified need not be true any more.
         let parent = self.revalidate(parent).await.map_err(not_good_any_more)?;
-        let may = delegation.is_some_and(|ability| parent.can(ability.as_str()));
-        if !may || !parent.is_current() {
-            return Err(IssueError::DelegationNotAllowed);
-        }
+        self.may_delegate(&parent)?;
         new.parent = Some(Parent(parent.record().clone()));
         let issued = self.issue_in(self.store(), new).await?;
         self.report_issued(&issued);
@@ -66,7 +59,7 @@ impl ApiTokens {
             Ok(false) => Ok(issued),
             outcome => {
                 // The child came after the others of its parent were revoked, or nobody knows. Nobody has seen it.
-                let own = self.owned_by(parent.owner()).because(reason("its parent was revoked"));
+                let own = self.owned_by_because(parent.owner(), "its parent was revoked");
                 let revoked = own.revoke_many(&[issued.record.id]).await;
                 outcome?;
                 revoked.map_err(|error| match error {
@@ -76,6 +69,17 @@ impl ApiTokens {
                 Err(IssueError::DelegationNotAllowed)
             }
         }
+    }
+
+    fn may_delegate(&self, parent: &VerifiedToken) -> Result<(), IssueError> {
+        let delegation = self.policy().delegation.as_ref();
+        let may = delegation.is_some_and(|ability| parent.can(ability.as_str()));
+        if may && parent.is_current() { Ok(()) } else { Err(IssueError::DelegationNotAllowed) }
+    }
+
+    /// One owner's tokens, for what is done to them here without anybody's word.
+    fn owned_by_because(&self, owner: &Owner, reason: &'static str) -> OwnerTokens {
+        OwnerTokens { because: Reason::new(reason).ok(), ..self.owned_by(owner) }
     }
 
     async fn is_revoked(&self, id: TokenId) -> Result<bool, StoreError> {
@@ -134,7 +138,7 @@ impl ApiTokens {
     /// [`VerifyError`] where the text is no token, or its secret is not, or no longer, one of the token.
     pub async fn revoke_presented(&self, presented: &str) -> Result<TokenId, VerifyError> {
         let record = self.prove_presented(presented).await?;
-        let own = self.owned_by(&record.owner).because(reason("presented to be revoked"));
+        let own = self.owned_by_because(&record.owner, "presented to be revoked");
         match own.revoke(record.id).await {
             Ok(()) => Ok(record.id),
             Err(ManageError::Store(error)) => Err(error.into()),
@@ -161,9 +165,4 @@ fn not_good_any_more(reason: VerifyError) -> IssueError {
         VerifyError::Store(error) => IssueError::Store(error),
         _ => IssueError::DelegationNotAllowed,
     }
-}
-
-#[allow(clippy::expect_used, reason = "each text is a constant of this file and tested")]
-fn reason(text: &'static str) -> Reason {
-    Reason::new(text).expect("a good reason")
 }
