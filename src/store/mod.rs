@@ -16,7 +16,7 @@ mod memory;
 mod page;
 mod row;
 mod selection;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
