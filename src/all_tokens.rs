@@ -136,16 +136,17 @@ impl ApiTokens {
         by: Option<&Actor>,
         because: Option<&Reason>,
     ) -> Result<Vec<TokenId>, StoreError> {
-        let (by, reason) = (by.cloned(), because.cloned());
-        let revocation = Revocation { by, reason, ..Revocation::new(self.now()) };
+        let revocation = self.revocation(by, because);
         let ids = self.watch(self.store().revoke(selection, &revocation).await)?;
         if !ids.is_empty() {
-            self.report(|| Event::Revoked {
-                ids: ids.as_slice().into(),
-                revocation: Arc::new(revocation),
-            });
+            self.report(|| Event::revoked(&ids, revocation));
         }
         Ok(ids)
+    }
+
+    pub(crate) fn revocation(&self, by: Option<&Actor>, because: Option<&Reason>) -> Revocation {
+        let (by, reason) = (by.cloned(), because.cloned());
+        Revocation { by, reason, ..Revocation::new(self.now()) }
     }
 }
 

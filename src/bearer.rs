@@ -2,6 +2,7 @@
 
 use crate::{
     api_tokens::ApiTokens,
+    event::Event,
     issue::{IssueError, NewToken, Parent},
     owner_tokens::{ManageError, OwnerTokens},
     rotate::{RotateError, TokenRotation},
@@ -54,7 +55,7 @@ impl ApiTokens {
         self.may_delegate(&parent)?;
         new.parent = Some(Parent(parent.record().clone()));
         let issued = self.issue_in(self.store(), new).await?;
-        self.report_issued(&issued);
+        self.report(|| Event::issued(&issued));
         match self.is_revoked(parent.id()).await {
             Ok(false) => Ok(issued),
             outcome => {

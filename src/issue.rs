@@ -4,8 +4,6 @@ mod delegation;
 
 pub(crate) use delegation::Parent;
 
-use std::sync::Arc;
-
 use zeroize::Zeroizing;
 
 use crate::{
@@ -110,12 +108,8 @@ impl ApiTokens {
     /// [`IssueError`] names the fields that are wrong, the rule that is broken, or what failed.
     pub async fn issue(&self, new: NewToken) -> Result<IssuedToken, IssueError> {
         let issued = self.issue_in(self.store(), new).await?;
-        self.report_issued(&issued);
+        self.report(|| Event::issued(&issued));
         Ok(issued)
-    }
-
-    pub(crate) fn report_issued(&self, issued: &IssuedToken) {
-        self.report(|| Event::Issued { token: Arc::new(issued.record.clone()) });
     }
 
     pub(crate) async fn issue_in(

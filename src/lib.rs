@@ -84,6 +84,7 @@ mod terms;
 #[cfg(feature = "test-util")]
 pub mod testing;
 pub mod token;
+mod transact;
 mod usage;
 mod verify;
 pub mod web;
@@ -109,4 +110,5 @@ pub use token::{
     Abilities, IssuedToken, Owner, PlainToken, Timestamp, TokenId, TokenName, TokenRecord,
     TokenState,
 };
+pub use transact::Pending;
 pub use verify::{VerifiedToken, VerifyError};

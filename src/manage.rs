@@ -8,7 +8,7 @@ use crate::{
     listing::{ListTokens, TokenPage},
     owner_tokens::{ManageError, OwnerTokens, apply, refusal},
     policy::{Fields, Instants, InvalidFields},
-    store::{Change, ChangeOutcome, OwnerCount, PageQuery, Selection, StoreError},
+    store::{Change, ChangeOutcome, OwnerCount, PageQuery, Selection, StoreError, TokenStore},
     terms::{Terms, terms_setters},
     token::{Timestamp, TokenId, TokenRecord},
 };
@@ -185,8 +185,16 @@ impl OwnerTokens {
         if !self.revoke_many(&[id]).await?.is_empty() {
             return Ok(());
         }
-        match self.get(id).await {
-            // It is there, and it was revoked before, or it would be now.
+        self.exists_in(self.tokens.store(), id).await
+    }
+
+    pub(crate) async fn exists_in(
+        &self,
+        store: &dyn TokenStore,
+        id: TokenId,
+    ) -> Result<(), ManageError> {
+        match self.get_in(store, id).await {
+            // What can't be read is there all the same.
             Ok(_) | Err(ManageError::Store(StoreError::Corrupt(_))) => Ok(()),
             Err(error) => Err(error),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     api_tokens::ApiTokens,
     policy::InvalidFields,
-    store::{ChangeOutcome, StoreError, Use},
+    store::{ChangeOutcome, StoreError, TokenStore, Use},
     token::{Actor, Owner, Reason, Timestamp, TokenId, TokenRecord, TokenState},
 };
 
@@ -82,9 +82,17 @@ impl OwnerTokens {
     /// # Errors
     /// [`ManageError::NotFound`] where there is none, also where it is somebody else's; [`ManageError::Store`].
     pub async fn get(&self, id: TokenId) -> Result<TokenRecord, ManageError> {
+        self.get_in(self.tokens.store(), id).await
+    }
+
+    pub(crate) async fn get_in(
+        &self,
+        store: &dyn TokenStore,
+        id: TokenId,
+    ) -> Result<TokenRecord, ManageError> {
         // Before the store is read: what is written and forgotten meanwhile would be in neither.
         let known = self.tokens.usage().latest_of([id]);
-        let found = self.tokens.watch(self.tokens.store().find(id).await)?;
+        let found = self.tokens.watch(store.find(id).await)?;
         let Some(record) = found.filter(|record| record.owner == self.owner) else {
             return Err(ManageError::NotFound);
         };

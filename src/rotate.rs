@@ -9,7 +9,7 @@ use crate::{
     event::Event,
     owner_tokens::{ManageError, OwnerTokens},
     policy::{Fields, Instants, InvalidFields},
-    store::{Expected, RotateOutcome, Rotation, StoreError},
+    store::{Expected, RotateOutcome, Rotation, StoreError, TokenStore},
     terms::{Expiry, Terms, expiry_setters},
     token::{IssuedToken, PlainToken, PreviousSecret, Timestamp, TokenId, TokenRecord, TokenState},
 };
@@ -188,21 +188,31 @@ impl OwnerTokens {
         id: TokenId,
         rotation: TokenRotation,
     ) -> Result<IssuedToken, RotateError> {
+        let rotated = self.rotate_in(self.tokens.store(), id, &rotation, ATTEMPTS).await?;
+        self.tokens.report(|| Event::rotated(&rotated, self.by.as_ref()));
+        Ok(rotated)
+    }
+
+    pub(crate) async fn rotate_in(
+        &self,
+        store: &dyn TokenStore,
+        id: TokenId,
+        rotation: &TokenRotation,
+        attempts: usize,
+    ) -> Result<IssuedToken, RotateError> {
         let mut first: Option<TokenRecord> = None;
-        for _ in 0..ATTEMPTS {
-            let record = self.get(id).await?;
+        for _ in 0..attempts {
+            let record = self.get_in(store, id).await?;
             if first.as_ref().is_some_and(|first| was_rotated(first, &record)) {
                 return Err(RotateError::Conflict);
             }
             let now = self.tokens.now();
-            let (plain, drawn_up) = self.tokens.draw_up_rotation(&record, &rotation, now)?;
+            let (plain, drawn_up) = self.tokens.draw_up_rotation(&record, rotation, now)?;
             let expected = Expected::of(&record);
             let known = self.tokens.usage().latest_of([id]);
-            let rotated = self.tokens.store().rotate(id, &expected, &drawn_up).await;
+            let rotated = store.rotate(id, &expected, &drawn_up).await;
             match self.tokens.watch(rotated)? {
                 RotateOutcome::Rotated(token) => {
-                    let by = self.by.clone();
-                    self.tokens.report(|| Event::Rotated { token: token.clone(), by });
                     return Ok(IssuedToken::new(plain, self.with_uses(&known, token)));
                 }
                 RotateOutcome::NotFound => return Err(RotateError::NotFound),

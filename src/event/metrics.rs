@@ -98,6 +98,7 @@ impl Observer for MetricsObserver {
             Event::Resumed { .. } => changed("resumed", 1),
             Event::Revoked { ids, .. } => changed("revoked", ids.len() as u64),
             Event::Erased { tokens, .. } => changed("erased", *tokens as u64),
+            Event::Uncommitted { .. } => sign("uncommitted"),
             Event::Pruned { tokens } => changed("pruned", *tokens),
             Event::Verified { of, .. } => counter!(VERIFIED).increment((*of).into()),
             Event::Refused { reason, .. } => counter!(REFUSED, "reason" => *reason).increment(1),

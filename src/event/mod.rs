@@ -19,7 +19,7 @@ pub use self::tracing::TracingObserver;
 
 use crate::{
     store::{CorruptRecord, StoreError},
-    token::{Actor, KeyId, Owner, Revocation, TokenId, TokenName, TokenRecord},
+    token::{Actor, IssuedToken, KeyId, Owner, Revocation, TokenId, TokenName, TokenRecord},
 };
 
 /// Something that happened. It never carries a secret, and an id only where its holder has proven the token or the
@@ -84,6 +84,13 @@ pub enum Event {
         ids: Arc<[TokenId]>,
         /// When, by whom and why.
         revocation: Arc<Revocation>,
+    },
+    /// What was done to tokens in a transaction of the application was dropped without word of its commit: as a rule it
+    /// was rolled back. What is so, the store knows.
+    #[non_exhaustive]
+    Uncommitted {
+        /// The tokens.
+        ids: Arc<[TokenId]>,
     },
     /// Tokens of an owner were deleted, whatever their state.
     #[non_exhaustive]
@@ -228,6 +235,20 @@ pub enum Event {
         /// How many.
         events: u64,
     },
+}
+
+impl Event {
+    pub(crate) fn issued(issued: &IssuedToken) -> Self {
+        Self::Issued { token: Arc::new(issued.record.clone()) }
+    }
+
+    pub(crate) fn rotated(rotated: &IssuedToken, by: Option<&Actor>) -> Self {
+        Self::Rotated { token: Arc::new(rotated.record.clone()), by: by.cloned() }
+    }
+
+    pub(crate) fn revoked(ids: &[TokenId], revocation: Revocation) -> Self {
+        Self::Revoked { ids: ids.into(), revocation: Arc::new(revocation) }
+    }
 }
 
 /// What a store failed at, as it can be told.

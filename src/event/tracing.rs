@@ -54,6 +54,11 @@ impl Observer for TracingObserver {
                 let by = by.as_ref().map(display);
                 info!(target: "keyfob", %owner, tokens, by, "tokens of an owner erased");
             }
+            Event::Uncommitted { ids } => {
+                for id in &**ids {
+                    info!(target: "keyfob", %id, "what was done to a token was not committed");
+                }
+            }
             Event::Pruned { tokens } => info!(target: "keyfob", tokens, "ended tokens pruned"),
             Event::ExpiringSoon { token, days } => {
                 info!(target: "keyfob", id = %token.id, owner = %token.owner, days, "token expires soon");

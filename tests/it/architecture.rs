@@ -57,7 +57,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "manage",
         &["token", "store", "event", "terms", "policy", "listing", "api_tokens", "owner_tokens"],
     ),
-    ("bearer", &["token", "store", "api_tokens", "owner_tokens", "issue", "verify", "rotate"]),
+    (
+        "bearer",
+        &["token", "store", "event", "api_tokens", "owner_tokens", "issue", "verify", "rotate"],
+    ),
+    ("transact", &["token", "store", "event", "api_tokens", "owner_tokens", "issue", "rotate"]),
     ("flush", &["store", "event", "api_tokens"]),
     ("readme", &[]),
     ("testing", &["clock", "store", "token", "api_tokens", "issue"]),

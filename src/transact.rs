@@ -1,0 +1,200 @@
+//! What is done in a transaction of the application's own: with all else that is in it, or not at all.
+
+use std::{fmt, mem};
+
+use crate::{
+    api_tokens::ApiTokens,
+    event::Event,
+    issue::{IssueError, NewToken},
+    owner_tokens::{ManageError, OwnerTokens},
+    rotate::{RotateError, TokenRotation},
+    store::{Selection, TokenStore},
+    token::{IssuedToken, TokenId, TokenRecord},
+};
+
+/// What was done in a transaction that is not committed yet.
+///
+/// Say [`committed`](Self::committed) once it is: only then observers and other nodes are told, and a secret is handed
+/// out. Dropped instead, because the transaction was rolled back or nobody knows, it makes this node forget what it has
+/// in memory of the tokens, and says so as [`Event::Uncommitted`]: what has become of them, the store knows.
+#[must_use = "say `committed` once the transaction is"]
+pub struct Pending<T> {
+    done: T,
+    unsettled: Unsettled,
+}
+
+/// Is settled by word of the commit, or else when it is dropped.
+struct Unsettled {
+    tokens: ApiTokens,
+    ids: Vec<TokenId>,
+    /// What to tell of it; `None` where nothing was changed, and once it is settled.
+    event: Option<Box<Event>>,
+}
+
+impl<T> Pending<T> {
+    fn new(tokens: &ApiTokens, ids: Vec<TokenId>, event: Event, done: T) -> Self {
+        let event = (!ids.is_empty()).then(|| Box::new(event));
+        Self { done, unsettled: Unsettled { tokens: tokens.clone(), ids, event } }
+    }
+
+    /// Makes known what was done, and answers it. From now on verification on this node goes by it.
+    ///
+    /// Say this only once the commit is acknowledged.
+    pub async fn committed(self) -> T {
+        let Self { done, mut unsettled } = self;
+        if let Some(event) = unsettled.event.take() {
+            let Unsettled { tokens, ids, .. } = &mut unsettled;
+            let changed = mem::take(ids);
+            let is_new = matches!(*event, Event::Issued { .. });
+            tokens.report(|| *event);
+            if !is_new {
+                tokens.changed(changed).await;
+            }
+        }
+        done
+    }
+}
+
+impl Pending<IssuedToken> {
+    /// The token as it will be, for what else is in the transaction. Its secret is not to be had before the commit.
+    #[must_use]
+    pub fn record(&self) -> &TokenRecord {
+        &self.done.record
+    }
+}
+
+impl<T> fmt::Debug for Pending<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending").field("ids", &self.unsettled.ids).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        if self.event.take().is_some() {
+            let ids = mem::take(&mut self.ids);
+            self.tokens.forget(&ids);
+            self.tokens.report(|| Event::Uncommitted { ids: ids.into() });
+        }
+    }
+}
+
+impl ApiTokens {
+    /// Issues a token in a transaction that the application holds: "create the project and its first token" happens
+    /// whole or not at all.
+    ///
+    /// `transaction` is what the store makes of the connection that holds it, such as `PostgresStore::on`. A refusal
+    /// leaves the transaction as it was, and it can go on. Nothing is tried again here: where the store is
+    /// [busy](crate::store::StoreError::Busy), the whole transaction has to be.
+    ///
+    #[cfg_attr(feature = "sqlite", doc = "```")]
+    #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use keyfob::{ApiTokens, NewToken, Owner, store::SqliteStore};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let options = sqlx::sqlite::SqliteConnectOptions::new()
+    /// #     .filename(directory.path().join("app.db")).create_if_missing(true);
+    /// # let pool = sqlx::SqlitePool::connect_with(options).await?;
+    /// # sqlx::raw_sql("CREATE TABLE projects (name TEXT NOT NULL)").execute(&pool).await?;
+    /// let store = SqliteStore::with_pool(pool.clone()).await?;
+    /// let tokens = ApiTokens::builder(store.clone()).prefix("acme").build()?;
+    ///
+    /// let mut transaction = pool.begin().await?;
+    /// sqlx::query("INSERT INTO projects (name) VALUES ('blog')").execute(&mut *transaction).await?;
+    /// let first = NewToken::new(Owner::new("project:blog")?, "first");
+    /// let pending = tokens.issue_within(&store.on(&mut transaction), first).await?;
+    /// transaction.commit().await?;
+    ///
+    /// let issued = pending.committed().await;
+    /// assert!(tokens.verify(issued.plain.expose_secret()).await.is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`issue`](Self::issue).
+    pub async fn issue_within(
+        &self,
+        transaction: &dyn TokenStore,
+        new: NewToken,
+    ) -> Result<Pending<IssuedToken>, IssueError> {
+        let issued = self.in_time_of_step(self.issue_in(transaction, new)).await??;
+        let event = Event::issued(&issued);
+        Ok(Pending::new(self, vec![issued.record.id], event, issued))
+    }
+}
+
+impl OwnerTokens {
+    /// Rotates a token as [`rotate`](Self::rotate) does, in a transaction that the application holds: see
+    /// [`ApiTokens::issue_within`].
+    ///
+    /// # Errors
+    /// As [`rotate`](Self::rotate). The old secret is good until the commit, and the new one from then on.
+    pub async fn rotate_within(
+        &self,
+        transaction: &dyn TokenStore,
+        id: TokenId,
+        rotation: TokenRotation,
+    ) -> Result<Pending<IssuedToken>, RotateError> {
+        let rotated = self.rotate_in(transaction, id, &rotation, 1);
+        let rotated = self.tokens.in_time_of_step(rotated).await??;
+        let event = Event::rotated(&rotated, self.by.as_ref());
+        Ok(Pending::new(&self.tokens, vec![id], event, rotated))
+    }
+
+    /// Revokes a token as [`revoke`](Self::revoke) does, in a transaction that the application holds: see
+    /// [`ApiTokens::issue_within`]. It is good until the commit; that [`Pending::committed`] is said right after it is
+    /// what ends it on this node.
+    ///
+    /// # Errors
+    /// As [`revoke`](Self::revoke).
+    pub async fn revoke_within(
+        &self,
+        transaction: &dyn TokenStore,
+        id: TokenId,
+    ) -> Result<Pending<()>, ManageError> {
+        let Pending { done, unsettled } = self.revoke_many_within(transaction, &[id]).await?;
+        if done.is_empty() {
+            self.tokens.in_time_of_step(self.exists_in(transaction, id)).await??;
+        }
+        Ok(Pending { done: (), unsettled })
+    }
+
+    /// Revokes those of these tokens that the owner has, in a transaction that the application holds: see
+    /// [`ApiTokens::issue_within`].
+    ///
+    /// # Errors
+    /// [`ManageError::Store`]
+    pub async fn revoke_many_within(
+        &self,
+        transaction: &dyn TokenStore,
+        ids: &[TokenId],
+    ) -> Result<Pending<Vec<TokenId>>, ManageError> {
+        let owner = Some(self.owner.clone());
+        let selection = Selection::Tokens { ids: ids.to_vec(), owner };
+        self.revoke_selected_within(transaction, &selection).await
+    }
+
+    /// Revokes all tokens of the owner, in a transaction that the application holds: see [`ApiTokens::issue_within`].
+    ///
+    /// # Errors
+    /// [`ManageError::Store`]
+    pub async fn revoke_all_within(
+        &self,
+        transaction: &dyn TokenStore,
+    ) -> Result<Pending<Vec<TokenId>>, ManageError> {
+        self.revoke_selected_within(transaction, &Selection::AllOf(self.owner.clone())).await
+    }
+
+    async fn revoke_selected_within(
+        &self,
+        transaction: &dyn TokenStore,
+        selection: &Selection,
+    ) -> Result<Pending<Vec<TokenId>>, ManageError> {
+        let revocation = self.tokens.revocation(self.by.as_ref(), self.because.as_ref());
+        let ids = self.tokens.in_time_of_step(transaction.revoke(selection, &revocation)).await?;
+        let ids = self.tokens.watch(ids)?;
+        let event = Event::revoked(&ids, revocation);
+        Ok(Pending::new(&self.tokens, ids.clone(), event, ids))
+    }
+}
