@@ -14,7 +14,7 @@ use super::{Event, Observer};
 /// | `keyfob_rate_limited_total` | `limit`: its name |
 /// | `keyfob_signs_total` | `sign`: `first_use`, `new_address`, `retired_secret_used`, `expiring_soon` |
 /// | `keyfob_store_failed_total` | `situation`, as [`StoreError::code`](crate::store::StoreError::code) |
-/// | `keyfob_trouble_total` | `trouble`: `corrupt`, `pepper_key_missing`, `uses_not_written`, `background_not_driven` |
+/// | `keyfob_trouble_total` | `trouble`: `corrupt`, `pepper_key_missing`, `limits_away`, `limit_corrupt`, `uses_not_written`, `background_not_driven` |
 /// | `keyfob_uses_dropped_total`, `keyfob_events_dropped_total` | none |
 ///
 /// `keyfob_events_dropped_total` counts what this observer itself was too slow for, which it can be only on a thread of
@@ -118,6 +118,9 @@ impl Observer for MetricsObserver {
             }
             Event::Corrupt { .. } => trouble("corrupt"),
             Event::PepperKeyMissing { .. } => trouble("pepper_key_missing"),
+            Event::LimitsAway { .. } => trouble("limits_away"),
+            Event::LimitsBack => {}
+            Event::LimitCorrupt { .. } => trouble("limit_corrupt"),
             Event::UsesNotWritten { .. } => trouble("uses_not_written"),
             Event::BackgroundNotDriven => trouble("background_not_driven"),
             Event::UsesDropped { uses } => counter!(USES_DROPPED).increment(*uses),

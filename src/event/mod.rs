@@ -6,7 +6,7 @@ mod queue;
 #[cfg(feature = "tracing")]
 mod tracing;
 
-use std::{fmt, net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{error::Error, fmt, net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use smol_str::SmolStr;
 
@@ -185,6 +185,25 @@ pub enum Event {
         /// In how many seconds it will be let through.
         retry_after: u32,
     },
+    /// The limits that nodes share can't be reached: until [`LimitsBack`](Self::LimitsBack) each node counts for itself,
+    /// or refuses what it can't count, as [`WhileAway`](crate::limit) says. Told once.
+    #[non_exhaustive]
+    LimitsAway {
+        /// The error and its causes, for people.
+        error: String,
+    },
+    /// The limits that nodes share can be reached again.
+    LimitsBack,
+    /// What is kept of a limit that nodes share can't be read; the request was refused.
+    #[non_exhaustive]
+    LimitCorrupt {
+        /// The token.
+        id: TokenId,
+        /// The name of the limit.
+        limit: &'static str,
+        /// The error and its causes, for people.
+        error: String,
+    },
     /// A token expires soon, and its owner has not been told yet: the notice was claimed.
     #[non_exhaustive]
     ExpiringSoon {
@@ -263,15 +282,23 @@ pub struct StoreFailure {
 
 impl From<&StoreError> for StoreFailure {
     fn from(error: &StoreError) -> Self {
-        let mut message = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(error) = cause {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Self { code: error.code(), message }
+        Self { code: error.code(), message: told(error) }
     }
+}
+
+/// An error and its causes, for people; a cause that only passes on what another says is left out.
+pub(crate) fn told(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !message.ends_with(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        cause = error.source();
+    }
+    message
 }
 
 impl fmt::Display for StoreFailure {

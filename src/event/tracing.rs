@@ -111,6 +111,13 @@ fn tell_of_trouble(event: &Event) {
         Event::Corrupt { record } => {
             error!(target: "keyfob", %record, "stored token can't be read");
         }
+        Event::LimitsAway { error } => {
+            error!(target: "keyfob", error, "shared rate limits can't be reached");
+        }
+        Event::LimitsBack => info!(target: "keyfob", "shared rate limits can be reached again"),
+        Event::LimitCorrupt { id, limit, error } => {
+            error!(target: "keyfob", %id, limit, error, "shared rate limit can't be read");
+        }
         Event::UsesNotWritten { error, waiting } => {
             warn!(target: "keyfob", %error, waiting, "last-used not written, will be tried again");
         }

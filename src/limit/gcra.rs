@@ -25,11 +25,9 @@ pub(super) struct Charged {
 /// any instant, but since the same one and by the same clock: nodes that share a state take the time of whoever keeps
 /// it. A bucket that nobody has used is 0.
 pub(super) fn charge(tat: u64, now: u64, limit: RateLimit, cost: NonZeroU32) -> Charged {
-    // Nothing here overflows: a period is below 2^62 nanoseconds, and so is `all`.
-    let (interval, requests) = (interval(limit), u64::from(limit.requests()));
-    let all = interval * requests;
+    let (interval, all) = (interval(limit), all(limit));
     let used = tat.saturating_sub(now).min(all);
-    let wanted = used + interval * u64::from(cost.get()).min(requests);
+    let wanted = used + price(limit, cost);
     let missing = wanted.saturating_sub(all);
     let used = if missing == 0 { wanted } else { used };
     Charged {
@@ -43,6 +41,17 @@ pub(super) fn charge(tat: u64, now: u64, limit: RateLimit, cost: NonZeroU32) -> 
 /// The nanoseconds in which one request comes back. Rounded down, a period could admit twice the limit.
 pub(super) fn interval(limit: RateLimit) -> u64 {
     (u64::from(limit.seconds()) * SECOND).div_ceil(u64::from(limit.requests()))
+}
+
+/// The nanoseconds in which an empty bucket is full again. They don't overflow: a period is below 2^62 of them, and so is
+/// this.
+pub(super) fn all(limit: RateLimit) -> u64 {
+    interval(limit) * u64::from(limit.requests())
+}
+
+/// The nanoseconds in which what a request costs comes back.
+pub(super) fn price(limit: RateLimit, cost: NonZeroU32) -> u64 {
+    interval(limit) * u64::from(cost.get().min(limit.requests()))
 }
 
 pub(super) fn saturated(number: u64) -> u32 {

@@ -2,6 +2,7 @@ use std::{
     collections::HashMap,
     hash::BuildHasher,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 
 use foldhash::fast::RandomState;
@@ -9,8 +10,9 @@ use foldhash::fast::RandomState;
 use crate::token::{RateLimit, TokenId};
 
 use super::{
-    Charge,
+    Charge, LimitError, Quota,
     gcra::{self, Charged, SECOND},
+    nanoseconds,
 };
 
 /// A full shard is looked through for each newcomer, so it holds few; but enough to have a choice.
@@ -50,11 +52,17 @@ impl Local {
         }
     }
 
-    pub(super) fn charge(&self, token: TokenId, charge: &Charge, now: u64) -> Charged {
+    pub(super) fn charge(
+        &self,
+        token: TokenId,
+        charge: &Charge,
+        now: SystemTime,
+    ) -> Result<Quota, LimitError> {
         let key = (token, charge.name(), charge.limit());
         #[allow(clippy::cast_possible_truncation, reason = "the low bits are as good as any")]
         let shard = self.hasher.hash_one(key) as usize & (self.shards.len() - 1);
-        lock(&self.shards[shard]).charge(key, charge, now, self.most)
+        let charged = lock(&self.shards[shard]).charge(key, charge, nanoseconds(now), self.most);
+        charged.outcome(charge)
     }
 
     pub(super) fn buckets(&self) -> usize {

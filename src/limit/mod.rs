@@ -16,12 +16,18 @@
 //! has requests. A second is exact; 59 in a minute come back every 1.016949153 seconds, all of them in 27 nanoseconds
 //! more than the minute, which are 61 whole seconds.
 //!
+//! Each process counts for itself, or several share their buckets on a Redis server, with the same outcome to the request.
+//!
 //! Only a token that has been verified is to be charged: a stranger who knows its id must not use up its limit.
 
 mod charge;
+mod error;
 mod gcra;
 mod local;
+mod news;
 mod quota;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(any(feature = "axum", feature = "actix"))]
 mod spending;
 
@@ -33,9 +39,16 @@ use std::{
 
 use crate::token::TokenId;
 
-pub use charge::{Charge, ChargeError};
-use local::Local;
-pub use quota::{Quota, RateLimited};
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisLimits, WhileAway};
+pub use self::{
+    charge::{Charge, ChargeError},
+    error::LimitError,
+    news::LimiterNews,
+    quota::{Quota, RateLimited},
+};
+
+use self::local::Local;
 
 const BUCKETS: usize = 100_000;
 
@@ -46,7 +59,7 @@ const BUCKETS: usize = 100_000;
 /// ```
 /// # futures_executor::block_on(async {
 /// use std::time::{Duration, SystemTime};
-/// use keyfob::{TokenId, limit::{Charge, RateLimiter}, token::RateLimit};
+/// use keyfob::{TokenId, limit::{Charge, LimitError, RateLimiter}, token::RateLimit};
 ///
 /// let limiter = RateLimiter::local();
 /// let charge = Charge::new("default", RateLimit::new(60, time::Duration::MINUTE)?)?;
@@ -54,14 +67,19 @@ const BUCKETS: usize = 100_000;
 /// for remaining in (0..60).rev() {
 ///     assert_eq!(limiter.charge(token, &charge, now).await?.remaining, remaining);
 /// }
-/// let refused = limiter.charge(token, &charge, now).await.unwrap_err();
+/// let Err(LimitError::Reached(refused)) = limiter.charge(token, &charge, now).await else { panic!() };
 /// assert_eq!((refused.retry_after, refused.quota.resets_in), (1, 60));
 /// assert!(limiter.charge(token, &charge, now + Duration::from_secs(1)).await.is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct RateLimiter {
-    local: Arc<Local>,
+pub struct RateLimiter(Counts);
+
+#[derive(Clone)]
+enum Counts {
+    Local(Arc<Local>),
+    #[cfg(feature = "redis")]
+    Shared(Arc<redis::Shared>),
 }
 
 impl RateLimiter {
@@ -84,40 +102,75 @@ impl RateLimiter {
     /// in use at a time.
     #[must_use]
     pub fn local_with_capacity(buckets: usize) -> Self {
-        Self { local: Arc::new(Local::new(buckets)) }
+        Self(Counts::Local(Arc::new(Local::new(buckets))))
+    }
+
+    /// A limiter that shares its counts with all that have the same server and [prefix](RedisLimits::prefix), by the
+    /// clock of that server: as many requests pass as the limit says, whatever process they come to.
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub fn redis(limits: RedisLimits) -> Self {
+        Self(Counts::Shared(Arc::new(redis::Shared::new(limits, Local::new(BUCKETS)))))
     }
 
     /// Charges a request to a token, if there is enough left.
     ///
-    /// The instant is that of the application's clock. Instants before 1970 count as 1970. This waits for nothing; it
-    /// is asynchronous because a limiter that several nodes share would.
+    /// The instant is that of the application's clock; a shared limiter goes by the clock of its server. Instants before
+    /// 1970 count as 1970. A limiter of this process waits for nothing. A future that is dropped before a shared one has
+    /// answered may have charged the request or not.
     ///
     /// # Errors
-    /// [`RateLimited`] where the limit is reached; then nothing was charged.
-    #[allow(clippy::unused_async, reason = "a limiter that several nodes share waits")]
+    /// [`LimitError::Reached`] where the limit is reached; then nothing was charged. A shared limiter knows other
+    /// reasons not to let a request through.
+    #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async))]
     pub async fn charge(
         &self,
         token: TokenId,
         charge: &Charge,
         now: SystemTime,
-    ) -> Result<Quota, RateLimited> {
-        self.count(token, charge, now)
+    ) -> Result<Quota, LimitError> {
+        match &self.0 {
+            Counts::Local(local) => local.charge(token, charge, now),
+            #[cfg(feature = "redis")]
+            Counts::Shared(shared) => shared.charge(token, charge, now).await,
+        }
     }
 
-    /// The same, at once.
-    pub(crate) fn count(
+    /// The same at once; `None` where somebody has to be asked.
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    #[cfg_attr(not(feature = "redis"), expect(clippy::unnecessary_wraps))]
+    pub(crate) fn try_charge(
         &self,
         token: TokenId,
         charge: &Charge,
         now: SystemTime,
-    ) -> Result<Quota, RateLimited> {
-        self.local.charge(token, charge, nanoseconds(now)).outcome(charge)
+    ) -> Option<Result<Quota, LimitError>> {
+        match &self.0 {
+            Counts::Local(local) => Some(local.charge(token, charge, now)),
+            #[cfg(feature = "redis")]
+            Counts::Shared(_) => None,
+        }
     }
 
-    /// How many buckets are held, for metrics: near the capacity, it is time for more.
+    /// Tells once that shared counts can't be reached any more, and once that they can again. An `Authenticator` asks
+    /// after each charge and reports it as an [event](crate::Event::LimitsAway); who charges without one can ask himself.
+    #[must_use]
+    pub fn news(&self) -> Option<LimiterNews> {
+        match &self.0 {
+            Counts::Local(_) => None,
+            #[cfg(feature = "redis")]
+            Counts::Shared(shared) => shared.news(),
+        }
+    }
+
+    /// How many buckets are held in this process, for metrics: near the capacity, it is time for more.
     #[must_use]
     pub fn buckets(&self) -> usize {
-        self.local.buckets()
+        match &self.0 {
+            Counts::Local(local) => local.buckets(),
+            #[cfg(feature = "redis")]
+            Counts::Shared(shared) => shared.local.buckets(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 use crate::token::RateLimit;
 
-use super::{Charge, gcra::Charged};
+use super::{Charge, LimitError, gcra::Charged};
 
 /// The state of a limit after a request was charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +28,9 @@ pub struct RateLimited {
 }
 
 impl Charged {
-    pub(super) fn outcome(self, of: &Charge) -> Result<Quota, RateLimited> {
+    pub(super) fn outcome(self, of: &Charge) -> Result<Quota, LimitError> {
         let Self { remaining, resets_in, retry_after, .. } = self;
         let quota = Quota { name: of.name(), limit: of.limit(), remaining, resets_in };
-        retry_after.map_or(Ok(quota), |retry_after| Err(RateLimited { quota, retry_after }))
+        retry_after.map_or(Ok(quota), |retry_after| Err(RateLimited { quota, retry_after }.into()))
     }
 }

@@ -281,10 +281,7 @@ where
         let layer = TokenLayer::from_ref(state);
         let step = layer.step(parts);
         hide(&mut parts.headers, layer.further_header());
-        let admission = match step {
-            Step::Now(verdict) => verdict,
-            Step::Later(verdict) => verdict.await,
-        }?;
+        let admission = step.verdict().await?;
         let argument = T::from_admission(&admission, parts);
         admission.stay(parts);
         argument.map(Self)

@@ -4,7 +4,8 @@ use serde::Serialize;
 use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 use crate::{
-    InvalidFields, IssueError, ManageError, RotateError, VerifyError, limit::Quota,
+    InvalidFields, IssueError, ManageError, RotateError, VerifyError,
+    limit::{LimitError, Quota},
     store::StoreError,
 };
 
@@ -183,7 +184,7 @@ impl Problem {
         Self::new(429, "rate_limited").header("retry-after", retry_after.to_smolstr())
     }
 
-    /// 503 where the store can't answer. There is no challenge: a client must not throw its token away.
+    /// 503 where the store can't answer, or shared rate limits can't be reached. There is no challenge: a client must not throw its token away.
     pub fn store_unavailable() -> Self {
         Self::new(503, "store_unavailable").header("retry-after", SmolStr::new_static("1"))
     }
@@ -311,6 +312,18 @@ fn phrase(status: u16) -> &'static str {
 impl From<&StoreError> for Problem {
     fn from(error: &StoreError) -> Self {
         Self::store(error)
+    }
+}
+
+impl From<&LimitError> for Problem {
+    fn from(error: &LimitError) -> Self {
+        match error {
+            LimitError::Reached(limited) => {
+                Self::rate_limited(limited.retry_after).with_quota(&limited.quota, false)
+            }
+            LimitError::Unavailable(_) => Self::store_unavailable(),
+            LimitError::Corrupt(_) => Self::internal(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Events: everything that happens is told, to everybody who listens, and never a secret.
 
-#[cfg(all(feature = "metrics", feature = "axum"))]
+#[cfg(all(feature = "metrics", feature = "axum", feature = "redis"))]
 mod metrics;
 mod queued;
 mod secrets;

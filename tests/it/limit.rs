@@ -8,7 +8,7 @@ use std::{
 use futures_executor::block_on;
 use keyfob::{
     Clock, ManualClock, TokenId,
-    limit::{Charge, ChargeError, Quota, RateLimited, RateLimiter},
+    limit::{Charge, ChargeError, LimitError, Quota, RateLimited, RateLimiter},
     token::RateLimit,
 };
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ impl World {
     }
 
     fn charge_to(&self, token: TokenId, charge: Charge) -> Result<Quota, RateLimited> {
-        block_on(self.limiter.charge(token, &charge, self.clock.now()))
+        block_on(self.limiter.charge(token, &charge, self.clock.now())).map_err(reached)
     }
 
     fn charge_many(&self, tokens: Range<u128>, charge: Charge) {
@@ -50,6 +50,13 @@ impl World {
     fn after(&self, seconds: u32) -> &Self {
         self.clock.advance(Duration::seconds(seconds.into()));
         self
+    }
+}
+
+fn reached(error: LimitError) -> RateLimited {
+    match error {
+        LimitError::Reached(limited) => limited,
+        other => panic!("{other}"),
     }
 }
 

@@ -28,6 +28,8 @@ mod prefixes;
 mod revalidate;
 mod rotate;
 mod secrets;
+#[cfg(feature = "redis")]
+mod shared_limit;
 mod shield;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -36,5 +38,5 @@ mod suspend;
 mod testing;
 mod time_goes_on;
 mod verify;
-#[cfg(all(feature = "actix", feature = "axum"))]
+#[cfg(all(feature = "actix", feature = "axum", feature = "redis"))]
 mod web;

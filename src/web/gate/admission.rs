@@ -5,13 +5,13 @@ use smol_str::SmolStr;
 
 use crate::{
     Event, VerifiedToken,
-    limit::{Charge, Quota},
+    limit::Quota,
     web::{Problem, quota},
 };
 
 #[cfg(feature = "test-util")]
 use super::guard_log::Trail;
-use super::{Authenticator, arrival::Arrival};
+use super::{Authenticator, arrival::Arrival, charging::Spent};
 
 /// What a layer leaves in a request: by whom it is made, and by what rules that was decided. It can't be named from
 /// outside, so that a handler can't learn the owner without saying in its signature what it needs.
@@ -28,17 +28,7 @@ pub struct Admission {
     pub(super) trail: Option<Arc<Trail>>,
 }
 
-/// What a token was charged for a request.
-#[derive(Clone, Debug)]
-pub(super) struct Spent {
-    pub(super) quota: Quota,
-    /// The first limit, and how much of it in all.
-    pub(super) charged: Charge,
-    /// Seconds after which what was charged lets the same request through again.
-    pub(super) wait: u32,
-}
-
-/// What a request's way into a service came to: at once, or once the store has answered.
+/// What a request's way into a service came to: at once, or once the store has answered, or who counts.
 pub(crate) enum Step {
     Now(Result<Admission, Problem>),
     Later(BoxFuture<'static, Result<Admission, Problem>>),
@@ -50,6 +40,28 @@ pub(crate) struct Passage {
     draft: bool,
     #[cfg(feature = "test-util")]
     trail: Option<Arc<Trail>>,
+}
+
+impl Step {
+    /// Goes on with who was let in.
+    #[inline]
+    pub(super) fn then(
+        self,
+        go_on: impl FnOnce(Admission) -> Result<Admission, Problem> + Send + 'static,
+    ) -> Self {
+        match self {
+            Self::Now(verdict) => Self::Now(verdict.and_then(go_on)),
+            Self::Later(verdict) => Self::Later(Box::pin(async move { go_on(verdict.await?) })),
+        }
+    }
+
+    /// Waits for what it came to.
+    pub(crate) async fn verdict(self) -> Result<Admission, Problem> {
+        match self {
+            Self::Now(verdict) => verdict,
+            Self::Later(verdict) => verdict.await,
+        }
+    }
 }
 
 impl Admission {
@@ -76,6 +88,15 @@ impl Admission {
             enforced,
         });
         if enforced { Err(self.authenticator.lacks(required, self.quota())) } else { Ok(()) }
+    }
+
+    /// Goes on unless the token may do nothing at all.
+    pub(super) fn holding_something(self) -> Result<Self, Problem> {
+        let token = self.token()?;
+        if token.abilities().is_none() {
+            self.lacking(token, &[], true)?;
+        }
+        Ok(self)
     }
 
     /// A guard is asked.

@@ -5,14 +5,14 @@ use zeroize::Zeroizing;
 use crate::{
     ApiTokens, Event, VerifiedToken, VerifyError,
     limit::{Charge, Quota, RateLimiter},
-    token::{RateLimit, TokenId},
+    token::RateLimit,
     web::{Problem, Realm, credentials::CredentialsError},
 };
 
 #[cfg(feature = "test-util")]
 use super::guard_log::{GuardLog, Trail};
 use super::{
-    admission::{Admission, Spent, Step},
+    admission::{Admission, Step},
     arrival::Arrival,
     sources::{Presented, Sources},
 };
@@ -46,7 +46,7 @@ pub struct Authenticator {
     pub(super) draft_headers: bool,
     realm: Realm,
     manner: Manner,
-    limiter: RateLimiter,
+    pub(super) limiter: RateLimiter,
     limit: Option<RateLimit>,
     body: Option<ProblemBody>,
     #[cfg(feature = "test-util")]
@@ -135,7 +135,8 @@ impl Authenticator {
         self
     }
 
-    /// Who counts. Unless set here, an own [`RateLimiter::local`]; services that share one share its counts.
+    /// Who counts. Unless set here, an own [`RateLimiter::local`]; services that share one share its counts, and with
+    /// `RateLimiter::redis` so do processes.
     #[must_use]
     pub fn limiter(mut self, limiter: RateLimiter) -> Self {
         self.limiter = limiter;
@@ -197,7 +198,7 @@ impl Authenticator {
             Err(problem) => return Step::Now(Err(problem)),
         };
         match self.tokens.try_verify_from(&presented, from) {
-            Some(verdict) => Step::Now(self.admit(nobody, verdict)),
+            Some(verdict) => self.admit(nobody, verdict),
             None => Self::ask(nobody, Zeroizing::new(presented.to_owned()), from),
         }
     }
@@ -207,7 +208,7 @@ impl Authenticator {
         Step::Later(Box::pin(async move {
             let this = nobody.authenticator.clone();
             let verdict = this.tokens.ask_from(&presented, from).await;
-            this.admit(nobody, verdict)
+            this.admit(nobody, verdict).verdict().await
         }))
     }
 
@@ -229,61 +230,19 @@ impl Authenticator {
     }
 
     #[inline]
-    fn admit(
-        &self,
-        nobody: Admission,
-        verdict: Result<VerifiedToken, VerifyError>,
-    ) -> Result<Admission, Problem> {
-        let token = verdict.map_err(|reason| self.refused(&reason))?;
+    fn admit(&self, nobody: Admission, verdict: Result<VerifiedToken, VerifyError>) -> Step {
+        let token = match verdict {
+            Ok(token) => token,
+            Err(reason) => return Step::Now(Err(self.refused(&reason))),
+        };
         let limit = token.rate_limit().or(self.limit);
-        let holds_none = token.abilities().is_none();
-        let mut admission = Admission { token: Some(token), ..nobody };
-        if let Some(limit) = limit {
-            admission = self.charge(admission, Charge::of(limit))?;
-        }
-        if holds_none {
-            admission.lacking(admission.token()?, &[], true)?;
-        }
-        Ok(admission)
-    }
-
-    /// Charges the token of an admission.
-    pub(super) fn charge(
-        &self,
-        admission: Admission,
-        charge: Charge,
-    ) -> Result<Admission, Problem> {
-        let token = admission.token()?;
-        let charge = match token.rate_limit() {
-            Some(own) if charge.is_default() => charge.with_limit(own),
-            _ => charge,
-        };
-        let earlier = admission.spent.as_deref();
-        let spent = earlier.map_or(0, |it| it.charged.spent_of(&charge));
-        let wait = earlier.map_or(0, |it| it.wait);
-        let Some(charge) = charge.after(spent) else {
-            return Ok(admission);
-        };
-        match self.limiter.count(token.id(), &charge, self.tokens.wall_clock()) {
-            Ok(quota) => {
-                let in_all = charge.plus(spent);
-                let charged = earlier.filter(|_| spent == 0).map_or(in_all, |it| it.charged);
-                let wait = wait.max(quota.passes_in(&in_all));
-                let spent = Some(Box::new(Spent { quota, charged, wait }));
-                Ok(Admission { spent, ..admission })
+        let admission = Admission { token: Some(token), ..nobody };
+        match limit {
+            Some(limit) => {
+                self.charge(admission, Charge::of(limit)).then(Admission::holding_something)
             }
-            Err(limited) => {
-                // What was charged before is charged again, and must let the next request through as well.
-                let retry_after = limited.retry_after_spending(spent).max(wait);
-                Err(self.limited(token.id(), &limited.quota, retry_after))
-            }
+            None => Step::Now(admission.holding_something()),
         }
-    }
-
-    #[cold]
-    fn limited(&self, id: TokenId, quota: &Quota, retry_after: u32) -> Problem {
-        self.tokens.report(|| Event::RateLimited { id, limit: quota.name, retry_after });
-        self.finish(Problem::rate_limited(retry_after), Some(*quota))
     }
 
     #[cold]
@@ -312,7 +271,7 @@ impl Authenticator {
         self.finish(Problem::not_found(), quota)
     }
 
-    fn finish(&self, problem: Problem, quota: Option<Quota>) -> Problem {
+    pub(super) fn finish(&self, problem: Problem, quota: Option<Quota>) -> Problem {
         let problem = match quota {
             Some(quota) => problem.with_quota(&quota, self.draft_headers),
             None => problem,

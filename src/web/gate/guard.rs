@@ -90,28 +90,58 @@ impl Guard {
 
     /// Judges a request that was let in by a layer further out.
     pub(crate) fn step(&self, request: &mut impl Arrival) -> Step {
-        let verdict = self.judge(request);
-        if verdict.is_err() {
-            request.with_admission(|admission| admission.map(Admission::refused));
+        let step = self.judge(request).unwrap_or_else(|problem| Step::Now(Err(problem)));
+        match step {
+            Step::Now(verdict) => Step::Now(verdict.inspect_err(|_| {
+                request.with_admission(|admission| admission.map(Admission::refused));
+            })),
+            Step::Later(verdict) => {
+                let left = request.with_admission(|it| Some(it?.clone()));
+                Step::Later(Box::pin(async move {
+                    verdict.await.inspect_err(|_| left.iter().for_each(Admission::refused))
+                }))
+            }
         }
-        Step::Now(verdict)
     }
 
-    fn judge(&self, request: &mut impl Arrival) -> Result<Admission, Problem> {
+    fn judge(&self, request: &mut impl Arrival) -> Result<Step, Problem> {
         let Asked { ability, enforced, charge } = &*self.0;
-        let mut admission = with_admission(request, |it| Ok(it.clone()))?;
+        let admission = with_admission(request, |it| Ok(it.clone()))?;
         if let Some(template) = ability {
             admission.asked(request, || template.describe(*enforced));
         }
         if admission.token.is_none() && !enforced {
-            return Ok(admission);
+            return Ok(Step::Now(Ok(admission)));
         }
         admission.token()?;
-        if let Some(charge) = charge {
-            admission = admission.authenticator.clone().charge(admission, *charge)?;
-        }
+        let charged = match charge {
+            Some(charge) => admission.authenticator.clone().charge(admission, *charge),
+            None => Step::Now(Ok(admission)),
+        };
+        Ok(match charged {
+            Step::Now(verdict) => {
+                Step::Now(verdict.and_then(|it| self.require(it, self.fill(request)?)))
+            }
+            Step::Later(verdict) => {
+                // The request is elsewhere once that has waited.
+                let (guard, filled) = (self.clone(), self.fill(request));
+                Step::Later(Box::pin(async move { guard.require(verdict.await?, filled?) }))
+            }
+        })
+    }
+
+    /// The ability that this request asks for; see [`Template::fill`].
+    fn fill(&self, request: &mut impl Arrival) -> Result<Option<String>, Problem> {
+        self.0.ability.as_ref().map_or(Ok(None), |template| template.fill(request))
+    }
+
+    fn require(
+        &self,
+        admission: Admission,
+        required: Option<String>,
+    ) -> Result<Admission, Problem> {
+        let Asked { ability, enforced, .. } = &*self.0;
         if let Some(template) = ability {
-            let required = template.fill(request)?;
             if required.is_none() && *enforced {
                 return Err(admission.authenticator.not_found(admission.quota()));
             }

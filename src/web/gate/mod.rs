@@ -5,6 +5,7 @@ mod admission;
 mod allowed;
 mod arrival;
 mod authenticator;
+mod charging;
 mod entrance;
 mod future;
 mod guard;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 use axum::{Router, body::Body, http::Request, routing::get};
 use keyfob::{
     ApiTokens, ListTokens, MetricsObserver, TokenChange, TokenRotation,
+    limit::{RateLimiter, RedisLimits, WhileAway},
     token::{KeyId, RateLimit, TokenDigest},
     web::{Allowed, Authenticator, Realm, axum::TokenLayer},
 };
@@ -69,6 +70,11 @@ async fn each_counter_counts_what_the_table_says() {
         let text = second.plain.expose_secret();
         assert_eq!(request(&tokens, authenticator.clone(), text).await, status);
     }
+    let nowhere = RedisLimits::open("redis://127.0.0.1:1/").unwrap();
+    let limiter = RateLimiter::redis(nowhere.while_away(WhileAway::Refuse));
+    let authenticator = authenticator.limiter(limiter);
+    let text = second.plain.expose_secret();
+    assert_eq!(request(&tokens, authenticator, text).await, 503);
     own.suspend(id).await.unwrap();
     tokens.verify(second.plain.expose_secret()).await.unwrap_err();
     own.resume(id).await.unwrap();
@@ -105,8 +111,8 @@ async fn each_counter_counts_what_the_table_says() {
         ("keyfob_tokens_total change=revoked", 2),
         ("keyfob_tokens_total change=pruned", 2),
         ("keyfob_tokens_total change=erased", 2),
-        // Of the seven that succeeded, each second one stands for two.
-        ("keyfob_verified_total", 6),
+        // Of the eight that succeeded, each second one stands for two.
+        ("keyfob_verified_total", 8),
         ("keyfob_refused_total reason=retired_secret", 1),
         ("keyfob_refused_total reason=suspended", 1),
         ("keyfob_refused_total reason=unknown_key", 1),
@@ -118,6 +124,7 @@ async fn each_counter_counts_what_the_table_says() {
         ("keyfob_signs_total sign=expiring_soon", 1),
         ("keyfob_store_failed_total situation=unavailable", 1),
         ("keyfob_trouble_total trouble=background_not_driven", 1),
+        ("keyfob_trouble_total trouble=limits_away", 1),
         ("keyfob_trouble_total trouble=uses_not_written", 1),
         ("keyfob_trouble_total trouble=pepper_key_missing", 1),
         ("keyfob_uses_dropped_total", 1),

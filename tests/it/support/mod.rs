@@ -1,6 +1,8 @@
 //! What the tests above the stores share: a world with a store, a clock and an ear for events.
 
 mod random;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod spy;
 
 use std::sync::{Arc, Mutex};

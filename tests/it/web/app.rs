@@ -16,6 +16,19 @@ pub enum Framework {
     Actix,
 }
 
+/// A framework, and whether limits are counted where several nodes share them.
+#[derive(Clone, Copy, Debug)]
+pub struct Ground {
+    pub framework: Framework,
+    pub shared: bool,
+}
+
+impl From<Framework> for Ground {
+    fn from(framework: Framework) -> Self {
+        Self { framework, shared: false }
+    }
+}
+
 /// What stands before the routes of [`every_route`], and in the application's state.
 #[derive(Clone)]
 pub struct Setup {

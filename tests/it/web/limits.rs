@@ -1,19 +1,18 @@
 //! How often a token may be used, over HTTP.
 
 use keyfob::{
-    limit::RateLimiter,
     token::RateLimit,
     web::{Authenticator, Realm},
 };
 use time::Duration;
 
 use super::{
-    app::Framework,
+    app::Ground,
     http::{get, post},
     scene::{Client, Scene, is, per_minute},
 };
 
-on_both! {
+on_every_ground! {
     sixty_a_minute_is_the_limit_unless_another_is_set
     sixty_requests_pass_and_the_next_waits_as_long_as_it_is_told
     a_limit_of_the_tokens_own_takes_the_place_of_the_other
@@ -32,13 +31,14 @@ on_both! {
 
 const REACHED: (u16, &str) = (429, "rate_limited");
 
-async fn sixty_a_minute_is_the_limit_unless_another_is_set(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn sixty_a_minute_is_the_limit_unless_another_is_set(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let realm = Realm::new("Acme API").unwrap();
     for authenticator in [
         Authenticator::require(scene.tokens.clone(), realm.clone()),
         Authenticator::identify(scene.tokens.clone(), realm),
     ] {
+        let authenticator = scene.counting(authenticator);
         let client = scene.client(authenticator.clone()).await;
         for used in 1..=60 {
             let answer = client.send(get("/allowed").with("good")).await;
@@ -59,8 +59,8 @@ async fn sixty_a_minute_is_the_limit_unless_another_is_set(framework: Framework)
     }
 }
 
-async fn sixty_requests_pass_and_the_next_waits_as_long_as_it_is_told(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn sixty_requests_pass_and_the_next_waits_as_long_as_it_is_told(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let client = scene.client(scene.limited(60)).await;
     let get = || get("/allowed").with("good");
     for used in 1..=60 {
@@ -86,8 +86,8 @@ async fn sixty_requests_pass_and_the_next_waits_as_long_as_it_is_told(framework:
     assert_eq!(other.quota(), Some((60, 59)), "each token has its own");
 }
 
-async fn a_limit_of_the_tokens_own_takes_the_place_of_the_other(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn a_limit_of_the_tokens_own_takes_the_place_of_the_other(ground: Ground) {
+    let scene = Scene::new(ground).await;
     for authenticator in [scene.limited(60), scene.limited(1), scene.require()] {
         let client = scene.client(authenticator).await;
         for remaining in (0..3).rev() {
@@ -103,8 +103,8 @@ async fn a_limit_of_the_tokens_own_takes_the_place_of_the_other(framework: Frame
     assert_eq!(client.send(get("/allowed").with("good")).await.quota(), None, "no limit at all");
 }
 
-async fn a_stranger_who_knows_an_id_uses_up_nothing(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn a_stranger_who_knows_an_id_uses_up_nothing(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let client = scene.client(scene.limited(60)).await;
     assert_eq!(client.send(get("/allowed").with("good")).await.quota(), Some((60, 59)));
     let flood = async |client: &Client| {
@@ -123,9 +123,9 @@ async fn a_stranger_who_knows_an_id_uses_up_nothing(framework: Framework) {
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")));
 }
 
-async fn only_a_token_that_was_let_in_is_charged(framework: Framework) {
-    let scene = Scene::new(framework).await;
-    let limiter = RateLimiter::local();
+async fn only_a_token_that_was_let_in_is_charged(ground: Ground) {
+    let scene = Scene::new(ground).await;
+    let limiter = scene.limiter();
     let client = scene.client(scene.limited(60).limiter(limiter.clone())).await;
     for (name, _) in super::scene::BAD {
         client.send(get("/allowed").with(name)).await;
@@ -134,13 +134,13 @@ async fn only_a_token_that_was_let_in_is_charged(framework: Framework) {
     client.send(get("/allowed").with("peppered")).await;
     client.send(get("/allowed").with("good").with("good")).await;
     client.send(get("/allowed")).await;
-    assert_eq!(limiter.buckets(), 0);
+    assert_eq!(scene.buckets(&limiter), 0);
     client.send(get("/allowed").with("good")).await;
-    assert_eq!(limiter.buckets(), 1);
+    assert_eq!(scene.buckets(&limiter), 1);
 }
 
-async fn what_was_charged_is_told_whatever_the_answer(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn what_was_charged_is_told_whatever_the_answer(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let client = scene.client(scene.limited(60)).await;
     let json = |body: &str| post("/json", body).header("content-type", "application/json");
     let requests = [
@@ -170,8 +170,8 @@ async fn what_was_charged_is_told_whatever_the_answer(framework: Framework) {
     }
 }
 
-async fn a_refusal_for_the_limit_comes_before_that_for_the_ability(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn a_refusal_for_the_limit_comes_before_that_for_the_ability(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let client = scene.client(scene.limited(1)).await;
     for (path, token) in [("/allowed", "create"), ("/guarded", "delete"), ("/open", "none")] {
         assert_eq!(client.send(get(path).with(token)).await.status, 403, "{path}");
@@ -179,8 +179,8 @@ async fn a_refusal_for_the_limit_comes_before_that_for_the_ability(framework: Fr
     }
 }
 
-async fn a_guard_charges_a_limit_of_its_own_beside_the_other(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn a_guard_charges_a_limit_of_its_own_beside_the_other(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let client = scene.client(scene.limited(60)).await;
     let charged = || get("/charged").with("good");
     for used in 1..=20 {
@@ -203,8 +203,8 @@ async fn a_guard_charges_a_limit_of_its_own_beside_the_other(framework: Framewor
     assert_eq!(without.send(charged()).await.quota(), Some((100, 95)), "there need be no other");
 }
 
-async fn what_a_guard_refuses_is_charged_too(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn what_a_guard_refuses_is_charged_too(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let client = scene.client(scene.limited(60)).await;
     for (path, token, status, remaining) in [
         ("/charged/42", "project", 200, 95),
@@ -217,8 +217,8 @@ async fn what_a_guard_refuses_is_charged_too(framework: Framework) {
     }
 }
 
-async fn a_guard_charges_more_of_what_every_request_is_charged(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn a_guard_charges_more_of_what_every_request_is_charged(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let client = scene.client(scene.limited(60)).await;
     for (token, limit) in [("good", 60), ("hundred", 100)] {
         for used in 1..=limit / 5 {
@@ -248,8 +248,8 @@ async fn a_guard_charges_more_of_what_every_request_is_charged(framework: Framew
     assert_eq!((answer.status, answer.quota()), (200, Some((60, 56))), "limits that differ");
 }
 
-async fn a_refusal_waits_for_all_that_is_charged(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn a_refusal_waits_for_all_that_is_charged(ground: Ground) {
+    let scene = Scene::new(ground).await;
     for (requests, period, told) in
         [(2, Duration::HOUR, "1800"), (3, Duration::HOUR, "60"), (2, Duration::MINUTE, "60")]
     {
@@ -271,9 +271,9 @@ async fn a_refusal_waits_for_all_that_is_charged(framework: Framework) {
     }
 }
 
-async fn layers_that_share_a_limiter_share_its_counts(framework: Framework) {
-    let scene = Scene::new(framework).await;
-    let limiter = RateLimiter::local();
+async fn layers_that_share_a_limiter_share_its_counts(ground: Ground) {
+    let scene = Scene::new(ground).await;
+    let limiter = scene.limiter();
     let shared = || scene.require().rate_limit(per_minute(3)).limiter(limiter.clone());
     let (one, two) = (scene.client(shared()).await, scene.client(shared()).await);
     let apart = scene.client(scene.require().rate_limit(per_minute(3))).await;
@@ -286,9 +286,9 @@ async fn layers_that_share_a_limiter_share_its_counts(framework: Framework) {
     }
 }
 
-async fn limits_of_one_name_that_differ_are_counted_apart(framework: Framework) {
-    let scene = Scene::new(framework).await;
-    let limiter = RateLimiter::local();
+async fn limits_of_one_name_that_differ_are_counted_apart(ground: Ground) {
+    let scene = Scene::new(ground).await;
+    let limiter = scene.limiter();
     let shared = |limit| scene.require().rate_limit(limit).limiter(limiter.clone());
     let hourly = scene.client(shared(RateLimit::new(10, Duration::HOUR).unwrap())).await;
     let minutely = scene.client(shared(per_minute(60))).await;
@@ -301,11 +301,11 @@ async fn limits_of_one_name_that_differ_are_counted_apart(framework: Framework) 
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("360")));
     let answer = minutely.send(get()).await;
     assert_eq!((answer.status, answer.quota()), (200, Some((60, 49))), "it waits for no other");
-    assert_eq!(limiter.buckets(), 2);
+    assert_eq!(scene.buckets(&limiter), 2);
 }
 
-async fn headers_of_the_handler_are_left_as_they_are(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn headers_of_the_handler_are_left_as_they_are(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let client = scene.client(scene.limited(60).draft_rate_limit_headers(true)).await;
     let answer = client.send(get("/own-headers").with("good")).await;
     assert_eq!(answer.quota(), Some((7, 59)));

@@ -17,6 +17,27 @@ macro_rules! on_both {
     };
 }
 
+/// The same where limits are counted in this process, and where they are shared.
+macro_rules! on_every_ground {
+    ($($case:ident)+) => {
+        $crate::web::on_every_ground! { @one on_axum Axum false $($case)+ }
+        $crate::web::on_every_ground! { @one on_actix Actix false $($case)+ }
+        $crate::web::on_every_ground! { @one on_axum_shared Axum true $($case)+ }
+        $crate::web::on_every_ground! { @one on_actix_shared Actix true $($case)+ }
+    };
+    (@one $ground:ident $framework:ident $shared:literal $($case:ident)+) => {
+        mod $ground {
+            use $crate::web::app::{Framework, Ground};
+
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(Ground { framework: Framework::$framework, shared: $shared }).await;
+            })+
+        }
+    };
+}
+use on_every_ground;
+
 mod abilities;
 mod actix_app;
 mod address;
@@ -35,6 +56,7 @@ mod outside;
 mod paths;
 mod responses;
 mod scene;
+mod shared;
 mod state;
 mod told;
 mod tower;

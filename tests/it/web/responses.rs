@@ -5,17 +5,18 @@
 use std::{env, fmt::Write, fs, path::PathBuf};
 
 use keyfob::{
+    limit::{RateLimiter, RedisLimits, WhileAway},
     store::{CorruptRecord, StoreError},
     web::TrustedProxies,
 };
 
 use super::{
-    app::{Address, Framework, Setup},
+    app::{Address, Framework, Ground, Setup},
     http::{Request, get, post},
     scene::{BAD, Scene},
 };
 
-on_both! {
+on_every_ground! {
     every_answer_is_the_one_on_file
     all_bad_tokens_are_answered_alike_and_the_reason_is_told_to_the_log_alone
     an_answer_that_had_to_wait_for_the_store_is_the_same
@@ -141,12 +142,30 @@ fn bodies() -> Rows {
     ]
 }
 
+/// Where HTTP Basic and a header of another name are read as well.
+fn other_credentials() -> Rows {
+    vec![
+        row("a good one", get("/allowed").header("x-api-key", "{good}")),
+        row("a bad one", get("/allowed").header("x-api-key", "{expired}")),
+        row("two kinds", get("/allowed").with("good").header("x-api-key", "{good}")),
+        row("no base64", get("/allowed").authorization("Basic !")),
+        row("none of ours asks for Basic", get("/allowed").authorization("Basic Og==")),
+    ]
+}
+
+fn without_layer() -> Rows {
+    vec![
+        row("an argument", get("/allowed").with("good")),
+        row("a guard", get("/guarded").with("good")),
+    ]
+}
+
 fn one(title: &str) -> Rows {
     vec![row(title, get("/allowed").with("good"))]
 }
 
 /// The file, as a framework answers.
-async fn answers(framework: Framework, cold: bool) -> String {
+async fn answers(ground: Ground, cold: bool) -> String {
     let mut text = String::new();
     for part in [
         "credentials",
@@ -163,10 +182,11 @@ async fn answers(framework: Framework, cold: bool) -> String {
         "the store is busy",
         "a record that can't be read",
         "a store that is out of order",
+        "shared limits are away",
         "no layer",
         "basic and a header",
     ] {
-        let scene = Scene::new(framework).await;
+        let scene = Scene::new(ground).await;
         if cold {
             scene.world.store.forget();
         }
@@ -218,23 +238,20 @@ async fn answers(framework: Framework, cold: bool) -> String {
                 fail(|| StoreError::Faulty("no such table".into()));
                 one("faulty")
             }
+            "shared limits are away" => {
+                let nowhere = RedisLimits::open("redis://127.0.0.1:1/").unwrap();
+                let limiter = RateLimiter::redis(nowhere.while_away(WhileAway::Refuse));
+                setup.authenticator = scene.limited(1).limiter(limiter);
+                one("no answer")
+            }
             "no layer" => {
                 setup.layer = false;
-                vec![
-                    row("an argument", get("/allowed").with("good")),
-                    row("a guard", get("/guarded").with("good")),
-                ]
+                without_layer()
             }
             "basic and a header" => {
                 let authenticator = scene.require().accept_basic();
                 setup.authenticator = authenticator.accept_header("X-Api-Key").unwrap();
-                vec![
-                    row("a good one", get("/allowed").header("x-api-key", "{good}")),
-                    row("a bad one", get("/allowed").header("x-api-key", "{expired}")),
-                    row("two kinds", get("/allowed").with("good").header("x-api-key", "{good}")),
-                    row("no base64", get("/allowed").authorization("Basic !")),
-                    row("none of ours asks for Basic", get("/allowed").authorization("Basic Og==")),
-                ]
+                other_credentials()
             }
             other => unreachable!("{other}"),
         };
@@ -268,11 +285,11 @@ fn difference(file: &str, answers: &str) -> Option<String> {
     ))
 }
 
-async fn every_answer_is_the_one_on_file(framework: Framework) {
+async fn every_answer_is_the_one_on_file(ground: Ground) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/web/responses.txt");
-    let answers = answers(framework, false).await;
+    let answers = answers(ground, false).await;
     if env::var_os("KEYFOB_BLESS").is_some() {
-        if framework == Framework::Axum {
+        if ground.framework == Framework::Axum && !ground.shared {
             fs::write(path, answers).unwrap();
         }
         return;
@@ -282,17 +299,15 @@ async fn every_answer_is_the_one_on_file(framework: Framework) {
     }
 }
 
-async fn an_answer_that_had_to_wait_for_the_store_is_the_same(framework: Framework) {
-    let (at_once, later) = (answers(framework, false).await, answers(framework, true).await);
+async fn an_answer_that_had_to_wait_for_the_store_is_the_same(ground: Ground) {
+    let (at_once, later) = (answers(ground, false).await, answers(ground, true).await);
     if let Some(difference) = difference(&at_once, &later) {
         panic!("{difference}");
     }
 }
 
-async fn all_bad_tokens_are_answered_alike_and_the_reason_is_told_to_the_log_alone(
-    framework: Framework,
-) {
-    let scene = Scene::new(framework).await;
+async fn all_bad_tokens_are_answered_alike_and_the_reason_is_told_to_the_log_alone(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let client = scene.client(scene.limited(1)).await;
     let mut answers = Vec::new();
     for (name, reason) in BAD {

@@ -18,10 +18,10 @@ use sha2::{Digest, Sha256};
 use time::Duration;
 
 use super::{
-    app::{Framework, Serve, Setup},
+    app::{Framework, Ground, Serve, Setup},
     http::{Request, Response},
 };
-use crate::support::{World, after, checked, first_use, secret_of};
+use crate::support::{World, after, checked, first_use, redis::Corner, secret_of};
 
 /// Good tokens, by the name that requests use, and what they hold.
 const GOOD: &[(&str, &[&str])] = &[
@@ -62,6 +62,8 @@ pub struct Scene {
     pub issued: BTreeMap<&'static str, IssuedToken>,
     texts: BTreeMap<&'static str, String>,
     used: RefCell<BTreeSet<String>>,
+    /// Where it is counted, if not in this process.
+    corner: Option<Corner>,
 }
 
 /// An application of a scene, as a client sees it.
@@ -71,11 +73,13 @@ pub struct Client {
 }
 
 impl Scene {
-    pub async fn new(framework: Framework) -> Self {
+    pub async fn new(ground: impl Into<Ground>) -> Self {
+        let Ground { framework, shared } = ground.into();
         let world = World::memory().await;
         let tokens = world.builder().accept_prefix("newco").build().unwrap();
         let (issued, texts, used) = <_>::default();
-        let mut scene = Self { framework, world, tokens, issued, texts, used };
+        let corner = shared.then(Corner::new);
+        let mut scene = Self { framework, world, tokens, issued, texts, used, corner };
         for (name, abilities) in GOOD {
             scene.plant(name, |it| it.abilities = Abilities::set(*abilities).unwrap()).await;
         }
@@ -152,17 +156,38 @@ impl Scene {
 
     pub fn require(&self) -> Authenticator {
         let realm = Realm::new("Acme API").unwrap();
-        Authenticator::require(self.tokens.clone(), realm).without_rate_limit()
+        self.counting(Authenticator::require(self.tokens.clone(), realm).without_rate_limit())
     }
 
     pub fn identify(&self) -> Authenticator {
         let realm = Realm::new("Acme API").unwrap();
-        Authenticator::identify(self.tokens.clone(), realm).without_rate_limit()
+        self.counting(Authenticator::identify(self.tokens.clone(), realm).without_rate_limit())
     }
 
     /// One that lets every token make so many requests a minute.
     pub fn limited(&self, requests: u32) -> Authenticator {
-        self.require().rate_limit(per_minute(requests)).limiter(RateLimiter::local())
+        self.require().rate_limit(per_minute(requests))
+    }
+
+    /// The same with a limiter of its own, where it is counted in this scene.
+    pub fn counting(&self, authenticator: Authenticator) -> Authenticator {
+        match &self.corner {
+            None => authenticator,
+            Some(_) => authenticator.limiter(self.limiter()),
+        }
+    }
+
+    /// A limiter that shares nothing with others of the scene.
+    pub fn limiter(&self) -> RateLimiter {
+        match &self.corner {
+            None => RateLimiter::local(),
+            Some(corner) => RateLimiter::redis(corner.own_limits().by_given_instants()),
+        }
+    }
+
+    /// How many buckets the limiters of the scene hold, of which this is the only one.
+    pub fn buckets(&self, limiter: &RateLimiter) -> usize {
+        self.corner.as_ref().map_or(limiter.buckets(), |corner| corner.keys().len())
     }
 
     pub async fn client(&self, authenticator: Authenticator) -> Client {

@@ -6,12 +6,12 @@ use keyfob::{
 };
 
 use super::{
-    app::{Framework, Outer, Setup, take_handled},
+    app::{Ground, Outer, Setup, take_handled},
     http::{Request, get},
     scene::{BAD, Scene, is},
 };
 
-on_both! {
+on_every_ground! {
     an_argument_by_itself_answers_as_behind_a_layer
     behind_a_layer_an_argument_is_not_charged_once_more
     two_arguments_are_charged_once
@@ -40,9 +40,9 @@ fn requests() -> Vec<Request> {
     requests
 }
 
-async fn an_argument_by_itself_answers_as_behind_a_layer(framework: Framework) {
+async fn an_argument_by_itself_answers_as_behind_a_layer(ground: Ground) {
     for (cold, requires) in [(false, true), (true, true), (false, false), (true, false)] {
-        let scene = Scene::new(framework).await;
+        let scene = Scene::new(ground).await;
         if cold {
             scene.world.store.forget();
         }
@@ -66,8 +66,8 @@ async fn an_argument_by_itself_answers_as_behind_a_layer(framework: Framework) {
     }
 }
 
-async fn behind_a_layer_an_argument_is_not_charged_once_more(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn behind_a_layer_an_argument_is_not_charged_once_more(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let client = scene.client(scene.limited(60)).await;
     for (used, path) in
         (1..).zip(["/state/allowed", "/state/maybe", "/state/authenticated", "/state/two"])
@@ -81,8 +81,8 @@ async fn behind_a_layer_an_argument_is_not_charged_once_more(framework: Framewor
     assert_eq!((answer.status, answer.quota()), (403, Some((60, 59))));
 }
 
-async fn two_arguments_are_charged_once(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn two_arguments_are_charged_once(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let client = scene.client_of(Setup::new(scene.limited(2)).without_layer()).await;
     for expected in [is(200, "hello user:42"), is(200, "hello user:42"), is(429, "rate_limited")] {
         assert_eq!(client.told(get("/state/two").with("good")).await, expected);
@@ -90,8 +90,8 @@ async fn two_arguments_are_charged_once(framework: Framework) {
     assert_eq!(take_handled(), 2);
 }
 
-async fn two_arguments_that_wait_are_judged_once(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn two_arguments_that_wait_are_judged_once(ground: Ground) {
+    let scene = Scene::new(ground).await;
     scene.world.store.forget();
     let client = scene.client_of(Setup::new(scene.limited(1)).without_layer()).await;
     for (token, expected) in [
@@ -108,8 +108,8 @@ async fn two_arguments_that_wait_are_judged_once(framework: Framework) {
     assert_eq!(scene.world.heard.kinds(), reported, "and reported once");
 }
 
-async fn an_argument_under_another_authenticator_goes_by_its_own(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn an_argument_under_another_authenticator_goes_by_its_own(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let (admins, _) = testing::in_memory("admin");
     let admin = testing::acting_as(&admins, "admin:1", ["servers:read"]).await;
     let (name, value) = admin.header();
@@ -144,11 +144,11 @@ async fn an_argument_under_another_authenticator_goes_by_its_own(framework: Fram
     }
 }
 
-async fn what_another_authenticator_has_left_stays(framework: Framework) {
+async fn what_another_authenticator_has_left_stays(ground: Ground) {
     for (path, text) in
         [("/state/beside", "hello user:42 beside user:42"), ("/state/two", "hello user:42")]
     {
-        let scene = Scene::new(framework).await;
+        let scene = Scene::new(ground).await;
         let setup = Setup::new(scene.limited(2)).without_layer();
         let client = scene.client_of(setup.under(Outer::Another(scene.limited(60)))).await;
         for (used, cold) in [(1, false), (2, true)] {
@@ -166,8 +166,8 @@ async fn what_another_authenticator_has_left_stays(framework: Framework) {
     }
 }
 
-async fn a_layer_around_itself_judges_and_charges_once(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn a_layer_around_itself_judges_and_charges_once(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let client = scene.client_of(Setup::new(scene.limited(60)).under(Outer::Itself)).await;
     for (used, path) in (1..).zip(["/allowed", "/guarded", "/state/two", "/state/beside"]) {
         scene.world.store.take_calls();
@@ -183,8 +183,8 @@ async fn a_layer_around_itself_judges_and_charges_once(framework: Framework) {
     assert_eq!(client.told(get("/open")).await, is(401, "missing_credentials"));
 }
 
-async fn a_guard_inside_of_nothing_is_a_mistake(framework: Framework) {
-    let scene = Scene::new(framework).await;
+async fn a_guard_inside_of_nothing_is_a_mistake(ground: Ground) {
+    let scene = Scene::new(ground).await;
     let client = scene.client_of(Setup::new(scene.require()).without_layer()).await;
     assert_eq!(client.told(get("/guarded").with("good")).await, is(500, "internal"));
 }

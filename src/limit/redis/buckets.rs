@@ -1,0 +1,82 @@
+use std::time::SystemTime;
+
+use redis::{RedisError, RedisResult, Script};
+
+use crate::token::TokenId;
+
+use super::{
+    super::{
+        Charge,
+        gcra::{self, Charged, SECOND},
+        nanoseconds,
+    },
+    connection::Connection,
+};
+
+/// For how long a bucket is kept that is full again, which is as good as none: Redis counts whole milliseconds, and from
+/// when a script began.
+const SPARE_MILLISECONDS: u64 = 1_000;
+/// The same where the server's clock, by which buckets expire, is not the one that they are charged by.
+const SPARE_MILLISECONDS_BY_ANOTHER_CLOCK: u64 = 3_600_000;
+
+/// Buckets that a server keeps.
+pub(super) struct Buckets {
+    connection: Connection,
+    script: Script,
+    prefix: String,
+    by_given_instants: bool,
+}
+
+/// Why a bucket was not charged, as far as is known.
+pub(super) enum Failure {
+    /// There was no answer, or none that is about this bucket.
+    Away(RedisError),
+    /// What is kept under the bucket's key is none.
+    Corrupt(RedisError),
+}
+
+impl Buckets {
+    pub(super) fn new(connection: Connection, prefix: String, by_given_instants: bool) -> Self {
+        let script = Script::new(include_str!("charge.lua"));
+        Self { connection, script, prefix, by_given_instants }
+    }
+
+    pub(super) async fn charge(
+        &self,
+        token: TokenId,
+        charge: &Charge,
+        now: SystemTime,
+    ) -> Result<Charged, Failure> {
+        let (limit, requests) = (charge.limit(), charge.requests());
+        let mut script = self.script.key(self.key(token, charge));
+        script.arg(parts(gcra::price(limit, requests))).arg(parts(gcra::all(limit)));
+        if self.by_given_instants {
+            script.arg(SPARE_MILLISECONDS_BY_ANOTHER_CLOCK).arg(parts(nanoseconds(now)));
+        } else {
+            script.arg(SPARE_MILLISECONDS);
+        }
+        let used: RedisResult<(u64, u64)> = self.connection.run(&script).await;
+        match used {
+            Ok((seconds, nanoseconds)) => {
+                let used = seconds.saturating_mul(SECOND).saturating_add(nanoseconds);
+                // The script has decided the same.
+                Ok(gcra::charge(used, 0, limit, requests))
+            }
+            Err(error) if matches!(error.code(), Some("CORRUPT" | "WRONGTYPE")) => {
+                Err(Failure::Corrupt(error))
+            }
+            Err(error) => Err(Failure::Away(error)),
+        }
+    }
+
+    /// Limits that share a name and differ must not touch each other's buckets.
+    fn key(&self, token: TokenId, charge: &Charge) -> String {
+        let (prefix, name, limit) = (&self.prefix, charge.name(), charge.limit());
+        format!("{prefix}:limit:{token}:{name}:{}/{}", limit.requests(), limit.seconds())
+    }
+}
+
+/// As the script takes an instant or a span.
+fn parts(nanoseconds: u64) -> (u64, u64) {
+    (nanoseconds / SECOND, nanoseconds % SECOND)
+}
