@@ -184,7 +184,8 @@ impl Problem {
         Self::new(429, "rate_limited").header("retry-after", retry_after.to_smolstr())
     }
 
-    /// 503 where the store can't answer, or shared rate limits can't be reached. There is no challenge: a client must not throw its token away.
+    /// 503 where the store can't answer, or shared rate limits can't be reached. There is no challenge: a client must
+    /// not throw its token away.
     pub fn store_unavailable() -> Self {
         Self::new(503, "store_unavailable").header("retry-after", SmolStr::new_static("1"))
     }

@@ -14,7 +14,7 @@ use keyfob::{
 use time::Duration;
 
 use crate::support::{
-    Random,
+    Random, eventually,
     redis::{Corner, OwnServer},
 };
 

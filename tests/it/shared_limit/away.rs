@@ -1,6 +1,6 @@
 //! A server that is away, in every way: nobody waits for long, and nobody passes who should not.
 
-use std::time::{Duration as Span, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use keyfob::{
     TokenId,
@@ -10,7 +10,7 @@ use redis::Cmd;
 use time::Duration;
 use tokio::net::TcpListener;
 
-use super::{OwnServer, charge, news, remaining, slow};
+use super::{OwnServer, charge, eventually, news, remaining, slow};
 
 /// What a server can be told so that it answers charges with an error, and how it is told to do so no more.
 fn troubles() -> [(Cmd, Cmd); 3] {
@@ -30,11 +30,12 @@ fn troubles() -> [(Cmd, Cmd); 3] {
 
 /// Waits until the server is tried again.
 async fn once_it_is_back(limiter: &RateLimiter) {
-    while news(limiter) != "back" {
-        tokio::time::sleep(Span::from_millis(10)).await;
-        let stranger = TokenId::from_u128(2);
-        let _ = limiter.charge(stranger, &slow(1_000_000), SystemTime::now()).await;
-    }
+    let another = TokenId::from_u128(2);
+    eventually(async || {
+        let _ = limiter.charge(another, &slow(1_000_000), SystemTime::now()).await;
+        news(limiter) == "back"
+    })
+    .await;
 }
 
 async fn is_unavailable(limiter: &RateLimiter) -> bool {
@@ -152,8 +153,6 @@ async fn a_server_that_begins_to_hang_is_left_and_taken_up_again() {
 
 /// A machine under load can let a time-out pass.
 async fn once_it_is_counted(limiter: &RateLimiter) {
-    while charge(limiter, slow(1_000_000)).await.is_err() {
-        tokio::time::sleep(Span::from_millis(10)).await;
-    }
+    eventually(async || charge(limiter, slow(1_000_000)).await.is_ok()).await;
     news(limiter);
 }

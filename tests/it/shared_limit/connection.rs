@@ -1,12 +1,13 @@
 //! The connection: one for all, made when it is needed, and made anew where it is no good any more.
 
-use std::time::SystemTime;
+use std::time::{Duration as Span, SystemTime};
 
 use futures_util::future::join_all;
 use keyfob::{
     TokenId,
     limit::{LimitError, RateLimiter, RedisLimits},
 };
+use time::Duration;
 
 use super::{OwnServer, charge, news, remaining, slow};
 
@@ -27,17 +28,23 @@ async fn all_share_one_connection_that_is_made_when_it_is_needed() {
 #[tokio::test]
 async fn who_waits_for_the_connection_can_be_dropped() {
     let server = OwnServer::start();
-    let limiter = RateLimiter::redis(server.corner.limits());
+    let limits = server.corner.limits().timeout(Duration::SECOND);
+    let limiter = RateLimiter::redis(limits);
     for number in 0..20 {
         let limiter = limiter.clone();
         let token = TokenId::from_u128(number);
         let charge = tokio::spawn(async move {
             limiter.charge(token, &slow(5), SystemTime::now()).await.map(drop)
         });
-        for _ in 0..number % 5 {
+        for _ in 0..=number % 5 {
             tokio::task::yield_now().await;
         }
         charge.abort();
+        let _ = charge.await;
+        if number == 0 {
+            // Longer than it may take.
+            tokio::time::sleep(Span::from_millis(1_100)).await;
+        }
     }
     assert!(remaining(&limiter, slow(5)).await.is_some());
     assert_eq!(news(&limiter), "");

@@ -165,6 +165,18 @@ impl Observer for Heard {
     }
 }
 
+/// Waits until something is so, a minute at most.
+#[cfg(feature = "redis")]
+pub async fn eventually(mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..6_000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("it does not come to be so");
+}
+
 pub fn owner(text: &str) -> Owner {
     Owner::new(text).unwrap()
 }

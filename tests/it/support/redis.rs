@@ -103,31 +103,41 @@ impl OwnServer {
 
     /// Lets it answer nobody until what this gives is dropped.
     pub fn hang(&self) -> Hung {
-        let info: String = self.corner.run(redis::cmd("INFO").arg("server"));
-        let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap();
+        let pid = self.told("process_id");
         send("-STOP", pid);
-        Hung(pid.to_owned())
+        Hung(pid)
     }
 
     /// How many connections there have been, with that of the question.
     pub fn connections(&self) -> u64 {
-        let info: String = self.corner.run(redis::cmd("INFO").arg("stats"));
-        let count = |line: &str| line.strip_prefix("total_connections_received:").map(str::parse);
-        info.lines().find_map(count).unwrap().unwrap()
+        self.told("total_connections_received")
+    }
+
+    /// How often something was written.
+    pub fn writes(&self) -> u64 {
+        self.told("rdb_changes_since_last_save")
+    }
+
+    fn told(&self, what: &str) -> u64 {
+        let info: String = self.corner.run(&redis::cmd("INFO"));
+        let number =
+            |line: &str| Some(line.strip_prefix(what)?.strip_prefix(':')?.parse().unwrap());
+        info.lines().find_map(number).unwrap()
     }
 }
 
 /// See [`OwnServer::hang`].
-pub struct Hung(String);
+pub struct Hung(u64);
 
 impl Drop for Hung {
     fn drop(&mut self) {
-        send("-CONT", &self.0);
+        send("-CONT", self.0);
     }
 }
 
-fn send(signal: &str, pid: &str) {
-    assert!(Command::new("kill").args([signal, pid.trim()]).status().unwrap().success());
+fn send(signal: &str, pid: u64) {
+    let sent = Command::new("kill").args([signal, &pid.to_string()]).status();
+    assert!(sent.unwrap().success());
 }
 
 impl Drop for OwnServer {

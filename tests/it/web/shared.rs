@@ -1,7 +1,5 @@
 //! Limits that nodes share, over HTTP: what is answered and told when nobody can say whether one is reached.
 
-use std::time::Duration;
-
 use keyfob::{
     limit::{RateLimiter, RedisLimits, WhileAway},
     web::GuardLog,
@@ -12,7 +10,10 @@ use super::{
     http::get,
     scene::{Client, Scene, is, per_minute},
 };
-use crate::support::redis::OwnServer;
+use crate::support::{
+    eventually,
+    redis::{Corner, OwnServer},
+};
 
 on_both! {
     without_the_server_requests_are_refused_where_that_is_asked_for
@@ -39,13 +40,14 @@ async fn two(scene: &Scene, limits: RedisLimits) -> [Client; 2] {
 }
 
 async fn once_it_is_back(scene: &Scene, client: &Client) {
-    let mut told_of = Vec::new();
-    while !told_of.contains(&"LimitsBack".to_owned()) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    let mut events = Vec::new();
+    eventually(async || {
         client.send(get("/allowed").with("other")).await;
-        told_of.extend(told(scene));
-    }
-    assert_eq!(told_of.iter().filter(|it| it.starts_with("Limits")).count(), 1, "{told_of:?}");
+        events.extend(told(scene));
+        events.iter().any(|it| it == "LimitsBack")
+    })
+    .await;
+    assert_eq!(events.iter().filter(|it| it.starts_with("Limits")).count(), 1, "{events:?}");
 }
 
 async fn without_the_server_requests_are_refused_where_that_is_asked_for(framework: Framework) {
@@ -97,7 +99,7 @@ async fn without_the_server_each_process_counts_for_itself(framework: Framework)
 
 async fn a_limit_that_can_not_be_read_is_an_error_and_told_each_time(framework: Framework) {
     let scene = Scene::new(framework).await;
-    let corner = crate::support::redis::Corner::new();
+    let corner = Corner::new();
     let [client, _] = two(&scene, corner.limits().while_away(WhileAway::Local)).await;
     client.send(get("/allowed").with("good")).await;
     let () = corner.run(redis::cmd("SET").arg(corner.keys()).arg("x"));
