@@ -1,0 +1,107 @@
+//! What is public can be sent, shared, copied, printed and waited for on any thread.
+
+use futures_executor::block_on;
+use keyfob::{
+    Abilities, AllTokens, ApiTokens, ApiTokensBuilder, BuildError, CheckError, Event,
+    InvalidFields, IssueError, IssuedToken, ListTokens, ManageError, ManualClock, NewToken, Owner,
+    OwnerGate, OwnerTokens, PlainToken, RotateError, Timestamp, TokenChange, TokenId, TokenName,
+    TokenPage, TokenPages, TokenRecord, TokenRotation, TokenState, VerifiedToken, VerifyError,
+    entropy::EntropyError,
+    limit::{Charge, Quota, RateLimited, RateLimiter},
+    store::{MemoryStore, Page, PageQuery, StoreError, StoredRow, TokenStore},
+    token::{
+        Actor, AllowedAddresses, IdempotencyKey, KeyId, MalformedToken, Metadata, NamePolicy,
+        Pepper, PepperError, PepperKey, Prefix, PresentedToken, RateLimit, Reason, Revocation,
+        Shield, Suspension, TokenDigest, TokenFormat,
+    },
+    web::{Problem, Realm, TrustedProxies},
+};
+
+#[cfg(feature = "axum")]
+type A = keyfob::token::ReportOnly<Nothing>;
+
+#[cfg(feature = "axum")]
+#[derive(Debug)]
+struct Nothing;
+
+#[cfg(feature = "axum")]
+impl keyfob::token::AbilityMarker for Nothing {
+    const NAME: &'static str = "nothing";
+}
+
+fn shareable<T: Send + Sync + 'static>() {}
+fn ordinary<T: Send + Sync + Unpin + Clone + std::fmt::Debug + 'static>() {}
+fn error<T: std::error::Error + Send + Sync + Unpin + 'static>() {}
+fn future<T: Send>(future: T) {
+    drop(future);
+}
+
+#[test]
+fn what_is_public_can_be_sent_and_shared() {
+    ordinary::<(Abilities, ApiTokens, InvalidFields, ListTokens, ManualClock, NewToken, Owner)>();
+    ordinary::<(OwnerTokens, Timestamp, TokenChange, TokenId, TokenName, TokenPage, TokenRecord)>();
+    ordinary::<(TokenState, VerifiedToken, BuildError, Page, PageQuery, StoredRow)>();
+    ordinary::<(Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, NamePolicy, Prefix)>();
+    ordinary::<(PresentedToken<'static>, RateLimit, Reason, Revocation, Suspension, TokenDigest)>();
+    ordinary::<(TokenFormat, Problem, Realm, MalformedToken, RateLimiter, Charge, Quota)>();
+    ordinary::<(RateLimited, TrustedProxies, AllTokens, TokenRotation)>();
+    ordinary::<(Pepper, PepperKey, Shield, Event)>();
+    shareable::<TokenPages>();
+    shareable::<Box<dyn OwnerGate>>();
+    error::<RotateError>();
+    error::<PepperError>();
+    shareable::<(ApiTokensBuilder, IssuedToken, PlainToken, MemoryStore)>();
+    shareable::<Box<dyn TokenStore>>();
+    error::<BuildError>();
+    error::<CheckError>();
+    error::<EntropyError>();
+    error::<InvalidFields>();
+    error::<IssueError>();
+    error::<ManageError>();
+    error::<StoreError>();
+    error::<VerifyError>();
+    #[cfg(feature = "sqlite")]
+    shareable::<keyfob::store::SqliteStore>();
+    #[cfg(feature = "axum")]
+    {
+        use keyfob::web::{
+            Allowed, AllowedAll, AllowedAny, Authenticated, Authenticator, Guard, GuardLog,
+            JsonBody, MaybeAllowed,
+        };
+        ordinary::<(Authenticator, Guard, GuardLog, keyfob::web::axum::TokenLayer)>();
+        ordinary::<(Allowed<A>, AllowedAny<(A, A)>, AllowedAll<(A, A)>, MaybeAllowed<A>)>();
+        ordinary::<(Authenticated, JsonBody, keyfob::web::axum::CheckedService<()>)>();
+    }
+    #[cfg(feature = "actix")]
+    ordinary::<keyfob::web::actix::TokenMiddleware>();
+}
+
+#[test]
+fn every_future_can_be_sent() {
+    let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    let owner: Owner = "user:42".parse().unwrap();
+    let own = tokens.owned_by(&owner);
+    let id = TokenId::from_u128(1);
+    future(tokens.issue(NewToken::new(owner.clone(), "a")));
+    future(tokens.verify("acme_"));
+    future(tokens.verify_from("acme_", None));
+    let issued = block_on(tokens.issue(NewToken::new(owner.clone(), "a"))).unwrap();
+    let token = block_on(tokens.verify(issued.plain.expose_secret())).unwrap();
+    future(tokens.revalidate(&token));
+    future(tokens.background());
+    future(tokens.flush());
+    future(tokens.check());
+    future(tokens.prune(Timestamp::MIN));
+    future((own.get(id), own.list(ListTokens::new()), own.count(), own.erase()));
+    future((own.rename(id, "b"), own.change(id, TokenChange::new())));
+    future((own.revoke(id), own.revoke_many(&[id]), own.revoke_all()));
+    future((own.revoke_with_descendants(id), own.suspend(id), own.resume(id)));
+    future((own.suspend_until(id, Timestamp::MAX), own.rotate(id, TokenRotation::new())));
+    future(tokens.issue_on_behalf_of(&token, NewToken::new(owner.clone(), "b")));
+    future(tokens.rotate_presented(&token, TokenRotation::new()));
+    future(tokens.revoke_presented("acme_"));
+    let all = tokens.all_owners();
+    let (mut expiring, mut unused) =
+        (all.expiring_within(time::Duration::DAY), all.unused_since(Timestamp::MIN));
+    future((all.count_by_key(), all.revoke_many(&[id]), expiring.next_page(), unused.next_page()));
+}
