@@ -12,7 +12,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use foldhash::quality::RandomState;
@@ -26,7 +26,7 @@ use crate::{
     owner_gate::Gatekeeper,
     policy::Policy,
     rekey::Rekeying,
-    store::{KeyCount, StoreError, TokenStore},
+    store::{self, KeyCount, StoreError, TimedStore, TokenStore},
     token::{
         Digests, KeyId, Owner, Pepper, PlainToken, Prefix, Timestamp, TokenDigest, TokenFormat,
         TokenId,
@@ -57,7 +57,7 @@ pub(crate) const ATTEMPTS: usize = 5;
 pub struct ApiTokens(Arc<Shared>);
 
 pub(crate) struct Shared {
-    store: Arc<dyn TokenStore>,
+    store: TimedStore,
     format: TokenFormat,
     digests: Digests,
     clock: Arc<dyn Clock>,
@@ -140,8 +140,18 @@ impl ApiTokens {
         &self.0.format
     }
 
+    /// The store, each of whose steps ends within the deadline.
     pub(crate) fn store(&self) -> &dyn TokenStore {
-        &*self.0.store
+        &self.0.store
+    }
+
+    /// Waits no longer than the deadline for a step in a transaction of the application's own. It is not tried again.
+    pub(crate) async fn in_time_of_step<T>(
+        &self,
+        step: impl Future<Output = T>,
+    ) -> Result<T, StoreError> {
+        let until = Instant::now() + self.deadline();
+        self.watch(store::in_time(until, async { Ok(step.await) }).await)
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -330,13 +340,8 @@ pub enum CheckError {
         tokens: u64,
     },
 }
+
 impl ApiTokens {
     pub(crate) async fn changed(&self, _ids: Vec<TokenId>) {}
     pub(crate) fn forget(&self, _ids: &[TokenId]) {}
-    pub(crate) async fn in_time_of_step<T>(
-        &self,
-        step: impl Future<Output = T>,
-    ) -> Result<T, StoreError> {
-        Ok(step.await)
-    }
 }

@@ -2,17 +2,15 @@
 
 use std::{
     future::Future,
-    pin::pin,
     sync::{Weak, atomic::Ordering::Relaxed},
+    time::Instant,
 };
-
-use futures_timer::Delay;
-use futures_util::future::select;
 
 use crate::{
     api_tokens::{ApiTokens, Shared},
     event::Event,
     store::StoreError,
+    timer,
 };
 
 impl ApiTokens {
@@ -64,8 +62,7 @@ impl ApiTokens {
         let written = self.write_uses().await;
         let abilities = self.write_abilities().await;
         let digests = self.write_all_digests().await;
-        let told = pin!(self.observers_are_told());
-        select(told, Delay::new(self.deadline())).await;
+        timer::in_time(Instant::now() + self.deadline(), self.observers_are_told()).await;
         written.and(abilities).and(digests)
     }
 

@@ -83,6 +83,7 @@ mod suspend;
 mod terms;
 #[cfg(feature = "test-util")]
 pub mod testing;
+mod timer;
 pub mod token;
 mod transact;
 mod usage;

@@ -15,7 +15,7 @@ use crate::{
     owner_gate::{Gatekeeper, OwnerGate},
     policy::{Policy, idle_seconds},
     rekey::Rekeying,
-    store::TokenStore,
+    store::{TimedStore, TokenStore},
     token::{
         Abilities, Ability, AbilityError, Checksums, DeclaredAbility, Digests, NamePolicy, Pepper,
         PepperError, Prefix, PrefixError, Timestamp, TokenFormat, TokenFormatError, is_ability,
@@ -170,8 +170,11 @@ impl ApiTokensBuilder {
         self
     }
 
-    /// How long a verification waits for the store before it is an error, at least a millisecond. Two seconds unless
-    /// set here.
+    /// How long a verification waits for the store before it is an error, and for how long each other step of the store
+    /// is waited for: at least a millisecond. Two seconds unless set here.
+    ///
+    /// A step that finds the store [busy](crate::store::StoreError::Busy) is tried again within this time. A write that
+    /// was waited for in vain may happen all the same.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -280,8 +283,9 @@ impl ApiTokensBuilder {
         let is_heard = !(queued.is_empty() && self.inline.is_empty());
         let staleness = self.owner_gate_max_staleness.unsigned_abs();
         let interval = self.last_used_interval.unsigned_abs();
+        let deadline = self.deadline.unsigned_abs();
         Ok(ApiTokens(Arc::new(Shared {
-            store: self.store,
+            store: TimedStore::new(self.store, deadline),
             format,
             digests: Digests::new(self.pepper),
             timeline: Timeline::new(&*self.clock),
@@ -292,7 +296,7 @@ impl ApiTokensBuilder {
             policy,
             gatekeeper: self.owner_gate.map(|gate| Gatekeeper::new(gate, staleness)),
             suspends_on_retired_secret: self.suspend_on_retired_secret,
-            deadline: self.deadline.unsigned_abs(),
+            deadline,
             usage: UsageLog::new(interval, self.last_used_capacity, is_heard),
             abilities: self.track_abilities.then(Arc::<AbilityLog>::default),
             rekeying: Rekeying::default(),

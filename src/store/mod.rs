@@ -20,6 +20,7 @@ mod selection;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod timed;
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -37,6 +38,7 @@ pub use row::StoredRow;
 pub use selection::Selection;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOpenError, SqliteStore, SqliteWarning};
+pub(crate) use timed::{TimedStore, in_time};
 
 use crate::token::{
     KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord,

@@ -16,7 +16,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("token", &[]),
     ("clock", &["token"]),
     ("entropy", &["token"]),
-    ("store", &["token", "clock", "entropy"]),
+    ("timer", &[]),
+    ("store", &["token", "clock", "entropy", "timer"]),
     ("limit", &["token", "clock"]),
     ("event", &["token", "store"]),
     ("terms", &["token"]),
@@ -47,7 +48,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["token", "store", "event", "api_tokens", "owner_tokens", "issue", "verify", "rotate"],
     ),
     ("transact", &["token", "store", "event", "api_tokens", "owner_tokens", "issue", "rotate"]),
-    ("flush", &["store", "event", "api_tokens"]),
+    ("flush", &["timer", "store", "event", "api_tokens"]),
     ("readme", &[]),
     ("testing", &["clock", "store", "token", "api_tokens", "issue"]),
     (

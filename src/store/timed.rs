@@ -1,0 +1,125 @@
+use std::{
+    fmt,
+    future::{Future, pending},
+    hash::BuildHasher,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use foldhash::quality::RandomState;
+
+use crate::{
+    timer,
+    token::{KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord},
+};
+
+use super::{
+    AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount, OwnerCount,
+    Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore,
+    Use,
+};
+
+/// The pauses before a step that was busy is tried again, at the longest.
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(8), Duration::from_millis(24), Duration::from_millis(72)];
+
+/// A store around a store, each of whose steps ends within a deadline, whatever the inner one does.
+#[derive(Clone)]
+pub(crate) struct TimedStore {
+    inner: Arc<dyn TokenStore>,
+    deadline: Duration,
+}
+
+impl TimedStore {
+    pub(crate) fn new(inner: Arc<dyn TokenStore>, deadline: Duration) -> Self {
+        Self { inner, deadline }
+    }
+
+    async fn within<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        step: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        let until = Instant::now() + self.deadline;
+        in_time(until, unless_busy(until, step)).await
+    }
+}
+
+/// Waits for a store no longer than until an instant.
+pub(crate) async fn in_time<T>(
+    until: Instant,
+    step: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let outcome = timer::in_time(until, step).await;
+    outcome.unwrap_or_else(|| Err(StoreError::Unavailable("it did not answer in time".into())))
+}
+
+/// Does a step again that was busy, a few times and not beyond an instant. Nothing else is done again: a step that
+/// failed otherwise may have happened.
+pub(crate) async fn unless_busy<T, F: Future<Output = Result<T, StoreError>>>(
+    until: Instant,
+    step: impl Fn() -> F,
+) -> Result<T, StoreError> {
+    for longest in PAUSES {
+        let outcome = step().await;
+        let resumed = Instant::now() + jittered(longest);
+        if !matches!(outcome, Err(StoreError::Busy(_))) || resumed >= until {
+            return outcome;
+        }
+        timer::in_time(resumed, pending::<()>()).await;
+    }
+    step().await
+}
+
+/// Between half of it and all of it, so that those who met don't meet again.
+fn jittered(longest: Duration) -> Duration {
+    let half = longest / 2;
+    let [random, ..] = RandomState::default().hash_one(longest).to_le_bytes();
+    half + half * u32::from(random) / u32::from(u8::MAX)
+}
+
+macro_rules! timed {
+    ($($step:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
+        #[async_trait]
+        impl TokenStore for TimedStore {
+            #[inline]
+            fn peek(&self, id: TokenId) -> Peek {
+                self.inner.peek(id)
+            }
+
+            $(async fn $step(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.within(|| self.inner.$step($($argument),*)).await
+            })+
+        }
+    };
+}
+
+timed! {
+    find(id: TokenId) -> Option<Arc<TokenRecord>>;
+    find_many(ids: &[TokenId]) -> Page;
+    insert(record: &TokenRecord, rules: InsertRules) -> InsertOutcome;
+    page(query: &PageQuery) -> Page;
+    change(id: TokenId, expected: Option<Timestamp>, change: &Change) -> ChangeOutcome;
+    rotate(id: TokenId, expected: &Expected, rotation: &Rotation) -> RotateOutcome;
+    mark_first_use(id: TokenId, expected: &TokenDigest, at: Timestamp) -> bool;
+    rekey(id: TokenId, expected: &TokenDigest, digest: &TokenDigest) -> bool;
+    revoke(selection: &Selection, revocation: &Revocation) -> Vec<TokenId>;
+    suspend(id: TokenId, suspension: &Suspension) -> ChangeOutcome;
+    resume(id: TokenId, at: Timestamp) -> ChangeOutcome;
+    record_uses(uses: &[Use]) -> ();
+    record_ability_uses(uses: &[AbilityUse]) -> ();
+    claim_notice(id: TokenId, expected: Timestamp, days: u16) -> bool;
+    expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;
+    unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;
+    count(owner: &Owner) -> OwnerCount;
+    count_by_key() -> Vec<KeyCount>;
+    prune(ended_before: Timestamp, limit: u32) -> u64;
+    erase(owner: &Owner) -> Vec<TokenId>;
+    canary(key: &KeyId, canary: &[u8; 32]) -> [u8; 32];
+}
+
+impl fmt::Debug for TimedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
