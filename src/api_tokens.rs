@@ -23,10 +23,11 @@ use crate::{
     clock::{Clock, Timeline},
     entropy::{Entropy, EntropyError},
     event::{Event, Observers},
+    lookups::Lookups,
     owner_gate::Gatekeeper,
     policy::Policy,
     rekey::Rekeying,
-    store::{self, KeyCount, StoreError, TimedStore, TokenStore},
+    store::{self, KeyCount, Peek, StoreError, TimedStore, TokenStore},
     token::{
         Digests, KeyId, Owner, Pepper, PlainToken, Prefix, Timestamp, TokenDigest, TokenFormat,
         TokenId,
@@ -58,6 +59,7 @@ pub struct ApiTokens(Arc<Shared>);
 
 pub(crate) struct Shared {
     store: TimedStore,
+    lookups: Lookups,
     format: TokenFormat,
     digests: Digests,
     clock: Arc<dyn Clock>,
@@ -152,6 +154,16 @@ impl ApiTokens {
     ) -> Result<T, StoreError> {
         let until = Instant::now() + self.deadline();
         self.watch(store::in_time(until, async { Ok(step.await) }).await)
+    }
+
+    #[inline]
+    pub(crate) fn peek(&self, id: TokenId) -> Peek {
+        self.0.store.peek(id)
+    }
+
+    /// How verification asks the store for tokens.
+    pub(crate) fn lookups(&self) -> &Lookups {
+        &self.0.lookups
     }
 
     pub(crate) fn policy(&self) -> &Policy {

@@ -70,6 +70,7 @@ mod flush;
 mod issue;
 pub mod limit;
 mod listing;
+mod lookups;
 mod manage;
 mod owner_gate;
 mod owner_tokens;

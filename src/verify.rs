@@ -1,5 +1,6 @@
 //! A presented text becomes a proven token, or a reason. The only place where a token is judged.
 
+mod ask;
 mod error;
 mod judge;
 mod token;
@@ -7,23 +8,16 @@ mod token;
 pub use error::VerifyError;
 pub use token::VerifiedToken;
 
-use std::{
-    future::Future,
-    net::IpAddr,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
+use std::{future::Future, net::IpAddr, time::Duration};
+
+use self::{
+    ask::Claim,
+    judge::{Proven, judge_address, judge_state, prove, prove_again},
 };
-
-use futures_timer::Delay;
-use futures_util::future::{Either, select};
-
-use self::judge::{Proven, judge_address, judge_state, prove, prove_again};
 use crate::{
     ApiTokens, Event,
-    api_tokens::ATTEMPTS,
-    store::{ChangeOutcome, Peek, StoreError, Use},
-    token::{PresentedToken, Reason, Suspension, Timestamp, TokenRecord, TokenState},
+    store::Peek,
+    token::{PresentedToken, Timestamp, TokenRecord},
     usage::News,
 };
 
@@ -72,29 +66,6 @@ impl ApiTokens {
         self.ask_from(presented, from).await
     }
 
-    /// Verifies with what the store says, where [`try_verify_from`](Self::try_verify_from) found nothing in memory, or
-    /// something is to be written before the answer.
-    pub(crate) async fn ask_from(
-        &self,
-        presented: &str,
-        from: Option<IpAddr>,
-    ) -> Result<VerifiedToken, VerifyError> {
-        let presented = self.format().parse(presented)?;
-        let from = from.map(|from| from.to_canonical());
-        let until = self.latest();
-        self.in_time(until, async {
-            for _ in 0..ATTEMPTS {
-                let (proven, now) = self.prove_stored(&presented, from, until).await?;
-                if let Some(token) = self.admit(proven, now, from, until).await? {
-                    self.rekey_if_outdated(&presented, &token);
-                    return Ok(token);
-                }
-            }
-            Err(self.outpaced().into())
-        })
-        .await
-    }
-
     /// Verifies with what is in memory; `None` where [`ask_from`](Self::ask_from) has to.
     #[inline]
     pub(crate) fn try_verify_from(
@@ -106,7 +77,7 @@ impl ApiTokens {
             Ok(presented) => presented,
             Err(malformed) => return Some(Err(self.refuse(malformed.into()))),
         };
-        let found = match self.store().peek(presented.id()) {
+        let found = match self.peek(presented.id()) {
             Peek::Found(record) => Some(record),
             Peek::Absent => None,
             Peek::Ask => return None,
@@ -156,7 +127,7 @@ impl ApiTokens {
     /// # });
     /// ```
     pub async fn revalidate(&self, token: &VerifiedToken) -> Result<VerifiedToken, VerifyError> {
-        let peeked = match self.store().peek(token.id()) {
+        let peeked = match self.peek(token.id()) {
             Peek::Found(record) => Some(Some(record)),
             Peek::Absent => Some(None),
             Peek::Ask => None,
@@ -169,89 +140,11 @@ impl ApiTokens {
             });
             match verdict {
                 Ok(Some(token)) => return Ok(token),
-                Ok(None) | Err(VerifyError::Idle(_)) => {}
+                Ok(None) | Err(VerifyError::Idle(_) | VerifyError::RetiredSecret(_)) => {}
                 Err(reason) => return Err(self.refuse(reason)),
             }
         }
-        let until = self.latest();
-        self.in_time(until, async {
-            for _ in 0..ATTEMPTS {
-                let found = self.watch(self.store().find(token.id()).await)?;
-                let now = self.now();
-                let proven = prove_again(token, found, now)?;
-                if let Some(token) = self.admit(proven, now, token.from, until).await? {
-                    return Ok(token);
-                }
-            }
-            Err(self.outpaced().into())
-        })
-        .await
-    }
-
-    /// Tells of which token a text is a secret that may be used, whatever else is to be said of the token.
-    pub(crate) async fn prove_presented(
-        &self,
-        presented: &str,
-    ) -> Result<Arc<TokenRecord>, VerifyError> {
-        let presented = self.format().parse(presented).map_err(|it| self.refuse(it.into()))?;
-        let until = self.latest();
-        self.in_time(until, async {
-            let (proven, _) = self.prove_stored(&presented, None, until).await?;
-            Ok(proven.record)
-        })
-        .await
-    }
-
-    /// Compares a secret with what is stored now, at the instant that it gives.
-    async fn prove_stored(
-        &self,
-        presented: &PresentedToken<'_>,
-        from: Option<IpAddr>,
-        until: Instant,
-    ) -> Result<(Proven, Timestamp), VerifyError> {
-        let found = self.watch(self.store().find(presented.id()).await)?;
-        let now = self.now();
-        let verdict = prove(self.digests(), presented, found.clone(), now);
-        if let (Err(VerifyError::RetiredSecret(_)), Some(record)) = (&verdict, found) {
-            self.meet_retired_secret(&record, now, from, until).await;
-        }
-        Ok((verdict?, now))
-    }
-
-    /// When a verification that begins now has to be over.
-    fn latest(&self) -> Instant {
-        Instant::now() + self.deadline()
-    }
-
-    /// Gives a write that the answer does not depend on half of the time that is left.
-    async fn briefly<T>(
-        &self,
-        until: Instant,
-        write: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let left = until.saturating_duration_since(Instant::now());
-        self.watch(match select(pin!(write), Delay::new(left / 2)).await {
-            Either::Left((written, _)) => written,
-            Either::Right(_) => Err(out_of_time()),
-        })
-    }
-
-    /// Waits no longer than the deadline, and reports what is refused.
-    async fn in_time<T>(
-        &self,
-        until: Instant,
-        verification: impl Future<Output = Result<T, VerifyError>>,
-    ) -> Result<T, VerifyError> {
-        let left = until.saturating_duration_since(Instant::now());
-        match select(pin!(verification), Delay::new(left)).await {
-            Either::Left((Err(VerifyError::Store(error)), _)) => Err(error.into()),
-            Either::Left((verdict, _)) => verdict.map_err(|reason| self.refuse(reason)),
-            Either::Right(_) => {
-                let error = out_of_time();
-                self.report(|| Event::StoreFailed { error: (&error).into() });
-                Err(error.into())
-            }
-        }
+        self.ask(Claim::Proven(token), token.from).await
     }
 
     /// Tells whether a secret that was proven is let in; `false` where not everything that this depends on is in memory.
@@ -272,48 +165,13 @@ impl ApiTokens {
             }
         }
         judge_address(record, from)?;
-        Ok(!proven.is_first_use() && !self.is_use_due(record, now))
+        Ok(!self.is_to_be_written(proven, now))
     }
 
-    /// Lets a secret that was proven in, and writes what has to be written before; `None` where the token was changed
-    /// meanwhile and has to be judged anew.
-    async fn admit(
-        &self,
-        proven: Proven,
-        now: Timestamp,
-        from: Option<IpAddr>,
-        until: Instant,
-    ) -> Result<Option<VerifiedToken>, VerifyError> {
-        let record = &proven.record;
-        match judge_state(record, now) {
-            Err(VerifyError::Idle(_)) if self.usage().keeps_awake(record, now) => {}
-            verdict => verdict?,
-        }
-        if let Some(gatekeeper) = self.gatekeeper() {
-            let enabled = match gatekeeper.peek(&record.owner, self.clock()) {
-                Some(enabled) => enabled,
-                None => self.watch(gatekeeper.ask(&record.owner, self.clock()).await)?,
-            };
-            if !enabled {
-                return Err(VerifyError::OwnerDisabled(record.id));
-            }
-        }
-        judge_address(record, from)?;
-        let is_first_use = proven.is_first_use();
-        if is_first_use {
-            let marked = self.store().mark_first_use(record.id, &record.digest, now).await;
-            if !self.watch(marked)? {
-                return Ok(None);
-            }
-            self.report_first_use(&proven, from);
-        }
-        // The next rotation takes the mark of the first use away, and nobody would know of the use then.
-        if (is_first_use && record.idle_seconds.is_some()) || self.is_use_due(record, now) {
-            let due = [Use { id: record.id, at: now, from }];
-            // What can't be written is noted all the same, and a request is not refused for it.
-            let _ = self.briefly(until, self.store().record_uses(&due)).await;
-        }
-        Ok(Some(self.conclude(proven, now, from)))
+    /// Tells whether something has to be written before the answer.
+    #[inline]
+    fn is_to_be_written(&self, proven: &Proven, now: Timestamp) -> bool {
+        proven.is_first_use() || self.is_use_due(&proven.record, now)
     }
 
     /// Tells whether a use has to be written at once, so that nobody takes the token for idle.
@@ -365,29 +223,6 @@ impl ApiTokens {
         });
     }
 
-    /// Reports a secret whose grace is over, and suspends its token where the application wants that. The secret is
-    /// refused, whatever becomes of this.
-    async fn meet_retired_secret(
-        &self,
-        record: &TokenRecord,
-        now: Timestamp,
-        from: Option<IpAddr>,
-        until: Instant,
-    ) {
-        let (id, owner) = (record.id, record.owner.clone());
-        self.report(|| Event::RetiredSecretUsed { id, owner, from });
-        let ended = [TokenState::Revoked, TokenState::Expired, TokenState::Suspended];
-        if !self.suspends_on_retired_secret() || ended.contains(&record.state_at(now)) {
-            return;
-        }
-        let reason = Reason::new("a secret was used that a rotation had replaced").ok();
-        let suspension = Suspension { reason, ..Suspension::new(now) };
-        let suspended = self.briefly(until, self.store().suspend(id, &suspension)).await;
-        if let Ok(ChangeOutcome::Changed(token)) = suspended {
-            self.report(|| Event::Suspended { token, by: None });
-        }
-    }
-
     /// Queues a digest under the current pepper key, where the one that is kept was made otherwise.
     #[inline]
     fn rekey_if_outdated(&self, presented: &PresentedToken<'_>, token: &VerifiedToken) {
@@ -407,8 +242,4 @@ impl ApiTokens {
         }
         reason
     }
-}
-
-fn out_of_time() -> StoreError {
-    StoreError::Unavailable("it did not answer in time".into())
 }

@@ -12,6 +12,7 @@ use crate::{
     clock::{Clock, SystemClock, Timeline},
     entropy::{Entropy, SystemEntropy},
     event::{Observer, Observers, Queue},
+    lookups::Lookups,
     owner_gate::{Gatekeeper, OwnerGate},
     policy::{Policy, idle_seconds},
     rekey::Rekeying,
@@ -285,7 +286,8 @@ impl ApiTokensBuilder {
         let interval = self.last_used_interval.unsigned_abs();
         let deadline = self.deadline.unsigned_abs();
         Ok(ApiTokens(Arc::new(Shared {
-            store: TimedStore::new(self.store, deadline),
+            store: TimedStore::new(self.store.clone(), deadline),
+            lookups: Lookups::new(self.store, self.clock.clone(), deadline),
             format,
             digests: Digests::new(self.pepper),
             timeline: Timeline::new(&*self.clock),

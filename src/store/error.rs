@@ -1,3 +1,5 @@
+use std::{error::Error, sync::Arc};
+
 use crate::token::TokenId;
 
 /// The cause of an error, whatever its type.
@@ -34,6 +36,18 @@ impl StoreError {
             Self::Corrupt(_) => "corrupt",
             Self::Faulty(_) => "faulty",
         }
+    }
+
+    /// Gives the same error to each of many: the same situation, with the cause in common.
+    pub(crate) fn shared(self) -> Box<dyn Fn() -> Self> {
+        let (situation, cause): (fn(BoxError) -> Self, _) = match self {
+            Self::Unavailable(cause) => (Self::Unavailable, cause),
+            Self::Busy(cause) => (Self::Busy, cause),
+            Self::Faulty(cause) => (Self::Faulty, cause),
+            Self::Corrupt(record) => return Box::new(move || Self::Corrupt(record.clone())),
+        };
+        let cause: Arc<dyn Error + Send + Sync> = cause.into();
+        Box::new(move || situation(Box::new(cause.clone())))
     }
 }
 

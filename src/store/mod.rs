@@ -38,7 +38,7 @@ pub use row::StoredRow;
 pub use selection::Selection;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOpenError, SqliteStore, SqliteWarning};
-pub(crate) use timed::{TimedStore, in_time};
+pub(crate) use timed::{TimedStore, in_time, unless_busy};
 
 use crate::token::{
     KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord,

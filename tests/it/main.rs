@@ -19,6 +19,7 @@ mod last_used;
 mod leaked;
 mod limit;
 mod listing;
+mod lookups;
 mod manage;
 mod notices;
 mod owner_gate;

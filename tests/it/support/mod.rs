@@ -16,7 +16,7 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 
 pub use self::{
     random::{Fixed, Random, Seeded},
-    spy::{Spy, WRITES, once},
+    spy::{STEPS, Spy, WRITES, once},
 };
 
 pub const START: OffsetDateTime = datetime!(2026-01-31 08:00 UTC);

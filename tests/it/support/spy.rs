@@ -3,7 +3,7 @@ use std::{
     fmt, future,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
 };
 
@@ -53,6 +53,7 @@ pub struct Spy {
     inner: Arc<dyn TokenStore>,
     calls: Mutex<Vec<&'static str>>,
     batches: Mutex<Vec<Vec<Use>>>,
+    lookups: Mutex<Vec<Vec<TokenId>>>,
     trouble: Mutex<HashMap<&'static str, Trouble>>,
     cold: AtomicBool,
     everyone: Mutex<Option<TokenRecord>>,
@@ -60,7 +61,7 @@ pub struct Spy {
 
 #[derive(Clone)]
 enum Trouble {
-    Fail(Arc<dyn Fn() -> StoreError + Send + Sync>),
+    Fail(Arc<dyn Fn() -> Option<StoreError> + Send + Sync>),
     Hang,
     Before(Hook),
     After(Hook),
@@ -74,6 +75,7 @@ impl Spy {
             inner,
             calls: Mutex::default(),
             batches: Mutex::default(),
+            lookups: Mutex::default(),
             trouble: Mutex::default(),
             cold: AtomicBool::new(false),
             everyone: Mutex::default(),
@@ -90,6 +92,11 @@ impl Spy {
 
     pub fn take_batches(&self) -> Vec<Vec<Use>> {
         std::mem::take(&mut self.batches.lock().unwrap())
+    }
+
+    /// The ids of each look-up, in order.
+    pub fn take_lookups(&self) -> Vec<Vec<TokenId>> {
+        std::mem::take(&mut self.lookups.lock().unwrap())
     }
 
     /// From now on nothing is known without asking.
@@ -110,6 +117,23 @@ impl Spy {
         &self,
         steps: &[&'static str],
         error: impl Fn() -> StoreError + Send + Sync + 'static,
+    ) {
+        self.trouble_with(steps, move || Some(error()));
+    }
+
+    /// The steps fail so many times in all.
+    pub fn fail_times(&self, steps: &[&'static str], times: usize, error: fn() -> StoreError) {
+        let left = AtomicUsize::new(times);
+        self.trouble_with(steps, move || {
+            let failed = left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+            failed.is_ok().then(error)
+        });
+    }
+
+    fn trouble_with(
+        &self,
+        steps: &[&'static str],
+        error: impl Fn() -> Option<StoreError> + Send + Sync + 'static,
     ) {
         let trouble = Trouble::Fail(Arc::new(error));
         let mut troubles = self.trouble.lock().unwrap();
@@ -148,7 +172,7 @@ impl Spy {
         let trouble = self.trouble.lock().unwrap().get(step).cloned();
         match trouble {
             None | Some(Trouble::After(_)) => Ok(()),
-            Some(Trouble::Fail(error)) => Err(error()),
+            Some(Trouble::Fail(error)) => error().map_or(Ok(()), Err),
             Some(Trouble::Hang) => future::pending().await,
             Some(Trouble::Before(hook)) => {
                 hook().await;
@@ -159,6 +183,18 @@ impl Spy {
 }
 
 impl Spy {
+    fn note_id(&self, id: TokenId) {
+        self.note_ids(&[id]);
+    }
+
+    fn note_ids(&self, ids: &[TokenId]) {
+        self.lookups.lock().unwrap().push(ids.to_vec());
+    }
+
+    fn note_uses(&self, uses: &[Use]) {
+        self.batches.lock().unwrap().push(uses.to_vec());
+    }
+
     async fn leave(&self, step: &'static str) {
         let trouble = self.trouble.lock().unwrap().get(step).cloned();
         if let Some(Trouble::After(hook)) = trouble {
@@ -174,7 +210,10 @@ impl fmt::Debug for Spy {
 }
 
 macro_rules! watched {
-    ($($step:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
+    ($($step:ident($($argument:ident: $type:ty),*) -> $answer:ty $(=> $note:ident($noted:ident))?;)+) => {
+        /// Every step.
+        pub const STEPS: &[&str] = &[$(stringify!($step)),+];
+
         #[async_trait]
         impl TokenStore for Spy {
             fn peek(&self, id: TokenId) -> Peek {
@@ -182,17 +221,18 @@ macro_rules! watched {
                     record.id = id;
                     return Peek::Found(Arc::new(record));
                 }
-                self.calls.lock().unwrap().push("peek");
-                if self.cold.load(SeqCst) { Peek::Ask } else { self.inner.peek(id) }
-            }
-
-            async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
-                self.batches.lock().unwrap().push(uses.to_vec());
-                self.enter("record_uses").await?;
-                self.inner.record_uses(uses).await
+                let cold = self.cold.load(SeqCst);
+                let answer = if cold { Peek::Ask } else { self.inner.peek(id) };
+                let mut calls = self.calls.lock().unwrap();
+                // Memory that knows nothing may be asked again before the store is.
+                if calls.last() != Some(&"peek") || !matches!(answer, Peek::Ask) {
+                    calls.push("peek");
+                }
+                answer
             }
 
             $(async fn $step(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                $(self.$note($noted);)?
                 self.enter(stringify!($step)).await?;
                 let answer = self.inner.$step($($argument),*).await;
                 self.leave(stringify!($step)).await;
@@ -203,8 +243,8 @@ macro_rules! watched {
 }
 
 watched! {
-    find(id: TokenId) -> Option<Arc<TokenRecord>>;
-    find_many(ids: &[TokenId]) -> Page;
+    find(id: TokenId) -> Option<Arc<TokenRecord>> => note_id(id);
+    find_many(ids: &[TokenId]) -> Page => note_ids(ids);
     insert(record: &TokenRecord, rules: InsertRules) -> InsertOutcome;
     page(query: &PageQuery) -> Page;
     change(id: TokenId, expected: Option<Timestamp>, change: &Change) -> ChangeOutcome;
@@ -214,6 +254,7 @@ watched! {
     revoke(selection: &Selection, revocation: &Revocation) -> Vec<TokenId>;
     suspend(id: TokenId, suspension: &Suspension) -> ChangeOutcome;
     resume(id: TokenId, at: Timestamp) -> ChangeOutcome;
+    record_uses(uses: &[Use]) -> () => note_uses(uses);
     record_ability_uses(uses: &[AbilityUse]) -> ();
     claim_notice(id: TokenId, expected: Timestamp, days: u16) -> bool;
     expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;

@@ -1,0 +1,230 @@
+//! Look-ups of tokens that come at the same time go to the store together.
+//!
+//! As a rule one is under way. Whoever comes meanwhile waits, and once it is over, all who wait go out in one query. So
+//! nobody waits for a timer, a lone caller goes out at once, and verification holds few connections however many
+//! requests there are.
+//!
+//! The callers drive this themselves: of those that a query is for, one polls it. Where that one is dropped, because
+//! its request was or its time is over, another goes on with the same query; it ends where none is left.
+
+mod board;
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use futures_util::future::BoxFuture;
+
+use crate::{
+    clock::Clock,
+    store::{CorruptRecord, Page, Peek, StoreError, TokenStore, unless_busy},
+    token::{TokenId, TokenRecord},
+};
+
+use self::board::{Board, Caller, Entry, Turn};
+
+/// Where an answer is from, or has to be from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// The memory of the store will do: what [`TokenStore::peek`] tells.
+    Memory,
+    /// A look-up that was sent after it was asked for.
+    Store,
+}
+
+/// What is known of a token.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) record: Option<Arc<TokenRecord>>,
+    pub(crate) source: Source,
+}
+
+type Answer = Result<Found, StoreError>;
+type Query = BoxFuture<'static, Result<Page, StoreError>>;
+
+/// The look-ups of one handle. No deadline is kept here: whoever asks stops waiting.
+pub(crate) struct Lookups {
+    store: Arc<dyn TokenStore>,
+    clock: Arc<dyn Clock>,
+    board: Mutex<Board>,
+}
+
+impl Lookups {
+    pub(crate) fn new(
+        store: Arc<dyn TokenStore>,
+        clock: Arc<dyn Clock>,
+        deadline: Duration,
+    ) -> Self {
+        Self { store, clock, board: Mutex::new(Board::new(deadline)) }
+    }
+
+    /// The token with this id, from that source or better.
+    ///
+    /// Memory is asked also where it has been before: what was looked up meanwhile may be there by now. A store that is
+    /// busy is asked again until that instant.
+    pub(crate) async fn find(&self, id: TokenId, source: Source, until: Instant) -> Answer {
+        let now = self.clock.elapsed();
+        match self.alter(|board| board.enter(Caller::new(id, source), now)) {
+            Entry::Alone(number) => {
+                let _place = Place { lookups: self, number };
+                if let Some(known) = self.known(id, source) {
+                    return Ok(known);
+                }
+                let record = unless_busy(until, || self.store.find(id)).await?;
+                Ok(Found { record, source: Source::Store })
+            }
+            Entry::Seated(ticket) => {
+                let seat = Seat { lookups: self, ticket, until, holds: None, query: None };
+                seat.await
+            }
+        }
+    }
+
+    /// What is in memory, where that will do.
+    fn known(&self, id: TokenId, source: Source) -> Option<Found> {
+        let record = match source {
+            Source::Store => return None,
+            Source::Memory => match self.store.peek(id) {
+                Peek::Found(record) => Some(record),
+                Peek::Absent => None,
+                Peek::Ask => return None,
+            },
+        };
+        Some(Found { record, source })
+    }
+
+    /// The query of all who wait; `None` where memory answers them.
+    fn query(&self, number: u64, ticket: u64, until: Instant) -> Option<Query> {
+        let asked = self.alter(|board| board.gather(number, ticket));
+        let known = asked.iter().filter_map(|(id, source)| Some((*id, self.known(*id, *source)?)));
+        let known: BTreeMap<_, _> = known.collect();
+        let ids = if known.is_empty() {
+            asked.into_keys().collect()
+        } else {
+            self.alter(|board| board.tell(number, &known))
+        };
+        if ids.is_empty() {
+            return None;
+        }
+        let store = self.store.clone();
+        Some(Box::pin(async move { unless_busy(until, || ask(&*store, &ids)).await }))
+    }
+
+    /// Changes who waits for what, and wakes who has to know.
+    fn alter<T>(&self, alter: impl FnOnce(&mut Board) -> T) -> T {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = alter(&mut board);
+        let woken = mem::take(&mut board.woken);
+        drop(board);
+        woken.into_iter().for_each(Waker::wake);
+        outcome
+    }
+}
+
+async fn ask(store: &dyn TokenStore, ids: &[TokenId]) -> Result<Page, StoreError> {
+    let [id] = ids else {
+        return store.find_many(ids).await;
+    };
+    let record = store.find(*id).await?;
+    Ok(Page { records: record.into_iter().collect(), ..Page::default() })
+}
+
+/// What a page says of each of the tokens that were asked for.
+fn answers(page: Result<Page, StoreError>) -> impl Fn(TokenId) -> Answer {
+    let page = page.map_err(StoreError::shared).map(|mut page| {
+        page.records.sort_unstable_by_key(|it| it.id);
+        page
+    });
+    move |id| {
+        let page = page.as_ref().map_err(|error| error())?;
+        let place = page.records.binary_search_by_key(&id, |it| it.id);
+        let record = place.ok().map(|place| page.records[place].clone());
+        // What can't even be told by its id may be any that was not found.
+        let is_it = |it: &&CorruptRecord| it.id.map_or(record.is_none(), |corrupt| corrupt == id);
+        match page.corrupt.iter().find(is_it) {
+            Some(corrupt) => Err(corrupt.clone().into()),
+            None => Ok(Found { record, source: Source::Store }),
+        }
+    }
+}
+
+/// That of a look-up which has no other callers. It ends when it is dropped.
+struct Place<'a> {
+    lookups: &'a Lookups,
+    number: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let now = self.lookups.clock.elapsed();
+        self.lookups.alter(|board| board.end(self.number, now));
+    }
+}
+
+/// That of a caller who waits, and polls the query where it is his turn.
+struct Seat<'a> {
+    lookups: &'a Lookups,
+    ticket: u64,
+    until: Instant,
+    /// The look-up that he drives.
+    holds: Option<u64>,
+    query: Option<Query>,
+}
+
+impl Seat<'_> {
+    fn answer(&mut self, page: Result<Page, StoreError>) {
+        let answer = answers(page);
+        let now = self.lookups.clock.elapsed();
+        if let Some(number) = self.holds.take() {
+            self.lookups.alter(|board| board.answer(number, answer, now));
+        }
+    }
+}
+
+impl Future for Seat<'_> {
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        let seat = self.get_mut();
+        loop {
+            // Whoever polls a query is woken by it.
+            let waker = seat.query.is_none().then(|| context.waker());
+            match seat.lookups.alter(|board| board.turn(seat.ticket, waker)) {
+                Turn::Answered(answer) => return Poll::Ready(answer),
+                Turn::Holds(number, query) => {
+                    seat.holds = Some(number);
+                    seat.query =
+                        query.or_else(|| seat.lookups.query(number, seat.ticket, seat.until));
+                }
+                Turn::Waits => {
+                    // Taken out, so that one that panics takes nobody else down.
+                    let Some(mut query) = seat.query.take() else {
+                        return Poll::Pending;
+                    };
+                    match query.as_mut().poll(context) {
+                        Poll::Ready(page) => seat.answer(page),
+                        Poll::Pending => {
+                            seat.query = Some(query);
+                            return Poll::Pending;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let held = self.holds.map(|number| (number, self.query.take()));
+        let now = self.lookups.clock.elapsed();
+        let unwanted = self.lookups.alter(|board| board.leave(self.ticket, held, now));
+        drop(unwanted);
+    }
+}

@@ -1,0 +1,235 @@
+//! Who waits for which look-up.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    task::Waker,
+    time::Duration,
+};
+
+use crate::token::TokenId;
+
+use super::{Answer, Found, Query, Source};
+
+/// How many tokens are asked for at a time.
+const MOST: usize = 1_000;
+/// How many look-ups are under way at the most.
+const ABREAST: usize = 4;
+/// After so long a look-up is taken to hang, and another one is sent beside it.
+const STALLED: Duration = Duration::from_millis(250);
+
+pub(super) struct Board {
+    /// Who waits, in the order in which they came.
+    callers: BTreeMap<u64, Caller>,
+    under_way: Vec<UnderWay>,
+    /// After so long a look-up counts no more: whoever should drive it is neither polled nor dropped.
+    overdue: Duration,
+    /// How many tickets and numbers were given.
+    count: u64,
+    /// Who has to be polled.
+    pub(super) woken: Vec<Waker>,
+}
+
+struct UnderWay {
+    number: u64,
+    /// As [`Clock::elapsed`](crate::Clock::elapsed).
+    sent: Duration,
+}
+
+pub(super) struct Caller {
+    id: TokenId,
+    source: Source,
+    stage: Stage,
+    waker: Option<Waker>,
+}
+
+enum Stage {
+    Waits,
+    /// The look-up with this number is for him, and in somebody's hands.
+    Sent(u64),
+    /// It is his turn to begin the look-up with this number, or to go on with it.
+    Holds(u64, Option<Query>),
+    Answered(Answer),
+}
+
+/// How somebody comes in: with a look-up of his own and its number, or with a ticket.
+pub(super) enum Entry {
+    Alone(u64),
+    Seated(u64),
+}
+
+/// What is up to somebody with a ticket.
+pub(super) enum Turn {
+    Waits,
+    Holds(u64, Option<Query>),
+    Answered(Answer),
+}
+
+impl Caller {
+    pub(super) fn new(id: TokenId, source: Source) -> Self {
+        Self { id, source, stage: Stage::Waits, waker: None }
+    }
+
+    fn waits(&self) -> bool {
+        matches!(self.stage, Stage::Waits)
+    }
+}
+
+impl Board {
+    pub(super) fn new(deadline: Duration) -> Self {
+        Self {
+            callers: BTreeMap::new(),
+            under_way: Vec::new(),
+            overdue: deadline + STALLED,
+            count: 0,
+            woken: Vec::new(),
+        }
+    }
+
+    pub(super) fn enter(&mut self, mut caller: Caller, now: Duration) -> Entry {
+        self.under_way.retain(|it| now.saturating_sub(it.sent) <= self.overdue);
+        if self.has_room(now) {
+            let number = self.begin(now);
+            if !self.callers.values().any(Caller::waits) {
+                return Entry::Alone(number);
+            }
+            caller.stage = Stage::Holds(number, None);
+        }
+        let ticket = self.next();
+        self.callers.insert(ticket, caller);
+        Entry::Seated(ticket)
+    }
+
+    /// What is up to somebody, and how to wake him where that is nothing yet. An answer is given once.
+    pub(super) fn turn(&mut self, ticket: u64, waker: Option<&Waker>) -> Turn {
+        let Some(caller) = self.callers.get_mut(&ticket) else {
+            return Turn::Waits;
+        };
+        match mem::replace(&mut caller.stage, Stage::Waits) {
+            Stage::Answered(answer) => {
+                self.callers.remove(&ticket);
+                Turn::Answered(answer)
+            }
+            Stage::Holds(number, query) => {
+                caller.stage = Stage::Sent(number);
+                Turn::Holds(number, query)
+            }
+            stage => {
+                caller.stage = stage;
+                caller.waker = waker.cloned();
+                Turn::Waits
+            }
+        }
+    }
+
+    /// What the look-up with this number is to ask for: a token for whoever begins it, and those for all who wait.
+    pub(super) fn gather(&mut self, number: u64, ticket: u64) -> BTreeMap<TokenId, Source> {
+        let own = self.callers.get(&ticket).map(|it| (it.id, it.source));
+        let mut asked: BTreeMap<_, _> = own.into_iter().collect();
+        for caller in self.callers.values_mut().filter(|it| it.waits()) {
+            if asked.len() < MOST || asked.contains_key(&caller.id) {
+                caller.stage = Stage::Sent(number);
+                let source = asked.entry(caller.id).or_insert(caller.source);
+                *source = caller.source.min(*source);
+            }
+        }
+        asked
+    }
+
+    /// Answers with what is in memory those who take that, and gives the tokens that the others ask for.
+    pub(super) fn tell(&mut self, number: u64, known: &BTreeMap<TokenId, Found>) -> Vec<TokenId> {
+        let (mut others, mut woken) = (BTreeSet::new(), Vec::new());
+        for caller in self.sent(number) {
+            match known.get(&caller.id) {
+                Some(found) if caller.source == Source::Memory => {
+                    caller.stage = Stage::Answered(Ok(found.clone()));
+                    woken.extend(caller.waker.take());
+                }
+                _ => {
+                    others.insert(caller.id);
+                }
+            }
+        }
+        self.woken.append(&mut woken);
+        others.into_iter().collect()
+    }
+
+    /// Answers whom the look-up with this number is for.
+    pub(super) fn answer(
+        &mut self,
+        number: u64,
+        answer: impl Fn(TokenId) -> Answer,
+        now: Duration,
+    ) {
+        // Whoever begins the next one is woken first.
+        self.end(number, now);
+        let mut woken = mem::take(&mut self.woken);
+        for caller in self.sent(number) {
+            caller.stage = Stage::Answered(answer(caller.id));
+            woken.extend(caller.waker.take());
+        }
+        self.woken = woken;
+    }
+
+    /// Somebody goes. What he has held goes on in other hands; gives it back where nobody wants it.
+    pub(super) fn leave(
+        &mut self,
+        ticket: u64,
+        held: Option<(u64, Option<Query>)>,
+        now: Duration,
+    ) -> Option<Query> {
+        let stage = self.callers.remove(&ticket).map(|it| it.stage);
+        let (number, query) = match (held, stage) {
+            (Some(held), _) => held,
+            (None, Some(Stage::Holds(number, query))) => (number, query),
+            _ => return None,
+        };
+        if query.is_none() {
+            self.sent(number).for_each(|it| it.stage = Stage::Waits);
+        }
+        let Some(next) = self.sent(number).next() else {
+            self.end(number, now);
+            return query;
+        };
+        next.stage = Stage::Holds(number, query);
+        let waker = next.waker.take();
+        self.woken.extend(waker);
+        None
+    }
+
+    /// The look-up with this number is over: it is the turn of whoever waits longest.
+    pub(super) fn end(&mut self, number: u64, now: Duration) {
+        self.under_way.retain(|it| it.number != number);
+        if !self.has_room(now) || !self.callers.values().any(Caller::waits) {
+            return;
+        }
+        let number = self.begin(now);
+        if let Some(next) = self.callers.values_mut().find(|it| it.waits()) {
+            next.stage = Stage::Holds(number, None);
+            self.woken.extend(next.waker.take());
+        }
+    }
+
+    /// Whether another look-up may be sent beside those under way.
+    fn has_room(&self, now: Duration) -> bool {
+        let hangs = |it: &UnderWay| now.saturating_sub(it.sent) > STALLED;
+        self.under_way.len() < ABREAST && self.under_way.iter().all(hangs)
+    }
+
+    fn begin(&mut self, now: Duration) -> u64 {
+        let number = self.next();
+        self.under_way.push(UnderWay { number, sent: now });
+        number
+    }
+
+    fn sent(&mut self, number: u64) -> impl Iterator<Item = &mut Caller> {
+        self.callers
+            .values_mut()
+            .filter(move |it| matches!(it.stage, Stage::Sent(its) if its == number))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+}

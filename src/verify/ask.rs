@@ -1,0 +1,225 @@
+//! Verifying where the store has to be asked, or something is written before the answer.
+
+use std::{future::Future, net::IpAddr, sync::Arc, time::Instant};
+
+use crate::{
+    ApiTokens, Event,
+    api_tokens::ATTEMPTS,
+    lookups::Source,
+    store::{self, ChangeOutcome, StoreError, Use},
+    token::{
+        Digests, PresentedToken, Reason, Suspension, Timestamp, TokenId, TokenRecord, TokenState,
+    },
+};
+
+use super::{
+    VerifiedToken, VerifyError,
+    judge::{Proven, judge_address, judge_state, prove, prove_again},
+};
+
+/// By what somebody claims to be good for a token.
+#[derive(Clone, Copy)]
+pub(super) enum Claim<'a> {
+    /// He presents a secret.
+    Presented(&'a PresentedToken<'a>),
+    /// He has proven it before.
+    Proven(&'a VerifiedToken),
+}
+
+impl Claim<'_> {
+    fn id(self) -> TokenId {
+        match self {
+            Self::Presented(token) => token.id(),
+            Self::Proven(token) => token.id(),
+        }
+    }
+
+    fn prove(
+        self,
+        digests: &Digests,
+        found: Option<Arc<TokenRecord>>,
+        now: Timestamp,
+    ) -> Result<Proven, VerifyError> {
+        match self {
+            Self::Presented(token) => prove(digests, token, found, now),
+            Self::Proven(token) => prove_again(token, found, now),
+        }
+    }
+}
+
+impl ApiTokens {
+    /// Verifies with what the store says, where [`try_verify_from`](Self::try_verify_from) found nothing in memory, or
+    /// something is to be written before the answer.
+    pub(crate) async fn ask_from(
+        &self,
+        presented: &str,
+        from: Option<IpAddr>,
+    ) -> Result<VerifiedToken, VerifyError> {
+        let presented = self.format().parse(presented)?;
+        let from = from.map(|from| from.to_canonical());
+        let token = self.ask(Claim::Presented(&presented), from).await?;
+        self.rekey_if_outdated(&presented, &token);
+        Ok(token)
+    }
+
+    /// Tells of which token a text is a secret that may be used, whatever else is to be said of the token.
+    pub(crate) async fn prove_presented(
+        &self,
+        presented: &str,
+    ) -> Result<Arc<TokenRecord>, VerifyError> {
+        let presented = self.format().parse(presented).map_err(|it| self.refuse(it.into()))?;
+        let (claim, until) = (Claim::Presented(&presented), self.latest());
+        let proven = self.in_time(until, self.prove(claim, Source::Store, None, until)).await?;
+        Ok(proven.0.record)
+    }
+
+    pub(super) async fn ask(
+        &self,
+        claim: Claim<'_>,
+        from: Option<IpAddr>,
+    ) -> Result<VerifiedToken, VerifyError> {
+        let until = self.latest();
+        self.in_time(until, async {
+            let mut source = Source::Memory;
+            for _ in 0..ATTEMPTS {
+                let (proven, now) = self.prove(claim, source, from, until).await?;
+                if let Some(token) = self.admit(proven, now, from, until).await? {
+                    return Ok(token);
+                }
+                source = Source::Store;
+            }
+            Err(self.outpaced().into())
+        })
+        .await
+    }
+
+    /// Compares a claim with what is known, at the instant that it gives.
+    async fn prove(
+        &self,
+        claim: Claim<'_>,
+        mut source: Source,
+        from: Option<IpAddr>,
+        until: Instant,
+    ) -> Result<(Proven, Timestamp), VerifyError> {
+        loop {
+            let found = self.watch(self.lookups().find(claim.id(), source, until).await)?;
+            let now = self.now();
+            let verdict = claim.prove(self.digests(), found.record.clone(), now);
+            if found.source == Source::Memory && !self.is_settled(&verdict, now) {
+                source = Source::Store;
+                continue;
+            }
+            if let (Claim::Presented(_), Err(VerifyError::RetiredSecret(_)), Some(record)) =
+                (claim, &verdict, found.record)
+            {
+                self.meet_retired_secret(&record, now, from, until).await;
+            }
+            return Ok((verdict?, now));
+        }
+    }
+
+    /// Tells whether what is in memory will do. It may be outdated: then nothing is written because of it, and neither is
+    /// a token idle nor a secret replaced by it alone.
+    fn is_settled(&self, verdict: &Result<Proven, VerifyError>, now: Timestamp) -> bool {
+        match verdict {
+            Ok(proven) => {
+                let is_idle = proven.record.state_at(now) == TokenState::Idle;
+                !is_idle && !self.is_to_be_written(proven, now)
+            }
+            Err(reason) => !matches!(reason, VerifyError::RetiredSecret(_)),
+        }
+    }
+
+    /// When a verification that begins now has to be over.
+    fn latest(&self) -> Instant {
+        Instant::now() + self.deadline()
+    }
+
+    /// Waits no longer than the deadline, and reports what is refused.
+    async fn in_time<T>(
+        &self,
+        until: Instant,
+        verification: impl Future<Output = Result<T, VerifyError>>,
+    ) -> Result<T, VerifyError> {
+        let verdict = store::in_time(until, async { Ok(verification.await) }).await;
+        self.watch(verdict)?.map_err(|reason| match reason {
+            reason @ VerifyError::Store(_) => reason,
+            reason => self.refuse(reason),
+        })
+    }
+
+    /// Gives a write that the answer does not depend on half of the time that is left.
+    async fn briefly<T>(
+        &self,
+        until: Instant,
+        write: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let now = Instant::now();
+        let half = until.saturating_duration_since(now) / 2;
+        self.watch(store::in_time(now + half, write).await)
+    }
+
+    /// Lets a secret that was proven in, and writes what has to be written before; `None` where the token was changed
+    /// meanwhile and has to be judged anew.
+    async fn admit(
+        &self,
+        proven: Proven,
+        now: Timestamp,
+        from: Option<IpAddr>,
+        until: Instant,
+    ) -> Result<Option<VerifiedToken>, VerifyError> {
+        let record = &proven.record;
+        match judge_state(record, now) {
+            Err(VerifyError::Idle(_)) if self.usage().keeps_awake(record, now) => {}
+            verdict => verdict?,
+        }
+        if let Some(gatekeeper) = self.gatekeeper() {
+            let enabled = match gatekeeper.peek(&record.owner, self.clock()) {
+                Some(enabled) => enabled,
+                None => self.watch(gatekeeper.ask(&record.owner, self.clock()).await)?,
+            };
+            if !enabled {
+                return Err(VerifyError::OwnerDisabled(record.id));
+            }
+        }
+        judge_address(record, from)?;
+        let is_first_use = proven.is_first_use();
+        if is_first_use {
+            let marked = self.store().mark_first_use(record.id, &record.digest, now).await;
+            if !self.watch(marked)? {
+                return Ok(None);
+            }
+            self.report_first_use(&proven, from);
+        }
+        // The next rotation takes the mark of the first use away, and nobody would know of the use then.
+        if (is_first_use && record.idle_seconds.is_some()) || self.is_use_due(record, now) {
+            let due = [Use { id: record.id, at: now, from }];
+            // What can't be written is noted all the same, and a request is not refused for it.
+            let _ = self.briefly(until, self.store().record_uses(&due)).await;
+        }
+        Ok(Some(self.conclude(proven, now, from)))
+    }
+
+    /// Reports a secret whose grace is over, and suspends its token where the application wants that. The secret is
+    /// refused, whatever becomes of this.
+    async fn meet_retired_secret(
+        &self,
+        record: &TokenRecord,
+        now: Timestamp,
+        from: Option<IpAddr>,
+        until: Instant,
+    ) {
+        let (id, owner) = (record.id, record.owner.clone());
+        self.report(|| Event::RetiredSecretUsed { id, owner, from });
+        let ended = [TokenState::Revoked, TokenState::Expired, TokenState::Suspended];
+        if !self.suspends_on_retired_secret() || ended.contains(&record.state_at(now)) {
+            return;
+        }
+        let reason = Reason::new("a secret was used that a rotation had replaced").ok();
+        let suspension = Suspension { reason, ..Suspension::new(now) };
+        let suspended = self.briefly(until, self.store().suspend(id, &suspension)).await;
+        if let Ok(ChangeOutcome::Changed(token)) = suspended {
+            self.report(|| Event::Suspended { token, by: None });
+        }
+    }
+}

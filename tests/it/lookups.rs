@@ -1,0 +1,118 @@
+//! Look-ups that come at the same time, and what becomes of one in trouble.
+
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::{Context, Poll, Waker},
+};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
+use keyfob::{ApiTokens, IssuedToken, VerifiedToken, VerifyError, store::StoreError};
+use time::Duration;
+
+use crate::support::{Random, World};
+
+type Verifying<'a> = BoxFuture<'a, Result<VerifiedToken, VerifyError>>;
+
+/// A handle whose store has nothing in memory and takes its time, and so many tokens.
+async fn cold(count: usize) -> (World, ApiTokens, Vec<IssuedToken>) {
+    let world = World::memory().await;
+    let tokens = world.builder().deadline(Duration::MINUTE).build().unwrap();
+    let issued = world.issue_many(&tokens, count).await;
+    world.store.forget();
+    for step in ["find", "find_many"] {
+        world.store.before(step, || tokio::task::yield_now().boxed());
+    }
+    (world, tokens, issued)
+}
+
+fn verifying<'a>(tokens: &'a ApiTokens, issued: &'a IssuedToken) -> Verifying<'a> {
+    tokens.verify(text_of(issued)).boxed()
+}
+
+fn text_of(issued: &IssuedToken) -> &str {
+    issued.plain.expose_secret()
+}
+
+fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    future.poll_unpin(&mut Context::from_waker(Waker::noop()))
+}
+
+#[tokio::test]
+async fn ten_thousand_verifications_of_one_token_are_two_queries() {
+    let (world, tokens, issued) = cold(1).await;
+    let verdicts = join_all((0..10_000).map(|_| tokens.verify(text_of(&issued[0])))).await;
+    assert!(verdicts.iter().all(Result::is_ok));
+    assert_eq!(world.store.take_lookups(), [[issued[0].record.id]; 2]);
+}
+
+#[tokio::test]
+async fn no_query_asks_for_more_than_a_thousand() {
+    let (world, tokens, issued) = cold(2_101).await;
+    let verdicts = join_all(issued.iter().map(|it| tokens.verify(text_of(it)))).await;
+    assert!(verdicts.iter().all(Result::is_ok));
+    let sizes: Vec<_> = world.store.take_lookups().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [1, 1_000, 1_000, 100]);
+}
+
+#[tokio::test]
+async fn one_error_is_told_to_all_whom_it_concerns() {
+    let (world, tokens, issued) = cold(3).await;
+    world.store.fail_with(&["find_many"], || StoreError::Unavailable("cable cut".into()));
+    let verdicts = join_all(issued.iter().map(|it| tokens.verify(text_of(it)))).await;
+    assert!(verdicts[0].is_ok());
+    for verdict in &verdicts[1..] {
+        let Err(VerifyError::Store(error @ StoreError::Unavailable(_))) = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(std::error::Error::source(error).unwrap().to_string(), "cable cut");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_the_store_holds_up_nobody_else() {
+    let (world, tokens, issued) = cold(4).await;
+    let mut all: Vec<_> = issued.iter().map(|it| verifying(&tokens, it)).collect();
+    assert!(all.iter_mut().all(|it| poll(it).is_pending()));
+    world.store.before("find_many", || panic!("a bug in the store"));
+    assert!(poll(&mut all[0]).is_ready());
+    let panicked = catch_unwind(AssertUnwindSafe(|| poll(&mut all[1])));
+    assert!(panicked.is_err());
+    world.store.heal();
+    drop(all.remove(1));
+    for verdict in join_all(all.drain(1..)).await {
+        assert!(verdict.is_ok(), "{verdict:?}");
+    }
+    assert!(tokens.verify(text_of(&issued[1])).await.is_ok());
+}
+
+/// Everybody is polled only when woken, and dropped at any point: whoever is left has to get through.
+#[test]
+fn no_wake_up_is_lost_whoever_is_dropped() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (_world, tokens, issued) = runtime.block_on(cold(6));
+    for seed in 0..2_000 {
+        let mut random = Random(seed);
+        runtime.block_on(async {
+            let mut tasks = Vec::new();
+            for number in 0..12 {
+                let (tokens, issued) = (tokens.clone(), text_of(&issued[number % 6]).to_owned());
+                tasks.push(tokio::spawn(async move { tokens.verify(&issued).await.map(drop) }));
+                if random.below(3) == 0 {
+                    tokio::task::yield_now().await;
+                }
+                if random.below(3) == 0 {
+                    let dropped: &tokio::task::JoinHandle<_> = &tasks[random.below(tasks.len())];
+                    dropped.abort();
+                }
+            }
+            let all = tokio::time::timeout(std::time::Duration::from_secs(20), join_all(tasks));
+            for outcome in all.await.expect("nobody waits for ever") {
+                assert!(outcome.map_or_else(|it| it.is_cancelled(), |it| it.is_ok()), "{seed}");
+            }
+        });
+    }
+}
