@@ -14,6 +14,8 @@ mod count;
 mod error;
 mod memory;
 mod page;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod row;
 mod selection;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -34,6 +36,8 @@ pub use count::{KeyCount, OwnerCount};
 pub use error::{BoxError, CorruptRecord, StoreError};
 pub use memory::MemoryStore;
 pub use page::{Page, PageQuery, Position, Show, Sort, SortKey};
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOpenError, PostgresStore, PostgresTransaction};
 pub use row::StoredRow;
 pub use selection::Selection;
 #[cfg(feature = "sqlite")]

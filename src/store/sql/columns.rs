@@ -5,6 +5,9 @@ use crate::{
     token::{TokenId, TokenRecord},
 };
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use super::engine::Value;
+
 /// The columns of a [`StoredRow`] in the order in which every statement names, reads and binds them.
 macro_rules! columns {
     () => {
@@ -17,14 +20,32 @@ macro_rules! columns {
          rate_limit_seconds, metadata, notices, used_abilities, idempotency_key"
     };
 }
+#[cfg(feature = "sqlite")]
 pub(crate) use columns;
 
-const COLUMNS: &str = columns!();
+pub(crate) const COLUMNS: &str = columns!();
+
+/// Where a column stands among [`COLUMNS`].
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) fn index(column: &str) -> usize {
+    COLUMNS.split(", ").take_while(|it| *it != column).count()
+}
 
 /// Reads the columns one after the other, by index.
 struct Reader<'r, R> {
     row: &'r R,
     next: usize,
+    types: Types,
+}
+
+/// Whether the type of a value says what it is.
+#[derive(Clone, Copy)]
+pub(crate) enum Types {
+    /// In SQLite each value has its own.
+    OfValues,
+    /// On a server a column has one, and sqlx takes some for more special than they are: the bytes of a `uuid`, the
+    /// text in a `VARBINARY`.
+    OfColumns,
 }
 
 impl<'r, R: Row> Reader<'r, R>
@@ -34,7 +55,11 @@ where
     fn next<T: Decode<'r, R::Database> + Type<R::Database>>(&mut self) -> Result<T, CorruptRecord> {
         let index = self.next;
         self.next += 1;
-        self.row.try_get(index).map_err(|_| {
+        let value = match self.types {
+            Types::OfValues => self.row.try_get(index),
+            Types::OfColumns => self.row.try_get_unchecked(index),
+        };
+        value.map_err(|_| {
             let name = COLUMNS.split(", ").nth(index).unwrap_or("row");
             CorruptRecord::new(None, name)
         })
@@ -42,7 +67,7 @@ where
 }
 
 /// Reads the token of a row that has [`COLUMNS`].
-pub(crate) fn record<'r, R: Row>(row: &'r R) -> Result<TokenRecord, CorruptRecord>
+pub(crate) fn record<'r, R: Row>(row: &'r R, types: Types) -> Result<TokenRecord, CorruptRecord>
 where
     usize: ColumnIndex<R>,
     bool: Decode<'r, R::Database> + Type<R::Database>,
@@ -50,7 +75,7 @@ where
     String: Decode<'r, R::Database> + Type<R::Database>,
     Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
 {
-    let mut columns = Reader { row, next: 0 };
+    let mut columns = Reader { row, next: 0, types };
     let id: Vec<u8> = columns.next()?;
     let readable = id.as_slice().try_into().ok().map(TokenId::from_bytes);
     let row = read(id, columns).map_err(|corrupt| CorruptRecord::new(readable, corrupt.field));
@@ -156,4 +181,47 @@ where
         .bind(row.notices)
         .bind(row.used_abilities)
         .bind(row.idempotency_key)
+}
+
+/// The values of a record in the order of [`COLUMNS`].
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) fn values<'v>(record: &TokenRecord, row: &'v StoredRow) -> Vec<Value<'v>> {
+    vec![
+        record.id.into(),
+        row.prefix.as_str().into(),
+        row.owner.as_str().into(),
+        row.created_by.as_deref().into(),
+        row.name.as_str().into(),
+        Value::Bytes(Some(&row.digest)),
+        row.digest_key.as_deref().into(),
+        row.generation.into(),
+        row.rotated_at.into(),
+        row.first_used_at.into(),
+        Value::Bytes(row.previous_digest.as_deref()),
+        row.previous_digest_key.as_deref().into(),
+        row.previous_ends_at.into(),
+        Value::Bool(row.previous_ends_on_first_use),
+        Value::Bool(row.previous_may_ask_again),
+        row.abilities.as_str().into(),
+        row.created_at.into(),
+        row.expires_at.into(),
+        row.not_before.into(),
+        row.idle_seconds.into(),
+        row.last_used_at.into(),
+        row.last_used_from.as_deref().into(),
+        row.suspended_since.into(),
+        row.suspended_until.into(),
+        row.suspended_reason.as_deref().into(),
+        row.revoked_at.into(),
+        row.revoked_by.as_deref().into(),
+        row.revoked_reason.as_deref().into(),
+        Value::Id(record.parent()),
+        row.allowed_addresses.as_deref().into(),
+        row.rate_limit_requests.into(),
+        row.rate_limit_seconds.into(),
+        row.metadata.as_deref().into(),
+        row.notices.as_str().into(),
+        row.used_abilities.as_str().into(),
+        row.idempotency_key.as_deref().into(),
+    ]
 }

@@ -1,12 +1,39 @@
 //! What the SQL stores share: the columns, reading and binding a row, and the page that rows make.
 
 mod columns;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod end;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod engine;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod insert;
 mod page;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod read;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod session;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod statements;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod store;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) use columns::{bind, columns, record};
-pub(super) use page::page;
+pub(super) use columns::{Types, record};
+#[cfg(feature = "sqlite")]
+pub(super) use columns::{bind, columns};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) use engine::{Engine, Value};
+#[cfg(feature = "sqlite")]
+pub(super) use page::{Key, NOT_UTF_8, hex, page};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) use {
+    session::{SqlStore, SqlStoreOn, Steps},
+    statements::Statements,
+    store::token_store,
+};
 
 use crate::token::{Ability, TokenId};
 

@@ -1,11 +1,11 @@
-use std::{fmt::Write, sync::Arc};
+use std::sync::Arc;
 
 use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     store::{
-        AbilityUse, CorruptRecord, KeyCount, Page, Position, Sort, SortKey, StoreError, Use,
-        sql::{self, by_token, latest},
+        AbilityUse, CorruptRecord, KeyCount, Page, Position, SortKey, StoreError, Use,
+        sql::{self, Key, NOT_UTF_8, by_token, hex, latest},
     },
     token::{Ability, KeyId, TokenId, TokenRecord},
 };
@@ -15,11 +15,8 @@ pub(super) const LAST: &[u8] = &[0xFF; 17];
 /// Is before every id.
 pub(super) const FIRST: &[u8] = &[];
 
-/// Begins the key of a name that is no UTF-8, which then follows in hex. No name has it.
-const NOT_UTF_8: char = '\0';
-
 pub(super) fn record(row: &SqliteRow) -> Result<Arc<TokenRecord>, StoreError> {
-    Ok(Arc::new(sql::record(row)?))
+    Ok(Arc::new(sql::record(row, sql::Types::OfValues)?))
 }
 
 /// The ids in the first column.
@@ -42,26 +39,8 @@ pub(super) fn key_count(row: &SqliteRow) -> Result<KeyCount, StoreError> {
     read().map_err(|field| CorruptRecord::new(None, field).into())
 }
 
-/// What a page is sorted by before the id.
-#[derive(Clone, Copy)]
-pub(super) enum Key {
-    Id,
-    Name,
-    Instant(&'static str),
-}
-
-impl From<Sort> for Key {
-    fn from(sort: Sort) -> Self {
-        match sort {
-            Sort::Newest | Sort::Oldest => Self::Id,
-            Sort::Name => Self::Name,
-            Sort::LeastRecentlyUsed => Self::Instant("last_used_at"),
-        }
-    }
-}
-
 pub(super) fn page(rows: Vec<SqliteRow>, limit: u32, key: Key) -> Page {
-    sql::page(rows, limit as usize, |row| position(row, key), |row| sql::record(row))
+    sql::page(rows, limit, |row| position(row, key), |row| sql::record(row, sql::Types::OfValues))
 }
 
 /// Where a row stands, whether or not it can be read as a token.
@@ -86,14 +65,6 @@ pub(super) fn name(key: &SortKey) -> (&str, Option<&str>) {
         },
         _ => ("", None),
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
-        // Writing to a String can't fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 /// Ids for `json_each`.

@@ -9,6 +9,7 @@ use crate::{
         KeyCount, MOST_USED_ABILITIES, OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome,
         Rotation, Selection, Sort, SortKey, StoreError, TokenStore, Use,
         row::{abilities_text, addresses_text, seconds},
+        sql::Key,
     },
     token::{
         Actor, KeyId, Metadata, Owner, RateLimit, Reason, Revocation, Suspension, Timestamp,
@@ -19,7 +20,7 @@ use crate::{
 use super::{
     SqliteStore,
     error::failed,
-    rows::{self, FIRST, Key, LAST},
+    rows::{self, FIRST, LAST},
     statements::{self, Statement, on},
     transactions,
 };

@@ -1,0 +1,128 @@
+use sqlx::{
+    Arguments as _, PgConnection, Row as _, SqlStr,
+    postgres::{PgArguments, PgRow},
+};
+use uuid::Uuid;
+
+use crate::{
+    store::{
+        BoxError, CorruptRecord, StoreError,
+        sql::{self, Engine, Types, Value},
+    },
+    token::{TokenId, TokenRecord},
+};
+
+use super::error;
+
+#[derive(Debug)]
+pub(super) struct Postgres;
+
+impl Engine for Postgres {
+    type Database = sqlx::Postgres;
+
+    const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+    const TELL: Option<&'static str> = Some("SELECT pg_notify(?, ?)");
+    const OUTLIVES_DROPPED_FUTURES: bool = true;
+
+    /// A list is one array.
+    const LONGEST_LIST: usize = usize::MAX;
+    const SHORTER_LISTS: &'static [usize] = &[];
+
+    const OR_NOTHING: &'static str = "ON CONFLICT DO NOTHING";
+    /// Each statement does, but where the caller's transaction wants it otherwise.
+    const CURRENT: &'static str = "";
+    /// It is changed, so that a transaction of the caller's which has seen less fails rather than counts too few.
+    const LOCK_OWNER: &'static str = "INSERT INTO {owners} AS kept (owner, changes) VALUES (?, 1)
+        ON CONFLICT (owner) DO UPDATE SET changes = kept.changes + 1";
+
+    const RECORD_USES: &'static str = "WITH locked AS (
+            SELECT kept.id, noted.used_at, noted.used_from
+            FROM unnest(?, ?, ?) AS noted (id, used_at, used_from)
+                JOIN {tokens} AS kept ON kept.id = noted.id
+            WHERE kept.last_used_at IS NULL OR kept.last_used_at < noted.used_at
+            ORDER BY kept.id FOR UPDATE OF kept)
+        UPDATE {tokens} AS kept
+        SET last_used_at = locked.used_at, last_used_from = locked.used_from
+        FROM locked WHERE kept.id = locked.id";
+
+    const RECORD_ABILITY_USES: &'static str = "UPDATE {tokens} AS kept
+        SET used_abilities = noted.used
+        FROM unnest(?, ?) AS noted (id, used) WHERE kept.id = noted.id";
+
+    fn spelled(statement: &str, _: usize) -> String {
+        let statement = statement.replace("IN (?..)", "= ANY (?)");
+        let statement = statement.replace("<=>", "IS NOT DISTINCT FROM");
+        let mut parts = statement.split('?');
+        let mut spelled = parts.next().unwrap_or_default().to_owned();
+        for (number, part) in parts.enumerate() {
+            spelled.push_str(&format!("${}{part}", number + 1));
+        }
+        spelled
+    }
+
+    fn bind(arguments: &mut PgArguments, value: &Value<'_>) -> Result<(), BoxError> {
+        match value {
+            Value::Id(id) => arguments.add(id.map(uuid)),
+            Value::Integer(number) => arguments.add(number),
+            Value::Bool(truth) => arguments.add(truth),
+            Value::Text(text) => arguments.add(text.map(str::from_utf8).transpose()?),
+            Value::Bytes(bytes) => arguments.add(bytes),
+            Value::Ids(ids) => arguments.add(uuids(ids.iter())),
+            Value::Uses(uses) => {
+                arguments.add(uuids(uses.iter().map(|it| &it.id)))?;
+                arguments.add(uses.iter().map(|it| it.at.unix_seconds()).collect::<Vec<_>>())?;
+                let from = uses.iter().map(|it| it.from.map(|from| from.to_string()));
+                arguments.add(from.collect::<Vec<_>>())
+            }
+            Value::Used(used) => {
+                arguments.add(uuids(used.iter().map(|(id, _)| id)))?;
+                arguments.add(used.iter().map(|(_, used)| used.as_str()).collect::<Vec<_>>())
+            }
+        }
+    }
+
+    async fn fetch(
+        connection: &mut PgConnection,
+        statement: SqlStr,
+        arguments: PgArguments,
+    ) -> sqlx::Result<Vec<PgRow>> {
+        sqlx::query_with(statement, arguments).fetch_all(connection).await
+    }
+
+    async fn execute(
+        connection: &mut PgConnection,
+        statement: SqlStr,
+        arguments: PgArguments,
+    ) -> sqlx::Result<u64> {
+        let done = sqlx::query_with(statement, arguments).execute(connection).await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn run(connection: &mut PgConnection, statements: SqlStr) -> sqlx::Result<()> {
+        sqlx::raw_sql(statements).execute(connection).await.map(drop)
+    }
+
+    fn record(row: &PgRow) -> Result<TokenRecord, CorruptRecord> {
+        sql::record(row, Types::OfColumns)
+    }
+
+    fn bytes(row: &PgRow, column: usize) -> sqlx::Result<Option<Vec<u8>>> {
+        row.try_get_unchecked(column)
+    }
+
+    fn integer(row: &PgRow, column: usize) -> sqlx::Result<Option<i64>> {
+        row.try_get_unchecked(column)
+    }
+
+    fn failed(error: sqlx::Error) -> StoreError {
+        error::failed(error)
+    }
+}
+
+fn uuid(id: TokenId) -> Uuid {
+    Uuid::from_bytes(id.to_bytes())
+}
+
+fn uuids<'i>(ids: impl Iterator<Item = &'i TokenId>) -> Vec<Uuid> {
+    ids.copied().map(uuid).collect()
+}

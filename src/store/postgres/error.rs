@@ -1,0 +1,97 @@
+use crate::store::{BoxError, StoreError};
+
+/// Why a database could not be made into a store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PostgresOpenError {
+    /// The name of the schema is not 1 to 63 of `[a-z0-9_]`, or begins with a digit; or there is no schema on the
+    /// `search_path`.
+    #[error("the schema is not 1 to 63 of [a-z0-9_] that do not begin with a digit")]
+    Schema,
+    /// A later version of keyfob has migrated the tables; this one would not know what it reads.
+    #[error(
+        "the token tables are at version {found}, made by a later keyfob; this one knows up to {known}"
+    )]
+    Newer {
+        /// The version of the tables.
+        found: i64,
+        /// The latest version that this keyfob knows.
+        known: i64,
+    },
+    /// The database can't be reached, read or migrated.
+    #[error("the token tables can't be set up")]
+    Store(
+        #[source]
+        #[from]
+        StoreError,
+    ),
+}
+
+impl From<sqlx::Error> for PostgresOpenError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(failed(error))
+    }
+}
+
+/// Tells by situation what went wrong.
+pub(super) fn failed(error: sqlx::Error) -> StoreError {
+    use sqlx::Error;
+    match &error {
+        Error::Io(_)
+        | Error::Tls(_)
+        | Error::Protocol(_)
+        | Error::PoolTimedOut
+        | Error::PoolClosed
+        | Error::WorkerCrashed => StoreError::Unavailable(error.into()),
+        Error::Database(cause) => {
+            let code = cause.code().unwrap_or_default();
+            situation(&code)(error.into())
+        }
+        _ => StoreError::Faulty(error.into()),
+    }
+}
+
+/// Takes an SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>; its first two characters are a
+/// class.
+fn situation(code: &str) -> fn(BoxError) -> StoreError {
+    match code {
+        // Serialization failure, deadlock, a lock that is not to be had in time.
+        "40001" | "40P01" | "55P03" => StoreError::Busy,
+        // A transaction that may only read, on a standby or a database that is set so.
+        "25006" => StoreError::Unavailable,
+        _ => match code.get(..2) {
+            // No connection, out of resources (disk, memory, connections), an operator's intervention (shutdown, a
+            // cancelled query, not started yet), trouble outside the server such as I/O.
+            Some("08" | "53" | "57" | "58") => StoreError::Unavailable,
+            // Another transaction was rolled back by the server.
+            Some("40") => StoreError::Busy,
+            _ => StoreError::Faulty,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sqlstate_is_the_situation_that_it_is() {
+        let is = |code| situation(code)("cause".into());
+        // serialization_failure, deadlock_detected, transaction_rollback, lock_not_available
+        for code in ["40001", "40P01", "40000", "55P03"] {
+            assert!(matches!(is(code), StoreError::Busy(_)), "{code}");
+        }
+        // connection_failure, disk_full, out_of_memory, too_many_connections, query_canceled, admin_shutdown,
+        // crash_shutdown, cannot_connect_now, io_error, read_only_sql_transaction
+        for code in [
+            "08006", "53100", "53200", "53300", "57014", "57P01", "57P02", "57P03", "58030",
+            "25006",
+        ] {
+            assert!(matches!(is(code), StoreError::Unavailable(_)), "{code}");
+        }
+        // undefined_table, unique_violation, syntax_error, insufficient_privilege, in_failed_sql_transaction, none
+        for code in ["42P01", "23505", "42601", "42501", "25P02", ""] {
+            assert!(matches!(is(code), StoreError::Faulty(_)), "{code}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+mod engine;
+mod error;
+mod schema;
+
+use std::{fmt, sync::Arc};
+
+use sqlx::{PgConnection, PgPool};
+
+pub use error::PostgresOpenError;
+
+use crate::{
+    store::{
+        AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount,
+        OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection,
+        StoreError, TokenStore, Use,
+        sql::{SqlStore, SqlStoreOn, Statements, Steps, token_store},
+    },
+    token::{KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord},
+};
+
+use engine::Postgres;
+
+/// A store in PostgreSQL, in the application's own database.
+///
+/// What is acknowledged is committed: with `synchronous_commit=on`, which is the default, it is synced to disk. A
+/// clone is cheap and is the same store.
+///
+/// The tables `keyfob_tokens`, `keyfob_owners`, `keyfob_canaries` and `keyfob_migrations` are made and migrated when
+/// the store is made, whatever number of processes starts at once. The view `keyfob_tokens_readable` shows instants as
+/// such, for people. Needs PostgreSQL 13 or later and a tokio runtime.
+#[derive(Clone)]
+pub struct PostgresStore(SqlStore<Postgres>);
+
+impl PostgresStore {
+    /// Keeps tokens in the schema that comes first in the pool's `search_path`, or wherever on it the tables are, and
+    /// migrates them.
+    ///
+    /// `PgPool` is the one of sqlx 0.9.
+    ///
+    /// # Errors
+    /// [`PostgresOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob.
+    pub async fn with_pool(pool: PgPool) -> Result<Self, PostgresOpenError> {
+        Self::open(pool, None).await
+    }
+
+    /// Keeps tokens in a schema of their own, and migrates them. The schema is made where there is none.
+    ///
+    /// Its name is 1 to 63 of `[a-z0-9_]` and begins with a letter or `_`.
+    ///
+    /// # Errors
+    /// As [`with_pool`](Self::with_pool); [`PostgresOpenError::Schema`] for any other name.
+    pub async fn in_schema(pool: PgPool, schema: &str) -> Result<Self, PostgresOpenError> {
+        Self::open(pool, Some(schema)).await
+    }
+
+    async fn open(pool: PgPool, schema: Option<&str>) -> Result<Self, PostgresOpenError> {
+        let schema = schema::migrate(&pool, schema).await?;
+        Ok(Self(SqlStore {
+            pool,
+            statements: Arc::new(Statements::new::<Postgres>(&schema::quoted(&schema))),
+            channel: schema::channel(&schema).into(),
+        }))
+    }
+
+    /// The SQL that makes the tables, for teams that migrate by hand. It may be run again.
+    ///
+    /// A store finds tables that were made so and leaves them alone. Without a schema they come to lie in the one that
+    /// is first in the `search_path`.
+    ///
+    /// # Errors
+    /// [`PostgresOpenError::Schema`] where the schema is not named as for [`in_schema`](Self::in_schema).
+    pub fn schema_sql(schema: Option<&str>) -> Result<String, PostgresOpenError> {
+        schema::sql(schema)
+    }
+
+    /// The same store on a connection that the caller holds, perhaps in a transaction: what the steps do is committed
+    /// or taken back with it.
+    ///
+    /// Each step that writes is a savepoint there, so that one that fails does not end the transaction; on a
+    /// connection outside a transaction it is a transaction of its own. The transaction has to be one that sqlx began.
+    #[must_use]
+    pub fn on<'c>(&self, connection: &'c mut PgConnection) -> PostgresTransaction<'c> {
+        PostgresTransaction(self.0.on(connection))
+    }
+
+    fn steps(&self) -> Steps<'_, '_, Postgres> {
+        self.0.steps()
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("channel", &self.0.channel).finish_non_exhaustive()
+    }
+}
+
+token_store!(PostgresStore);
+
+/// A [`PostgresStore`] on one connection; see [`PostgresStore::on`].
+pub struct PostgresTransaction<'c>(SqlStoreOn<'c, Postgres>);
+
+impl<'c> PostgresTransaction<'c> {
+    fn steps(&self) -> Steps<'_, 'c, Postgres> {
+        self.0.steps()
+    }
+}
+
+impl fmt::Debug for PostgresTransaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresTransaction").finish_non_exhaustive()
+    }
+}
+
+token_store!(PostgresTransaction<'_>);

@@ -1,0 +1,113 @@
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+
+use super::PostgresOpenError;
+
+const TABLES: &str = include_str!("0001_tokens.sql");
+
+/// In order; each one notes its version itself, so that running them by hand is the same.
+const MIGRATIONS: [(i64, &str); 1] = [(1, TABLES)];
+
+const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+
+/// Any number, as long as everyone has the same: `keyfob` in ASCII.
+const LOCK: i64 = 0x6b65_7966_6f62;
+
+/// The longest name that PostgreSQL knows, of a schema or a channel.
+const LONGEST_NAME: usize = 63;
+
+fn check(schema: &str) -> Result<&str, PostgresOpenError> {
+    let is_name = (1..=LONGEST_NAME).contains(&schema.len())
+        && !schema.starts_with(|first: char| first.is_ascii_digit())
+        && schema.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    if is_name { Ok(schema) } else { Err(PostgresOpenError::Schema) }
+}
+
+/// What stands before the name of a table in a schema.
+pub(super) fn quoted(schema: &str) -> String {
+    format!("\"{}\".", schema.replace('"', "\"\""))
+}
+
+/// The channel on which those who keep tokens in a schema tell each other what changed.
+pub(super) fn channel(schema: &str) -> String {
+    let channel = format!("keyfob_{schema}");
+    if channel.len() <= LONGEST_NAME {
+        return channel;
+    }
+    format!("keyfob_{:08x}", crc32fast::hash(schema.as_bytes()))
+}
+
+pub(super) fn sql(schema: Option<&str>) -> Result<String, PostgresOpenError> {
+    let Some(schema) = schema else { return Ok(TABLES.to_owned()) };
+    let schema = check(schema)?;
+    Ok(format!(
+        "CREATE SCHEMA IF NOT EXISTS \"{schema}\";\nSET search_path TO \"{schema}\";\n\n{TABLES}"
+    ))
+}
+
+/// Brings the tables to the latest version, and tells the schema that they are in. Where they are, nothing is written:
+/// a database that can only be read will do.
+pub(super) async fn migrate(
+    pool: &PgPool,
+    schema: Option<&str>,
+) -> Result<String, PostgresOpenError> {
+    let mut connection = pool.acquire().await?;
+    let schema = match schema {
+        Some(schema) => check(schema)?.to_owned(),
+        None => on_the_search_path(&mut connection).await?,
+    };
+    if version(&mut connection, &schema).await? == KNOWN {
+        return Ok(schema);
+    }
+    // A connection that is dropped midway must not go back with a lock that it holds.
+    connection.close_on_drop();
+    let mut transaction = connection.begin().await?;
+    let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK);
+    lock.execute(&mut *transaction).await?;
+    // Another process may have been first.
+    let found = version(&mut transaction, &schema).await?;
+    let place = quoted(&schema);
+    let place = place.trim_end_matches('.');
+    if !exists(&mut transaction, "to_regnamespace", place).await? {
+        let make = format!("CREATE SCHEMA IF NOT EXISTS {place}");
+        sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut *transaction).await?;
+    }
+    let path = format!("SET LOCAL search_path TO {place}");
+    sqlx::raw_sql(AssertSqlSafe(path)).execute(&mut *transaction).await?;
+    for (_, migration) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(schema)
+}
+
+/// The schema that has the tables, or else the one that they would be made in.
+async fn on_the_search_path(connection: &mut PgConnection) -> Result<String, PostgresOpenError> {
+    let schema = "SELECT coalesce(
+        (SELECT relnamespace::regnamespace::text FROM pg_class
+            WHERE oid = to_regclass('keyfob_migrations')),
+        current_schema())";
+    let schema: Option<String> = sqlx::query_scalar(schema).fetch_one(connection).await?;
+    schema.ok_or(PostgresOpenError::Schema)
+}
+
+async fn version(connection: &mut PgConnection, schema: &str) -> Result<i64, PostgresOpenError> {
+    let history = format!("{}keyfob_migrations", quoted(schema));
+    if !exists(connection, "to_regclass", &history).await? {
+        return Ok(0);
+    }
+    let latest = format!("SELECT coalesce(max(version), 0) FROM {history}");
+    let found = sqlx::query_scalar(AssertSqlSafe(latest)).fetch_one(connection).await?;
+    if found > KNOWN {
+        return Err(PostgresOpenError::Newer { found, known: KNOWN });
+    }
+    Ok(found)
+}
+
+async fn exists(
+    connection: &mut PgConnection,
+    lookup: &'static str,
+    name: &str,
+) -> Result<bool, PostgresOpenError> {
+    let exists = AssertSqlSafe(format!("SELECT {lookup}($1) IS NOT NULL"));
+    Ok(sqlx::query_scalar(exists).bind(name).fetch_one(connection).await?)
+}

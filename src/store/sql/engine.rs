@@ -1,0 +1,139 @@
+use std::{fmt, future::Future};
+
+use sqlx::{Database, SqlStr};
+
+use crate::{
+    store::{BoxError, CorruptRecord, StoreError, Use},
+    token::{TokenId, TokenRecord},
+};
+
+/// What a database server is to the steps that all of them share: how it takes values, gives rows, spells statements
+/// and fails.
+pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
+    type Database: Database<Arguments: Default + Send, Row: Send + Sync>;
+
+    /// How many values a list in a statement may have; a longer one is cut.
+    const LONGEST_LIST: usize;
+
+    /// A list is filled up to the next of these sizes, so that there are few statements to prepare.
+    const SHORTER_LISTS: &'static [usize];
+
+    /// Begins a transaction in which each statement sees what was committed before it.
+    const BEGIN: &'static str;
+
+    /// Tells other nodes something once the transaction is committed: takes a channel and a text.
+    const TELL: Option<&'static str>;
+
+    /// Whether a connection is good after the future of a single statement was dropped.
+    const OUTLIVES_DROPPED_FUTURES: bool;
+
+    /// Writes a statement, given as MySQL has it, for this engine, with lists of a size.
+    fn spelled(statement: &str, list_size: usize) -> String;
+
+    /// Locks the row of an owner, making it where there is none.
+    const LOCK_OWNER: &'static str;
+
+    /// Follows an `INSERT` that is to be passed over where the token is there.
+    const OR_NOTHING: &'static str;
+
+    /// Makes a `SELECT` see what was committed last, whatever the transaction saw before, and keeps it so.
+    const CURRENT: &'static str;
+
+    /// Writes uses where they are later than what is there: takes [`Value::Uses`].
+    const RECORD_USES: &'static str;
+
+    /// Writes the abilities that tokens used: takes [`Value::Used`].
+    const RECORD_ABILITY_USES: &'static str;
+
+    fn bind(arguments: &mut Arguments<Self>, value: &Value<'_>) -> Result<(), BoxError>;
+
+    fn fetch(
+        connection: &mut Connection<Self>,
+        statement: SqlStr,
+        arguments: Arguments<Self>,
+    ) -> impl Future<Output = sqlx::Result<Vec<Row<Self>>>> + Send;
+
+    /// Tells how many rows were met.
+    fn execute(
+        connection: &mut Connection<Self>,
+        statement: SqlStr,
+        arguments: Arguments<Self>,
+    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
+
+    /// Runs statements without parameters.
+    fn run(
+        connection: &mut Connection<Self>,
+        statements: SqlStr,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    fn record(row: &Row<Self>) -> Result<TokenRecord, CorruptRecord>;
+
+    fn bytes(row: &Row<Self>, column: usize) -> sqlx::Result<Option<Vec<u8>>>;
+
+    fn integer(row: &Row<Self>, column: usize) -> sqlx::Result<Option<i64>>;
+
+    /// Tells by situation what went wrong.
+    fn failed(error: sqlx::Error) -> StoreError;
+}
+
+pub(crate) type Arguments<E> = <<E as Engine>::Database as Database>::Arguments;
+pub(crate) type Connection<E> = <<E as Engine>::Database as Database>::Connection;
+pub(crate) type Row<E> = <<E as Engine>::Database as Database>::Row;
+
+/// What a statement takes.
+#[derive(Debug)]
+pub(crate) enum Value<'v> {
+    Id(Option<TokenId>),
+    Integer(Option<i64>),
+    Bool(bool),
+    /// The bytes of a text. One that was damaged where it is kept is also asked for.
+    Text(Option<&'v [u8]>),
+    Bytes(Option<&'v [u8]>),
+    /// At most as many as a list may have; as are the following.
+    Ids(&'v [TokenId]),
+    Uses(&'v [Use]),
+    /// The text of all abilities that a token used.
+    Used(&'v [(TokenId, String)]),
+}
+
+impl From<TokenId> for Value<'_> {
+    fn from(id: TokenId) -> Self {
+        Self::Id(Some(id))
+    }
+}
+
+impl From<i64> for Value<'_> {
+    fn from(number: i64) -> Self {
+        Self::Integer(Some(number))
+    }
+}
+
+impl From<Option<i64>> for Value<'_> {
+    fn from(number: Option<i64>) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl<'v> From<&'v str> for Value<'v> {
+    fn from(text: &'v str) -> Self {
+        Self::Text(Some(text.as_bytes()))
+    }
+}
+
+impl<'v> From<Option<&'v str>> for Value<'v> {
+    fn from(text: Option<&'v str>) -> Self {
+        Self::Text(text.map(str::as_bytes))
+    }
+}
+
+impl<'v> From<&'v [u8; 32]> for Value<'v> {
+    fn from(bytes: &'v [u8; 32]) -> Self {
+        Self::Bytes(Some(bytes))
+    }
+}
+
+impl<'v> From<&'v [TokenId]> for Value<'v> {
+    fn from(ids: &'v [TokenId]) -> Self {
+        Self::Ids(ids)
+    }
+}

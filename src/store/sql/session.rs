@@ -1,0 +1,254 @@
+//! Where steps run: on a connection of a pool, or on one that the caller holds.
+
+use std::sync::Arc;
+
+use futures_util::lock::{Mutex, MutexGuard};
+use sqlx::{Connection as _, Pool, SqlStr, pool::PoolConnection};
+
+use crate::{store::StoreError, token::TokenId};
+
+use super::{
+    engine::{Arguments, Connection, Engine, Row, Value},
+    statements::Statements,
+};
+
+/// A pool, and the statements to run on it.
+#[derive(Debug)]
+pub(crate) struct SqlStore<E: Engine> {
+    pub(crate) pool: Pool<E::Database>,
+    pub(crate) statements: Arc<Statements>,
+    /// Where other nodes are told what changed, if the engine can do that.
+    pub(crate) channel: Arc<str>,
+}
+
+impl<E: Engine> Clone for SqlStore<E> {
+    fn clone(&self) -> Self {
+        Self {
+            pool: self.pool.clone(),
+            statements: self.statements.clone(),
+            channel: self.channel.clone(),
+        }
+    }
+}
+
+impl<E: Engine> SqlStore<E> {
+    pub(crate) fn on<'c>(&self, connection: &'c mut Connection<E>) -> SqlStoreOn<'c, E> {
+        SqlStoreOn { store: self.clone(), held: Mutex::new(Held { connection, lost: false }) }
+    }
+
+    pub(crate) fn steps(&self) -> Steps<'_, '_, E> {
+        Steps { store: self, held: None }
+    }
+}
+
+/// The same on one connection that the caller holds, perhaps in a transaction of his own.
+#[derive(Debug)]
+pub(crate) struct SqlStoreOn<'c, E: Engine> {
+    store: SqlStore<E>,
+    held: Mutex<Held<'c, E>>,
+}
+
+impl<'c, E: Engine> SqlStoreOn<'c, E> {
+    pub(crate) fn steps(&self) -> Steps<'_, 'c, E> {
+        Steps { store: &self.store, held: Some(&self.held) }
+    }
+}
+
+struct Held<'c, E: Engine> {
+    connection: &'c mut Connection<E>,
+    /// A future was dropped while the server answered, and the driver no longer knows where in the answer it is.
+    lost: bool,
+}
+
+/// Everything that a store does, with where it does it.
+pub(crate) struct Steps<'s, 'c, E: Engine> {
+    pub(super) store: &'s SqlStore<E>,
+    held: Option<&'s Mutex<Held<'c, E>>>,
+}
+
+impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
+    pub(super) async fn lease(&self) -> Result<Lease<'s, 'c, E>, StoreError> {
+        let connection = match self.held {
+            None => Leased::Pooled(self.store.pool.acquire().await.map_err(E::failed)?),
+            Some(held) => Leased::Held(held.lock().await),
+        };
+        match &connection {
+            Leased::Held(held) if held.lost => {
+                let cause = "a step on this connection was dropped before it came to its end";
+                Err(StoreError::Unavailable(cause.into()))
+            }
+            _ => Ok(Lease { connection, transaction: None, waits: false }),
+        }
+    }
+
+    /// Begins a transaction; one that is open already gets a savepoint, so that an error does not end it.
+    pub(super) async fn begin(&self) -> Result<Lease<'s, 'c, E>, StoreError> {
+        let mut lease = self.lease().await?;
+        let transaction = match lease.connection().is_in_transaction() {
+            true => Transaction::SAVEPOINT,
+            false => Transaction { begin: E::BEGIN, commit: "COMMIT", rollback: "ROLLBACK" },
+        };
+        let begin = transaction.begin;
+        lease.transaction = Some(transaction);
+        lease.run(begin).await?;
+        Ok(lease)
+    }
+
+    pub(super) fn statements(&self) -> &'s Statements {
+        &self.store.statements
+    }
+
+    pub(super) async fn read(
+        &self,
+        statement: &SqlStr,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row<E>>, StoreError> {
+        self.lease().await?.fetch(statement, values).await
+    }
+
+    /// Runs one statement that writes; tells whether it met any row.
+    pub(super) async fn write(
+        &self,
+        statement: &SqlStr,
+        values: &[Value<'_>],
+    ) -> Result<bool, StoreError> {
+        if self.held.is_none() {
+            return self.lease().await?.execute(statement, values).await;
+        }
+        let mut step = self.begin().await?;
+        let outcome = step.execute(statement, values).await;
+        step.end(outcome).await
+    }
+
+    /// Tells other nodes, once the step is committed, that these tokens have changed.
+    pub(super) async fn tell(
+        &self,
+        step: &mut Lease<'s, 'c, E>,
+        ids: &[TokenId],
+    ) -> Result<(), StoreError> {
+        let Some(tell) = &self.statements().tell else { return Ok(()) };
+        if !ids.is_empty() {
+            let ids = changed_text(ids);
+            step.fetch(tell, &[self.store.channel.as_ref().into(), ids.as_str().into()]).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Beyond so many tokens, other nodes are told that any may have changed.
+const MOST_TOLD: usize = 100;
+
+fn changed_text(ids: &[TokenId]) -> String {
+    if ids.len() > MOST_TOLD {
+        return "clear".to_owned();
+    }
+    ids.iter().map(TokenId::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// How a transaction, or a part of one, begins and ends.
+struct Transaction {
+    begin: &'static str,
+    commit: &'static str,
+    rollback: &'static str,
+}
+
+impl Transaction {
+    const SAVEPOINT: Self = Self {
+        begin: "SAVEPOINT keyfob",
+        commit: "RELEASE SAVEPOINT keyfob",
+        rollback: "ROLLBACK TO SAVEPOINT keyfob",
+    };
+}
+
+/// A connection while a step uses it. Where the step is dropped before its end, a connection of the pool is closed,
+/// unless the driver finds its way back by itself: sqlx's own transactions are left open where their beginning is
+/// dropped.
+pub(super) struct Lease<'s, 'c, E: Engine> {
+    connection: Leased<'s, 'c, E>,
+    transaction: Option<Transaction>,
+    /// Whether the server has been asked something and has not answered yet.
+    waits: bool,
+}
+
+enum Leased<'s, 'c, E: Engine> {
+    Pooled(PoolConnection<E::Database>),
+    Held(MutexGuard<'s, Held<'c, E>>),
+}
+
+impl<E: Engine> Lease<'_, '_, E> {
+    fn connection(&mut self) -> &mut Connection<E> {
+        match &mut self.connection {
+            Leased::Pooled(connection) => connection,
+            Leased::Held(held) => held.connection,
+        }
+    }
+
+    pub(super) async fn fetch(
+        &mut self,
+        statement: &SqlStr,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row<E>>, StoreError> {
+        let arguments = arguments::<E>(values)?;
+        self.waits = true;
+        let rows = E::fetch(self.connection(), statement.clone(), arguments).await;
+        self.waits = false;
+        rows.map_err(E::failed)
+    }
+
+    /// Tells whether any row was met.
+    pub(super) async fn execute(
+        &mut self,
+        statement: &SqlStr,
+        values: &[Value<'_>],
+    ) -> Result<bool, StoreError> {
+        let arguments = arguments::<E>(values)?;
+        self.waits = true;
+        let met = E::execute(self.connection(), statement.clone(), arguments).await;
+        self.waits = false;
+        met.map(|rows| rows > 0).map_err(E::failed)
+    }
+
+    async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
+        self.waits = true;
+        let done = E::run(self.connection(), SqlStr::from_static(statement)).await;
+        self.waits = false;
+        done.map_err(E::failed)
+    }
+
+    /// Commits what was done, or takes it back where it failed.
+    pub(super) async fn end<T>(mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        let Some(Transaction { commit, rollback, .. }) = self.transaction else {
+            return outcome;
+        };
+        let outcome = match outcome {
+            Ok(done) => self.run(commit).await.map(|()| done),
+            Err(error) => Err(error),
+        };
+        // A connection that can't even take back is closed.
+        if outcome.is_ok() || self.run(rollback).await.is_ok() {
+            self.transaction = None;
+        }
+        outcome
+    }
+}
+
+impl<E: Engine> Drop for Lease<'_, '_, E> {
+    fn drop(&mut self) {
+        let is_lost = self.waits && !E::OUTLIVES_DROPPED_FUTURES;
+        match &mut self.connection {
+            Leased::Pooled(connection) if is_lost || self.transaction.is_some() => {
+                connection.close_on_drop();
+            }
+            Leased::Held(held) if is_lost => held.lost = true,
+            _ => (),
+        }
+    }
+}
+
+fn arguments<E: Engine>(values: &[Value<'_>]) -> Result<Arguments<E>, StoreError> {
+    let mut arguments = Arguments::<E>::default();
+    for value in values {
+        E::bind(&mut arguments, value).map_err(StoreError::Faulty)?;
+    }
+    Ok(arguments)
+}

@@ -1,0 +1,208 @@
+use std::sync::Arc;
+
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+
+use crate::store::{Show, Sort};
+
+use super::{columns::COLUMNS, engine::Engine};
+
+/// Stands for *never* in an order: before every instant, and after the place where a page begins that has none before.
+const NEVER: &str = "-9223372036854775807";
+
+/// Every statement that the steps run.
+///
+/// They are written as MySQL has them: `?` for each value, `<=>` for what is also equal where both are `NULL`, and
+/// `IN (?..)` for a list. [`Engine::spelled`] writes them for another engine.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    pub(super) find: SqlStr,
+    pub(super) find_many: Listed,
+    pages: [[SqlStr; 4]; 3],
+    pub(super) objections: SqlStr,
+    pub(super) insert: SqlStr,
+    pub(super) lock_owner: SqlStr,
+    pub(super) forget_owner: SqlStr,
+    pub(super) owner_of: SqlStr,
+    pub(super) namesake: SqlStr,
+    pub(super) lock: SqlStr,
+    pub(super) write: SqlStr,
+    pub(super) mark_first_use: SqlStr,
+    pub(super) rekey: SqlStr,
+    pub(super) rekey_previous: SqlStr,
+    pub(super) claim_notice: SqlStr,
+    pub(super) children: Listed,
+    pub(super) lock_living: Listed,
+    pub(super) lock_living_of_owner: SqlStr,
+    pub(super) lock_all_of_owner: SqlStr,
+    pub(super) lock_ended: SqlStr,
+    pub(super) revoke: Listed,
+    pub(super) delete: Listed,
+    pub(super) record_uses: Listed,
+    pub(super) lock_used_abilities: Listed,
+    pub(super) record_ability_uses: Listed,
+    pub(super) expiring: SqlStr,
+    pub(super) unused: SqlStr,
+    pub(super) count: SqlStr,
+    pub(super) count_by_key: SqlStr,
+    pub(super) canary: SqlStr,
+    pub(super) keep_canary: SqlStr,
+    pub(super) tell: Option<SqlStr>,
+}
+
+impl Statements {
+    /// The statements on tables whose names begin with this: a schema and its dot, or a prefix.
+    #[allow(clippy::too_many_lines, reason = "it is one list")]
+    pub(crate) fn new<E: Engine>(place: &str) -> Self {
+        let sized = |statement: &str, size: usize| {
+            let statement = statement
+                .replace("{tokens}", &format!("{place}keyfob_tokens"))
+                .replace("{owners}", &format!("{place}keyfob_owners"))
+                .replace("{canaries}", &format!("{place}keyfob_canaries"))
+                .replace("{columns}", COLUMNS)
+                .replace("{never}", NEVER)
+                .replace("{current}", E::CURRENT);
+            let statement: Arc<str> = E::spelled(&statement, size).into();
+            AssertSqlSafe(statement).into_sql_str()
+        };
+        let sql = |statement: &str| sized(statement, 1);
+        let listed = |statement: &str| {
+            let sized = |size| sized(statement, size);
+            let shorter = E::SHORTER_LISTS.iter().map(|size| (*size, sized(*size))).collect();
+            Listed { shorter, longest: sized(E::LONGEST_LIST) }
+        };
+        let page = |show: &str, (after, order): (&str, &str)| {
+            sql(&format!(
+                "SELECT {{columns}} FROM {{tokens}} WHERE owner = ? AND {show} AND {after}
+                    AND (? IS NULL OR last_used_at IS NULL OR last_used_at < ?)
+                ORDER BY {order} LIMIT ?"
+            ))
+        };
+        let pages = |show| {
+            [
+                ("id <= ?", "id DESC"),
+                ("id >= ?", "id"),
+                ("name >= ? AND (name > ? OR id > ?)", "name, id"),
+                (
+                    "COALESCE(last_used_at, {never}) >= ?
+                        AND (COALESCE(last_used_at, {never}) > ? OR id > ?)",
+                    "COALESCE(last_used_at, {never}), id",
+                ),
+            ]
+            .map(|sort| page(show, sort))
+        };
+        let values = vec!["?"; COLUMNS.split(", ").count()].join(", ");
+        let assignments: Vec<_> =
+            COLUMNS.split(", ").skip(1).map(|column| format!("{column} = ?")).collect();
+        Self {
+            find: sql("SELECT {columns} FROM {tokens} WHERE id = ?"),
+            find_many: listed("SELECT {columns} FROM {tokens} WHERE id IN (?..)"),
+            pages: [pages("revoked_at IS NULL"), pages("revoked_at IS NOT NULL"), pages("TRUE")],
+            objections: sql("SELECT
+                    (SELECT count(*) FROM {tokens} WHERE id = ? {current}),
+                    (SELECT id FROM {tokens} WHERE owner = ? AND idempotency_key = ? {current}),
+                    (SELECT count(*) FROM (SELECT 1 FROM {tokens}
+                        WHERE owner = ? AND name = ? AND revoked_at IS NULL LIMIT 1 {current}
+                    ) AS namesakes),
+                    (SELECT count(*) FROM (SELECT 1 FROM {tokens}
+                        WHERE owner = ? AND revoked_at IS NULL LIMIT ? {current}
+                    ) AS living)"),
+            insert: sql(&format!(
+                "INSERT INTO {{tokens}} ({{columns}}) VALUES ({values}) {}",
+                E::OR_NOTHING
+            )),
+            lock_owner: sql(E::LOCK_OWNER),
+            forget_owner: sql("DELETE FROM {owners} WHERE owner = ?"),
+            owner_of: sql("SELECT owner FROM {tokens} WHERE id = ?"),
+            namesake: sql("SELECT id FROM {tokens}
+                WHERE owner = ? AND name = ? AND revoked_at IS NULL AND id <> ?
+                LIMIT 1 {current}"),
+            lock: sql("SELECT {columns} FROM {tokens} WHERE id = ? FOR UPDATE"),
+            write: sql(&format!("UPDATE {{tokens}} SET {} WHERE id = ?", assignments.join(", "))),
+            mark_first_use: sql("UPDATE {tokens} SET first_used_at = ?
+                WHERE id = ? AND revoked_at IS NULL AND first_used_at IS NULL
+                    AND digest = ? AND digest_key <=> ?"),
+            rekey: sql("UPDATE {tokens} SET digest = ?, digest_key = ?
+                WHERE id = ? AND revoked_at IS NULL AND digest = ? AND digest_key <=> ?"),
+            rekey_previous: sql("UPDATE {tokens} SET previous_digest = ?, previous_digest_key = ?
+                WHERE id = ? AND revoked_at IS NULL
+                    AND previous_digest = ? AND previous_digest_key <=> ?"),
+            claim_notice: sql("UPDATE {tokens} SET notices = LTRIM(CONCAT(notices, ' ', ?))
+                WHERE id = ? AND revoked_at IS NULL AND expires_at = ?
+                    AND POSITION(CONCAT(' ', ?, ' ') IN CONCAT(' ', notices, ' ')) = 0"),
+            children: listed("SELECT id FROM {tokens} WHERE parent IN (?..) {current}"),
+            lock_living: listed(
+                "SELECT id FROM {tokens}
+                WHERE id IN (?..) AND revoked_at IS NULL AND (? IS NULL OR owner = ?)
+                ORDER BY id FOR UPDATE",
+            ),
+            lock_living_of_owner: sql("SELECT id FROM {tokens}
+                WHERE owner = ? AND revoked_at IS NULL ORDER BY id FOR UPDATE"),
+            lock_all_of_owner: sql("SELECT id FROM {tokens} WHERE owner = ?
+                ORDER BY id FOR UPDATE"),
+            lock_ended: sql("SELECT id FROM {tokens} WHERE ends_at < ?
+                ORDER BY ends_at LIMIT ? FOR UPDATE SKIP LOCKED"),
+            revoke: listed(
+                "UPDATE {tokens}
+                SET revoked_at = ?, revoked_by = ?, revoked_reason = ? WHERE id IN (?..)",
+            ),
+            delete: listed("DELETE FROM {tokens} WHERE id IN (?..)"),
+            record_uses: listed(E::RECORD_USES),
+            lock_used_abilities: listed(
+                "SELECT id, used_abilities FROM {tokens}
+                WHERE id IN (?..) AND revoked_at IS NULL ORDER BY id FOR UPDATE",
+            ),
+            record_ability_uses: listed(E::RECORD_ABILITY_USES),
+            expiring: sql("SELECT {columns} FROM {tokens}
+                WHERE revoked_at IS NULL AND expires_at >= ? AND (expires_at > ? OR id > ?)
+                    AND expires_at <= ?
+                ORDER BY expires_at, id LIMIT ?"),
+            unused: sql("SELECT {columns} FROM {tokens}
+                WHERE revoked_at IS NULL AND created_at < ?
+                    AND (last_used_at IS NULL OR last_used_at < ?) AND id >= ?
+                ORDER BY id LIMIT ?"),
+            count: sql("SELECT count(CASE WHEN revoked_at IS NULL THEN 1 END), count(revoked_at)
+                FROM {tokens} WHERE owner = ?"),
+            count_by_key: sql("SELECT digest_key, count(*), 0 FROM {tokens}
+                    WHERE revoked_at IS NULL GROUP BY digest_key
+                UNION ALL
+                SELECT previous_digest_key, 0, count(*) FROM {tokens}
+                    WHERE revoked_at IS NULL AND previous_digest IS NOT NULL
+                    GROUP BY previous_digest_key"),
+            canary: sql("SELECT canary FROM {canaries} WHERE key_id = ? {current}"),
+            keep_canary: sql(&format!(
+                "INSERT INTO {{canaries}} (key_id, canary) VALUES (?, ?) {}",
+                E::OR_NOTHING
+            )),
+            tell: E::TELL.map(sql),
+        }
+    }
+
+    pub(super) const fn page(&self, show: Show, sort: Sort) -> &SqlStr {
+        let shown = &self.pages[match show {
+            Show::NotRevoked => 0,
+            Show::Revoked => 1,
+            Show::Any => 2,
+        }];
+        &shown[match sort {
+            Sort::Newest => 0,
+            Sort::Oldest => 1,
+            Sort::Name => 2,
+            Sort::LeastRecentlyUsed => 3,
+        }]
+    }
+}
+
+/// A statement with a list, once for each size of it.
+#[derive(Debug)]
+pub(super) struct Listed {
+    shorter: Vec<(usize, SqlStr)>,
+    longest: SqlStr,
+}
+
+impl Listed {
+    /// The statement for a list of a length.
+    pub(super) fn of(&self, length: usize) -> &SqlStr {
+        let fits = self.shorter.iter().find(|(size, _)| *size >= length);
+        fits.map_or(&self.longest, |(_, statement)| statement)
+    }
+}

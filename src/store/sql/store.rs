@@ -1,0 +1,149 @@
+/// Makes a store of a type whose `steps()` are [`Steps`](super::Steps).
+macro_rules! token_store {
+    ($store:ty) => {
+        #[async_trait::async_trait]
+        impl TokenStore for $store {
+            /// Nothing is in memory.
+            fn peek(&self, _: TokenId) -> Peek {
+                Peek::Ask
+            }
+
+            async fn find(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
+                self.steps().find(id).await
+            }
+
+            async fn find_many(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
+                self.steps().find_many(ids).await
+            }
+
+            async fn insert(
+                &self,
+                record: &TokenRecord,
+                rules: InsertRules,
+            ) -> Result<InsertOutcome, StoreError> {
+                self.steps().insert(record, rules).await
+            }
+
+            async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
+                self.steps().page(query).await
+            }
+
+            async fn change(
+                &self,
+                id: TokenId,
+                expected_expiry: Option<Timestamp>,
+                change: &Change,
+            ) -> Result<ChangeOutcome, StoreError> {
+                self.steps().change(id, expected_expiry, change).await
+            }
+
+            async fn rotate(
+                &self,
+                id: TokenId,
+                expected: &Expected,
+                rotation: &Rotation,
+            ) -> Result<RotateOutcome, StoreError> {
+                self.steps().rotate(id, expected, rotation).await
+            }
+
+            async fn mark_first_use(
+                &self,
+                id: TokenId,
+                expected: &TokenDigest,
+                at: Timestamp,
+            ) -> Result<bool, StoreError> {
+                self.steps().mark_first_use(id, expected, at).await
+            }
+
+            async fn rekey(
+                &self,
+                id: TokenId,
+                expected: &TokenDigest,
+                digest: &TokenDigest,
+            ) -> Result<bool, StoreError> {
+                self.steps().rekey(id, expected, digest).await
+            }
+
+            async fn revoke(
+                &self,
+                selection: &Selection,
+                revocation: &Revocation,
+            ) -> Result<Vec<TokenId>, StoreError> {
+                self.steps().revoke(selection, revocation).await
+            }
+
+            async fn suspend(
+                &self,
+                id: TokenId,
+                suspension: &Suspension,
+            ) -> Result<ChangeOutcome, StoreError> {
+                self.steps().suspend(id, suspension).await
+            }
+
+            async fn resume(
+                &self,
+                id: TokenId,
+                at: Timestamp,
+            ) -> Result<ChangeOutcome, StoreError> {
+                self.steps().resume(id, at).await
+            }
+
+            async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
+                self.steps().record_uses(uses).await
+            }
+
+            async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError> {
+                self.steps().record_ability_uses(uses).await
+            }
+
+            async fn claim_notice(
+                &self,
+                id: TokenId,
+                expected_expiry: Timestamp,
+                days: u16,
+            ) -> Result<bool, StoreError> {
+                self.steps().claim_notice(id, expected_expiry, days).await
+            }
+
+            async fn expiring(
+                &self,
+                from: Timestamp,
+                until: Timestamp,
+                after: Option<&Position>,
+                limit: u32,
+            ) -> Result<Page, StoreError> {
+                self.steps().expiring(from, until, after, limit).await
+            }
+
+            async fn unused(
+                &self,
+                since: Timestamp,
+                after: Option<&Position>,
+                limit: u32,
+            ) -> Result<Page, StoreError> {
+                self.steps().unused(since, after, limit).await
+            }
+
+            async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
+                self.steps().count(owner).await
+            }
+
+            async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {
+                self.steps().count_by_key().await
+            }
+
+            async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+                self.steps().prune(ended_before, limit).await
+            }
+
+            async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
+                self.steps().erase(owner).await
+            }
+
+            async fn canary(&self, key: &KeyId, canary: &[u8; 32]) -> Result<[u8; 32], StoreError> {
+                self.steps().canary(key, canary).await
+            }
+        }
+    };
+}
+pub(crate) use token_store;
