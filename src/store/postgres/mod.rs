@@ -13,7 +13,7 @@ use crate::{
         AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount,
         OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection,
         StoreError, TokenStore, Use,
-        sql::{SqlStore, SqlStoreOn, Statements, Steps, token_store},
+        sql::{SqlStore, SqlStoreOn, Steps, token_store},
     },
     token::{KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord},
 };
@@ -55,11 +55,9 @@ impl PostgresStore {
 
     async fn open(pool: PgPool, schema: Option<&str>) -> Result<Self, PostgresOpenError> {
         let schema = schema::migrate(&pool, schema).await?;
-        Ok(Self(SqlStore {
-            pool,
-            statements: Arc::new(Statements::new::<Postgres>(&schema::quoted(&schema))),
-            channel: schema::channel(&schema).into(),
-        }))
+        let place = schema::quoted(&schema);
+        let called = |table: &str| format!("{place}keyfob_{table}");
+        Ok(Self(SqlStore::new(pool, called, schema::channel(&schema))))
     }
 
     /// The SQL that makes the tables, for teams that migrate by hand. It may be run again.

@@ -1,4 +1,6 @@
-//! The steps that end tokens: each locks the tokens that it is about, in the order of their ids, and then ends them.
+//! The steps that end tokens: each finds the tokens that it is about, locks them in the order of their ids, and then
+//! ends them. Locked as they are found, through an index of their owners, they would be locked in another order than
+//! by whoever has their ids.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +42,8 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
             }
             Selection::AllOf(owner) => {
                 let owner = [owner.as_str().into()];
-                fetch_ids(step, &self.statements().lock_living_of_owner, &owner).await?
+                let living = fetch_ids(step, &self.statements().living_of_owner, &owner).await?;
+                self.lock_living(step, &living, None).await?
             }
         };
         for ids in selected.chunks(E::LONGEST_LIST) {
@@ -105,7 +108,12 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     ) -> Result<Vec<TokenId>, StoreError> {
         let owner = || [owner.as_str().into()];
         step.execute(&self.statements().forget_owner, &owner()).await?;
-        let erased = fetch_ids(step, &self.statements().lock_all_of_owner, &owner()).await?;
+        let all = fetch_ids(step, &self.statements().all_of_owner, &owner()).await?;
+        let mut erased = Vec::new();
+        for ids in all.chunks(E::LONGEST_LIST) {
+            let statement = self.statements().lock_all.of(ids.len());
+            erased.extend(fetch_ids(step, statement, &[ids.into()]).await?);
+        }
         self.delete(step, &erased).await?;
         self.tell(step, &erased).await?;
         Ok(erased)

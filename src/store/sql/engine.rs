@@ -33,10 +33,12 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Locks the row of an owner, making it where there is none.
     const LOCK_OWNER: &'static str;
 
-    /// Follows an `INSERT` that is to be passed over where the token is there.
+    /// Follows an `INSERT` that is to be passed over where something is there already, if
+    /// [`execute`](Self::execute) needs to be told.
     const OR_NOTHING: &'static str;
 
-    /// Makes a `SELECT` see what was committed last, whatever the transaction saw before, and keeps it so.
+    /// Makes a `SELECT` in a transaction of the caller's see what was committed last, whatever that saw before, and
+    /// keeps it so.
     const CURRENT: &'static str;
 
     /// Writes uses where they are later than what is there: takes [`Value::Uses`].

@@ -31,7 +31,6 @@ pub(super) use page::{Key, NOT_UTF_8, hex, page};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(super) use {
     session::{SqlStore, SqlStoreOn, Steps},
-    statements::Statements,
     store::token_store,
 };
 

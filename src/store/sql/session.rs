@@ -16,7 +16,9 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct SqlStore<E: Engine> {
     pub(crate) pool: Pool<E::Database>,
-    pub(crate) statements: Arc<Statements>,
+    statements: Arc<Statements>,
+    /// The same for a transaction that the caller has begun.
+    within: Arc<Statements>,
     /// Where other nodes are told what changed, if the engine can do that.
     pub(crate) channel: Arc<str>,
 }
@@ -26,14 +28,30 @@ impl<E: Engine> Clone for SqlStore<E> {
         Self {
             pool: self.pool.clone(),
             statements: self.statements.clone(),
+            within: self.within.clone(),
             channel: self.channel.clone(),
         }
     }
 }
 
 impl<E: Engine> SqlStore<E> {
+    /// Keeps tokens in tables that are called so.
+    pub(crate) fn new(
+        pool: Pool<E::Database>,
+        called: impl Fn(&str) -> String,
+        channel: String,
+    ) -> Self {
+        let statements = Arc::new(Statements::new::<E>(&called, ""));
+        let within = match E::CURRENT {
+            "" => statements.clone(),
+            current => Statements::new::<E>(&called, current).into(),
+        };
+        Self { pool, statements, within, channel: channel.into() }
+    }
+
     pub(crate) fn on<'c>(&self, connection: &'c mut Connection<E>) -> SqlStoreOn<'c, E> {
-        SqlStoreOn { store: self.clone(), held: Mutex::new(Held { connection, lost: false }) }
+        let store = Self { statements: self.within.clone(), ..self.clone() };
+        SqlStoreOn { store, held: Mutex::new(Held { connection, lost: false }) }
     }
 
     pub(crate) fn steps(&self) -> Steps<'_, '_, E> {
@@ -56,7 +74,8 @@ impl<'c, E: Engine> SqlStoreOn<'c, E> {
 
 struct Held<'c, E: Engine> {
     connection: &'c mut Connection<E>,
-    /// A future was dropped while the server answered, and the driver no longer knows where in the answer it is.
+    /// A future was dropped while the server answered, and the driver no longer knows where in the answer it is; or
+    /// the server has ended the whole transaction, and what follows would be none of it.
     lost: bool,
 }
 
@@ -74,7 +93,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         };
         match &connection {
             Leased::Held(held) if held.lost => {
-                let cause = "a step on this connection was dropped before it came to its end";
+                let cause = "a step on this connection was cut off, and its transaction with it";
                 Err(StoreError::Unavailable(cause.into()))
             }
             _ => Ok(Lease { connection, transaction: None, waits: false }),
@@ -224,7 +243,7 @@ impl<E: Engine> Lease<'_, '_, E> {
             Ok(done) => self.run(commit).await.map(|()| done),
             Err(error) => Err(error),
         };
-        // A connection that can't even take back is closed.
+        // A connection that can't even take back is closed, or left alone.
         if outcome.is_ok() || self.run(rollback).await.is_ok() {
             self.transaction = None;
         }
@@ -235,12 +254,12 @@ impl<E: Engine> Lease<'_, '_, E> {
 impl<E: Engine> Drop for Lease<'_, '_, E> {
     fn drop(&mut self) {
         let is_lost = self.waits && !E::OUTLIVES_DROPPED_FUTURES;
+        if !is_lost && self.transaction.is_none() {
+            return;
+        }
         match &mut self.connection {
-            Leased::Pooled(connection) if is_lost || self.transaction.is_some() => {
-                connection.close_on_drop();
-            }
-            Leased::Held(held) if is_lost => held.lost = true,
-            _ => (),
+            Leased::Pooled(connection) => connection.close_on_drop(),
+            Leased::Held(held) => held.lost = true,
         }
     }
 }

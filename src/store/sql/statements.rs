@@ -32,8 +32,9 @@ pub(crate) struct Statements {
     pub(super) claim_notice: SqlStr,
     pub(super) children: Listed,
     pub(super) lock_living: Listed,
-    pub(super) lock_living_of_owner: SqlStr,
-    pub(super) lock_all_of_owner: SqlStr,
+    pub(super) living_of_owner: SqlStr,
+    pub(super) lock_all: Listed,
+    pub(super) all_of_owner: SqlStr,
     pub(super) lock_ended: SqlStr,
     pub(super) revoke: Listed,
     pub(super) delete: Listed,
@@ -50,17 +51,17 @@ pub(crate) struct Statements {
 }
 
 impl Statements {
-    /// The statements on tables whose names begin with this: a schema and its dot, or a prefix.
+    /// The statements on tables that are called so, with what ends a `SELECT` that decides something.
     #[allow(clippy::too_many_lines, reason = "it is one list")]
-    pub(crate) fn new<E: Engine>(place: &str) -> Self {
+    pub(super) fn new<E: Engine>(called: &impl Fn(&str) -> String, current: &str) -> Self {
         let sized = |statement: &str, size: usize| {
             let statement = statement
-                .replace("{tokens}", &format!("{place}keyfob_tokens"))
-                .replace("{owners}", &format!("{place}keyfob_owners"))
-                .replace("{canaries}", &format!("{place}keyfob_canaries"))
+                .replace("{tokens}", &called("tokens"))
+                .replace("{owners}", &called("owners"))
+                .replace("{canaries}", &called("canaries"))
                 .replace("{columns}", COLUMNS)
                 .replace("{never}", NEVER)
-                .replace("{current}", E::CURRENT);
+                .replace("{current}", current);
             let statement: Arc<str> = E::spelled(&statement, size).into();
             AssertSqlSafe(statement).into_sql_str()
         };
@@ -98,7 +99,7 @@ impl Statements {
             find_many: listed("SELECT {columns} FROM {tokens} WHERE id IN (?..)"),
             pages: [pages("revoked_at IS NULL"), pages("revoked_at IS NOT NULL"), pages("TRUE")],
             objections: sql("SELECT
-                    (SELECT count(*) FROM {tokens} WHERE id = ? {current}),
+                    (SELECT count(*) FROM {tokens} WHERE id = ?),
                     (SELECT id FROM {tokens} WHERE owner = ? AND idempotency_key = ? {current}),
                     (SELECT count(*) FROM (SELECT 1 FROM {tokens}
                         WHERE owner = ? AND name = ? AND revoked_at IS NULL LIMIT 1 {current}
@@ -135,10 +136,10 @@ impl Statements {
                 WHERE id IN (?..) AND revoked_at IS NULL AND (? IS NULL OR owner = ?)
                 ORDER BY id FOR UPDATE",
             ),
-            lock_living_of_owner: sql("SELECT id FROM {tokens}
-                WHERE owner = ? AND revoked_at IS NULL ORDER BY id FOR UPDATE"),
-            lock_all_of_owner: sql("SELECT id FROM {tokens} WHERE owner = ?
-                ORDER BY id FOR UPDATE"),
+            living_of_owner: sql("SELECT id FROM {tokens}
+                WHERE owner = ? AND revoked_at IS NULL ORDER BY id {current}"),
+            lock_all: listed("SELECT id FROM {tokens} WHERE id IN (?..) ORDER BY id FOR UPDATE"),
+            all_of_owner: sql("SELECT id FROM {tokens} WHERE owner = ? ORDER BY id {current}"),
             lock_ended: sql("SELECT id FROM {tokens} WHERE ends_at < ?
                 ORDER BY ends_at LIMIT ? FOR UPDATE SKIP LOCKED"),
             revoke: listed(
