@@ -13,6 +13,8 @@ pub mod conformance;
 mod count;
 mod error;
 mod memory;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod page;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -35,6 +37,8 @@ pub use change::{
 pub use count::{KeyCount, OwnerCount};
 pub use error::{BoxError, CorruptRecord, StoreError};
 pub use memory::MemoryStore;
+#[cfg(feature = "mysql")]
+pub use mysql::{MySqlOpenError, MySqlStore, MySqlTransaction};
 pub use page::{Page, PageQuery, Position, Show, Sort, SortKey};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOpenError, PostgresStore, PostgresTransaction};

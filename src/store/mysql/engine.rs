@@ -1,0 +1,153 @@
+use std::iter;
+
+use sqlx::{
+    Arguments as _, MySqlConnection, Row as _, SqlStr,
+    mysql::{MySqlArguments, MySqlRow},
+};
+
+use crate::{
+    store::{
+        BoxError, CorruptRecord, StoreError,
+        sql::{self, Engine, Types, Value},
+    },
+    token::{TokenId, TokenRecord},
+};
+
+use super::error;
+
+/// A use, and the abilities that a token used: a row each, whose types do not hang on what is bound.
+const USE: &str = "SELECT CAST(? AS BINARY(16)) AS id, CAST(? AS SIGNED) AS used_at, CAST(? AS BINARY) AS used_from";
+const USED: &str = "SELECT CAST(? AS BINARY(16)) AS id, CAST(? AS BINARY) AS used";
+
+#[derive(Debug)]
+pub(super) struct MySql;
+
+impl Engine for MySql {
+    type Database = sqlx::MySql;
+
+    /// No gaps are locked then, so that owners stay out of each other's way.
+    const BEGIN: &'static str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION";
+    const TELL: Option<&'static str> = None;
+    /// sqlx forgets that it was preparing a statement, or had read half a packet.
+    const OUTLIVES_DROPPED_FUTURES: bool = false;
+
+    const LONGEST_LIST: usize = 512;
+    const SHORTER_LISTS: &'static [usize] = &[1, 8, 64];
+
+    /// [`execute`](Self::execute) sees it; `IGNORE` would pass over more than that.
+    const OR_NOTHING: &'static str = "";
+    const CURRENT: &'static str = "FOR UPDATE";
+    const LOCK_OWNER: &'static str = "INSERT INTO {owners} (owner, changes) VALUES (?, 1)
+        ON DUPLICATE KEY UPDATE changes = changes + 1";
+
+    /// In the order of the list, which is that of the ids.
+    const RECORD_USES: &'static str = "UPDATE ({uses}) AS noted
+            STRAIGHT_JOIN {tokens} AS kept ON kept.id = noted.id
+        SET kept.last_used_at = noted.used_at, kept.last_used_from = noted.used_from
+        WHERE kept.last_used_at IS NULL OR kept.last_used_at < noted.used_at";
+
+    const RECORD_ABILITY_USES: &'static str = "UPDATE ({used}) AS noted
+            STRAIGHT_JOIN {tokens} AS kept ON kept.id = noted.id
+        SET kept.used_abilities = noted.used";
+
+    fn spelled(statement: &str, list_size: usize) -> String {
+        let repeated = |part: &str, by: &str| vec![part; list_size].join(by);
+        statement
+            .replace("?..", &repeated("?", ", "))
+            .replace("{uses}", &repeated(USE, " UNION ALL "))
+            .replace("{used}", &repeated(USED, " UNION ALL "))
+    }
+
+    fn bind(arguments: &mut MySqlArguments, value: &Value<'_>) -> Result<(), BoxError> {
+        match value {
+            Value::Id(id) => arguments.add(id.map(bytes)),
+            Value::Integer(number) => arguments.add(number),
+            Value::Bool(truth) => arguments.add(truth),
+            Value::Text(bytes) | Value::Bytes(bytes) => arguments.add(bytes),
+            Value::Ids(ids) => filled(ids).try_for_each(|id| arguments.add(bytes(*id))),
+            Value::Uses(uses) => filled(uses).try_for_each(|it| {
+                arguments.add(bytes(it.id))?;
+                arguments.add(it.at.unix_seconds())?;
+                arguments.add(it.from.map(|from| from.to_string().into_bytes()))
+            }),
+            Value::Used(used) => filled(used).try_for_each(|(id, used)| {
+                arguments.add(bytes(*id))?;
+                arguments.add(used.as_bytes())
+            }),
+        }
+    }
+
+    async fn fetch(
+        connection: &mut MySqlConnection,
+        statement: SqlStr,
+        arguments: MySqlArguments,
+    ) -> sqlx::Result<Vec<MySqlRow>> {
+        sqlx::query_with(statement, arguments).fetch_all(connection).await
+    }
+
+    /// None is met where a new row would stand beside one that is there. What an `UPDATE` finds as it should be counts:
+    /// sqlx asks the server for that.
+    async fn execute(
+        connection: &mut MySqlConnection,
+        statement: SqlStr,
+        arguments: MySqlArguments,
+    ) -> sqlx::Result<u64> {
+        match sqlx::query_with(statement, arguments).execute(connection).await {
+            Ok(done) => Ok(done.rows_affected()),
+            Err(error) if error::is_taken(&error) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn run(connection: &mut MySqlConnection, statements: SqlStr) -> sqlx::Result<()> {
+        sqlx::raw_sql(statements).execute(connection).await.map(drop)
+    }
+
+    fn record(row: &MySqlRow) -> Result<TokenRecord, CorruptRecord> {
+        sql::record(row, Types::OfColumns)
+    }
+
+    fn bytes(row: &MySqlRow, column: usize) -> sqlx::Result<Option<Vec<u8>>> {
+        row.try_get_unchecked(column)
+    }
+
+    fn integer(row: &MySqlRow, column: usize) -> sqlx::Result<Option<i64>> {
+        row.try_get_unchecked(column)
+    }
+
+    fn failed(error: sqlx::Error) -> StoreError {
+        error::failed(error)
+    }
+}
+
+fn bytes(id: TokenId) -> Vec<u8> {
+    id.to_bytes().into()
+}
+
+/// The list, and its last value again until it is as long as the statement for it.
+fn filled<T>(list: &[T]) -> impl Iterator<Item = &T> {
+    let size = MySql::SHORTER_LISTS.iter().find(|size| **size >= list.len());
+    let missing = size.unwrap_or(&MySql::LONGEST_LIST).saturating_sub(list.len());
+    list.iter().chain(list.last().into_iter().flat_map(move |last| iter::repeat_n(last, missing)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_filled_with_what_it_ends_with() {
+        assert_eq!(filled(&[1]).collect::<Vec<_>>(), [&1]);
+        assert_eq!(filled(&[1, 2]).copied().collect::<Vec<_>>(), [1, 2, 2, 2, 2, 2, 2, 2]);
+        assert_eq!(filled(&[3; 65]).count(), 512);
+        assert_eq!(filled(&[3; 512]).count(), 512);
+    }
+
+    #[test]
+    fn a_list_is_spelled_in_the_size_that_it_is_filled_to() {
+        let spelled = MySql::spelled("DELETE FROM t WHERE id IN (?..)", 3);
+        assert_eq!(spelled, "DELETE FROM t WHERE id IN (?, ?, ?)");
+        assert_eq!(MySql::spelled("({uses})", 8).matches('?').count(), 24);
+        assert_eq!(MySql::spelled("({used})", 8).matches(" UNION ALL ").count(), 7);
+    }
+}

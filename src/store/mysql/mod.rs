@@ -1,0 +1,129 @@
+mod engine;
+mod error;
+mod schema;
+
+use std::{fmt, sync::Arc};
+
+use sqlx::{MySqlConnection, MySqlPool};
+
+pub use error::MySqlOpenError;
+
+use crate::{
+    store::{
+        AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount,
+        OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection,
+        StoreError, TokenStore, Use,
+        sql::{SqlStore, SqlStoreOn, Steps, token_store},
+    },
+    token::{KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord},
+};
+
+use engine::MySql;
+
+const DEFAULT_PREFIX: &str = "keyfob_";
+
+/// A store in MariaDB or MySQL, in the application's own database.
+///
+/// What is acknowledged is committed: with `innodb_flush_log_at_trx_commit=1`, which is the default, it is synced to
+/// disk; where there are replicas or a binary log to restore from, `sync_binlog=1` as well. A clone is cheap and is the
+/// same store.
+///
+/// The tables `keyfob_tokens`, `keyfob_owners`, `keyfob_canaries` and `keyfob_migrations` are made and migrated when
+/// the store is made, whatever number of processes starts at once. The view `keyfob_tokens_readable` shows texts and
+/// instants as such, for people. Whatever collations, `sql_mode` and isolation level the application uses, texts are
+/// compared by bytes and the store's own transactions are `READ COMMITTED`, for which a binary log has to have the
+/// format `ROW` or `MIXED`.
+///
+/// Needs MariaDB 10.6 or MySQL 8.0 or later, and a tokio runtime.
+#[derive(Clone)]
+pub struct MySqlStore {
+    store: SqlStore<MySql>,
+    prefix: Arc<str>,
+}
+
+impl MySqlStore {
+    /// Keeps tokens in tables whose names begin with `keyfob_`, in the database that the pool connects to, and migrates
+    /// them.
+    ///
+    /// `MySqlPool` is the one of sqlx 0.9. Its connections have to commit by themselves, as they do unless told
+    /// otherwise.
+    ///
+    /// # Errors
+    /// [`MySqlOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob.
+    pub async fn with_pool(pool: MySqlPool) -> Result<Self, MySqlOpenError> {
+        Self::with_prefix(pool, DEFAULT_PREFIX).await
+    }
+
+    /// Keeps tokens in tables whose names begin with a prefix of 1 to 49 of `[a-z0-9_]`, and migrates them.
+    ///
+    /// # Errors
+    /// As [`with_pool`](Self::with_pool); [`MySqlOpenError::Prefix`] for any other prefix.
+    pub async fn with_prefix(pool: MySqlPool, prefix: &str) -> Result<Self, MySqlOpenError> {
+        schema::migrate(&pool, prefix).await?;
+        let called = |table: &str| format!("`{prefix}{table}`");
+        Ok(Self { store: SqlStore::new(pool, called, String::new()), prefix: prefix.into() })
+    }
+
+    /// The SQL that makes the tables, for teams that migrate by hand. It may be run again.
+    ///
+    /// A store finds tables that were made so and leaves them alone. [`with_pool`](Self::with_pool) takes the prefix
+    /// `keyfob_`.
+    ///
+    /// ```
+    /// use keyfob::store::MySqlStore;
+    ///
+    /// let sql = MySqlStore::schema_sql("keyfob_")?;
+    /// assert!(sql.contains("CREATE TABLE IF NOT EXISTS `keyfob_tokens`"));
+    /// # Ok::<(), keyfob::store::MySqlOpenError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`MySqlOpenError::Prefix`] where the prefix is not as for [`with_prefix`](Self::with_prefix).
+    pub fn schema_sql(prefix: &str) -> Result<String, MySqlOpenError> {
+        schema::sql(prefix)
+    }
+
+    /// The same store on a connection that the caller holds, perhaps in a transaction: what the steps do is committed
+    /// or taken back with it.
+    ///
+    /// Each step that writes is a savepoint there, so that one that fails does not end the transaction; on a
+    /// connection outside a transaction it is a transaction of its own. The transaction has to be one that sqlx began.
+    ///
+    /// A deadlock is [`StoreError::Busy`] here, and the server has then taken the *whole* transaction back: begin it
+    /// anew. In a transaction that is `REPEATABLE READ`, the default, two that issue to new owners at once can come to
+    /// one; in one that is `READ COMMITTED` they don't. After a step whose future was dropped the connection is good
+    /// for nothing and has to be closed.
+    #[must_use]
+    pub fn on<'c>(&self, connection: &'c mut MySqlConnection) -> MySqlTransaction<'c> {
+        MySqlTransaction(self.store.on(connection))
+    }
+
+    fn steps(&self) -> Steps<'_, '_, MySql> {
+        self.store.steps()
+    }
+}
+
+impl fmt::Debug for MySqlStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MySqlStore").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+token_store!(MySqlStore);
+
+/// A [`MySqlStore`] on one connection; see [`MySqlStore::on`].
+pub struct MySqlTransaction<'c>(SqlStoreOn<'c, MySql>);
+
+impl<'c> MySqlTransaction<'c> {
+    fn steps(&self) -> Steps<'_, 'c, MySql> {
+        self.0.steps()
+    }
+}
+
+impl fmt::Debug for MySqlTransaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MySqlTransaction").finish_non_exhaustive()
+    }
+}
+
+token_store!(MySqlTransaction<'_>);

@@ -1,0 +1,94 @@
+use sqlx::{AssertSqlSafe, MySqlConnection, MySqlPool};
+
+use crate::store::StoreError;
+
+use super::MySqlOpenError;
+
+const TABLES: &str = include_str!("0001_tokens.sql");
+
+/// In order; each one notes its version itself, so that running them by hand is the same.
+const MIGRATIONS: [(i64, &str); 1] = [(1, TABLES)];
+
+const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+
+/// MySQL knows names of up to 64, and `tokens_readable` is the longest.
+const LONGEST_PREFIX: usize = 64 - "tokens_readable".len();
+
+/// For how long another process may migrate.
+const LOCK_SECONDS: i64 = 60;
+
+/// Tables of the same prefix in another database have another lock.
+const LOCK: &str = "CONCAT('keyfob.', CRC32(CONCAT_WS('.', DATABASE(), ?)))";
+
+pub(super) fn check(prefix: &str) -> Result<&str, MySqlOpenError> {
+    let is_prefix = (1..=LONGEST_PREFIX).contains(&prefix.len())
+        && prefix.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    if is_prefix { Ok(prefix) } else { Err(MySqlOpenError::Prefix) }
+}
+
+pub(super) fn sql(prefix: &str) -> Result<String, MySqlOpenError> {
+    Ok(TABLES.replace("{prefix}", check(prefix)?))
+}
+
+/// Brings the tables to the latest version. Where they are, nothing is written: a server that can only be read will do.
+pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlOpenError> {
+    let prefix = check(prefix)?;
+    let mut connection = pool.acquire().await?;
+    let autocommit: bool =
+        sqlx::query_scalar("SELECT @@autocommit").fetch_one(&mut *connection).await?;
+    if !autocommit {
+        return Err(MySqlOpenError::NoAutocommit);
+    }
+    if version(&mut connection, prefix).await? == KNOWN {
+        return Ok(());
+    }
+    // A connection that is dropped midway must not go back with a lock that it holds.
+    connection.close_on_drop();
+    let lock = AssertSqlSafe(format!("SELECT GET_LOCK({LOCK}, {LOCK_SECONDS})"));
+    let lock: Option<i64> =
+        sqlx::query_scalar(lock).bind(prefix).fetch_one(&mut *connection).await?;
+    if lock != Some(1) {
+        let cause = "another process migrates the token tables and does not come to an end";
+        return Err(StoreError::Busy(cause.into()).into());
+    }
+    // Another process may have been first.
+    let found = version(&mut connection, prefix).await?;
+    for (_, migration) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+        let migration = AssertSqlSafe(migration.replace("{prefix}", prefix));
+        sqlx::raw_sql(migration).execute(&mut *connection).await?;
+    }
+    let release = AssertSqlSafe(format!("DO RELEASE_LOCK({LOCK})"));
+    sqlx::query(release).bind(prefix).execute(&mut *connection).await?;
+    Ok(())
+}
+
+async fn version(connection: &mut MySqlConnection, prefix: &str) -> Result<i64, MySqlOpenError> {
+    let exists = "SELECT COUNT(*) FROM information_schema.tables
+        WHERE table_schema = DATABASE() AND table_name = ?";
+    let history = format!("{prefix}migrations");
+    let tables: i64 = sqlx::query_scalar(exists).bind(&history).fetch_one(&mut *connection).await?;
+    if tables == 0 {
+        return Ok(0);
+    }
+    let latest = format!("SELECT COALESCE(MAX(version), 0) FROM `{history}`");
+    let found = sqlx::query_scalar(AssertSqlSafe(latest)).fetch_one(connection).await?;
+    if found > KNOWN {
+        return Err(MySqlOpenError::Newer { found, known: KNOWN });
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_of_letters_that_need_no_quoting_and_leaves_room() {
+        for prefix in ["a", "keyfob_", "0_", "_", &"x".repeat(49)] {
+            assert_eq!(check(prefix).unwrap(), prefix);
+        }
+        for prefix in ["", "A", "a-", "a`", "a.", "ä", "a b", &"x".repeat(50)] {
+            assert!(matches!(check(prefix), Err(MySqlOpenError::Prefix)), "{prefix}");
+        }
+    }
+}
