@@ -72,6 +72,20 @@ mod sqlite_with_pool {
     keyfob::store_conformance!(#[tokio::test] => store().await);
 }
 
+#[cfg(feature = "mysql")]
+mod mysql {
+    use keyfob::store::MySqlStore;
+
+    use crate::mysql::Tables;
+
+    async fn store() -> (MySqlStore, Tables) {
+        let tables = Tables::new();
+        (tables.store().await, tables)
+    }
+
+    keyfob::store_conformance!(#[tokio::test] => store().await);
+}
+
 #[test]
 fn the_macro_runs_every_clause() {
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/conformance");

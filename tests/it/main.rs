@@ -21,6 +21,8 @@ mod limit;
 mod listing;
 mod lookups;
 mod manage;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod notices;
 mod owner_gate;
 mod parsing;

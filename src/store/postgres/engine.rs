@@ -31,6 +31,8 @@ impl Engine for Postgres {
     const OR_NOTHING: &'static str = "ON CONFLICT DO NOTHING";
     /// Each statement does, but where the caller's transaction wants it otherwise.
     const CURRENT: &'static str = "";
+    /// Only rows are locked.
+    const BY_ID: &'static str = "";
     /// It is changed, so that a transaction of the caller's which has seen less fails rather than counts too few.
     const LOCK_OWNER: &'static str = "INSERT INTO {owners} AS kept (owner, changes) VALUES (?, 1)
         ON CONFLICT (owner) DO UPDATE SET changes = kept.changes + 1";

@@ -41,6 +41,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// keeps it so.
     const CURRENT: &'static str;
 
+    /// Follows the table where tokens are locked by their ids, so that another index is not locked first.
+    const BY_ID: &'static str;
+
     /// Writes uses where they are later than what is there: takes [`Value::Uses`].
     const RECORD_USES: &'static str;
 

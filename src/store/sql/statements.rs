@@ -56,6 +56,7 @@ impl Statements {
     pub(super) fn new<E: Engine>(called: &impl Fn(&str) -> String, current: &str) -> Self {
         let sized = |statement: &str, size: usize| {
             let statement = statement
+                .replace("{tokens_by_id}", &format!("{{tokens}} {}", E::BY_ID))
                 .replace("{tokens}", &called("tokens"))
                 .replace("{owners}", &called("owners"))
                 .replace("{canaries}", &called("canaries"))
@@ -117,39 +118,46 @@ impl Statements {
             namesake: sql("SELECT id FROM {tokens}
                 WHERE owner = ? AND name = ? AND revoked_at IS NULL AND id <> ?
                 LIMIT 1 {current}"),
-            lock: sql("SELECT {columns} FROM {tokens} WHERE id = ? FOR UPDATE"),
-            write: sql(&format!("UPDATE {{tokens}} SET {} WHERE id = ?", assignments.join(", "))),
-            mark_first_use: sql("UPDATE {tokens} SET first_used_at = ?
+            lock: sql("SELECT {columns} FROM {tokens_by_id} WHERE id = ? FOR UPDATE"),
+            write: sql(&format!(
+                "UPDATE {{tokens_by_id}} SET {} WHERE id = ?",
+                assignments.join(", ")
+            )),
+            mark_first_use: sql("UPDATE {tokens_by_id} SET first_used_at = ?
                 WHERE id = ? AND revoked_at IS NULL AND first_used_at IS NULL
                     AND digest = ? AND digest_key <=> ?"),
-            rekey: sql("UPDATE {tokens} SET digest = ?, digest_key = ?
+            rekey: sql("UPDATE {tokens_by_id} SET digest = ?, digest_key = ?
                 WHERE id = ? AND revoked_at IS NULL AND digest = ? AND digest_key <=> ?"),
-            rekey_previous: sql("UPDATE {tokens} SET previous_digest = ?, previous_digest_key = ?
+            rekey_previous: sql(
+                "UPDATE {tokens_by_id} SET previous_digest = ?, previous_digest_key = ?
                 WHERE id = ? AND revoked_at IS NULL
-                    AND previous_digest = ? AND previous_digest_key <=> ?"),
-            claim_notice: sql("UPDATE {tokens} SET notices = LTRIM(CONCAT(notices, ' ', ?))
+                    AND previous_digest = ? AND previous_digest_key <=> ?",
+            ),
+            claim_notice: sql("UPDATE {tokens_by_id} SET notices = LTRIM(CONCAT(notices, ' ', ?))
                 WHERE id = ? AND revoked_at IS NULL AND expires_at = ?
                     AND POSITION(CONCAT(' ', ?, ' ') IN CONCAT(' ', notices, ' ')) = 0"),
             children: listed("SELECT id FROM {tokens} WHERE parent IN (?..) {current}"),
             lock_living: listed(
-                "SELECT id FROM {tokens}
+                "SELECT id FROM {tokens_by_id}
                 WHERE id IN (?..) AND revoked_at IS NULL AND (? IS NULL OR owner = ?)
                 ORDER BY id FOR UPDATE",
             ),
             living_of_owner: sql("SELECT id FROM {tokens}
                 WHERE owner = ? AND revoked_at IS NULL ORDER BY id {current}"),
-            lock_all: listed("SELECT id FROM {tokens} WHERE id IN (?..) ORDER BY id FOR UPDATE"),
+            lock_all: listed(
+                "SELECT id FROM {tokens_by_id} WHERE id IN (?..) ORDER BY id FOR UPDATE",
+            ),
             all_of_owner: sql("SELECT id FROM {tokens} WHERE owner = ? ORDER BY id {current}"),
             lock_ended: sql("SELECT id FROM {tokens} WHERE ends_at < ?
                 ORDER BY ends_at LIMIT ? FOR UPDATE SKIP LOCKED"),
             revoke: listed(
-                "UPDATE {tokens}
+                "UPDATE {tokens_by_id}
                 SET revoked_at = ?, revoked_by = ?, revoked_reason = ? WHERE id IN (?..)",
             ),
             delete: listed("DELETE FROM {tokens} WHERE id IN (?..)"),
             record_uses: listed(E::RECORD_USES),
             lock_used_abilities: listed(
-                "SELECT id, used_abilities FROM {tokens}
+                "SELECT id, used_abilities FROM {tokens_by_id}
                 WHERE id IN (?..) AND revoked_at IS NULL ORDER BY id FOR UPDATE",
             ),
             record_ability_uses: listed(E::RECORD_ABILITY_USES),
