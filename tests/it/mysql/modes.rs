@@ -1,1 +1,87 @@
+//! What the application sets on its connections is its own affair.
 
+use keyfob::{
+    Owner, TokenName,
+    store::{
+        Change, InsertOutcome, InsertRules, MySqlStore, PageQuery, Show, Sort, TokenStore, Use,
+    },
+    token::{Ability, Metadata, Reason, Revocation},
+};
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+
+use super::{Tables, at, record};
+
+const MODES: [&str; 8] = [
+    "SET sql_mode = ''",
+    "SET sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES'",
+    "SET sql_mode = 'ANSI,TRADITIONAL'",
+    "SET sql_mode = 'PAD_CHAR_TO_FULL_LENGTH,NO_ZERO_DATE,ONLY_FULL_GROUP_BY'",
+    "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
+    "SET NAMES latin1",
+    "SET time_zone = '-11:00', collation_connection = utf8mb4_bin, sql_select_limit = DEFAULT",
+];
+
+async fn goes_through_its_life(store: &MySqlStore, mode: &str) {
+    let mut record = record(1);
+    record.owner = Owner::new("ÄÖ \\' \" ` ; -- ?").unwrap();
+    record.name = TokenName::new("\u{1F511}".repeat(100)).unwrap();
+    record.rare_mut().metadata = Metadata::from_json(r#"{"a":"é\\'\"`"}"#).unwrap();
+    record.expires_at = Some(at(9_000));
+    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1) };
+    assert_eq!(store.insert(&record, rules).await.unwrap(), InsertOutcome::Inserted, "{mode}");
+    assert_eq!(store.insert(&record, rules).await.unwrap(), InsertOutcome::IdTaken, "{mode}");
+    assert_eq!(store.find(record.id).await.unwrap().as_deref(), Some(&record), "{mode}");
+
+    let a_use = Use { id: record.id, at: at(2_000), from: Some([255; 16].into()) };
+    store.record_uses(&[a_use]).await.unwrap();
+    assert!(store.claim_notice(record.id, at(9_000), 7).await.unwrap(), "{mode}");
+    assert!(!store.claim_notice(record.id, at(9_000), 7).await.unwrap(), "{mode}");
+    let mut change = Change::default();
+    (change.name, change.unique_name) = (Some(TokenName::new("a\\").unwrap()), true);
+    let _ = store.change(record.id, record.expires_at, &change).await.unwrap();
+    let ability = Ability::new("x".repeat(100)).unwrap();
+    let used = keyfob::store::AbilityUse { id: record.id, ability };
+    store.record_ability_uses(&[used]).await.unwrap();
+    let query = PageQuery {
+        owner: record.owner.clone(),
+        sort: Sort::Name,
+        show: Show::NotRevoked,
+        unused_since: None,
+        after: None,
+        limit: 10,
+    };
+    let page = store.page(&query).await.unwrap();
+    let [found] = &page.records[..] else { panic!("{mode}: {page:?}") };
+    assert_eq!((found.name.as_str(), found.last_used_from), ("a\\", a_use.from), "{mode}");
+    assert_eq!(found.rare.as_ref().unwrap().used_abilities.len(), 1, "{mode}");
+    let mut revocation = Revocation::new(at(3_000));
+    revocation.reason = Some(Reason::new("é".repeat(127)).unwrap());
+    let all = keyfob::store::Selection::AllOf(record.owner.clone());
+    assert_eq!(store.revoke(&all, &revocation).await.unwrap(), [record.id], "{mode}");
+    let found = store.find(record.id).await.unwrap().unwrap();
+    assert_eq!(found.revocation.as_deref(), Some(&revocation), "{mode}");
+    assert_eq!(store.prune(at(3_001), 10).await.unwrap(), 1, "{mode}");
+}
+
+#[tokio::test]
+async fn a_token_goes_through_its_life_whatever_the_session_is_set_to() {
+    for mode in MODES {
+        let tables = Tables::new();
+        let pool = Tables::pool_that_says(mode).await;
+        let store = MySqlStore::with_prefix(pool, &tables.prefix).await.unwrap();
+        goes_through_its_life(&store, mode).await;
+    }
+}
+
+#[tokio::test]
+async fn a_pool_on_which_sqlx_sets_nothing_will_do() {
+    let bare: fn(MySqlConnectOptions) -> MySqlConnectOptions = |options| {
+        let options = options.pipes_as_concat(false).no_engine_substitution(false);
+        options.timezone(None).set_names(false).statement_cache_capacity(0)
+    };
+    let tables = Tables::new();
+    let pool = MySqlPoolOptions::new().connect_with(bare(Tables::options())).await.unwrap();
+    let store = MySqlStore::with_prefix(pool, &tables.prefix).await.unwrap();
+    goes_through_its_life(&store, "bare").await;
+}

@@ -4,6 +4,8 @@ mod random;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod spy;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod writers;
 
 use std::sync::{Arc, Mutex};
 
@@ -14,6 +16,8 @@ use keyfob::{
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub use self::writers::sixteen_writers_break_no_rule;
 pub use self::{
     random::{Fixed, Random, Seeded},
     spy::{STEPS, Spy, WRITES, once},

@@ -1,0 +1,151 @@
+//! Many who write to the same tokens at once.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use keyfob::{
+    Owner, Timestamp, TokenId, TokenName, TokenRecord,
+    store::{
+        AbilityUse, Change, InsertRules, PageQuery, Selection, Show, Sort, StoreError, TokenStore,
+        Use,
+    },
+    token::{Ability, IdempotencyKey, Prefix, Revocation, Suspension, TokenDigest},
+};
+
+use super::Random;
+
+const WRITERS: u64 = 16;
+const STEPS: usize = 60;
+const OWNERS: usize = 3;
+const LIMIT: u32 = 8;
+
+/// Sixteen do whatever can be done to the tokens of three owners. No rule is broken meanwhile, nothing comes back once
+/// it is revoked, and no step fails but as busy, which is rare.
+pub async fn sixteen_writers_break_no_rule(store: Arc<dyn TokenStore>) {
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { write(&*store, Random(number)).await })
+        })
+        .collect();
+    let (mut busy, mut revoked) = (0, BTreeSet::new());
+    for writer in writers {
+        let (times, ended) = writer.await.unwrap();
+        busy += times;
+        revoked.extend(ended);
+    }
+    assert!(busy * 50 <= WRITERS as usize * STEPS, "{busy} steps were busy");
+    for number in 0..OWNERS {
+        let living = page(&*store, number, Show::NotRevoked).await;
+        let names: BTreeSet<_> = living.iter().map(|token| token.name.as_str()).collect();
+        assert_eq!(names.len(), living.len(), "a name is there twice");
+        assert!(living.len() <= LIMIT as usize, "{} tokens", living.len());
+        assert!(living.iter().all(|token| !revoked.contains(&token.id)), "one came back");
+        let all = page(&*store, number, Show::Any).await;
+        let keys: Vec<_> = all.iter().filter_map(|token| token.idempotency_key()).collect();
+        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "a key is there twice");
+    }
+}
+
+/// How often the store was busy, and what was revoked.
+async fn write(store: &dyn TokenStore, mut random: Random) -> (usize, Vec<TokenId>) {
+    let (mut busy, mut revoked) = (0, Vec::new());
+    for _ in 0..STEPS {
+        match step(store, &mut random).await {
+            Ok(ended) => revoked.extend(ended),
+            Err(StoreError::Busy(_)) => busy += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    (busy, revoked)
+}
+
+async fn step(store: &dyn TokenStore, random: &mut Random) -> Result<Vec<TokenId>, StoreError> {
+    let number = random.below(OWNERS);
+    let tokens = page(store, number, Show::Any).await;
+    let what = if tokens.is_empty() { 0 } else { random.below(16) };
+    if what < 5 {
+        let rules = InsertRules { unique_name: true, limit_per_owner: Some(LIMIT) };
+        let _ = store.insert(&record(number, random), rules).await?;
+        return Ok(Vec::new());
+    }
+    let token = &tokens[random.below(tokens.len())];
+    let at = at(random);
+    let mut some: Vec<_> = tokens.iter().map(|token| token.id).collect();
+    some.sort_by_key(|_| random.next());
+    some.truncate(5);
+    let revocation = Revocation::new(at);
+    match what {
+        5..=6 => {
+            let selection = Selection::Tokens { ids: some, owner: None };
+            return store.revoke(&selection, &revocation).await;
+        }
+        7 if random.below(4) == 0 => {
+            return store.revoke(&Selection::AllOf(owner(number)), &revocation).await;
+        }
+        7 => {
+            let mut change = Change::default();
+            (change.name, change.unique_name) = (Some(name(random)), true);
+            let _ = store.change(token.id, token.expires_at, &change).await?;
+        }
+        8 => {
+            let digest = TokenDigest::from_bytes([8; 32], None);
+            store.rekey(token.id, &token.digest, &digest).await?;
+        }
+        9..=10 => {
+            let uses: Vec<_> = some.iter().map(|id| Use { id: *id, at, from: None }).collect();
+            store.record_uses(&uses).await?;
+        }
+        11 => {
+            let ability = Ability::new("servers:read").unwrap();
+            let used = |id: &TokenId| AbilityUse { id: *id, ability: ability.clone() };
+            store.record_ability_uses(&some.iter().map(used).collect::<Vec<_>>()).await?;
+        }
+        12 => {
+            store.mark_first_use(token.id, &token.digest, at).await?;
+        }
+        13 => {
+            let _ = store.suspend(token.id, &Suspension::new(at)).await?;
+        }
+        14 => {
+            store.prune(at, 3).await?;
+        }
+        _ if random.below(8) == 0 => {
+            store.erase(&owner(number)).await?;
+        }
+        _ => {
+            store.revoke(&Selection::DescendantsOf(token.id), &revocation).await?;
+        }
+    }
+    Ok(Vec::new())
+}
+
+async fn page(store: &dyn TokenStore, number: usize, show: Show) -> Vec<Arc<TokenRecord>> {
+    let (owner, limit) = (owner(number), 1_000);
+    let query =
+        PageQuery { owner, sort: Sort::Oldest, show, unused_since: None, after: None, limit };
+    store.page(&query).await.unwrap().records
+}
+
+fn owner(number: usize) -> Owner {
+    Owner::new(format!("writers:{number}")).unwrap()
+}
+
+fn name(random: &mut Random) -> TokenName {
+    TokenName::new(format!("n{}", random.below(12))).unwrap()
+}
+
+fn at(random: &mut Random) -> Timestamp {
+    let seconds = 2_000 + i64::try_from(random.below(1_000)).unwrap();
+    Timestamp::from_unix_seconds(seconds).unwrap()
+}
+
+fn record(number: usize, random: &mut Random) -> TokenRecord {
+    let id = TokenId::from_u128(u128::from(random.next()) << 64 | u128::from(random.next()));
+    let (prefix, digest) = (Prefix::new("acme").unwrap(), TokenDigest::from_bytes([7; 32], None));
+    let mut record = TokenRecord::new(id, prefix, owner(number), name(random), digest, at(random));
+    if random.below(3) == 0 {
+        let key = format!("key {}", random.below(4));
+        record.rare_mut().idempotency_key = Some(IdempotencyKey::new(key).unwrap());
+    }
+    record
+}
