@@ -67,7 +67,9 @@ impl Tables {
 
     async fn text(&self, sql: &str) -> Option<String> {
         let text = sqlx::query_scalar(self.named(sql));
-        let text: Option<Vec<u8>> = text.fetch_one(&mut Self::connection().await).await.unwrap();
+        let text: Option<Option<Vec<u8>>> =
+            text.fetch_optional(&mut Self::connection().await).await.unwrap();
+        let text = text.flatten();
         text.map(|text| String::from_utf8(text).unwrap())
     }
 
