@@ -3,7 +3,7 @@
 mod dropped;
 mod migrations;
 mod modes;
-
+mod plans;
 mod transactions;
 mod trouble;
 mod writers;

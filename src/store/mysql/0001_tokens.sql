@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS `{prefix}tokens` (
     INDEX by_owner (owner, id),
     INDEX by_name (owner, name, id),
     UNIQUE INDEX by_idempotency_key (owner, idempotency_key),
-    INDEX by_expiry (expires_at, id),
+    INDEX by_expiry (revoked_at, expires_at, id),
     INDEX by_end (ends_at),
     INDEX by_parent (parent, id),
     INDEX by_key (digest_key, revoked_at),

@@ -71,7 +71,7 @@ async fn step(store: &dyn TokenStore, random: &mut Random) -> Result<Vec<TokenId
     let token = &tokens[random.below(tokens.len())];
     let at = at(random);
     let mut some: Vec<_> = tokens.iter().map(|token| token.id).collect();
-    some.sort_by_key(|_| random.next());
+    some.sort_by_cached_key(|_| random.next());
     some.truncate(5);
     let revocation = Revocation::new(at);
     match what {
