@@ -3,12 +3,16 @@
 //! Tokens need to know who is logged in and not how. A real application has a login of its own, and puts its user
 //! where [`Login`] puts the account.
 
+use std::error::Error;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use cookie::{Cookie, CookieJar, Key, SameSite};
 use keyfob::{Owner, web::Problem};
-use sqlx::SqlitePool;
+use sqlx::error::DatabaseError;
 
 use crate::{
     answer::{Answer, Answered, Failure},
+    database::{Argument::Text, Database},
     extract::object,
 };
 
@@ -50,15 +54,17 @@ impl Login {
     }
 }
 
-/// The key that signs the cookies. It is kept, so that a login outlives a restart.
-pub(crate) async fn cookie_key(pool: &SqlitePool) -> sqlx::Result<Key> {
-    sqlx::query("CREATE TABLE IF NOT EXISTS cookie_key (id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL)")
-        .execute(pool)
-        .await?;
-    sqlx::query("INSERT INTO cookie_key (id, key) VALUES (1, ?) ON CONFLICT DO NOTHING")
-        .bind(Key::generate().master())
-        .execute(pool)
-        .await?;
-    let key: Vec<u8> = sqlx::query_scalar("SELECT key FROM cookie_key").fetch_one(pool).await?;
-    Ok(Key::from(&key))
+/// The key that signs the cookies. It is kept, so that a login outlives a restart and holds on every node.
+pub(crate) async fn cookie_key(database: &Database) -> Result<Key, Box<dyn Error>> {
+    database.create_table("cookie_keys", "secret VARCHAR(88) NOT NULL").await?;
+    let new = BASE64_STANDARD.encode(Key::generate().master());
+    match database.insert("INSERT INTO cookie_keys (id, secret) VALUES (1, ?)", &[Text(&new)]).await
+    {
+        Err(error) if error.as_database_error().is_some_and(DatabaseError::is_unique_violation) => {
+        }
+        inserted => drop(inserted?),
+    }
+    let kept = database.rows("SELECT id, secret FROM cookie_keys WHERE id = 1", &[]).await?;
+    let (_, secret) = kept.first().ok_or("the cookie key was deleted meanwhile")?;
+    Ok(Key::try_from(&*BASE64_STANDARD.decode(secret)?)?)
 }

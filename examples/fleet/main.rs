@@ -1,4 +1,4 @@
-//! A hosting panel's API on SQLite: accounts log in, make tokens, and call `/api/v1` with them.
+//! A hosting panel's API: accounts log in, make tokens, and call `/api/v1` with them.
 //!
 //! What it does knows no framework. The folder of a framework holds what only that one can say: routes, and handlers
 //! that name the ability they ask for.
@@ -12,30 +12,27 @@ mod answer;
 mod api;
 mod axum;
 mod current;
+mod database;
 mod extract;
 mod log;
 mod login;
 mod panel;
 mod stop;
 
-use std::{error::Error, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{error::Error, net::SocketAddr, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
 use cookie::Key;
 use keyfob::{
     ApiTokens, TracingObserver,
-    store::SqliteStore,
     token::RateLimit,
     web::{Authenticator, Realm},
 };
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::net::TcpListener;
 
 use abilities::PanelAbility;
+use database::Database;
 use panel::Panel;
-
-/// How long a request waits for the database.
-const DEADLINE: Duration = Duration::from_secs(2);
 
 /// How often a token may be used.
 const REQUESTS_PER_MINUTE: u32 = 60;
@@ -46,9 +43,9 @@ struct Arguments {
     /// The address to listen on; port 0 is any free one
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: String,
-    /// The SQLite file that keeps everything, made where there is none
+    /// What keeps everything, the same for every process of a fleet: `sqlite://FILE`, `postgres://…` or `mysql://…`
     #[arg(long, default_value = "sqlite://fleet.db")]
-    database: SqliteConnectOptions,
+    database: String,
     /// The framework that serves
     #[arg(long, value_enum, default_value_t)]
     server: Server,
@@ -83,15 +80,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let database = arguments
-        .database
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(DEADLINE);
-    let pool = SqlitePoolOptions::new().acquire_timeout(DEADLINE).connect_with(database).await?;
-
-    let tokens = ApiTokens::builder(SqliteStore::with_pool(pool.clone()).await?)
+    let database = Database::open(&arguments.database).await?;
+    let tokens = ApiTokens::builder_on(database.token_store().await?)
         .prefix("fleet")
         .declare(PanelAbility::ALL)
         .unique_names(true)
@@ -102,8 +92,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 
     let app = App {
         tokens: tokens.clone(),
-        panel: Panel::new(pool.clone()).await?,
-        cookie_key: login::cookie_key(&pool).await?,
+        panel: Panel::new(database.clone()).await?,
+        cookie_key: login::cookie_key(&database).await?,
         authenticator: Authenticator::require(tokens.clone(), Realm::new("Fleet")?)
             .rate_limit(RateLimit::new(REQUESTS_PER_MINUTE, time::Duration::MINUTE)?),
     };
@@ -116,7 +106,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     };
 
     tokens.flush().await?;
-    pool.close().await;
+    database.close().await;
     Ok(served?)
 }
 

@@ -2,7 +2,12 @@
 
 use keyfob::{Owner, web::Problem};
 use serde_json::{Map, Value, json};
-use sqlx::{Sqlite, SqlitePool, query::QueryAs, sqlite::SqliteArguments};
+use sqlx::error::DatabaseError;
+
+use crate::database::{
+    Argument::{self, Number, Text},
+    Database, Row, is_unavailable,
+};
 
 const LONGEST_TEXT: usize = 1_000;
 
@@ -66,7 +71,16 @@ pub(crate) enum PanelError {
     #[error("fields are wrong")]
     Invalid(Vec<(&'static str, String)>),
     #[error("the database failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for PanelError {
+    fn from(error: sqlx::Error) -> Self {
+        // What it was to be put on was deleted meanwhile.
+        let has_gone =
+            error.as_database_error().is_some_and(DatabaseError::is_foreign_key_violation);
+        if has_gone { Self::NotFound } else { Self::Database(error) }
+    }
 }
 
 impl From<&PanelError> for Problem {
@@ -74,47 +88,27 @@ impl From<&PanelError> for Problem {
         match error {
             PanelError::NotFound => Self::not_found(),
             PanelError::Invalid(fields) => Self::invalid_fields(fields.iter().cloned()),
-            PanelError::Database(error) if is_busy(error) => Self::store_unavailable(),
+            PanelError::Database(error) if is_unavailable(error) => Self::store_unavailable(),
             PanelError::Database(_) => Self::internal(),
         }
     }
 }
 
-/// SQLite or the pool did not get to it in time: worth a retry.
-fn is_busy(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::PoolTimedOut => true,
-        // SQLITE_BUSY and SQLITE_LOCKED, in the low byte of the extended code.
-        sqlx::Error::Database(error) => {
-            let code = error.code().and_then(|code| code.parse::<u32>().ok());
-            code.is_some_and(|code| matches!(code & 0xFF, 5 | 6))
-        }
-        _ => false,
-    }
-}
-
 /// The table. Every question to it names the account that asks, so what belongs to another is not there.
 #[derive(Clone)]
-pub(crate) struct Panel(SqlitePool);
-
-type Row = (i64, String);
+pub(crate) struct Panel(Database);
 
 impl Panel {
-    pub(crate) async fn new(pool: SqlitePool) -> sqlx::Result<Self> {
-        sqlx::raw_sql(
-            "CREATE TABLE IF NOT EXISTS panel (
-                 id INTEGER PRIMARY KEY AUTOINCREMENT,
-                 account TEXT NOT NULL,
-                 kind TEXT NOT NULL,
-                 parent INTEGER REFERENCES panel (id) ON DELETE CASCADE,
-                 body TEXT NOT NULL
-             );
-             CREATE INDEX IF NOT EXISTS panel_by_parent ON panel (parent);
-             CREATE INDEX IF NOT EXISTS panel_by_account ON panel (account, kind, parent);",
-        )
-        .execute(&pool)
-        .await?;
-        Ok(Self(pool))
+    pub(crate) async fn new(database: Database) -> sqlx::Result<Self> {
+        let columns = "account VARCHAR(255) NOT NULL,
+             kind VARCHAR(16) NOT NULL,
+             parent BIGINT,
+             body TEXT NOT NULL,
+             UNIQUE (account, kind, parent, id),
+             UNIQUE (parent, id),
+             FOREIGN KEY (parent) REFERENCES panel (id) ON DELETE CASCADE";
+        database.create_table("panel", columns).await?;
+        Ok(Self(database))
     }
 
     pub(crate) async fn list(
@@ -127,15 +121,10 @@ impl Panel {
             self.get(account, parent_kind, parent).await?;
         }
         let (name, plural) = kind.names();
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, body FROM panel WHERE account = ? AND kind = ? AND parent IS ? ORDER BY id",
-        )
-        .bind(account.as_str())
-        .bind(name)
-        .bind(parent)
-        .fetch_all(&self.0)
-        .await?;
-        let objects: Vec<_> = rows.into_iter().map(object).collect();
+        let select = "SELECT id, body FROM panel
+             WHERE account = ? AND kind = ? AND coalesce(parent, 0) = ? ORDER BY id";
+        let of = [Text(account.as_str()), Text(name), Number(parent.unwrap_or(0))];
+        let objects: Vec<_> = self.0.rows(select, &of).await?.into_iter().map(object).collect();
         Ok(json!({ plural: objects }))
     }
 
@@ -145,15 +134,11 @@ impl Panel {
         kind: Kind,
         id: i64,
     ) -> Result<Value, PanelError> {
-        let found =
-            sqlx::query_as("SELECT id, body FROM panel WHERE id = ? AND account = ? AND kind = ?")
-                .bind(id)
-                .bind(account.as_str())
-                .bind(kind.names().0);
-        self.one(found).await
+        let select = "SELECT id, body FROM panel WHERE id = ? AND account = ? AND kind = ?";
+        let row = self.0.rows(select, &this(account, kind, id)).await?.pop();
+        row.map(object).ok_or(PanelError::NotFound)
     }
 
-    /// One statement, so that nothing is put on what is deleted meanwhile.
     pub(crate) async fn create(
         &self,
         account: &Owner,
@@ -162,18 +147,20 @@ impl Panel {
         members: Map<String, Value>,
     ) -> Result<Value, PanelError> {
         let body = check(kind, members, true)?;
-        let created = sqlx::query_as(
-            "INSERT INTO panel (account, kind, parent, body) SELECT ?1, ?2, ?3, ?4
-             WHERE ?5 IS NULL OR EXISTS
-                 (SELECT 1 FROM panel WHERE id = ?3 AND account = ?1 AND kind = ?5)
-             RETURNING id, body",
-        )
-        .bind(account.as_str())
-        .bind(kind.names().0)
-        .bind(parent)
-        .bind(body)
-        .bind(kind.parent().map(|kind| kind.names().0));
-        self.one(created).await
+        let new = [Text(kind.names().0), Text(&body)];
+        let created = if let (Some(parent), Some(parent_kind)) = (parent, kind.parent()) {
+            // One statement, so that nothing is put on what is deleted meanwhile.
+            let insert = "INSERT INTO panel (kind, body, parent, account)
+                 SELECT ?, ?, id, account FROM panel WHERE id = ? AND account = ? AND kind = ?";
+            let arguments = [&new[..], &this(account, parent_kind, parent)].concat();
+            self.0.insert(insert, &arguments).await
+        } else {
+            let insert = "INSERT INTO panel (kind, body, account) VALUES (?, ?, ?)";
+            let arguments = [&new[..], &[Text(account.as_str())]].concat();
+            self.0.insert(insert, &arguments).await
+        };
+        let id = created?.ok_or(PanelError::NotFound)?;
+        Ok(object((id, body)))
     }
 
     pub(crate) async fn change(
@@ -184,24 +171,12 @@ impl Panel {
         members: Map<String, Value>,
     ) -> Result<Value, PanelError> {
         let body = check(kind, members, false)?;
-        let changed = sqlx::query_as(
-            "UPDATE panel SET body = json_patch(body, ?) WHERE id = ? AND account = ? AND kind = ?
-             RETURNING id, body",
-        )
-        .bind(body)
-        .bind(id)
-        .bind(account.as_str())
-        .bind(kind.names().0);
-        self.one(changed).await
-    }
-
-    /// To the end, so that a commit that fails is not passed over.
-    async fn one(
-        &self,
-        query: QueryAs<'_, Sqlite, Row, SqliteArguments>,
-    ) -> Result<Value, PanelError> {
-        let row = query.fetch_all(&self.0).await?.pop();
-        row.map(object).ok_or(PanelError::NotFound)
+        let patched = self.0.json_patch();
+        let update =
+            format!("UPDATE panel SET body = {patched} WHERE id = ? AND account = ? AND kind = ?");
+        let arguments = [&[Text(&body)][..], &this(account, kind, id)].concat();
+        self.0.execute(&update, &arguments).await?;
+        self.get(account, kind, id).await
     }
 
     /// Deletes it with all that is on it.
@@ -211,14 +186,17 @@ impl Panel {
         kind: Kind,
         id: i64,
     ) -> Result<(), PanelError> {
-        let deleted = sqlx::query("DELETE FROM panel WHERE id = ? AND account = ? AND kind = ?")
-            .bind(id)
-            .bind(account.as_str())
-            .bind(kind.names().0)
-            .execute(&self.0)
-            .await?;
-        if deleted.rows_affected() > 0 { Ok(()) } else { Err(PanelError::NotFound) }
+        let delete = "DELETE FROM panel WHERE id = ? AND account = ? AND kind = ?";
+        match self.0.execute(delete, &this(account, kind, id)).await? {
+            0 => Err(PanelError::NotFound),
+            _ => Ok(()),
+        }
     }
+}
+
+/// The arguments of `id = ? AND account = ? AND kind = ?`.
+fn this(account: &Owner, kind: Kind, id: i64) -> [Argument<'_>; 3] {
+    [Number(id), Text(account.as_str()), Text(kind.names().0)]
 }
 
 fn object((id, body): Row) -> Value {

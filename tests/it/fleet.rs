@@ -27,6 +27,7 @@ mod authorization;
 mod current;
 mod http;
 mod life;
+mod nodes;
 mod ownership;
 mod rate_limit;
 mod refusals;

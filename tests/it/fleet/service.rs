@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     sync::Arc,
+    thread,
 };
 
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -25,18 +26,21 @@ pub(super) struct Service {
     standard_output: BufReader<ChildStdout>,
     printed: String,
     directory: Arc<TempDir>,
+    /// The URL of its database.
+    database: String,
 }
 
 impl Service {
     pub(super) fn start(server: Server) -> Self {
-        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), server)
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let database = format!("sqlite://{}", database(directory.path()).display());
+        Self::start_in(directory, database, server)
     }
 
-    fn start_in(directory: Arc<TempDir>, server: Server) -> Self {
+    fn start_in(directory: Arc<TempDir>, database: String, server: Server) -> Self {
         let standard_error = File::options().create(true).append(true).open(log(directory.path()));
         let mut process = Command::new(program())
-            .args(["--server", server.0, "--listen", "127.0.0.1:0", "--database"])
-            .arg(format!("sqlite://{}", database(directory.path()).display()))
+            .args(["--server", server.0, "--listen", "127.0.0.1:0", "--database", &database])
             .env("RUST_LOG", "trace")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -60,7 +64,21 @@ impl Service {
             process,
             standard_output,
             directory,
+            database,
         }
+    }
+
+    /// So many processes on one database, by its URL, that start at once. Without a URL it is a new SQLite file.
+    pub(super) fn start_several(server: Server, database: Option<&str>, count: usize) -> Vec<Self> {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let file = || format!("sqlite://{}", self::database(directory.path()).display());
+        let database = database.map_or_else(file, str::to_owned);
+        thread::scope(|scope| {
+            let start =
+                |_| scope.spawn(|| Self::start_in(directory.clone(), database.clone(), server));
+            let starting: Vec<_> = (0..count).map(start).collect();
+            starting.into_iter().map(|it| it.join().unwrap()).collect()
+        })
     }
 
     /// Asks it to stop, as a service manager does, waits until it has, and tells all that it has ever written.
@@ -74,7 +92,7 @@ impl Service {
     /// Stops it and starts it again on the same database.
     pub(super) fn restart(mut self) -> Self {
         self.terminate();
-        Self::start_in(self.directory.clone(), self.server)
+        Self::start_in(self.directory.clone(), self.database.clone(), self.server)
     }
 
     /// Asks it to stop, and does not wait.
