@@ -5,6 +5,8 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
+#[cfg(feature = "postgres")]
+use keyfob::store::PostgresStore;
 use keyfob::store::{SqliteStore, TokenStore};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Encode, Pool, QueryBuilder, SqlitePool, Type,
@@ -94,8 +96,10 @@ impl Database {
     pub(crate) async fn token_store(&self) -> Result<Arc<dyn TokenStore>, Box<dyn Error>> {
         Ok(match self {
             Self::Sqlite(pool) => Arc::new(SqliteStore::with_pool(pool.clone()).await?),
-            #[cfg(any(feature = "postgres", feature = "mysql"))]
-            _ => return Err("tokens can't be kept on this engine yet".into()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => Arc::new(PostgresStore::with_pool(pool.clone()).await?),
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => return Err("tokens can't be kept on this engine yet".into()),
         })
     }
 

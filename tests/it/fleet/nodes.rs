@@ -1,15 +1,25 @@
 //! Several processes on one database.
 
+use std::env;
+
 use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::runtime::Runtime;
 
 use super::{Account, Request, Server, Service};
 
 on_every_server! {
     on_sqlite_nodes_agree,
+    on_postgresql_nodes_agree,
 }
 
 fn on_sqlite_nodes_agree(server: Server) {
     agree(&Service::start_several(server, None, 3));
+}
+
+fn on_postgresql_nodes_agree(server: Server) {
+    let database = OwnDatabase::create();
+    agree(&Service::start_several(server, Some(&database.url()), 3));
 }
 
 fn agree(nodes: &[Service]) {
@@ -54,5 +64,41 @@ fn what_one_keeps_is_changed_and_deleted_on_another(nodes: &[Service]) {
     let backups = format!("/api/v1/sites/{}/backups", site.json()["id"]);
     for gone in [&path, &backups] {
         assert_eq!(nodes[0].call(&token, Request::get(gone)).status, 404, "{gone}");
+    }
+}
+
+/// A database on the server that all tests share, which is gone when this is.
+struct OwnDatabase {
+    server: String,
+    name: String,
+}
+
+impl OwnDatabase {
+    fn create() -> Self {
+        let server = env::var("KEYFOB_TEST_POSTGRES").unwrap_or_else(|_| {
+            panic!("KEYFOB_TEST_POSTGRES is not set: run `scripts/servers run cargo test …`")
+        });
+        let database = Self { server, name: format!("fleet_{:016x}", fastrand::u64(..)) };
+        database.run(format!("CREATE DATABASE {}", database.name));
+        database
+    }
+
+    fn url(&self) -> String {
+        let (server, _) = self.server.rsplit_once('/').unwrap();
+        format!("{server}/{}", self.name)
+    }
+
+    fn run(&self, sql: String) {
+        let run = async {
+            let mut connection = PgConnection::connect(&self.server).await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        };
+        Runtime::new().unwrap().block_on(run);
+    }
+}
+
+impl Drop for OwnDatabase {
+    fn drop(&mut self) {
+        self.run(format!("DROP DATABASE {} WITH (FORCE)", self.name));
     }
 }
