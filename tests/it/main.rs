@@ -10,6 +10,8 @@ mod conformance;
 mod deadline;
 mod delegation;
 mod events;
+#[cfg(feature = "postgres")]
+mod faults;
 #[cfg(all(feature = "actix", feature = "axum", feature = "sqlite", feature = "tracing"))]
 mod fleet;
 mod hostile;

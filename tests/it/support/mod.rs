@@ -1,5 +1,7 @@
 //! What the tests above the stores share: a world with a store, a clock and an ear for events.
 
+#[cfg(feature = "postgres")]
+pub mod proxy;
 mod random;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -170,7 +172,7 @@ impl Observer for Heard {
 }
 
 /// Waits until something is so, a minute at most.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub async fn eventually(mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..6_000 {
         if is_so().await {

@@ -1,0 +1,109 @@
+//! A way between a service and its database that can fail as networks do.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{self, AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::AbortHandle,
+    time::sleep,
+};
+
+/// What the proxy does with a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Pass,
+    /// Closes it at once.
+    Refuse,
+    /// Lets it be made, and resets it once the client has asked something more.
+    Reset,
+    /// Takes what comes and passes nothing on.
+    Stall,
+    /// Passes each answer on so much later.
+    Delay(Duration),
+}
+
+/// A TCP proxy of the test's own. It ends with this.
+pub struct Proxy {
+    pub address: SocketAddr,
+    mode: watch::Sender<Mode>,
+    accepting: AbortHandle,
+}
+
+impl Proxy {
+    /// Stands before a server: `host:port`.
+    pub async fn before(server: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mode, changes) = watch::channel(Mode::Pass);
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass(client, server.clone(), changes.clone()));
+            }
+        });
+        Self { address, mode, accepting: accepting.abort_handle() }
+    }
+
+    /// Drops all connections that there are: later ones are treated so.
+    pub fn switch(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    /// Treats the connections that there are so, and later ones too.
+    pub fn turn(&self, mode: Mode) {
+        self.mode.send_if_modified(|now| {
+            *now = mode;
+            false
+        });
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Ends with either side, or when the proxy is switched or dropped.
+async fn pass(client: TcpStream, server: String, mode: watch::Receiver<Mode>) {
+    let mut changes = mode.clone();
+    changes.mark_unchanged();
+    if *mode.borrow() == Mode::Refuse {
+        return;
+    }
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    let (mut from_client, mut to_client) = io::split(client);
+    let (mut from_server, mut to_server) = io::split(server);
+    let is_reset = tokio::select! {
+        _ = changes.changed() => false,
+        is_reset = copy(&mut from_client, &mut to_server, &mode, false) => is_reset,
+        is_reset = copy(&mut from_server, &mut to_client, &mode, true) => is_reset,
+    };
+    if is_reset {
+        from_client.unsplit(to_client).set_zero_linger().unwrap();
+    }
+}
+
+/// Copies until one side ends, and tells whether it is to be reset.
+async fn copy(
+    from: &mut (impl AsyncReadExt + Unpin),
+    to: &mut (impl AsyncWriteExt + Unpin),
+    mode: &watch::Receiver<Mode>,
+    answers: bool,
+) -> bool {
+    let mut bytes = vec![0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        let now = *mode.borrow();
+        match now {
+            Mode::Reset => return true,
+            Mode::Stall => continue,
+            Mode::Delay(time) if answers => sleep(time).await,
+            _ => {}
+        }
+        if to.write_all(&bytes[..count]).await.is_err() {
+            break;
+        }
+    }
+    false
+}
