@@ -140,6 +140,7 @@ impl ApiTokens {
         let ids = self.watch(self.store().revoke(selection, &revocation).await)?;
         if !ids.is_empty() {
             self.report(|| Event::revoked(&ids, revocation));
+            self.changed(ids.clone()).await;
         }
         Ok(ids)
     }

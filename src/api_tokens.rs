@@ -1,8 +1,10 @@
 //! The one handle that an application holds, and how it is built.
 
+mod build_error;
 mod builder;
 
-pub use builder::{ApiTokensBuilder, BuildError};
+pub use build_error::BuildError;
+pub use builder::ApiTokensBuilder;
 
 use std::{
     fmt,
@@ -27,7 +29,8 @@ use crate::{
     owner_gate::Gatekeeper,
     policy::Policy,
     rekey::Rekeying,
-    store::{self, KeyCount, Peek, StoreError, TimedStore, TokenStore},
+    signal::Signal,
+    store::{self, CachedStore, KeyCount, Peek, StoreError, TimedStore, TokenStore},
     token::{
         Digests, KeyId, Owner, Pepper, PlainToken, Prefix, Timestamp, TokenDigest, TokenFormat,
         TokenId,
@@ -59,7 +62,10 @@ pub struct ApiTokens(Arc<Shared>);
 
 pub(crate) struct Shared {
     store: TimedStore,
+    /// What lies in `store` and remembers what it reads.
+    cache: Option<Arc<CachedStore>>,
     lookups: Lookups,
+    signal: Option<Arc<dyn Signal>>,
     format: TokenFormat,
     digests: Digests,
     clock: Arc<dyn Clock>,
@@ -164,6 +170,14 @@ impl ApiTokens {
     /// How verification asks the store for tokens.
     pub(crate) fn lookups(&self) -> &Lookups {
         &self.0.lookups
+    }
+
+    pub(crate) fn cache(&self) -> Option<&CachedStore> {
+        self.0.cache.as_deref()
+    }
+
+    pub(crate) fn signal(&self) -> Option<&Arc<dyn Signal>> {
+        self.0.signal.as_ref()
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -351,9 +365,4 @@ pub enum CheckError {
         /// How many.
         tokens: u64,
     },
-}
-
-impl ApiTokens {
-    pub(crate) async fn changed(&self, _ids: Vec<TokenId>) {}
-    pub(crate) fn forget(&self, _ids: &[TokenId]) {}
 }

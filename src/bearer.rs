@@ -51,7 +51,7 @@ impl ApiTokens {
     ) -> Result<IssuedToken, IssueError> {
         self.may_delegate(parent)?;
         // What was true when it was verified need not be true any more.
-        let parent = self.revalidate(parent).await.map_err(not_good_any_more)?;
+        let parent = self.revalidate_stored(parent).await.map_err(not_good_any_more)?;
         self.may_delegate(&parent)?;
         new.parent = Some(Parent(parent.record().clone()));
         let issued = self.issue_in(self.store(), new).await?;
@@ -111,7 +111,7 @@ impl ApiTokens {
         token: &VerifiedToken,
         rotation: TokenRotation,
     ) -> Result<IssuedToken, RotateError> {
-        let token = match self.revalidate(token).await {
+        let token = match self.revalidate_stored(token).await {
             Ok(token) => token,
             Err(VerifyError::Store(error)) => return Err(error.into()),
             Err(reason) => return Err(no_longer(&reason)),

@@ -2,9 +2,12 @@
 
 use std::{
     future::Future,
+    pin::pin,
     sync::{Weak, atomic::Ordering::Relaxed},
     time::Instant,
 };
+
+use futures_util::future::select;
 
 use crate::{
     api_tokens::{ApiTokens, Shared},
@@ -15,7 +18,8 @@ use crate::{
 
 impl ApiTokens {
     /// The one future to spawn: it writes last-used, at most one row a token and interval, in batches, and digests that
-    /// were made anew under another pepper key.
+    /// were made anew under another pepper key, and it listens to what other nodes tell by a
+    /// [signal](crate::ApiTokensBuilder::signal).
     ///
     /// It runs on any runtime and ends, at the latest after one interval, when the last handle is dropped. A write
     /// that fails is reported as [`Event::UsesNotWritten`] and tried again. If the process dies, the uses of the last
@@ -31,6 +35,14 @@ impl ApiTokens {
     /// # });
     /// ```
     pub fn background(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (writing, listening) = (self.writing(), self.listening());
+        // Neither waits for the other, and both end with the last handle.
+        async move {
+            select(pin!(writing), pin!(listening)).await;
+        }
+    }
+
+    fn writing(&self) -> impl Future<Output = ()> + Send + use<> {
         let shared = self.downgrade();
         let nudge = self.usage().nudge.clone();
         let interval = self.usage().interval;

@@ -75,10 +75,12 @@ mod manage;
 mod owner_gate;
 mod owner_tokens;
 mod policy;
+mod propagate;
 #[cfg(all(doctest, feature = "actix", feature = "axum", feature = "sqlite"))]
 mod readme;
 mod rekey;
 mod rotate;
+pub mod signal;
 pub mod store;
 mod suspend;
 mod terms;

@@ -91,7 +91,7 @@ impl Lookups {
         let record = match source {
             Source::Store => return None,
             Source::Memory => match self.store.peek(id) {
-                Peek::Found(record) => Some(record),
+                Peek::Found(record) | Peek::Cached(record) => Some(record),
                 Peek::Absent => None,
                 Peek::Ask => return None,
             },

@@ -136,6 +136,7 @@ impl OwnerTokens {
             }
             if let ChangeOutcome::Changed(changed) = outcome {
                 self.report_change(&checked, &record, &changed);
+                self.tokens.changed(vec![id]).await;
                 return Ok(self.with_uses(&known, changed));
             }
         }
@@ -267,12 +268,14 @@ impl OwnerTokens {
     /// # Errors
     /// [`ManageError::Store`]
     pub async fn erase(&self) -> Result<usize, ManageError> {
-        let tokens = self.tokens.watch(self.tokens.store().erase(&self.owner).await)?.len();
+        let erased = self.tokens.watch(self.tokens.store().erase(&self.owner).await)?;
+        let tokens = erased.len();
         self.tokens.report(|| Event::Erased {
             owner: self.owner.clone(),
             tokens,
             by: self.by.clone(),
         });
+        self.tokens.changed(erased).await;
         Ok(tokens)
     }
 }

@@ -190,6 +190,7 @@ impl OwnerTokens {
     ) -> Result<IssuedToken, RotateError> {
         let rotated = self.rotate_in(self.tokens.store(), id, &rotation, ATTEMPTS).await?;
         self.tokens.report(|| Event::rotated(&rotated, self.by.as_ref()));
+        self.tokens.changed(vec![id]).await;
         Ok(rotated)
     }
 

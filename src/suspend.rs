@@ -68,7 +68,7 @@ impl OwnerTokens {
         let suspension = Suspension { since, until, reason: self.because.clone() };
         let known = self.tokens.usage().latest_of([id]);
         let suspended = self.tokens.store().suspend(id, &suspension).await;
-        self.settle(&known, suspended, |token, by| Event::Suspended { token, by })
+        self.settle(&known, suspended, |token, by| Event::Suspended { token, by }).await
     }
 
     /// Ends the suspension of a token, if there is one. An idle token that was suspended is good again: its period
@@ -83,10 +83,10 @@ impl OwnerTokens {
         }
         let known = self.tokens.usage().latest_of([id]);
         let resumed = self.tokens.store().resume(id, now).await;
-        self.settle(&known, resumed, |token, by| Event::Resumed { token, by })
+        self.settle(&known, resumed, |token, by| Event::Resumed { token, by }).await
     }
 
-    fn settle(
+    async fn settle(
         &self,
         known: &[Use],
         outcome: Result<ChangeOutcome, StoreError>,
@@ -101,6 +101,7 @@ impl OwnerTokens {
             return Err(self.tokens.outpaced().into());
         };
         self.tokens.report(|| event(token.clone(), self.by.clone()));
+        self.tokens.changed(vec![token.id]).await;
         Ok(self.with_uses(known, token))
     }
 }

@@ -1,17 +1,19 @@
-//! Waiting no longer than until an instant, at a price that every look-up can pay.
+//! Waiting, and not longer than until an instant, at a price that every look-up can pay.
 //!
 //! To start a timer wakes the thread that keeps them all, and to drop it does so again: together that is dearer than
 //! what it guards. So timers are kept and used again. One that was started for an earlier instant will do: it goes off
 //! too early, about once per deadline, and is set anew.
 
 use std::{
-    future::{Future, poll_fn},
+    future::{Future, pending, poll_fn},
+    hash::BuildHasher,
     pin::{Pin, pin},
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use foldhash::quality::RandomState;
 use futures_timer::Delay;
 
 /// How many timers are kept that nobody uses.
@@ -34,6 +36,18 @@ pub(crate) async fn in_time<T>(until: Instant, future: impl Future<Output = T>) 
         }
     })
     .await
+}
+
+/// Lets time pass.
+pub(crate) async fn sleep_until(instant: Instant) {
+    in_time(instant, pending::<()>()).await;
+}
+
+/// Between half of a pause and all of it, so that those who met don't meet again.
+pub(crate) fn jittered(longest: Duration) -> Duration {
+    let half = longest / 2;
+    let [random, ..] = RandomState::default().hash_one(longest).to_le_bytes();
+    half + half * u32::from(random) / u32::from(u8::MAX)
 }
 
 struct Timer {

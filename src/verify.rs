@@ -12,10 +12,11 @@ use std::{future::Future, net::IpAddr, time::Duration};
 
 use self::{
     ask::Claim,
-    judge::{Proven, judge_address, judge_state, prove, prove_again},
+    judge::{Proven, is_open, judge_address, judge_state, prove, prove_again},
 };
 use crate::{
     ApiTokens, Event,
+    lookups::Source,
     store::Peek,
     token::{PresentedToken, Timestamp, TokenRecord},
     usage::News,
@@ -77,9 +78,10 @@ impl ApiTokens {
             Ok(presented) => presented,
             Err(malformed) => return Some(Err(self.refuse(malformed.into()))),
         };
-        let found = match self.peek(presented.id()) {
-            Peek::Found(record) => Some(record),
-            Peek::Absent => None,
+        let (found, is_cached) = match self.peek(presented.id()) {
+            Peek::Found(record) => (Some(record), false),
+            Peek::Cached(record) => (Some(record), true),
+            Peek::Absent => (None, false),
             Peek::Ask => return None,
         };
         let now = self.now();
@@ -97,11 +99,7 @@ impl ApiTokens {
             },
             Err(reason) => reason,
         };
-        match reason {
-            // Both are looked at again where it can be written, or read, what they depend on.
-            VerifyError::Idle(_) | VerifyError::RetiredSecret(_) => None,
-            reason => Some(Err(self.refuse(reason))),
-        }
+        (!is_open(&reason, is_cached)).then(|| Err(self.refuse(reason)))
     }
 
     /// Verifies once more a token that was verified before, for connections that are kept open: a WebSocket, a stream
@@ -127,24 +125,30 @@ impl ApiTokens {
     /// # });
     /// ```
     pub async fn revalidate(&self, token: &VerifiedToken) -> Result<VerifiedToken, VerifyError> {
-        let peeked = match self.peek(token.id()) {
-            Peek::Found(record) => Some(Some(record)),
-            Peek::Absent => Some(None),
-            Peek::Ask => None,
+        let (found, is_cached) = match self.peek(token.id()) {
+            Peek::Found(record) => (Some(record), false),
+            Peek::Cached(record) => (Some(record), true),
+            Peek::Absent => (None, false),
+            Peek::Ask => return self.ask(Claim::Proven(token), token.from, Source::Memory).await,
         };
         let now = self.now();
-        if let Some(found) = peeked {
-            let verdict = prove_again(token, found, now).and_then(|proven| {
-                let admitted = self.is_admitted(&proven, now, token.from)?;
-                Ok(admitted.then(|| self.conclude(proven, now, token.from)))
-            });
-            match verdict {
-                Ok(Some(token)) => return Ok(token),
-                Ok(None) | Err(VerifyError::Idle(_) | VerifyError::RetiredSecret(_)) => {}
-                Err(reason) => return Err(self.refuse(reason)),
-            }
+        let verdict = prove_again(token, found, now).and_then(|proven| {
+            let admitted = self.is_admitted(&proven, now, token.from)?;
+            Ok(admitted.then(|| self.conclude(proven, now, token.from)))
+        });
+        match verdict {
+            Ok(Some(token)) => Ok(token),
+            Err(reason) if !is_open(&reason, is_cached) => Err(self.refuse(reason)),
+            Ok(None) | Err(_) => self.ask(Claim::Proven(token), token.from, Source::Memory).await,
         }
-        self.ask(Claim::Proven(token), token.from).await
+    }
+
+    /// The same by what is stored now: for what would outlive the time for which a token may be remembered.
+    pub(crate) async fn revalidate_stored(
+        &self,
+        token: &VerifiedToken,
+    ) -> Result<VerifiedToken, VerifyError> {
+        self.ask(Claim::Proven(token), token.from, Source::Store).await
     }
 
     /// Tells whether a secret that was proven is let in; `false` where not everything that this depends on is in memory.

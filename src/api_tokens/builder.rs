@@ -16,17 +16,16 @@ use crate::{
     owner_gate::{Gatekeeper, OwnerGate},
     policy::{Policy, idle_seconds},
     rekey::Rekeying,
-    store::{TimedStore, TokenStore},
+    signal::Signal,
+    store::{CACHE_CAPACITY, CachedStore, LONGEST_STALENESS, TimedStore, TokenStore},
     token::{
         Abilities, Ability, AbilityError, Checksums, DeclaredAbility, Digests, NamePolicy, Pepper,
-        PepperError, Prefix, PrefixError, Timestamp, TokenFormat, TokenFormatError, is_ability,
+        Prefix, Timestamp, TokenFormat, is_ability,
     },
     usage::{AbilityLog, UsageLog},
 };
 
-use super::{ApiTokens, Shared};
-
-const LONGEST_STALENESS: Duration = Duration::seconds(60);
+use super::{ApiTokens, BuildError, Shared};
 
 /// Sets up [`ApiTokens`]. Only the prefix has to be given.
 ///
@@ -47,6 +46,9 @@ const LONGEST_STALENESS: Duration = Duration::seconds(60);
 #[must_use]
 pub struct ApiTokensBuilder {
     store: Arc<dyn TokenStore>,
+    max_staleness: Duration,
+    cache_capacity: usize,
+    signal: Option<Arc<dyn Signal>>,
     prefix: Option<String>,
     accepted: Vec<String>,
     clock: Arc<dyn Clock>,
@@ -70,6 +72,9 @@ impl ApiTokensBuilder {
     pub(super) fn new(store: Arc<dyn TokenStore>) -> Self {
         Self {
             store,
+            max_staleness: Duration::ZERO,
+            cache_capacity: CACHE_CAPACITY,
+            signal: None,
             prefix: None,
             accepted: Vec::new(),
             clock: Arc::new(SystemClock),
@@ -101,6 +106,36 @@ impl ApiTokensBuilder {
     /// was issued under, also when it is rotated.
     pub fn accept_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.accepted.push(prefix.into());
+        self
+    }
+
+    /// For how long verification may go by what was read of a token before, at most 60 seconds; 5 seconds are a good
+    /// choice. Not at all unless set here: each verification asks the store, where that does not have its tokens in
+    /// memory.
+    ///
+    /// What is changed through this handle shows at once in what is verified by it. What is changed by others, on
+    /// another node or past keyfob, shows after that time at the latest, and where a [signal](Self::signal) connects
+    /// the nodes, as a rule within milliseconds. See [`CachedStore`](crate::store::CachedStore) for what is
+    /// promised in detail.
+    pub fn max_staleness(mut self, staleness: Duration) -> Self {
+        self.max_staleness = staleness;
+        self
+    }
+
+    /// How many tokens are [remembered](Self::max_staleness) at most. Each takes some hundred bytes. 100,000 unless set
+    /// here.
+    pub fn cache_capacity(mut self, tokens: usize) -> Self {
+        self.cache_capacity = tokens;
+        self
+    }
+
+    /// How nodes tell each other what was changed, so that it shows on all of them at once. Listening is part of
+    /// [`ApiTokens::background`]; telling is part of every change, and where it fails, that is
+    /// [reported](crate::Event::SignalNotSent) and the change stands.
+    ///
+    /// A handle that remembers nothing tells the others all the same, as that of a tool for operators should.
+    pub fn signal(mut self, signal: impl Signal) -> Self {
+        self.signal = Some(Arc::new(signal));
         self
     }
 
@@ -272,6 +307,8 @@ impl ApiTokensBuilder {
     pub fn build(self) -> Result<ApiTokens, BuildError> {
         let format = self.format()?;
         self.check_periods()?;
+        let cache = self.cache()?;
+        let store = cache.clone().map_or(self.store, |cache| cache as Arc<dyn TokenStore>);
         let mut policy = self.policy;
         if let Some(abilities) = &policy.default_abilities {
             policy.known(abilities.clone())?;
@@ -286,8 +323,10 @@ impl ApiTokensBuilder {
         let interval = self.last_used_interval.unsigned_abs();
         let deadline = self.deadline.unsigned_abs();
         Ok(ApiTokens(Arc::new(Shared {
-            store: TimedStore::new(self.store.clone(), deadline),
-            lookups: Lookups::new(self.store, self.clock.clone(), deadline),
+            store: TimedStore::new(store.clone(), deadline),
+            cache,
+            lookups: Lookups::new(store, self.clock.clone(), deadline),
+            signal: self.signal,
             format,
             digests: Digests::new(self.pepper),
             timeline: Timeline::new(&*self.clock),
@@ -305,6 +344,16 @@ impl ApiTokensBuilder {
             latest_id: AtomicU64::new(0),
             latest_secret: (AtomicU64::new(0), RandomState::default()),
         })))
+    }
+
+    /// What is put around the store to remember what it reads.
+    fn cache(&self) -> Result<Option<Arc<CachedStore>>, BuildError> {
+        if self.max_staleness.is_zero() {
+            return Ok(None);
+        }
+        let cache = CachedStore::on(self.store.clone(), self.max_staleness)?;
+        let cache = cache.capacity(self.cache_capacity).shared_clock(self.clock.clone());
+        Ok(Some(Arc::new(cache)))
     }
 
     fn format(&self) -> Result<TokenFormat, BuildError> {
@@ -360,49 +409,4 @@ impl fmt::Debug for ApiTokensBuilder {
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
-}
-
-/// Which setting of [`ApiTokensBuilder`] is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// No prefix is set; there is no default.
-    #[error("a token prefix must be set")]
-    NoPrefix,
-    /// A prefix is none.
-    #[error(transparent)]
-    Prefix(#[from] PrefixError),
-    /// A prefix is named twice.
-    #[error(transparent)]
-    Format(#[from] TokenFormatError),
-    /// The default abilities are not among the declared ones.
-    #[error("the default abilities are not declared")]
-    DefaultAbilities(#[from] AbilityError),
-    /// A lifetime is shorter than a second, or ends after the year 9999.
-    #[error("a lifetime must be at least one second and end before the year 10000")]
-    Lifetime,
-    /// The default lifetime is longer than the maximum.
-    #[error("the default lifetime must not be longer than the maximum")]
-    DefaultBeyondMaximum,
-    /// The default idle period is shorter than a second, or longer than 2³² − 1 of them.
-    #[error("an idle period must be at least one second and at most 4294967295")]
-    IdlePeriod,
-    /// What a token has to hold to issue others is no ability.
-    #[error("what a token has to hold to issue others is no ability")]
-    Delegation(#[source] AbilityError),
-    /// A pepper key is named twice.
-    #[error(transparent)]
-    Pepper(#[from] PepperError),
-    /// The answers of the gate are kept for less than no time, or for more than 60 seconds.
-    #[error("the answers of an owner gate may be at most 60 seconds old")]
-    Staleness,
-    /// The operating system has no thread for an observer.
-    #[error("no thread could be started for an observer: {0}")]
-    ObserverThread(io::ErrorKind),
-    /// The deadline is shorter than a millisecond.
-    #[error("the deadline must be at least one millisecond")]
-    Deadline,
-    /// The interval of last-used is shorter than a second.
-    #[error("the interval in which last-used is written must be at least one second")]
-    Interval,
 }

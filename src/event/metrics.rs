@@ -14,7 +14,7 @@ use super::{Event, Observer};
 /// | `keyfob_rate_limited_total` | `limit`: its name |
 /// | `keyfob_signs_total` | `sign`: `first_use`, `new_address`, `retired_secret_used`, `expiring_soon` |
 /// | `keyfob_store_failed_total` | `situation`, as [`StoreError::code`](crate::store::StoreError::code) |
-/// | `keyfob_trouble_total` | `trouble`: `corrupt`, `pepper_key_missing`, `limits_away`, `limit_corrupt`, `uses_not_written`, `background_not_driven` |
+/// | `keyfob_trouble_total` | `trouble`: `corrupt`, `pepper_key_missing`, `limits_away`, `limit_corrupt`, `uses_not_written`, `background_not_driven`, `signal_lost`, `signal_not_sent` |
 /// | `keyfob_uses_dropped_total`, `keyfob_events_dropped_total` | none |
 ///
 /// `keyfob_events_dropped_total` counts what this observer itself was too slow for, which it can be only on a thread of
@@ -44,6 +44,7 @@ const RATE_LIMITED: &str = "keyfob_rate_limited_total";
 const SIGNS: &str = "keyfob_signs_total";
 const STORE_FAILED: &str = "keyfob_store_failed_total";
 const TROUBLE: &str = "keyfob_trouble_total";
+const SIGNAL_RESTORED: &str = "keyfob_signal_restored_total";
 const USES_DROPPED: &str = "keyfob_uses_dropped_total";
 const EVENTS_DROPPED: &str = "keyfob_events_dropped_total";
 
@@ -60,6 +61,7 @@ impl MetricsObserver {
             (SIGNS, "What an owner may want to know of a token"),
             (STORE_FAILED, "Steps that the token store failed at"),
             (TROUBLE, "What somebody should look at"),
+            (SIGNAL_RESTORED, "How often a signal that was lost was connected again"),
             (USES_DROPPED, "Uses that were let go because too many waited"),
             (EVENTS_DROPPED, "Events that were let go because an observer was slow"),
         ] {
@@ -123,6 +125,9 @@ impl Observer for MetricsObserver {
             Event::LimitCorrupt { .. } => trouble("limit_corrupt"),
             Event::UsesNotWritten { .. } => trouble("uses_not_written"),
             Event::BackgroundNotDriven => trouble("background_not_driven"),
+            Event::SignalLost { .. } => trouble("signal_lost"),
+            Event::SignalNotSent { .. } => trouble("signal_not_sent"),
+            Event::SignalRestored => counter!(SIGNAL_RESTORED).increment(1),
             Event::UsesDropped { uses } => counter!(USES_DROPPED).increment(*uses),
             Event::EventsDropped { events } => counter!(EVENTS_DROPPED).increment(*events),
         }

@@ -248,6 +248,22 @@ pub enum Event {
     /// Uses wait for longer than the interval because nobody drives
     /// [`ApiTokens::background`](crate::ApiTokens::background). Said once.
     BackgroundNotDriven,
+    /// The [signal](crate::signal) that tells what other nodes have changed is not connected: until it is, that shows
+    /// here once what is remembered is [too old](crate::ApiTokensBuilder::max_staleness). It is told once, and tried
+    /// again and again.
+    #[non_exhaustive]
+    SignalLost {
+        /// The error and its causes, for people.
+        error: String,
+    },
+    /// The signal is connected again, and nothing is remembered from before.
+    SignalRestored,
+    /// Other nodes could not be told what was changed here: there it shows once what they remember is too old.
+    #[non_exhaustive]
+    SignalNotSent {
+        /// The error and its causes, for people.
+        error: String,
+    },
     /// This observer was too slow; since the last such event this many events were let go.
     #[non_exhaustive]
     EventsDropped {

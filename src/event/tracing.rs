@@ -127,6 +127,15 @@ fn tell_of_trouble(event: &Event) {
         Event::BackgroundNotDriven => {
             warn!(target: "keyfob", "last-used is late: spawn ApiTokens::background()");
         }
+        Event::SignalLost { error } => {
+            warn!(target: "keyfob", error, "what other nodes change is not heard, will be tried again");
+        }
+        Event::SignalRestored => {
+            info!(target: "keyfob", "what other nodes change is heard again");
+        }
+        Event::SignalNotSent { error } => {
+            warn!(target: "keyfob", error, "other nodes were not told of a change");
+        }
         Event::EventsDropped { events } => {
             warn!(target: "keyfob", events, "too many events wait to be told, some were let go");
         }

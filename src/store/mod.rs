@@ -7,6 +7,7 @@
 //! suite over it (`keyfob::store_conformance!`, feature `test-util`): one test for each clause of the contract.
 //! `examples/own_store.rs` is one.
 
+mod cached;
 mod change;
 #[cfg(feature = "test-util")]
 pub mod conformance;
@@ -30,6 +31,8 @@ use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 
+pub(crate) use cached::{CACHE_CAPACITY, LONGEST_STALENESS};
+pub use cached::{CacheStats, CachedStore, StalenessError};
 pub use change::{
     AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, MOST_USED_ABILITIES,
     RotateOutcome, Rotation, Use,
@@ -57,6 +60,9 @@ use crate::token::{
 pub enum Peek {
     /// This is the token.
     Found(Arc<TokenRecord>),
+    /// This was the token, no longer ago than is allowed. It is good enough to let somebody in; where it is refused and a
+    /// later secret would not be, it has to be asked for.
+    Cached(Arc<TokenRecord>),
     /// There is no such token.
     Absent,
     /// It has to be asked for with [`TokenStore::find`].
@@ -76,7 +82,7 @@ pub enum Peek {
 #[async_trait]
 pub trait TokenStore: Debug + Send + Sync {
     /// What is known of a token without I/O, a lock that readers share, or waiting. A store that has nothing in
-    /// memory answers [`Peek::Ask`].
+    /// memory answers [`Peek::Ask`]. Once a step of this store is acknowledged, it is known as that step left it.
     fn peek(&self, id: TokenId) -> Peek;
 
     /// The token with this id, revoked and expired ones as well; `None` if there is none.

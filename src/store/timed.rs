@@ -1,13 +1,11 @@
 use std::{
     fmt,
-    future::{Future, pending},
-    hash::BuildHasher,
+    future::Future,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use foldhash::quality::RandomState;
 
 use crate::{
     timer,
@@ -62,20 +60,13 @@ pub(crate) async fn unless_busy<T, F: Future<Output = Result<T, StoreError>>>(
 ) -> Result<T, StoreError> {
     for longest in PAUSES {
         let outcome = step().await;
-        let resumed = Instant::now() + jittered(longest);
+        let resumed = Instant::now() + timer::jittered(longest);
         if !matches!(outcome, Err(StoreError::Busy(_))) || resumed >= until {
             return outcome;
         }
-        timer::in_time(resumed, pending::<()>()).await;
+        timer::sleep_until(resumed).await;
     }
     step().await
-}
-
-/// Between half of it and all of it, so that those who met don't meet again.
-fn jittered(longest: Duration) -> Duration {
-    let half = longest / 2;
-    let [random, ..] = RandomState::default().hash_one(longest).to_le_bytes();
-    half + half * u32::from(random) / u32::from(u8::MAX)
 }
 
 macro_rules! timed {

@@ -14,7 +14,7 @@ use crate::{
 
 use super::{
     VerifiedToken, VerifyError,
-    judge::{Proven, judge_address, judge_state, prove, prove_again},
+    judge::{Proven, is_open, judge_address, judge_state, prove, prove_again},
 };
 
 /// By what somebody claims to be good for a token.
@@ -57,7 +57,7 @@ impl ApiTokens {
     ) -> Result<VerifiedToken, VerifyError> {
         let presented = self.format().parse(presented)?;
         let from = from.map(|from| from.to_canonical());
-        let token = self.ask(Claim::Presented(&presented), from).await?;
+        let token = self.ask(Claim::Presented(&presented), from, Source::Memory).await?;
         self.rekey_if_outdated(&presented, &token);
         Ok(token)
     }
@@ -77,10 +77,10 @@ impl ApiTokens {
         &self,
         claim: Claim<'_>,
         from: Option<IpAddr>,
+        mut source: Source,
     ) -> Result<VerifiedToken, VerifyError> {
         let until = self.latest();
         self.in_time(until, async {
-            let mut source = Source::Memory;
             for _ in 0..ATTEMPTS {
                 let (proven, now) = self.prove(claim, source, from, until).await?;
                 if let Some(token) = self.admit(proven, now, from, until).await? {
@@ -126,7 +126,7 @@ impl ApiTokens {
                 let is_idle = proven.record.state_at(now) == TokenState::Idle;
                 !is_idle && !self.is_to_be_written(proven, now)
             }
-            Err(reason) => !matches!(reason, VerifyError::RetiredSecret(_)),
+            Err(reason) => !is_open(reason, true),
         }
     }
 
@@ -220,6 +220,7 @@ impl ApiTokens {
         let suspended = self.briefly(until, self.store().suspend(id, &suspension)).await;
         if let Ok(ChangeOutcome::Changed(token)) = suspended {
             self.report(|| Event::Suspended { token, by: None });
+            self.changed(vec![id]).await;
         }
     }
 }

@@ -126,6 +126,20 @@ pub(super) fn judge_state(record: &TokenRecord, now: Timestamp) -> Result<(), Ve
     }
 }
 
+/// Does a refusal by what is in memory have to be looked at again by what is stored? Uses are written late, and what is
+/// made of a secret whose grace is over is to be written. What is remembered only may have another secret by now, or
+/// a digest by another key.
+#[cold]
+pub(super) fn is_open(reason: &VerifyError, is_cached: bool) -> bool {
+    match reason {
+        VerifyError::Idle(_) | VerifyError::RetiredSecret(_) => true,
+        VerifyError::WrongSecret | VerifyError::Unpeppered | VerifyError::UnknownKey(_) => {
+            is_cached
+        }
+        _ => false,
+    }
+}
+
 /// May it be used from there?
 #[inline]
 pub(super) fn judge_address(record: &TokenRecord, from: Option<IpAddr>) -> Result<(), VerifyError> {

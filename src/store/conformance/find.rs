@@ -1,7 +1,10 @@
 //! Tokens are found by id, whatever their state, and a look without asking is never wrong.
 
 use super::fixture::*;
-use crate::store::{Peek, TokenStore};
+use crate::{
+    store::{Peek, TokenStore},
+    token::{Suspension, TokenRecord},
+};
 
 /// There is no token with an id that nobody inserted.
 pub async fn an_unknown_token_is_none(store: &dyn TokenStore) {
@@ -44,29 +47,43 @@ pub async fn many_are_found_at_once_and_each_once(store: &dyn TokenStore) {
     assert_eq!(page.end, None, "find_many gives all at once");
 }
 
-/// A look without asking finds the token as it is, or says that it has to be asked for.
+/// A look without asking finds the token as the steps of this store have left it, or says that it has to be asked for.
 pub async fn a_peek_is_never_wrong(store: &dyn TokenStore) {
     let mut record = plain(&new_owner());
     let seen = store.peek(record.id);
-    assert!(!matches!(seen, Peek::Found(_)), "nobody has inserted that: {seen:?}");
+    assert!(found(&seen).is_none(), "nobody has inserted that: {seen:?}");
     insert(store, &record).await;
     for _ in 0..2 {
-        match store.peek(record.id) {
-            Peek::Found(found) => assert_same(&found, &record, "what a peek finds"),
-            Peek::Absent => panic!("a token that was inserted is not absent"),
-            Peek::Ask => {}
-        }
+        assert_peeked(store, &record, "after the insert");
         // What a find has read may be in memory from now on.
         assert_stored(store, &record, "find").await;
     }
+    assert_peeked(store, &record, "after a find");
+    store.suspend(record.id, &Suspension::new(at(4_000))).await.changed();
+    record.suspension = Some(Box::new(Suspension::new(at(4_000))));
+    assert_peeked(store, &record, "after a suspension");
+    assert_stored(store, &record, "find").await;
     revoke(store, record.id).await;
     record = revoked(record, at(5_000));
-    match store.peek(record.id) {
-        Peek::Found(found) => assert_same(&found, &record, "what a peek finds after a revocation"),
-        Peek::Absent => panic!("a token that was revoked is not absent"),
-        Peek::Ask => {}
-    }
+    assert_peeked(store, &record, "after a revocation");
+    assert_stored(store, &record, "find").await;
     store.erase(&record.owner).await.answered();
     let seen = store.peek(record.id);
-    assert!(!matches!(seen, Peek::Found(_)), "the token is erased: {seen:?}");
+    assert!(found(&seen).is_none(), "the token is erased: {seen:?}");
+}
+
+fn found(peek: &Peek) -> Option<&TokenRecord> {
+    match peek {
+        Peek::Found(record) | Peek::Cached(record) => Some(record),
+        Peek::Absent | Peek::Ask => None,
+    }
+}
+
+#[track_caller]
+fn assert_peeked(store: &dyn TokenStore, record: &TokenRecord, when: &str) {
+    let seen = store.peek(record.id);
+    assert!(!matches!(seen, Peek::Absent), "the token is not absent {when}");
+    if let Some(found) = found(&seen) {
+        assert_same(found, record, &format!("what a peek finds {when}"));
+    }
 }

@@ -1,0 +1,120 @@
+//! What is changed on one node is no longer remembered on any: each forgets at once, and tells the others.
+
+use std::{
+    future,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    api_tokens::ApiTokens,
+    event::{Event, told},
+    signal::{Changed, Heard, SignalError},
+    store::{CacheStats, CachedStore},
+    timer,
+    token::TokenId,
+};
+
+/// Between two tries to connect a signal: this after the first, twice as long after each further one, up to the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+impl ApiTokens {
+    /// What is remembered of tokens, and how often the store was asked for one; `None` where nothing
+    /// [is remembered](crate::ApiTokensBuilder::max_staleness).
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, store::MemoryStore};
+    /// let tokens = ApiTokens::builder(MemoryStore::new())
+    ///     .prefix("acme")
+    ///     .max_staleness(time::Duration::seconds(5))
+    ///     .build()?;
+    /// assert_eq!(tokens.cache_stats().unwrap().entries, 0);
+    /// # Ok::<(), keyfob::BuildError>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn cache_stats(&self) -> Option<CacheStats> {
+        self.cache().map(CachedStore::stats)
+    }
+
+    /// Lets no verification on this node go by what was read of these tokens before.
+    pub(crate) fn forget(&self, ids: &[TokenId]) {
+        if let Some(cache) = self.cache() {
+            cache.evict(ids);
+        }
+    }
+
+    fn forget_all(&self) {
+        if let Some(cache) = self.cache() {
+            cache.clear();
+        }
+    }
+
+    /// Forgets tokens that were changed, and tells the other nodes, for which nobody waits long and by which nothing
+    /// fails: what they remember is too old soon in any case.
+    pub(crate) async fn changed(&self, ids: Vec<TokenId>) {
+        if ids.is_empty() {
+            return;
+        }
+        self.forget(&ids);
+        let Some(signal) = self.signal() else {
+            return;
+        };
+        let changed = Changed::from(ids);
+        let until = Instant::now() + self.deadline() / 4;
+        let sent = timer::in_time(until, signal.send(&changed)).await;
+        let sent = sent.unwrap_or_else(|| Err(SignalError::new("it was not sent in time")));
+        if let Err(error) = sent {
+            self.report(|| Event::SignalNotSent { error: told(&error) });
+        }
+    }
+
+    /// Listens to what other nodes tell, and connects anew where that is lost. It holds no handle.
+    pub(crate) fn listening(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (shared, signal) = (self.downgrade(), self.signal().cloned());
+        async move {
+            let Some(signal) = signal else {
+                return future::pending().await;
+            };
+            let is_lost = AtomicBool::new(false);
+            let hear = |heard| {
+                if let Some(tokens) = Self::upgrade(&shared) {
+                    tokens.hear(heard, &is_lost);
+                }
+            };
+            let mut pause = SHORTEST_PAUSE;
+            loop {
+                let begun = Instant::now();
+                let Err(error) = signal.listen(&hear).await;
+                let Some(tokens) = Self::upgrade(&shared) else {
+                    return;
+                };
+                if !is_lost.swap(true, Relaxed) {
+                    tokens.report(|| Event::SignalLost { error: told(&error) });
+                }
+                drop(tokens);
+                // One that comes and goes is no better than one that does not come.
+                if begun.elapsed() > LONGEST_PAUSE {
+                    pause = SHORTEST_PAUSE;
+                }
+                timer::sleep_until(Instant::now() + timer::jittered(pause)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    fn hear(&self, heard: Heard, is_lost: &AtomicBool) {
+        match heard {
+            Heard::Changed(Changed::Tokens(ids)) => self.forget(&ids),
+            Heard::Changed(Changed::All) => self.forget_all(),
+            Heard::Connected => {
+                // What was told before, nobody here has heard.
+                self.forget_all();
+                if is_lost.swap(false, Relaxed) {
+                    self.report(|| Event::SignalRestored);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use foldhash::fast::RandomState;
+
+use super::{lookups::Lookups, ring::Ring};
+use crate::{
+    store::{Peek, Use},
+    token::{Revocation, TokenId, TokenRecord},
+};
+
+/// The records that were read last, as many as there is room for.
+pub(super) struct Entries {
+    records: papaya::HashMap<TokenId, Entry, RandomState>,
+    /// Whoever holds it may put in and take out; who only looks never takes it.
+    order: Mutex<Order>,
+}
+
+struct Order {
+    lookups: Lookups,
+    ring: Ring,
+}
+
+struct Entry {
+    record: Arc<TokenRecord>,
+    lookup: Lookup,
+    place: usize,
+    /// Whether it was found since the hand of the ring last came by.
+    used: AtomicBool,
+}
+
+/// A look-up that is sent to the store.
+#[derive(Clone, Copy)]
+pub(super) struct Lookup {
+    number: u64,
+    /// When it was sent at the earliest, as [`Clock::elapsed`](crate::Clock::elapsed).
+    sent: Duration,
+}
+
+impl Entries {
+    pub(super) fn new(capacity: usize) -> Self {
+        let order = Order { lookups: Lookups::new(), ring: Ring::new(capacity) };
+        Self { records: papaya::HashMap::default(), order: Mutex::new(order) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(super) fn lookups(&self) -> u64 {
+        self.order().lookups.sent()
+    }
+
+    /// What is in memory, where that is fresh enough by when it was asked for. Of a revoked token it always is.
+    #[inline]
+    pub(super) fn peek(&self, id: TokenId, is_fresh: impl FnOnce(Duration) -> bool) -> Peek {
+        let records = self.records.pin();
+        let Some(entry) = records.get(&id) else {
+            return Peek::Ask;
+        };
+        let peek = if entry.is_final() {
+            Peek::Found(entry.record.clone())
+        } else if is_fresh(entry.lookup.sent) {
+            Peek::Cached(entry.record.clone())
+        } else {
+            return Peek::Ask;
+        };
+        // A store would take the line from the other cores each time.
+        if !entry.used.load(Relaxed) {
+            entry.used.store(true, Relaxed);
+        }
+        peek
+    }
+
+    /// A look-up that is sent to the store after this.
+    pub(super) fn send(&self, now: Duration) -> Lookup {
+        Lookup { number: self.order().lookups.send(), sent: now }
+    }
+
+    /// Keeps what a look-up has found, unless the token was changed meanwhile or a later look-up has answered before,
+    /// and gives what is to be believed: once it is known that the token is revoked, that, whoever knew it first.
+    pub(super) fn found(&self, lookup: Lookup, record: Arc<TokenRecord>) -> Arc<TokenRecord> {
+        let mut order = self.order();
+        let id = record.id;
+        let records = self.records.pin();
+        let held = records.get(&id);
+        if let Some(held) = held.filter(|it| it.is_final()) {
+            return held.record.clone();
+        }
+        let is_outdated = record.revocation.is_none()
+            && held.is_some_and(|held| held.lookup.number > lookup.number);
+        if is_outdated || order.lookups.is_void(lookup.number, id) {
+            return record;
+        }
+        let place = match held {
+            Some(held) => held.place,
+            None => self.make_room(&mut order.ring, id),
+        };
+        let used = AtomicBool::new(held.is_some());
+        records.insert(id, Entry { record: record.clone(), lookup, place, used });
+        record
+    }
+
+    /// Lets go of a token that a look-up has not found.
+    pub(super) fn missed(&self, lookup: Lookup, id: TokenId) {
+        let mut order = self.order();
+        if self.records.pin().get(&id).is_some_and(|held| held.lookup.number < lookup.number) {
+            self.remove(&mut order.ring, id);
+        }
+    }
+
+    /// Lets go of these tokens, and of what is under way of them. What is known to be revoked stays so.
+    pub(super) fn evict(&self, ids: &[TokenId]) {
+        let mut order = self.order();
+        for id in ids {
+            order.lookups.void(*id);
+            if self.records.pin().get(id).is_some_and(|held| !held.is_final()) {
+                self.remove(&mut order.ring, *id);
+            }
+        }
+    }
+
+    /// Lets go of the tokens that are such, and of all that is under way.
+    pub(super) fn evict_where(&self, is_such: impl Fn(&TokenRecord) -> bool) {
+        // First: what is sent from now on is not among what has to go.
+        self.order().lookups.void_all();
+        let records = self.records.pin();
+        let such = records.iter().filter(|(_, held)| is_such(&held.record));
+        let such: Vec<_> = such.map(|(id, _)| *id).collect();
+        let mut order = self.order();
+        for id in such {
+            self.remove(&mut order.ring, id);
+        }
+    }
+
+    /// Lets go of everything.
+    pub(super) fn clear(&self) {
+        let mut order = self.order();
+        order.lookups.void_all();
+        order.ring.clear();
+        self.records.pin().clear();
+    }
+
+    /// Shows that tokens are revoked.
+    pub(super) fn revoke(&self, ids: &[TokenId], revocation: &Revocation) {
+        self.amend(ids.iter().copied(), |record| {
+            record.revocation = Some(Box::new(revocation.clone()));
+        });
+    }
+
+    /// Shows uses in what depends on the last one: idleness, and whether there was any. Of other tokens the last use is as
+    /// old as what is remembered of them, because to copy thousands of records every minute would be dear.
+    pub(super) fn used(&self, uses: &[Use]) {
+        let depends =
+            |record: &TokenRecord| record.idle_seconds.is_some() || record.last_used_at.is_none();
+        for used in uses {
+            if self.records.pin().get(&used.id).is_some_and(|held| depends(&held.record)) {
+                self.amend([used.id], |record| {
+                    let _ = used.apply(record);
+                });
+            }
+        }
+    }
+
+    fn amend(&self, ids: impl IntoIterator<Item = TokenId>, change: impl Fn(&mut TokenRecord)) {
+        let _order = self.order();
+        let records = self.records.pin();
+        for id in ids {
+            let Some(held) = records.get(&id).filter(|held| !held.is_final()) else { continue };
+            let mut record = TokenRecord::clone(&held.record);
+            change(&mut record);
+            let used = AtomicBool::new(held.used.load(Relaxed));
+            let (record, lookup, place) = (Arc::new(record), held.lookup, held.place);
+            records.insert(id, Entry { record, lookup, place, used });
+        }
+    }
+
+    fn make_room(&self, ring: &mut Ring, id: TokenId) -> usize {
+        let records = self.records.pin();
+        let take_use = |id| records.get(&id).is_some_and(|held| held.used.swap(false, Relaxed));
+        let (place, evicted) = ring.place(id, take_use);
+        if let Some(evicted) = evicted {
+            records.remove(&evicted);
+        }
+        place
+    }
+
+    fn remove(&self, ring: &mut Ring, id: TokenId) {
+        if let Some(removed) = self.records.pin().remove(&id) {
+            ring.free(removed.place);
+        }
+    }
+
+    /// A panic leaves nothing behind that lets anyone in: what is in memory was read, and void is void.
+    fn order(&self) -> MutexGuard<'_, Order> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// A revocation is irreversible, so a record that shows one is good for ever.
+    fn is_final(&self) -> bool {
+        self.record.revocation.is_some()
+    }
+}
+
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entries").field("tokens", &self.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,378 @@
+mod entries;
+mod lookups;
+mod ring;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use self::entries::{Entries, Lookup};
+use crate::{
+    clock::{Clock, SystemClock},
+    token::{KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord},
+};
+
+use super::{
+    AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount, OwnerCount,
+    Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore,
+    Use,
+};
+
+/// How long what was read may be good at most.
+pub(crate) const LONGEST_STALENESS: time::Duration = time::Duration::seconds(60);
+
+/// How many tokens are remembered unless said otherwise.
+pub(crate) const CACHE_CAPACITY: usize = 100_000;
+
+/// A store around a store that remembers what it has read, so that a verification asks for a token once in a while and
+/// not each time.
+///
+/// [`ApiTokensBuilder::max_staleness`](crate::ApiTokensBuilder::max_staleness) puts one around the application's store,
+/// and tells it of what a [signal](crate::signal) says; this is for whoever wants one elsewhere.
+///
+/// * What was read is good for `max_staleness`, counted on a clock that nobody can set from before the store was asked.
+///   After that it is asked for again; where the store does not answer, that is the answer. Expiry and all else that
+///   depends on the time is judged on each verification, so nothing that is remembered lets anyone in past its end.
+/// * What is changed through this store is forgotten at once, also where a change fails midway and nobody knows what
+///   has become of it, and so is what is being read at that moment: the next verification goes by the change. What
+///   others change shows after `max_staleness` at the latest.
+/// * Who is revoked stays so: that is remembered without end, and no other answer takes its place.
+/// * Only what there is, is remembered: unknown ids neither take room nor push anyone out. Where there is no more room,
+///   tokens go that have not been used for long.
+/// * Uses that are written go through without making anything be forgotten.
+///
+/// It answers [`peek`](TokenStore::peek), in which nobody waits for anybody; every other step goes to the store that it
+/// is around.
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// use keyfob::store::{CachedStore, MemoryStore};
+/// use time::Duration;
+///
+/// let store = CachedStore::new(MemoryStore::new(), Duration::seconds(5))?.capacity(10_000);
+/// assert_eq!(store.stats().entries, 0);
+/// assert!(CachedStore::new(MemoryStore::new(), Duration::minutes(2)).is_err());
+/// # Ok::<(), keyfob::store::StalenessError>(()) }).unwrap();
+/// ```
+pub struct CachedStore {
+    inner: Arc<dyn TokenStore>,
+    clock: Arc<dyn Clock>,
+    max_staleness: Duration,
+    capacity: usize,
+    entries: Entries,
+}
+
+/// A time that nothing can be remembered for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what is remembered of a token may be more than 0 and at most 60 seconds old")]
+#[non_exhaustive]
+pub struct StalenessError;
+
+/// What a cache holds and has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// How many tokens are remembered.
+    pub entries: usize,
+    /// For how many there is room.
+    pub capacity: usize,
+    /// How often the store was asked for tokens, since the start: verifications that found nothing in memory, and
+    /// whatever else reads by id.
+    pub lookups: u64,
+}
+
+impl CachedStore {
+    /// Remembers what is read from a store for so long: more than nothing and at most 60 seconds. It remembers 100,000
+    /// tokens unless [told otherwise](Self::capacity).
+    ///
+    /// # Errors
+    /// [`StalenessError`]
+    pub fn new(
+        store: impl TokenStore + 'static,
+        max_staleness: time::Duration,
+    ) -> Result<Self, StalenessError> {
+        Self::on(Arc::new(store), max_staleness)
+    }
+
+    /// As [`new`](Self::new), around a store that others hold as well. What they change through it shows here after
+    /// `max_staleness` at the latest.
+    ///
+    /// # Errors
+    /// [`StalenessError`]
+    pub fn on(
+        store: Arc<dyn TokenStore>,
+        max_staleness: time::Duration,
+    ) -> Result<Self, StalenessError> {
+        if max_staleness <= time::Duration::ZERO || max_staleness > LONGEST_STALENESS {
+            return Err(StalenessError);
+        }
+        Ok(Self {
+            inner: store,
+            clock: Arc::new(SystemClock),
+            max_staleness: max_staleness.unsigned_abs(),
+            capacity: CACHE_CAPACITY,
+            entries: Entries::new(CACHE_CAPACITY),
+        })
+    }
+
+    /// How many tokens are remembered at most, at least one. Each takes some hundred bytes, as it does in a
+    /// [`MemoryStore`](super::MemoryStore).
+    #[must_use]
+    pub fn capacity(self, tokens: usize) -> Self {
+        let capacity = tokens.max(1);
+        Self { capacity, entries: Entries::new(capacity), ..self }
+    }
+
+    /// Another clock than the operating system's. Only what has elapsed by it counts.
+    #[must_use]
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.shared_clock(Arc::new(clock))
+    }
+
+    pub(crate) fn shared_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Forgets these tokens, and voids what is being read of them: for changes that did not come through this store.
+    pub fn evict(&self, ids: &[TokenId]) {
+        self.entries.evict(ids);
+    }
+
+    /// Forgets everything, and voids what is being read.
+    pub fn clear(&self) {
+        self.entries.clear();
+    }
+
+    /// What it holds and has done.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        let (entries, lookups) = (self.entries.len(), self.entries.lookups());
+        CacheStats { entries, capacity: self.capacity, lookups }
+    }
+
+    fn send(&self) -> Lookup {
+        self.entries.send(self.clock.elapsed())
+    }
+
+    fn outdates<'a>(&'a self, tokens: Tokens<'a>) -> Outdated<'a> {
+        Outdated { entries: &self.entries, tokens }
+    }
+}
+
+/// What a step may make untrue that is in memory. Whatever has become of the step, also where nobody waited for its end,
+/// that is forgotten when this is dropped.
+struct Outdated<'a> {
+    entries: &'a Entries,
+    tokens: Tokens<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Tokens<'a> {
+    One(TokenId),
+    Revoked(&'a Selection),
+    Erased(&'a Owner),
+}
+
+impl Drop for Outdated<'_> {
+    fn drop(&mut self) {
+        match self.tokens {
+            Tokens::One(id) => self.entries.evict(&[id]),
+            Tokens::Revoked(selection) => self.evict_selected(selection),
+            Tokens::Erased(owner) => self.entries.evict_where(|it| it.owner == *owner),
+        }
+    }
+}
+
+impl Outdated<'_> {
+    /// Not only what the step has changed: what others have revoked before, and what it did in a try that seemed to fail,
+    /// is no longer good here either once it is acknowledged.
+    fn evict_selected(&self, selection: &Selection) {
+        let is_good = |it: &TokenRecord| it.revocation.is_none();
+        match selection {
+            Selection::Tokens { ids, .. } => self.entries.evict(ids),
+            Selection::AllOf(owner) => {
+                self.entries.evict_where(|it| is_good(it) && it.owner == *owner);
+            }
+            // The ancestors between are not known here.
+            Selection::DescendantsOf(_) => {
+                self.entries.evict_where(|it| is_good(it) && it.parent().is_some());
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl TokenStore for CachedStore {
+    fn peek(&self, id: TokenId) -> Peek {
+        match self.inner.peek(id) {
+            Peek::Ask => self
+                .entries
+                .peek(id, |sent| self.clock.elapsed().saturating_sub(sent) <= self.max_staleness),
+            known => known,
+        }
+    }
+
+    async fn find(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
+        let lookup = self.send();
+        let found = self.inner.find(id).await?;
+        if found.is_none() {
+            self.entries.missed(lookup, id);
+        }
+        Ok(found.map(|record| self.entries.found(lookup, record)))
+    }
+
+    async fn find_many(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
+        let lookup = self.send();
+        let Page { records, end, corrupt } = self.inner.find_many(ids).await?;
+        let records = records.into_iter().map(|record| self.entries.found(lookup, record));
+        Ok(Page { records: records.collect(), end, corrupt })
+    }
+
+    async fn insert(
+        &self,
+        record: &TokenRecord,
+        rules: InsertRules,
+    ) -> Result<InsertOutcome, StoreError> {
+        self.inner.insert(record, rules).await
+    }
+
+    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
+        self.inner.page(query).await
+    }
+
+    async fn change(
+        &self,
+        id: TokenId,
+        expected_expiry: Option<Timestamp>,
+        change: &Change,
+    ) -> Result<ChangeOutcome, StoreError> {
+        let _outdated = self.outdates(Tokens::One(id));
+        self.inner.change(id, expected_expiry, change).await
+    }
+
+    async fn rotate(
+        &self,
+        id: TokenId,
+        expected: &Expected,
+        rotation: &Rotation,
+    ) -> Result<RotateOutcome, StoreError> {
+        let _outdated = self.outdates(Tokens::One(id));
+        self.inner.rotate(id, expected, rotation).await
+    }
+
+    async fn mark_first_use(
+        &self,
+        id: TokenId,
+        expected: &TokenDigest,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let _outdated = self.outdates(Tokens::One(id));
+        self.inner.mark_first_use(id, expected, at).await
+    }
+
+    async fn rekey(
+        &self,
+        id: TokenId,
+        expected: &TokenDigest,
+        digest: &TokenDigest,
+    ) -> Result<bool, StoreError> {
+        let _outdated = self.outdates(Tokens::One(id));
+        self.inner.rekey(id, expected, digest).await
+    }
+
+    async fn revoke(
+        &self,
+        selection: &Selection,
+        revocation: &Revocation,
+    ) -> Result<Vec<TokenId>, StoreError> {
+        let _outdated = self.outdates(Tokens::Revoked(selection));
+        let revoked = self.inner.revoke(selection, revocation).await?;
+        self.entries.revoke(&revoked, revocation);
+        Ok(revoked)
+    }
+
+    async fn suspend(
+        &self,
+        id: TokenId,
+        suspension: &Suspension,
+    ) -> Result<ChangeOutcome, StoreError> {
+        let _outdated = self.outdates(Tokens::One(id));
+        self.inner.suspend(id, suspension).await
+    }
+
+    async fn resume(&self, id: TokenId, at: Timestamp) -> Result<ChangeOutcome, StoreError> {
+        let _outdated = self.outdates(Tokens::One(id));
+        self.inner.resume(id, at).await
+    }
+
+    async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
+        self.inner.record_uses(uses).await?;
+        self.entries.used(uses);
+        Ok(())
+    }
+
+    async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError> {
+        self.inner.record_ability_uses(uses).await
+    }
+
+    async fn claim_notice(
+        &self,
+        id: TokenId,
+        expected_expiry: Timestamp,
+        days: u16,
+    ) -> Result<bool, StoreError> {
+        let _outdated = self.outdates(Tokens::One(id));
+        self.inner.claim_notice(id, expected_expiry, days).await
+    }
+
+    async fn expiring(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        self.inner.expiring(from, until, after, limit).await
+    }
+
+    async fn unused(
+        &self,
+        since: Timestamp,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        self.inner.unused(since, after, limit).await
+    }
+
+    async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
+        self.inner.count(owner).await
+    }
+
+    async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {
+        self.inner.count_by_key().await
+    }
+
+    /// What is pruned has ended: in memory it is refused as it would be where it is gone.
+    async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.inner.prune(ended_before, limit).await
+    }
+
+    async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
+        let _outdated = self.outdates(Tokens::Erased(owner));
+        self.inner.erase(owner).await
+    }
+
+    async fn canary(&self, key: &KeyId, canary: &[u8; 32]) -> Result<[u8; 32], StoreError> {
+        self.inner.canary(key, canary).await
+    }
+}
+
+impl fmt::Debug for CachedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedStore")
+            .field("store", &self.inner)
+            .field("max_staleness", &self.max_staleness)
+            .field("entries", &self.entries)
+            .finish_non_exhaustive()
+    }
+}
