@@ -48,7 +48,7 @@ pub use postgres::{PostgresOpenError, PostgresStore, PostgresTransaction};
 pub use row::StoredRow;
 pub use selection::Selection;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteOpenError, SqliteStore, SqliteWarning};
+pub use sqlite::{SqliteOpenError, SqliteStore, SqliteTransaction, SqliteWarning};
 pub(crate) use timed::{TimedStore, in_time, unless_busy};
 
 use crate::token::{

@@ -78,7 +78,7 @@ impl Scene {
         let (own, all) = (tokens.owned_by(&self.world.owner), tokens.all_owners());
         match step {
             "find" => told(own.get(id).await),
-            "find_many" => self.verify_together().await,
+            "find_many" => self.verify_together().boxed().await,
             "insert" => told(tokens.issue(self.world.new_token("c")).await),
             "page" => told(own.list(ListTokens::new()).await),
             "change" => told(own.rename(id, "d").await),

@@ -55,11 +55,8 @@ impl Engine for Postgres {
         let statement = statement.replace("IN (?..)", "= ANY (?)");
         let statement = statement.replace("<=>", "IS NOT DISTINCT FROM");
         let mut parts = statement.split('?');
-        let mut spelled = parts.next().unwrap_or_default().to_owned();
-        for (number, part) in parts.enumerate() {
-            spelled.push_str(&format!("${}{part}", number + 1));
-        }
-        spelled
+        let begin = parts.next().unwrap_or_default().to_owned();
+        parts.zip(1..).fold(begin, |spelled, (part, number)| format!("{spelled}${number}{part}"))
     }
 
     fn bind(arguments: &mut PgArguments, value: &Value<'_>) -> Result<(), BoxError> {

@@ -1,4 +1,6 @@
-use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type, query::Query};
+use sqlx::{ColumnIndex, Decode, Row, Type};
+#[cfg(feature = "sqlite")]
+use sqlx::{Database, Encode, query::Query};
 
 use crate::{
     store::{CorruptRecord, StoredRow},
@@ -42,9 +44,11 @@ struct Reader<'r, R> {
 #[derive(Clone, Copy)]
 pub(crate) enum Types {
     /// In SQLite each value has its own.
+    #[cfg(feature = "sqlite")]
     OfValues,
     /// On a server a column has one, and sqlx takes some for more special than they are: the bytes of a `uuid`, the
     /// text in a `VARBINARY`.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     OfColumns,
 }
 
@@ -56,7 +60,9 @@ where
         let index = self.next;
         self.next += 1;
         let value = match self.types {
+            #[cfg(feature = "sqlite")]
             Types::OfValues => self.row.try_get(index),
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
             Types::OfColumns => self.row.try_get_unchecked(index),
         };
         value.map_err(|_| {
@@ -131,6 +137,7 @@ where
 }
 
 /// Binds a row in the order of [`COLUMNS`].
+#[cfg(feature = "sqlite")]
 pub(crate) fn bind<'q, DB: Database>(
     query: Query<'q, DB, DB::Arguments>,
     row: StoredRow,

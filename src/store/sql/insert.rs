@@ -2,7 +2,7 @@
 
 use crate::{
     store::{InsertOutcome, InsertRules, StoreError, StoredRow},
-    token::TokenRecord,
+    token::{IdempotencyKey, TokenRecord},
 };
 
 use super::{
@@ -66,7 +66,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         let values = [
             record.id.into(),
             owner(),
-            record.idempotency_key().map(|key| key.as_str()).into(),
+            record.idempotency_key().map(IdempotencyKey::as_str).into(),
             owner(),
             name.into(),
             owner(),

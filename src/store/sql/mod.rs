@@ -14,7 +14,6 @@ mod read;
 mod session;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod statements;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod store;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod write;
@@ -27,12 +26,10 @@ pub(super) use columns::{bind, columns};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(super) use engine::{Engine, Value};
 #[cfg(feature = "sqlite")]
-pub(super) use page::{Key, NOT_UTF_8, hex, page};
+pub(super) use page::{Key, NOT_UTF_8, hex, name_key, page};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(super) use {
-    session::{SqlStore, SqlStoreOn, Steps},
-    store::token_store,
-};
+pub(super) use session::{SqlStore, SqlStoreOn, Steps};
+pub(super) use store::token_store;
 
 use crate::token::{Ability, TokenId};
 

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, fmt::Write, sync::Arc};
+use std::{fmt::Write, sync::Arc};
 
 use crate::{
     store::{CorruptRecord, Page, Position, Sort},
@@ -32,7 +32,8 @@ pub(crate) fn name_key(name: Vec<u8>) -> String {
 }
 
 /// The name that a key was made of.
-pub(crate) fn name_of(key: &str) -> Cow<'_, [u8]> {
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) fn name_of(key: &str) -> std::borrow::Cow<'_, [u8]> {
     let Some(hex) = key.strip_prefix(NOT_UTF_8) else {
         return key.as_bytes().into();
     };

@@ -103,9 +103,10 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     /// Begins a transaction; one that is open already gets a savepoint, so that an error does not end it.
     pub(super) async fn begin(&self) -> Result<Lease<'s, 'c, E>, StoreError> {
         let mut lease = self.lease().await?;
-        let transaction = match lease.connection().is_in_transaction() {
-            true => Transaction::SAVEPOINT,
-            false => Transaction { begin: E::BEGIN, commit: "COMMIT", rollback: "ROLLBACK" },
+        let transaction = if lease.connection().is_in_transaction() {
+            Transaction::SAVEPOINT
+        } else {
+            Transaction { begin: E::BEGIN, commit: "COMMIT", rollback: "ROLLBACK" }
         };
         let begin = transaction.begin;
         lease.transaction = Some(transaction);

@@ -214,7 +214,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         let ids: Vec<_> = uses.keys().copied().collect();
         for ids in ids.chunks(E::LONGEST_LIST) {
             let statement = self.statements().lock_used_abilities.of(ids.len());
-            let mut used = Vec::new();
+            let mut grown = Vec::new();
             for row in step.fetch(statement, &[ids.into()]).await? {
                 let id = id::<E>(&row)?;
                 let known = text::<E>(&row, 1)?.unwrap_or_default();
@@ -225,12 +225,12 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
                 all.extend(new);
                 all.truncate(MOST_USED_ABILITIES as usize);
                 if all.len() > known {
-                    used.push((id, all.join(" ")));
+                    grown.push((id, all.join(" ")));
                 }
             }
-            if !used.is_empty() {
-                let statement = self.statements().record_ability_uses.of(used.len());
-                step.execute(statement, &[Value::Used(&used)]).await?;
+            if !grown.is_empty() {
+                let statement = self.statements().record_ability_uses.of(grown.len());
+                step.execute(statement, &[Value::Used(&grown)]).await?;
             }
         }
         Ok(())

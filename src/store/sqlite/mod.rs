@@ -1,13 +1,15 @@
 mod error;
 mod rows;
 mod schema;
+mod session;
 mod settings;
 mod statements;
 mod steps;
 mod transactions;
 
-use std::{fmt, path::Path, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
+use futures_util::lock::Mutex;
 use sqlx::{
     SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
@@ -16,7 +18,16 @@ use sqlx::{
 pub use error::SqliteOpenError;
 pub use settings::SqliteWarning;
 
-use crate::store::StoreError;
+use crate::{
+    store::{
+        AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount,
+        OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection,
+        StoreError, TokenStore, Use, sql::token_store,
+    },
+    token::{KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord},
+};
+
+use session::Steps;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
@@ -30,7 +41,8 @@ const READERS: u32 = 4;
 /// what is less. Either needs a tokio runtime.
 ///
 /// The tables `keyfob_tokens`, `keyfob_canaries` and `keyfob_migrations` are made and migrated by either, whatever
-/// number of processes starts at once. The view `keyfob_tokens_readable` shows instants as text, for people.
+/// number of processes starts at once. The view `keyfob_tokens_readable` shows instants as text, for people. A clone is
+/// cheap and is the same store.
 ///
 /// ```
 /// # use keyfob::{TokenId, store::StoreError};
@@ -45,11 +57,11 @@ const READERS: u32 = 4;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
+#[derive(Clone)]
 pub struct SqliteStore {
-    /// Look-ups never queue behind writes that wait for a lock, unless the application has one pool for both.
     read: SqlitePool,
     write: SqlitePool,
-    warnings: Vec<SqliteWarning>,
+    warnings: Arc<[SqliteWarning]>,
 }
 
 impl SqliteStore {
@@ -131,7 +143,7 @@ impl SqliteStore {
         for warning in &warnings {
             tracing::warn!("token store: {warning}");
         }
-        Ok(Self { read, write, warnings })
+        Ok(Self { read, write, warnings: warnings.into() })
     }
 
     /// What the settings of the database put at risk; empty for a store made by [`open`](Self::open) on a file
@@ -140,7 +152,42 @@ impl SqliteStore {
     pub fn warnings(&self) -> &[SqliteWarning] {
         &self.warnings
     }
+
+    /// The same store on a connection that the caller holds, perhaps in a transaction: what the steps do is committed
+    /// or taken back with it.
+    ///
+    /// Each step that writes is a savepoint there, so that one that is refused does not end the transaction; on a
+    /// connection outside a transaction it is a transaction of its own. The transaction has to be one that sqlx began,
+    /// and where others write meanwhile one that began with `BEGIN IMMEDIATE`: SQLite lets no transaction write that
+    /// has read what is no longer so.
+    #[must_use]
+    pub fn on<'c>(&self, connection: &'c mut SqliteConnection) -> SqliteTransaction<'c> {
+        SqliteTransaction(Mutex::new(connection))
+    }
+
+    fn steps(&self) -> Steps<'_, '_> {
+        Steps::InPools { read: &self.read, write: &self.write }
+    }
 }
+
+token_store!(SqliteStore);
+
+/// A [`SqliteStore`] on one connection; see [`SqliteStore::on`].
+pub struct SqliteTransaction<'c>(Mutex<&'c mut SqliteConnection>);
+
+impl<'c> SqliteTransaction<'c> {
+    fn steps(&self) -> Steps<'_, 'c> {
+        Steps::Held(&self.0)
+    }
+}
+
+impl fmt::Debug for SqliteTransaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteTransaction").finish_non_exhaustive()
+    }
+}
+
+token_store!(SqliteTransaction<'_>);
 
 /// Changing to WAL needs the file alone and does not wait for that itself, so processes that start at once would
 /// fail here.

@@ -5,7 +5,7 @@ use sqlx::{Row, sqlite::SqliteRow};
 use crate::{
     store::{
         AbilityUse, CorruptRecord, KeyCount, Page, Position, SortKey, StoreError, Use,
-        sql::{self, Key, NOT_UTF_8, by_token, hex, latest},
+        sql::{self, Key, NOT_UTF_8, by_token, hex, latest, name_key},
     },
     token::{Ability, KeyId, TokenId, TokenRecord},
 };
@@ -47,10 +47,7 @@ pub(super) fn page(rows: Vec<SqliteRow>, limit: u32, key: Key) -> Page {
 fn position(row: &SqliteRow, key: Key) -> Option<Position> {
     let key = match key {
         Key::Id => SortKey::Id,
-        Key::Name => SortKey::Name(match row.try_get("name") {
-            Ok(name) => name,
-            Err(_) => format!("{NOT_UTF_8}{}", hex(row.try_get_unchecked("name").ok()?)),
-        }),
+        Key::Name => SortKey::Name(name_key(row.try_get_unchecked("name").ok()?)),
         Key::Instant(column) => SortKey::Instant(row.try_get(column).ok()?),
     };
     Some(Position { key, id: id(row)? })

@@ -1,6 +1,6 @@
 use sqlx::{Connection, SqliteConnection};
 
-use super::{SqliteOpenError, transactions};
+use super::{SqliteOpenError, session};
 
 pub(super) const SCHEMA: &str = include_str!("0001_tokens.sql");
 
@@ -14,7 +14,7 @@ pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Sql
     if version(connection).await? == KNOWN {
         return Ok(());
     }
-    let mut transaction = connection.begin_with(transactions::BEGIN).await?;
+    let mut transaction = connection.begin_with(session::BEGIN).await?;
     // Another process may have been first.
     let found = version(&mut transaction).await?;
     for (_, migration) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {

@@ -1,13 +1,12 @@
 use std::{num::NonZeroU32, sync::Arc};
 
-use async_trait::async_trait;
 use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     store::{
         AbilityUse, Change, ChangeOutcome, CorruptRecord, Expected, InsertOutcome, InsertRules,
-        KeyCount, MOST_USED_ABILITIES, OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome,
-        Rotation, Selection, Sort, SortKey, StoreError, TokenStore, Use,
+        KeyCount, MOST_USED_ABILITIES, OwnerCount, Page, PageQuery, Position, RotateOutcome,
+        Rotation, Selection, Sort, SortKey, StoreError, Use,
         row::{abilities_text, addresses_text, seconds},
         sql::Key,
     },
@@ -18,60 +17,55 @@ use crate::{
 };
 
 use super::{
-    SqliteStore,
     error::failed,
     rows::{self, FIRST, LAST},
+    session::Steps,
     statements::{self, Statement, on},
     transactions,
 };
 
-impl SqliteStore {
+impl Steps<'_, '_> {
     /// Runs a statement that changes at most one row, and tells whether it did.
-    async fn write(&self, statement: Statement<'_>) -> Result<bool, StoreError> {
-        let done = statement.execute(&self.write).await.map_err(failed)?;
+    async fn write(self, statement: Statement<'_>) -> Result<bool, StoreError> {
+        let done = statement.execute(&mut *self.writer().await?).await.map_err(failed)?;
         Ok(done.rows_affected() > 0)
     }
 
     /// Runs a statement that writes and returns rows to its end: where only the first row is fetched, a commit that
     /// fails goes unnoticed.
-    async fn write_returning(
-        &self,
-        statement: Statement<'_>,
-    ) -> Result<Vec<SqliteRow>, StoreError> {
-        statement.fetch_all(&self.write).await.map_err(failed)
+    async fn write_returning(self, statement: Statement<'_>) -> Result<Vec<SqliteRow>, StoreError> {
+        statement.fetch_all(&mut *self.writer().await?).await.map_err(failed)
     }
 
-    async fn read(&self, statement: Statement<'_>) -> Result<Vec<SqliteRow>, StoreError> {
-        statement.fetch_all(&self.read).await.map_err(failed)
+    async fn read(self, statement: Statement<'_>) -> Result<Vec<SqliteRow>, StoreError> {
+        statement.fetch_all(&mut *self.reader().await?).await.map_err(failed)
     }
 }
 
-#[async_trait]
-impl TokenStore for SqliteStore {
-    fn peek(&self, _: TokenId) -> Peek {
-        Peek::Ask
-    }
-
-    async fn find(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
-        let row = on(id, statements::FIND).fetch_optional(&self.read).await.map_err(failed)?;
+impl Steps<'_, '_> {
+    pub(super) async fn find(self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
+        let row = on(id, statements::FIND)
+            .fetch_optional(&mut *self.reader().await?)
+            .await
+            .map_err(failed)?;
         row.as_ref().map(rows::record).transpose()
     }
 
-    async fn find_many(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
+    pub(super) async fn find_many(self, ids: &[TokenId]) -> Result<Page, StoreError> {
         let find = sqlx::query(statements::FIND_MANY).bind(rows::json_ids(ids));
         let found = self.read(find).await?;
         Ok(rows::page(found, u32::MAX, Key::Id))
     }
 
-    async fn insert(
-        &self,
+    pub(super) async fn insert(
+        self,
         record: &TokenRecord,
         rules: InsertRules,
     ) -> Result<InsertOutcome, StoreError> {
-        transactions::insert(&self.write, record, rules).await
+        transactions::insert(self, record, rules).await
     }
 
-    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
+    pub(super) async fn page(self, query: &PageQuery) -> Result<Page, StoreError> {
         let key = Key::from(query.sort);
         let after = query.after.as_ref();
         let mut page = sqlx::query(statements::page(query.show, query.sort));
@@ -95,8 +89,8 @@ impl TokenStore for SqliteStore {
         Ok(rows::page(self.read(page).await?, query.limit, key))
     }
 
-    async fn change(
-        &self,
+    pub(super) async fn change(
+        self,
         id: TokenId,
         expected_expiry: Option<Timestamp>,
         change: &Change,
@@ -126,11 +120,11 @@ impl TokenStore for SqliteStore {
         let refused = |expiry| {
             if expiry == expected { ChangeOutcome::NameTaken } else { ChangeOutcome::Outdated }
         };
-        transactions::alter(&self.write, id, update, refused).await
+        transactions::alter(self, id, update, refused).await
     }
 
-    async fn rotate(
-        &self,
+    pub(super) async fn rotate(
+        self,
         id: TokenId,
         expected: &Expected,
         rotation: &Rotation,
@@ -153,13 +147,12 @@ impl TokenStore for SqliteStore {
             .bind(expected.digest.as_bytes().as_slice())
             .bind(expected.digest.key().map(KeyId::as_str))
             .bind(previous.is_some_and(|it| it.may_ask_again));
-        let outcome =
-            transactions::alter(&self.write, id, update, |_| ChangeOutcome::Outdated).await?;
+        let outcome = transactions::alter(self, id, update, |_| ChangeOutcome::Outdated).await?;
         Ok(outcome.into())
     }
 
-    async fn mark_first_use(
-        &self,
+    pub(super) async fn mark_first_use(
+        self,
         id: TokenId,
         expected: &TokenDigest,
         at: Timestamp,
@@ -172,8 +165,8 @@ impl TokenStore for SqliteStore {
         self.write(mark).await
     }
 
-    async fn rekey(
-        &self,
+    pub(super) async fn rekey(
+        self,
         id: TokenId,
         expected: &TokenDigest,
         digest: &TokenDigest,
@@ -186,8 +179,8 @@ impl TokenStore for SqliteStore {
         self.write(rekey).await
     }
 
-    async fn revoke(
-        &self,
+    pub(super) async fn revoke(
+        self,
         selection: &Selection,
         revocation: &Revocation,
     ) -> Result<Vec<TokenId>, StoreError> {
@@ -209,8 +202,8 @@ impl TokenStore for SqliteStore {
         rows::ids(&self.write_returning(revoke).await?)
     }
 
-    async fn suspend(
-        &self,
+    pub(super) async fn suspend(
+        self,
         id: TokenId,
         suspension: &Suspension,
     ) -> Result<ChangeOutcome, StoreError> {
@@ -218,28 +211,32 @@ impl TokenStore for SqliteStore {
             .bind(suspension.since.unix_seconds())
             .bind(seconds(suspension.until))
             .bind(suspension.reason.as_ref().map(Reason::as_str));
-        transactions::alter(&self.write, id, update, |_| ChangeOutcome::Outdated).await
+        transactions::alter(self, id, update, |_| ChangeOutcome::Outdated).await
     }
 
-    async fn resume(&self, id: TokenId, at: Timestamp) -> Result<ChangeOutcome, StoreError> {
+    pub(super) async fn resume(
+        self,
+        id: TokenId,
+        at: Timestamp,
+    ) -> Result<ChangeOutcome, StoreError> {
         let update = on(id, statements::RESUME).bind(at.unix_seconds());
-        transactions::alter(&self.write, id, update, |_| ChangeOutcome::Outdated).await
+        transactions::alter(self, id, update, |_| ChangeOutcome::Outdated).await
     }
 
-    async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
+    pub(super) async fn record_uses(self, uses: &[Use]) -> Result<(), StoreError> {
         let record = sqlx::query(statements::RECORD_USES).bind(rows::json_uses(uses));
         self.write(record).await.map(drop)
     }
 
-    async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError> {
+    pub(super) async fn record_ability_uses(self, uses: &[AbilityUse]) -> Result<(), StoreError> {
         let record = sqlx::query(statements::RECORD_ABILITY_USES)
             .bind(rows::json_ability_uses(uses))
             .bind(MOST_USED_ABILITIES);
         self.write(record).await.map(drop)
     }
 
-    async fn claim_notice(
-        &self,
+    pub(super) async fn claim_notice(
+        self,
         id: TokenId,
         expected_expiry: Timestamp,
         days: u16,
@@ -248,8 +245,8 @@ impl TokenStore for SqliteStore {
         self.write(claim.bind(expected_expiry.unix_seconds())).await
     }
 
-    async fn expiring(
-        &self,
+    pub(super) async fn expiring(
+        self,
         from: Timestamp,
         until: Timestamp,
         after: Option<&Position>,
@@ -270,8 +267,8 @@ impl TokenStore for SqliteStore {
         Ok(rows::page(self.read(page).await?, limit, Key::Instant("expires_at")))
     }
 
-    async fn unused(
-        &self,
+    pub(super) async fn unused(
+        self,
         since: Timestamp,
         after: Option<&Position>,
         limit: u32,
@@ -283,29 +280,38 @@ impl TokenStore for SqliteStore {
         Ok(rows::page(self.read(page).await?, limit, Key::Id))
     }
 
-    async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
+    pub(super) async fn count(self, owner: &Owner) -> Result<OwnerCount, StoreError> {
         let count = sqlx::query_as::<_, (i64, i64)>(statements::COUNT).bind(owner.as_str());
-        let (not_revoked, revoked) = count.fetch_one(&self.read).await.map_err(failed)?;
+        let (not_revoked, revoked) =
+            count.fetch_one(&mut *self.reader().await?).await.map_err(failed)?;
         Ok(OwnerCount { not_revoked: not_revoked.unsigned_abs(), revoked: revoked.unsigned_abs() })
     }
 
-    async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {
+    pub(super) async fn count_by_key(self) -> Result<Vec<KeyCount>, StoreError> {
         let counts = self.read(sqlx::query(statements::COUNT_BY_KEY)).await?;
         counts.iter().map(rows::key_count).collect()
     }
 
-    async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    pub(super) async fn prune(
+        self,
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
         let prune = sqlx::query(statements::PRUNE).bind(ended_before.unix_seconds()).bind(limit);
-        let done = prune.execute(&self.write).await.map_err(failed)?;
+        let done = prune.execute(&mut *self.writer().await?).await.map_err(failed)?;
         Ok(done.rows_affected())
     }
 
-    async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
+    pub(super) async fn erase(self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
         let erase = sqlx::query(statements::ERASE).bind(owner.as_str());
         rows::ids(&self.write_returning(erase).await?)
     }
 
-    async fn canary(&self, key: &KeyId, canary: &[u8; 32]) -> Result<[u8; 32], StoreError> {
+    pub(super) async fn canary(
+        self,
+        key: &KeyId,
+        canary: &[u8; 32],
+    ) -> Result<[u8; 32], StoreError> {
         let mut kept = self.read(sqlx::query(statements::CANARY).bind(key.as_str())).await?;
         if kept.is_empty() {
             let keep = sqlx::query(statements::KEEP_CANARY).bind(key.as_str());

@@ -1,9 +1,6 @@
-//! The steps that take more than one statement. Each begins as a writer, so that what it reads is still true when it
-//! writes.
+//! The steps that take more than one statement.
 
-use sqlx::{
-    Connection, Row, SqliteConnection, SqlitePool, pool::PoolConnection, sqlite::SqliteRow,
-};
+use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     store::{ChangeOutcome, CorruptRecord, InsertOutcome, InsertRules, StoreError, StoredRow, sql},
@@ -13,32 +10,23 @@ use crate::{
 use super::{
     error::failed,
     rows,
+    session::{Lease, Steps},
     statements::{self, Statement, on},
 };
 
-pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
-
-/// A full disk or a failed read makes SQLite end a transaction by itself. sqlx does not notice and would begin no
-/// other one on that connection.
-fn release<T>(mut connection: PoolConnection<sqlx::Sqlite>, outcome: &Result<T, StoreError>) {
-    if matches!(outcome, Err(StoreError::Unavailable(_))) {
-        connection.close_on_drop();
-    }
-}
-
 pub(super) async fn insert(
-    pool: &SqlitePool,
+    steps: Steps<'_, '_>,
     record: &TokenRecord,
     rules: InsertRules,
 ) -> Result<InsertOutcome, StoreError> {
-    let mut connection = pool.acquire().await.map_err(failed)?;
+    let mut connection = steps.writer().await?;
     let outcome = insert_on(&mut connection, record, rules).await;
-    release(connection, &outcome);
+    connection.release(&outcome);
     outcome
 }
 
 async fn insert_on(
-    connection: &mut SqliteConnection,
+    connection: &mut Lease<'_, '_>,
     record: &TokenRecord,
     rules: InsertRules,
 ) -> Result<InsertOutcome, StoreError> {
@@ -50,7 +38,7 @@ async fn insert_on(
         .bind(record.name.as_str())
         .bind(rules.limit_per_owner);
 
-    let mut transaction = connection.begin_with(BEGIN).await.map_err(failed)?;
+    let mut transaction = connection.begin().await?;
     let objections = objections.fetch_one(&mut *transaction).await.map_err(failed)?;
     let outcome = objection(&objections)?;
     if outcome == InsertOutcome::Inserted {
@@ -83,24 +71,24 @@ fn objection(row: &SqliteRow) -> Result<InsertOutcome, StoreError> {
 /// Runs an update of one token that returns it. Where it met none, `refused` says why, given the stored expiry of a
 /// token that is there and not revoked.
 pub(super) async fn alter(
-    pool: &SqlitePool,
+    steps: Steps<'_, '_>,
     id: TokenId,
     update: Statement<'_>,
     refused: impl FnOnce(Option<i64>) -> ChangeOutcome + Send,
 ) -> Result<ChangeOutcome, StoreError> {
-    let mut connection = pool.acquire().await.map_err(failed)?;
+    let mut connection = steps.writer().await?;
     let outcome = alter_on(&mut connection, id, update, refused).await;
-    release(connection, &outcome);
+    connection.release(&outcome);
     outcome
 }
 
 async fn alter_on(
-    connection: &mut SqliteConnection,
+    connection: &mut Lease<'_, '_>,
     id: TokenId,
     update: Statement<'_>,
     refused: impl FnOnce(Option<i64>) -> ChangeOutcome + Send,
 ) -> Result<ChangeOutcome, StoreError> {
-    let mut transaction = connection.begin_with(BEGIN).await.map_err(failed)?;
+    let mut transaction = connection.begin().await?;
     let changed = update.fetch_optional(&mut *transaction).await.map_err(failed)?;
     if let Some(row) = changed {
         // What can't be read is not changed either: the transaction is dropped.
