@@ -37,6 +37,8 @@ impl Engine for Postgres {
     const LOCK_OWNER: &'static str = "INSERT INTO {owners} AS kept (owner, changes) VALUES (?, 1)
         ON CONFLICT (owner) DO UPDATE SET changes = kept.changes + 1";
 
+    const DELETE: &'static str = "DELETE FROM {tokens} WHERE id IN (?..)";
+
     const RECORD_USES: &'static str = "WITH locked AS (
             SELECT kept.id, noted.used_at, noted.used_from
             FROM unnest(?, ?, ?) AS noted (id, used_at, used_from)
@@ -54,6 +56,7 @@ impl Engine for Postgres {
     fn spelled(statement: &str, _: usize) -> String {
         let statement = statement.replace("IN (?..)", "= ANY (?)");
         let statement = statement.replace("<=>", "IS NOT DISTINCT FROM");
+        let statement = statement.replace("LOCK IN SHARE MODE", "FOR SHARE");
         let mut parts = statement.split('?');
         let begin = parts.next().unwrap_or_default().to_owned();
         parts.zip(1..).fold(begin, |spelled, (part, number)| format!("{spelled}${number}{part}"))

@@ -1,6 +1,9 @@
-//! The steps that end tokens: each finds the tokens that it is about, locks them in the order of their ids, and then
-//! ends them. Locked as they are found, through an index of their owners, they would be locked in another order than
-//! by whoever has their ids.
+//! The steps that end tokens: each finds the tokens that it is about, locks them in the order of their ids, looks for
+//! those that came meanwhile, and then ends them.
+//!
+//! Locked as they are found, through an index of their owners, they would be locked in another order than by whoever
+//! has their ids. Whoever issues on behalf of a token holds it until that is committed, so that once all are locked, no
+//! child comes that is not seen here and does not see here what becomes of its parent.
 
 use std::collections::BTreeSet;
 
@@ -16,6 +19,15 @@ use super::{
     read::{distinct, id},
     session::{Lease, Steps},
 };
+
+/// Which tokens are to be ended.
+#[derive(Clone, Copy)]
+enum Sought<'s> {
+    /// Those of a selection that are not revoked.
+    Living(&'s Selection),
+    /// All of an owner's.
+    AllOf(&'s Owner),
+}
 
 impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     pub(crate) async fn revoke(
@@ -34,18 +46,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         selection: &Selection,
         revocation: &Revocation,
     ) -> Result<Vec<TokenId>, StoreError> {
-        let selected = match selection {
-            Selection::Tokens { ids, owner } => self.lock_living(step, ids, owner.as_ref()).await?,
-            Selection::DescendantsOf(ancestor) => {
-                let descendants = self.descendants(step, *ancestor).await?;
-                self.lock_living(step, &descendants, None).await?
-            }
-            Selection::AllOf(owner) => {
-                let owner = [owner.as_str().into()];
-                let living = fetch_ids(step, &self.statements().living_of_owner, &owner).await?;
-                self.lock_living(step, &living, None).await?
-            }
-        };
+        let selected = self.lock_all(step, Sought::Living(selection)).await?;
         for ids in selected.chunks(E::LONGEST_LIST) {
             let revoke = [
                 revocation.at.unix_seconds().into(),
@@ -59,19 +60,59 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         Ok(selected)
     }
 
-    async fn lock_living(
+    /// Locks what is sought, until nothing comes to it any more.
+    async fn lock_all(
         &self,
         step: &mut Lease<'s, 'c, E>,
-        ids: &[TokenId],
-        owner: Option<&Owner>,
+        sought: Sought<'_>,
     ) -> Result<Vec<TokenId>, StoreError> {
-        let mut locked = Vec::new();
-        for ids in distinct(ids).chunks(E::LONGEST_LIST) {
-            let owner = || Value::from(owner.map(Owner::as_str));
-            let statement = self.statements().lock_living.of(ids.len());
-            locked.extend(fetch_ids(step, statement, &[ids.into(), owner(), owner()]).await?);
+        let (mut seen, mut locked) = (BTreeSet::new(), Vec::new());
+        loop {
+            let mut new = self.look_for(step, sought).await?;
+            new.retain(|id| !seen.contains(id));
+            if new.is_empty() {
+                return Ok(locked);
+            }
+            for ids in distinct(&new).chunks(E::LONGEST_LIST) {
+                locked.extend(self.lock(step, sought, ids).await?);
+            }
+            seen.extend(new);
         }
-        Ok(locked)
+    }
+
+    async fn look_for(
+        &self,
+        step: &mut Lease<'s, 'c, E>,
+        sought: Sought<'_>,
+    ) -> Result<Vec<TokenId>, StoreError> {
+        let (statement, owner) = match sought {
+            Sought::Living(Selection::Tokens { ids, .. }) => return Ok(ids.clone()),
+            Sought::Living(Selection::DescendantsOf(ancestor)) => {
+                return self.descendants(step, *ancestor).await;
+            }
+            Sought::Living(Selection::AllOf(owner)) => (&self.statements().living_of_owner, owner),
+            Sought::AllOf(owner) => (&self.statements().all_of_owner, owner),
+        };
+        fetch_ids(step, statement, &[owner.as_str().into()]).await
+    }
+
+    async fn lock(
+        &self,
+        step: &mut Lease<'s, 'c, E>,
+        sought: Sought<'_>,
+        ids: &[TokenId],
+    ) -> Result<Vec<TokenId>, StoreError> {
+        let owner = match sought {
+            Sought::AllOf(_) => {
+                let statement = self.statements().lock_all.of(ids.len());
+                return fetch_ids(step, statement, &[ids.into()]).await;
+            }
+            Sought::Living(Selection::Tokens { owner, .. }) => owner.as_ref(),
+            Sought::Living(_) => None,
+        };
+        let owner = || Value::from(owner.map(Owner::as_str));
+        let statement = self.statements().lock_living.of(ids.len());
+        fetch_ids(step, statement, &[ids.into(), owner(), owner()]).await
     }
 
     /// What descends from a token, without itself; parents may form a circle.
@@ -106,14 +147,8 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         step: &mut Lease<'s, 'c, E>,
         owner: &Owner,
     ) -> Result<Vec<TokenId>, StoreError> {
-        let owner = || [owner.as_str().into()];
-        step.execute(&self.statements().forget_owner, &owner()).await?;
-        let all = fetch_ids(step, &self.statements().all_of_owner, &owner()).await?;
-        let mut erased = Vec::new();
-        for ids in all.chunks(E::LONGEST_LIST) {
-            let statement = self.statements().lock_all.of(ids.len());
-            erased.extend(fetch_ids(step, statement, &[ids.into()]).await?);
-        }
+        step.execute(&self.statements().forget_owner, &[owner.as_str().into()]).await?;
+        let erased = self.lock_all(step, Sought::AllOf(owner)).await?;
         self.delete(step, &erased).await?;
         self.tell(step, &erased).await?;
         Ok(erased)
@@ -135,8 +170,15 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         ended_before: Timestamp,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        let values = [ended_before.unix_seconds().into(), i64::from(limit).into()];
-        let ended = fetch_ids(step, &self.statements().lock_ended, &values).await?;
+        let before = || Value::from(ended_before.unix_seconds());
+        let limit = i64::from(limit).into();
+        let found = fetch_ids(step, &self.statements().ended, &[before(), limit]).await?;
+        let mut ended = Vec::new();
+        for ids in distinct(&found).chunks(E::LONGEST_LIST) {
+            // An expiry may have been put off meanwhile.
+            let statement = self.statements().lock_ended.of(ids.len());
+            ended.extend(fetch_ids(step, statement, &[ids.into(), before()]).await?);
+        }
         self.delete(step, &ended).await?;
         Ok(ended.len() as u64)
     }

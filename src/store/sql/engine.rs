@@ -44,7 +44,10 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Follows the table where tokens are locked by their ids, so that another index is not locked first.
     const BY_ID: &'static str;
 
-    /// Writes uses where they are later than what is there: takes [`Value::Uses`].
+    /// Deletes tokens by their ids: takes a list.
+    const DELETE: &'static str;
+
+    /// Writes uses where they are later than what is there, in the order of the list: takes [`Value::Uses`].
     const RECORD_USES: &'static str;
 
     /// Writes the abilities that tokens used: takes [`Value::Used`].

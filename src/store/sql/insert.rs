@@ -18,7 +18,8 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         record: &TokenRecord,
         rules: InsertRules,
     ) -> Result<InsertOutcome, StoreError> {
-        if rules == InsertRules::default() && record.idempotency_key().is_none() {
+        let is_free = rules == InsertRules::default() && record.idempotency_key().is_none();
+        if is_free && record.parent().is_none() {
             let row = StoredRow::from(record);
             let inserted =
                 self.write(&self.statements().insert, &columns::values(record, &row)).await?;
@@ -38,6 +39,10 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     ) -> Result<InsertOutcome, StoreError> {
         if rules != InsertRules::default() {
             step.execute(&self.statements().lock_owner, &[record.owner.as_str().into()]).await?;
+        }
+        if let Some(parent) = record.parent() {
+            // Whoever revokes it waits and then sees this one, or this one waits and its issuer then sees that.
+            step.fetch(&self.statements().hold_parent, &[parent.into()]).await?;
         }
         if let Some(objection) = self.objection(step, record, rules).await? {
             return Ok(objection);

@@ -12,13 +12,14 @@ const NEVER: &str = "-9223372036854775807";
 /// Every statement that the steps run.
 ///
 /// They are written as MySQL has them: `?` for each value, `<=>` for what is also equal where both are `NULL`, and
-/// `IN (?..)` for a list. [`Engine::spelled`] writes them for another engine.
+/// `IN (?..)` for a list, `LOCK IN SHARE MODE` as MariaDB knows it. [`Engine::spelled`] writes them for another engine.
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(super) find: SqlStr,
     pub(super) find_many: Listed,
     pages: [[SqlStr; 4]; 3],
     pub(super) objections: SqlStr,
+    pub(super) hold_parent: SqlStr,
     pub(super) insert: SqlStr,
     pub(super) lock_owner: SqlStr,
     pub(super) forget_owner: SqlStr,
@@ -35,7 +36,8 @@ pub(crate) struct Statements {
     pub(super) living_of_owner: SqlStr,
     pub(super) lock_all: Listed,
     pub(super) all_of_owner: SqlStr,
-    pub(super) lock_ended: SqlStr,
+    pub(super) ended: SqlStr,
+    pub(super) lock_ended: Listed,
     pub(super) revoke: Listed,
     pub(super) delete: Listed,
     pub(super) record_uses: Listed,
@@ -108,6 +110,7 @@ impl Statements {
                     (SELECT count(*) FROM (SELECT 1 FROM {tokens}
                         WHERE owner = ? AND revoked_at IS NULL LIMIT ? {current}
                     ) AS living)"),
+            hold_parent: sql("SELECT id FROM {tokens_by_id} WHERE id = ? LOCK IN SHARE MODE"),
             insert: sql(&format!(
                 "INSERT INTO {{tokens}} ({{columns}}) VALUES ({values}) {}",
                 E::OR_NOTHING
@@ -148,13 +151,17 @@ impl Statements {
                 "SELECT id FROM {tokens_by_id} WHERE id IN (?..) ORDER BY id FOR UPDATE",
             ),
             all_of_owner: sql("SELECT id FROM {tokens} WHERE owner = ? ORDER BY id {current}"),
-            lock_ended: sql("SELECT id FROM {tokens} WHERE ends_at < ?
-                ORDER BY ends_at LIMIT ? FOR UPDATE SKIP LOCKED"),
+            ended: sql("SELECT id FROM {tokens} WHERE ends_at < ?
+                ORDER BY ends_at LIMIT ? {current}"),
+            lock_ended: listed(
+                "SELECT id FROM {tokens_by_id}
+                WHERE id IN (?..) AND ends_at < ? ORDER BY id FOR UPDATE",
+            ),
             revoke: listed(
                 "UPDATE {tokens_by_id}
                 SET revoked_at = ?, revoked_by = ?, revoked_reason = ? WHERE id IN (?..)",
             ),
-            delete: listed("DELETE FROM {tokens} WHERE id IN (?..)"),
+            delete: listed(E::DELETE),
             record_uses: listed(E::RECORD_USES),
             lock_used_abilities: listed(
                 "SELECT id, used_abilities FROM {tokens_by_id}
