@@ -72,6 +72,20 @@ mod sqlite_with_pool {
     keyfob::store_conformance!(#[tokio::test] => store().await);
 }
 
+#[cfg(feature = "postgres")]
+mod postgres {
+    use keyfob::store::PostgresStore;
+
+    use crate::support::postgres::Schema;
+
+    async fn store() -> (PostgresStore, Schema) {
+        let schema = Schema::new();
+        (schema.store().await, schema)
+    }
+
+    keyfob::store_conformance!(#[tokio::test] => store().await);
+}
+
 #[cfg(feature = "mysql")]
 mod mysql {
     use keyfob::store::MySqlStore;

@@ -70,6 +70,7 @@ impl Engine for MySql {
             Value::Integer(number) => arguments.add(number),
             Value::Bool(truth) => arguments.add(truth),
             Value::Text(bytes) | Value::Bytes(bytes) => arguments.add(bytes),
+            Value::Beginning(bytes) => arguments.add(bytes),
             Value::Ids(ids) => filled(ids).try_for_each(|id| arguments.add(bytes(*id))),
             Value::Uses(uses) => filled(uses).try_for_each(|it| {
                 arguments.add(bytes(it.id))?;

@@ -76,7 +76,7 @@ CREATE TABLE IF NOT EXISTS keyfob_owners (
 );
 
 CREATE TABLE IF NOT EXISTS keyfob_canaries (
-    key text COLLATE "C" NOT NULL PRIMARY KEY,
+    key_id text COLLATE "C" NOT NULL PRIMARY KEY,
     canary bytea NOT NULL CHECK (octet_length(canary) = 32)
 );
 

@@ -68,6 +68,7 @@ impl Engine for Postgres {
             Value::Integer(number) => arguments.add(number),
             Value::Bool(truth) => arguments.add(truth),
             Value::Text(text) => arguments.add(text.map(str::from_utf8).transpose()?),
+            Value::Beginning(bytes) => arguments.add(longest_text(bytes)),
             Value::Bytes(bytes) => arguments.add(bytes),
             Value::Ids(ids) => arguments.add(uuids(ids.iter())),
             Value::Uses(uses) => {
@@ -127,4 +128,10 @@ fn uuid(id: TokenId) -> Uuid {
 
 fn uuids<'i>(ids: impl Iterator<Item = &'i TokenId>) -> Vec<Uuid> {
     ids.copied().map(uuid).collect()
+}
+
+/// What of these bytes can be in a text here: it is UTF-8 and has no NUL. No text is between this and the bytes.
+fn longest_text(bytes: &[u8]) -> &str {
+    let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    text.split('\0').next().unwrap_or_default()
 }

@@ -96,6 +96,8 @@ pub(crate) enum Value<'v> {
     Bool(bool),
     /// The bytes of a text. One that was damaged where it is kept is also asked for.
     Text(Option<&'v [u8]>),
+    /// Where texts begin that come after it, whether or not there can be such a text.
+    Beginning(&'v [u8]),
     Bytes(Option<&'v [u8]>),
     /// At most as many as a list may have; as are the following.
     Ids(&'v [TokenId]),

@@ -51,7 +51,7 @@ impl<E: Engine> Steps<'_, '_, E> {
                 None => return Ok(Page::default()),
             },
             (Key::Name, _) => {
-                let name = || Value::Text(Some(&name));
+                let name = || Value::Beginning(&name);
                 values.extend([name(), name(), id.into()]);
             }
             (Key::Instant(_), Some(SortKey::Instant(instant))) => {

@@ -1,6 +1,8 @@
 //! What the tests above the stores share: a world with a store, a clock and an ear for events.
 
 #[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "postgres")]
 pub mod proxy;
 mod random;
 #[cfg(feature = "redis")]
@@ -9,7 +11,10 @@ mod spy;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod writers;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    any::Any,
+    sync::{Arc, Mutex},
+};
 
 use keyfob::{
     ApiTokens, ApiTokensBuilder, Event, IssueError, IssuedToken, ManageError, ManualClock,
@@ -54,6 +59,14 @@ macro_rules! on_every_store {
         mod sqlite {
             $crate::support::on_every_store! { @each [$(#[$attribute])+] sqlite $($scenario)+ }
         }
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $crate::support::on_every_store! { @each [$(#[$attribute])+] postgres $($scenario)+ }
+        }
+        #[cfg(feature = "mysql")]
+        mod mysql {
+            $crate::support::on_every_store! { @each [$(#[$attribute])+] mysql $($scenario)+ }
+        }
     };
     ($($scenario:ident)+) => {
         $crate::support::on_every_store! { #[tokio::test] => $($scenario)+ }
@@ -71,6 +84,8 @@ pub struct World {
     /// Where the store's file lies, gone with the world.
     #[allow(dead_code, reason = "no other store has a file to look into")]
     pub directory: Option<tempfile::TempDir>,
+    /// What else is gone with the world.
+    _place: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl World {
@@ -82,7 +97,13 @@ impl World {
             owner: owner("user:42"),
             stranger: owner("user:43"),
             directory,
+            _place: None,
         }
+    }
+
+    /// With a store in a place that is gone with the world.
+    pub fn in_place(store: Arc<dyn TokenStore>, place: impl Any + Send + Sync) -> Self {
+        Self { _place: Some(Box::new(place)), ..Self::new(store, None) }
     }
 
     #[allow(clippy::unused_async, reason = "worlds are made alike")]
@@ -96,6 +117,18 @@ impl World {
         let path = directory.path().join("tokens.db");
         let store = keyfob::store::SqliteStore::open(path).await.unwrap();
         Self::new(Arc::new(store), Some(directory))
+    }
+
+    #[cfg(feature = "postgres")]
+    pub async fn postgres() -> Self {
+        let schema = postgres::Schema::new();
+        Self::in_place(Arc::new(schema.store().await), schema)
+    }
+
+    #[cfg(feature = "mysql")]
+    pub async fn mysql() -> Self {
+        let tables = crate::mysql::Tables::new();
+        Self::in_place(Arc::new(tables.store().await), tables)
     }
 
     pub fn builder(&self) -> ApiTokensBuilder {
