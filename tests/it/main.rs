@@ -42,6 +42,8 @@ mod support;
 mod suspend;
 mod testing;
 mod time_goes_on;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod transact;
 mod verify;
 #[cfg(all(feature = "actix", feature = "axum", feature = "redis"))]
 mod web;

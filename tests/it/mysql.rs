@@ -22,7 +22,7 @@ use sqlx::{
 
 /// Tables whose prefix nobody else has, gone after the test.
 pub struct Tables {
-    prefix: String,
+    pub prefix: String,
 }
 
 impl Tables {
@@ -40,7 +40,7 @@ impl Tables {
         MySqlStore::with_prefix(Self::pool().await, &self.prefix).await.unwrap()
     }
 
-    async fn pool() -> MySqlPool {
+    pub async fn pool() -> MySqlPool {
         MySqlPool::connect_with(Self::options()).await.unwrap()
     }
 
@@ -76,7 +76,7 @@ impl Tables {
     fn drop_all(&self) -> AssertSqlSafe<String> {
         self.named(
             "DROP VIEW IF EXISTS {tokens_readable};
-            DROP TABLE IF EXISTS {migrations}, {tokens}, {owners}, {canaries}",
+            DROP TABLE IF EXISTS {migrations}, {tokens}, {owners}, {canaries}, {projects}",
         )
     }
 }
