@@ -50,6 +50,7 @@
 //! | feature | brings |
 //! |---|---|
 //! | `sqlite` | `store::SqliteStore`, through sqlx and tokio |
+//! | `mysql` | `store::MySqlStore`, for MariaDB and MySQL, through sqlx and tokio |
 //! | `axum` | `web::axum`: a tower layer, and handler arguments |
 //! | `actix` | `web::actix`: a middleware, and the same handler arguments |
 //! | `tracing` | `TracingObserver` |

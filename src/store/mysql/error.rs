@@ -1,6 +1,6 @@
 use sqlx::mysql::MySqlDatabaseError;
 
-use crate::store::{BoxError, StoreError};
+use crate::store::{BoxError, StoreError, sql::is_out_of_reach};
 
 /// Why a database could not be made into a store.
 #[derive(Debug, thiserror::Error)]
@@ -49,16 +49,10 @@ fn number(error: &sqlx::Error) -> Option<u16> {
 
 /// Tells by situation what went wrong.
 pub(super) fn failed(error: sqlx::Error) -> StoreError {
-    use sqlx::Error;
-    match &error {
-        Error::Io(_)
-        | Error::Tls(_)
-        | Error::Protocol(_)
-        | Error::PoolTimedOut
-        | Error::PoolClosed
-        | Error::WorkerCrashed => StoreError::Unavailable(error.into()),
-        _ => number(&error).map_or(StoreError::Faulty as _, situation)(error.into()),
+    if is_out_of_reach(&error) {
+        return StoreError::Unavailable(error.into());
     }
+    number(&error).map_or(StoreError::Faulty as _, situation)(error.into())
 }
 
 /// Takes the number of an error. MySQL and MariaDB share those below 1900:

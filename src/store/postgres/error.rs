@@ -1,4 +1,6 @@
-use crate::store::{BoxError, StoreError};
+use sqlx::error::DatabaseError;
+
+use crate::store::{BoxError, StoreError, sql::is_out_of_reach};
 
 /// Why a database could not be made into a store.
 #[derive(Debug, thiserror::Error)]
@@ -35,20 +37,11 @@ impl From<sqlx::Error> for PostgresOpenError {
 
 /// Tells by situation what went wrong.
 pub(super) fn failed(error: sqlx::Error) -> StoreError {
-    use sqlx::Error;
-    match &error {
-        Error::Io(_)
-        | Error::Tls(_)
-        | Error::Protocol(_)
-        | Error::PoolTimedOut
-        | Error::PoolClosed
-        | Error::WorkerCrashed => StoreError::Unavailable(error.into()),
-        Error::Database(cause) => {
-            let code = cause.code().unwrap_or_default();
-            situation(&code)(error.into())
-        }
-        _ => StoreError::Faulty(error.into()),
+    if is_out_of_reach(&error) {
+        return StoreError::Unavailable(error.into());
     }
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.map_or(StoreError::Faulty as _, |code| situation(&code))(error.into())
 }
 
 /// Takes an SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>; its first two characters are a

@@ -35,6 +35,13 @@ use crate::token::{Ability, TokenId};
 
 use super::{AbilityUse, Use};
 
+/// Whether the driver could not get an answer from the server.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) fn is_out_of_reach(error: &sqlx::Error) -> bool {
+    use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+    matches!(error, Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed)
+}
+
 /// The latest use of each token: a statement that meets a token twice would take any of the two.
 pub(super) fn latest(uses: &[Use]) -> BTreeMap<TokenId, Use> {
     let mut latest = BTreeMap::<_, Use>::new();
