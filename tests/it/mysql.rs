@@ -31,8 +31,9 @@ impl Tables {
     }
 
     fn options() -> MySqlConnectOptions {
-        let url = env::var("KEYFOB_TEST_MYSQL");
-        let url = url.expect("KEYFOB_TEST_MYSQL names no server: use scripts/servers run …");
+        let Ok(url) = env::var("KEYFOB_TEST_MYSQL") else {
+            panic!("KEYFOB_TEST_MYSQL names no server: run scripts/servers run …");
+        };
         url.parse().unwrap()
     }
 

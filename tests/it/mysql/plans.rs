@@ -112,9 +112,9 @@ async fn no_step_reads_more_tokens_than_it_is_about() {
     let uses: Vec<_> = some.iter().map(|id| Use { id: *id, at: at(9_000), from: None }).collect();
     counted.count("record_uses", async |it| it.record_uses(&uses).await).await;
     let ability = Ability::new("servers:read").unwrap();
-    let read = some.iter().map(|id| AbilityUse { id: *id, ability: ability.clone() });
-    let read: Vec<_> = read.collect();
-    counted.count("record_ability_uses", async |it| it.record_ability_uses(&read).await).await;
+    let seen = some.iter().map(|id| AbilityUse { id: *id, ability: ability.clone() });
+    let seen: Vec<_> = seen.collect();
+    counted.count("record_ability_uses", async |it| it.record_ability_uses(&seen).await).await;
 
     let count = counted.count("count", async |it| it.count(&owner()).await).await;
     assert_eq!(count.revoked, 10);

@@ -8,7 +8,7 @@ mod random;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod spy;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(feature = "mysql")]
 mod writers;
 
 use std::{
@@ -23,7 +23,7 @@ use keyfob::{
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
 
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(feature = "mysql")]
 pub use self::writers::sixteen_writers_break_no_rule;
 pub use self::{
     random::{Fixed, Random, Seeded},

@@ -13,7 +13,7 @@ use keyfob::{
 
 use super::Random;
 
-const WRITERS: u64 = 16;
+const WRITERS: usize = 16;
 const STEPS: usize = 60;
 const OWNERS: usize = 3;
 const LIMIT: u32 = 8;
@@ -24,7 +24,7 @@ pub async fn sixteen_writers_break_no_rule(store: Arc<dyn TokenStore>) {
     let writers: Vec<_> = (0..WRITERS)
         .map(|number| {
             let store = store.clone();
-            tokio::spawn(async move { write(&*store, Random(number)).await })
+            tokio::spawn(async move { write(&*store, Random(number as u64)).await })
         })
         .collect();
     let (mut busy, mut revoked) = (0, BTreeSet::new());
@@ -33,7 +33,7 @@ pub async fn sixteen_writers_break_no_rule(store: Arc<dyn TokenStore>) {
         busy += times;
         revoked.extend(ended);
     }
-    assert!(busy * 50 <= WRITERS as usize * STEPS, "{busy} steps were busy");
+    assert!(busy * 50 <= WRITERS * STEPS, "{busy} steps were busy");
     for number in 0..OWNERS {
         let living = page(&*store, number, Show::NotRevoked).await;
         let names: BTreeSet<_> = living.iter().map(|token| token.name.as_str()).collect();
