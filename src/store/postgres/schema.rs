@@ -83,8 +83,8 @@ pub(super) async fn migrate(
 /// The schema that has the tables, or else the one that they would be made in.
 async fn on_the_search_path(connection: &mut PgConnection) -> Result<String, PostgresOpenError> {
     let schema = "SELECT coalesce(
-        (SELECT relnamespace::regnamespace::text FROM pg_class
-            WHERE oid = to_regclass('keyfob_migrations')),
+        (SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+            WHERE pg_class.oid = to_regclass('keyfob_migrations')),
         current_schema())";
     let schema: Option<String> = sqlx::query_scalar(schema).fetch_one(connection).await?;
     schema.ok_or(PostgresOpenError::Schema)
