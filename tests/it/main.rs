@@ -29,6 +29,8 @@ mod notices;
 mod owner_gate;
 mod parsing;
 mod pepper;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod prefixes;
 mod revalidate;
 mod rotate;

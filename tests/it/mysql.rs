@@ -8,17 +8,15 @@ mod transactions;
 mod trouble;
 mod writers;
 
-use std::{env, thread, time::Duration};
+use std::{env, thread};
 
-use keyfob::{
-    Owner, Timestamp, TokenId, TokenName, TokenRecord,
-    store::{InsertOutcome, InsertRules, MySqlStore, TokenStore},
-    token::{Prefix, TokenDigest},
-};
+use keyfob::store::{MySqlStore, TokenStore};
 use sqlx::{
     AssertSqlSafe, Connection, MySqlConnection, MySqlPool,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
 };
+
+use crate::support::database::{at, eventually, id, insert, owner, record};
 
 /// Tables whose prefix nobody else has, gone after the test.
 pub struct Tables {
@@ -99,45 +97,6 @@ impl Drop for Tables {
             dropped.unwrap().unwrap();
         }
     }
-}
-
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_unix_seconds(seconds).unwrap()
-}
-
-fn owner() -> Owner {
-    Owner::new("user:42").unwrap()
-}
-
-fn id(number: u128) -> TokenId {
-    TokenId::from_u128(number)
-}
-
-fn record(number: u128) -> TokenRecord {
-    TokenRecord::new(
-        id(number),
-        Prefix::new("acme").unwrap(),
-        owner(),
-        TokenName::new(format!("token {number:04}")).unwrap(),
-        TokenDigest::from_bytes([7; 32], None),
-        at(1_000),
-    )
-}
-
-/// Asks until there is something.
-async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..1_000 {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it does not come about");
-}
-
-async fn insert(store: &MySqlStore, record: &TokenRecord) {
-    let outcome = store.insert(record, InsertRules::default()).await.unwrap();
-    assert_eq!(outcome, InsertOutcome::Inserted);
 }
 
 #[tokio::test]

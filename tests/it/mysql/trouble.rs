@@ -1,11 +1,10 @@
 use std::time::Duration;
 
-use keyfob::store::{
-    CorruptRecord, InsertRules, MySqlStore, PageQuery, Show, Sort, StoreError, TokenStore, Use,
-};
+use keyfob::store::{InsertRules, MySqlStore, StoreError, TokenStore, Use};
 use sqlx::{Connection, Executor, mysql::MySqlPoolOptions};
 
-use super::{Tables, at, eventually, id, insert, owner, record};
+use super::{Tables, at, eventually, id, insert, record};
+use crate::support::database::what_is_damaged_is_named_and_spares_the_others;
 
 fn a_use() -> Use {
     Use { id: id(1), at: at(2_000), from: None }
@@ -123,44 +122,9 @@ const DAMAGE: [(&str, &str); 12] = [
 async fn each_column_that_cannot_be_read_is_named_and_the_other_tokens_are_listed() {
     let tables = Tables::new();
     let store = tables.store().await;
-    for (round, (damage, field)) in DAMAGE.into_iter().enumerate() {
-        let base = 10 * round as u128;
-        for number in 1..=3 {
-            insert(&store, &record(base + number)).await;
-        }
-        let of_the_second = format!("id = UNHEX('{:032x}')", base + 2);
-        tables.run(&format!("UPDATE {{tokens}} SET {damage} WHERE {of_the_second}")).await;
-        let corrupt = CorruptRecord::new(Some(id(base + 2)), field);
-        match store.find(id(base + 2)).await {
-            Err(StoreError::Corrupt(found)) => assert_eq!(found, corrupt, "{damage}"),
-            other => panic!("{damage}: {other:?}"),
-        }
-        let many = store.find_many(&[1, 2, 3].map(|number| id(base + number))).await.unwrap();
-        assert_eq!((many.records.len(), many.corrupt), (2, vec![corrupt]), "{damage}");
-        for sort in [Sort::Newest, Sort::Oldest, Sort::Name, Sort::LeastRecentlyUsed] {
-            let mut query = PageQuery {
-                owner: owner(),
-                sort,
-                show: Show::Any,
-                unused_since: None,
-                after: None,
-                limit: 1,
-            };
-            let mut seen = 0;
-            loop {
-                let page = store.page(&query).await.unwrap();
-                seen += page.records.len() + page.corrupt.len();
-                query.after = page.end;
-                if query.after.is_none() {
-                    break;
-                }
-            }
-            assert_eq!(seen, seen_of(field), "{damage}, {sort:?}");
-        }
-        assert_eq!(store.erase(&owner()).await.unwrap().len(), seen_of(field), "{damage}");
-    }
-}
-
-fn seen_of(field: &str) -> usize {
-    if field == "owner" { 2 } else { 3 }
+    what_is_damaged_is_named_and_spares_the_others(&store, &DAMAGE, async |damage, id| {
+        let row = format!("id = UNHEX('{:032x}')", id.as_u128());
+        tables.run(&format!("UPDATE {{tokens}} SET {damage} WHERE {row}")).await;
+    })
+    .await;
 }

@@ -1,5 +1,9 @@
 //! What the tests above the stores share: a world with a store, a clock and an ear for events.
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub mod database;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub mod plans;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "postgres")]
@@ -23,8 +27,11 @@ use keyfob::{
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
 
-#[cfg(feature = "mysql")]
-pub use self::writers::sixteen_writers_break_no_rule;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub use self::writers::{
+    new_owners_are_not_in_each_others_way, sixteen_writers_break_no_rule,
+    sixty_four_inserts_reach_the_limit_exactly,
+};
 pub use self::{
     random::{Fixed, Random, Seeded},
     spy::{STEPS, Spy, WRITES, once},

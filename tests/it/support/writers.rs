@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use futures_util::future::join_all;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
-        AbilityUse, Change, InsertRules, PageQuery, Selection, Show, Sort, StoreError, TokenStore,
-        Use,
+        AbilityUse, Change, InsertOutcome, InsertRules, PageQuery, Selection, Show, Sort,
+        StoreError, TokenStore, Use,
     },
     token::{Ability, IdempotencyKey, Prefix, Revocation, Suspension, TokenDigest},
 };
@@ -43,6 +44,38 @@ pub async fn sixteen_writers_break_no_rule(store: Arc<dyn TokenStore>) {
         let all = page(&*store, number, Show::Any).await;
         let keys: Vec<_> = all.iter().filter_map(|token| token.idempotency_key()).collect();
         assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "a key is there twice");
+    }
+}
+
+/// Owners whose first tokens come at once each get one in.
+pub async fn new_owners_are_not_in_each_others_way(store: Arc<dyn TokenStore>) {
+    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1) };
+    let inserts = (0..200).map(|number| {
+        let store = store.clone();
+        let record = record(number, &mut Random(number as u64));
+        tokio::spawn(async move { store.insert(&record, rules).await.unwrap() })
+    });
+    for inserted in join_all(inserts.collect::<Vec<_>>()).await {
+        assert_eq!(inserted.unwrap(), InsertOutcome::Inserted);
+    }
+}
+
+/// Sixty-four inserts at once through two stores on one database.
+pub async fn sixty_four_inserts_reach_the_limit_exactly(stores: [Arc<dyn TokenStore>; 2]) {
+    let rules = InsertRules { unique_name: false, limit_per_owner: Some(10) };
+    for round in 0..4 {
+        let mut random = Random(round as u64);
+        let inserts = (0..64).map(|number| {
+            let store = stores[number % 2].clone();
+            let mut record = record(round, &mut random);
+            record.rare_mut().idempotency_key = None;
+            tokio::spawn(async move { store.insert(&record, rules).await.unwrap() })
+        });
+        let inserted = join_all(inserts.collect::<Vec<_>>()).await.into_iter();
+        let inserted = inserted.filter(|it| *it.as_ref().unwrap() == InsertOutcome::Inserted);
+        assert_eq!(inserted.count(), 10, "in round {round}");
+        let count = stores[0].count(&owner(round)).await.unwrap();
+        assert_eq!(count.not_revoked, 10, "in round {round}");
     }
 }
 

@@ -1,0 +1,138 @@
+//! What a server reads for each step: a look-up, and never a scan.
+
+use std::collections::BTreeMap;
+
+use keyfob::{
+    Owner, TokenName,
+    store::{
+        AbilityUse, Change, InsertRules, PageQuery, Selection, Show, Sort, StoreError, TokenStore,
+        Use,
+    },
+    token::{Ability, IdempotencyKey, KeyId, Revocation, Suspension},
+};
+
+use super::database::{at, id, owner, record};
+
+pub const TOKENS: u64 = 6_000;
+
+/// No step below is about more than 20 tokens. Locking, then writing and their indexes read each several times.
+const MOST_READS: u64 = 150;
+
+/// A server that counts what it reads.
+pub trait Counting {
+    /// How much was read since it was asked last.
+    async fn reads(&mut self) -> u64;
+}
+
+struct Counted<'s, S, C> {
+    store: &'s S,
+    server: C,
+    reads: BTreeMap<&'static str, u64>,
+}
+
+impl<S: TokenStore, C: Counting> Counted<'_, S, C> {
+    async fn step<T>(
+        &mut self,
+        name: &'static str,
+        step: impl AsyncFnOnce(&S) -> Result<T, StoreError>,
+    ) -> T {
+        self.server.reads().await;
+        let done = step(self.store).await.unwrap();
+        let reads = self.server.reads().await;
+        let most = self.reads.entry(name).or_default();
+        *most = reads.max(*most);
+        done
+    }
+}
+
+fn page(sort: Sort, show: Show) -> PageQuery {
+    PageQuery { owner: owner(), sort, show, unused_since: None, after: None, limit: 10 }
+}
+
+/// Takes every step once, on [`TOKENS`] tokens with the numbers from 1. Most are others' and of 60 owners; 20 from 3000
+/// on are `user:42`'s. Half are revoked, a third expires, and a tenth of a number is its parent's.
+pub async fn no_step_reads_more_tokens_than_it_is_about<S: TokenStore>(
+    store: &S,
+    server: impl Counting,
+) {
+    let mut counted = Counted { store, server, reads: BTreeMap::new() };
+    let some: Vec<_> = (3_001..3_011).map(id).collect();
+    let token = counted.step("find", async |it| it.find(id(3_001)).await).await.unwrap();
+    let many = counted.step("find_many", async |it| it.find_many(&some).await).await;
+    assert_eq!(many.records.len(), 10);
+    for (name, sort) in [
+        ("page, newest", Sort::Newest),
+        ("page, oldest", Sort::Oldest),
+        ("page, by name", Sort::Name),
+        ("page, least recently used", Sort::LeastRecentlyUsed),
+    ] {
+        for show in [Show::NotRevoked, Show::Revoked, Show::Any] {
+            let page = counted.step(name, async |it| it.page(&page(sort, show)).await).await;
+            assert_eq!(page.records.len(), 10);
+        }
+    }
+    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1_000) };
+    let mut new = record(900_000);
+    new.rare_mut().idempotency_key = Some(IdempotencyKey::new("new").unwrap());
+    let _ = counted.step("insert", async |it| it.insert(&new, rules).await).await;
+    let plain = record(900_001);
+    let without = InsertRules::default();
+    let _ = counted.step("insert, no rules", async |it| it.insert(&plain, without).await).await;
+
+    let mut change = Change::default();
+    (change.name, change.unique_name) = (Some(TokenName::new("new").unwrap()), true);
+    let change = &change;
+    let expiry = token.expires_at;
+    let _ = counted.step("change", async |it| it.change(token.id, expiry, change).await).await;
+    let digest = &token.digest;
+    counted.step("rekey", async |it| it.rekey(token.id, digest, digest).await).await;
+    let mark = async |it: &S| it.mark_first_use(token.id, digest, at(9_000)).await;
+    assert!(counted.step("mark_first_use", mark).await);
+    let claim = async |it: &S| it.claim_notice(id(3_003), at(103_003), 7).await;
+    assert!(counted.step("claim_notice", claim).await);
+    let suspension = Suspension::new(at(9_000));
+    let _ = counted.step("suspend", async |it| it.suspend(token.id, &suspension).await).await;
+    let uses: Vec<_> = some.iter().map(|id| Use { id: *id, at: at(9_000), from: None }).collect();
+    counted.step("record_uses", async |it| it.record_uses(&uses).await).await;
+    let ability = Ability::new("servers:read").unwrap();
+    let read = some.iter().map(|id| AbilityUse { id: *id, ability: ability.clone() });
+    let read: Vec<_> = read.collect();
+    counted.step("record_ability_uses", async |it| it.record_ability_uses(&read).await).await;
+
+    let count = counted.step("count", async |it| it.count(&owner()).await).await;
+    assert_eq!(count.revoked, 10);
+    let (from, until) = (at(100_000), at(200_000));
+    let expiring = async |it: &S| it.expiring(from, until, None, 10).await;
+    assert_eq!(counted.step("expiring", expiring).await.records.len(), 10);
+    let unused = async |it: &S| it.unused(at(90_000), None, 10).await;
+    assert_eq!(counted.step("unused", unused).await.records.len(), 10);
+    let canary = [7; 32];
+    let key = KeyId::new("key").unwrap();
+    counted.step("canary", async |it| it.canary(&key, &canary).await).await;
+
+    let revocation = Revocation::new(at(9_500));
+    let revoke = async |it: &S, what| it.revoke(&what, &revocation).await;
+    let them = Selection::Tokens { ids: some.clone(), owner: Some(owner()) };
+    let ended = counted.step("revoke", async |it| revoke(it, them).await).await;
+    assert_eq!(ended.len(), 5);
+    let family = Selection::DescendantsOf(id(400));
+    let ended = counted.step("revoke, descendants", async |it| revoke(it, family).await).await;
+    assert!(ended.len() >= 5, "{ended:?}");
+    let all = Selection::AllOf(owner());
+    let ended = counted.step("revoke, all", async |it| revoke(it, all).await).await;
+    assert!(ended.len() >= 5, "{ended:?}");
+    let pruned = counted.step("prune", async |it| it.prune(at(60_000), 10).await).await;
+    assert_eq!(pruned, 10);
+    let erased = counted.step("erase", async |it| it.erase(&owner()).await).await;
+    assert!(erased.len() > 10);
+    let nobody = Owner::new("nobody").unwrap();
+    counted.step("erase, nobody", async |it| it.erase(&nobody).await).await;
+
+    let most: BTreeMap<_, _> =
+        counted.reads.iter().filter(|(_, reads)| **reads > MOST_READS).collect();
+    assert!(most.is_empty(), "{most:?}");
+    // The keys are counted over all tokens, in an index.
+    let by_key = counted.step("count_by_key", async |it| it.count_by_key().await).await;
+    assert_eq!(by_key.len(), 2);
+    assert!(counted.reads["count_by_key"] > TOKENS / 4, "a scan is seen as one");
+}
