@@ -72,7 +72,9 @@ impl ApiTokens {
 
     /// Listens to what other nodes tell, and connects anew where that is lost. It holds no handle.
     pub(crate) fn listening(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (shared, signal) = (self.downgrade(), self.signal().cloned());
+        // Who remembers nothing has no use for what the others tell.
+        let signal = self.signal().filter(|_| self.cache().is_some()).cloned();
+        let shared = self.downgrade();
         async move {
             let Some(signal) = signal else {
                 return future::pending().await;

@@ -3,11 +3,13 @@
 //! A statement is written once, with `?` for its arguments; sqlx writes the placeholder of each engine. The few things
 //! that engines say in other words are here and nowhere else.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, time::Duration};
 
+#[cfg(feature = "mysql")]
+use keyfob::store::MySqlStore;
+use keyfob::{ApiTokens, ApiTokensBuilder, store::SqliteStore};
 #[cfg(feature = "postgres")]
-use keyfob::store::PostgresStore;
-use keyfob::store::{SqliteStore, TokenStore};
+use keyfob::{signal::PostgresSignal, store::PostgresStore};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Encode, Pool, QueryBuilder, SqlitePool, Type,
     error::DatabaseError,
@@ -93,13 +95,18 @@ impl Database {
         })
     }
 
-    pub(crate) async fn token_store(&self) -> Result<Arc<dyn TokenStore>, Box<dyn Error>> {
+    /// Tokens that are kept here. What other nodes change, they hear of where the engine tells it.
+    pub(crate) async fn tokens(&self) -> Result<ApiTokensBuilder, Box<dyn Error>> {
         Ok(match self {
-            Self::Sqlite(pool) => Arc::new(SqliteStore::with_pool(pool.clone()).await?),
+            Self::Sqlite(pool) => ApiTokens::builder(SqliteStore::with_pool(pool.clone()).await?),
             #[cfg(feature = "postgres")]
-            Self::Postgres(pool) => Arc::new(PostgresStore::with_pool(pool.clone()).await?),
+            Self::Postgres(pool) => {
+                let store = PostgresStore::with_pool(pool.clone()).await?;
+                let signal = PostgresSignal::of(&store);
+                ApiTokens::builder(store).signal(signal)
+            }
             #[cfg(feature = "mysql")]
-            Self::MySql(_) => return Err("tokens can't be kept on this engine yet".into()),
+            Self::MySql(pool) => ApiTokens::builder(MySqlStore::with_pool(pool.clone()).await?),
         })
     }
 

@@ -25,9 +25,12 @@ use clap::{Parser, ValueEnum};
 use cookie::Key;
 use keyfob::{
     ApiTokens, TracingObserver,
+    limit::RateLimiter,
     token::RateLimit,
     web::{Authenticator, Realm},
 };
+#[cfg(feature = "redis")]
+use keyfob::{limit::RedisLimits, signal::RedisSignal};
 use tokio::net::TcpListener;
 
 use abilities::PanelAbility;
@@ -46,6 +49,13 @@ struct Arguments {
     /// What keeps everything, the same for every process of a fleet: `sqlite://FILE`, `postgres://…` or `mysql://…`
     #[arg(long, default_value = "sqlite://fleet.db")]
     database: String,
+    /// For how many seconds a token is good by what was read of it before, at most 60; 0 asks the database each time
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    max_staleness: u32,
+    /// Where the processes of a fleet count requests together, and tell each other of revocations: `redis://…`
+    #[cfg(feature = "redis")]
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
     /// The framework that serves
     #[arg(long, value_enum, default_value_t)]
     server: Server,
@@ -81,12 +91,24 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let database = Database::open(&arguments.database).await?;
-    let tokens = ApiTokens::builder_on(database.token_store().await?)
+    let tokens = database
+        .tokens()
+        .await?
         .prefix("fleet")
         .declare(PanelAbility::ALL)
         .unique_names(true)
-        .inline_observer(TracingObserver)
-        .build()?;
+        .max_staleness(time::Duration::seconds(arguments.max_staleness.into()))
+        .inline_observer(TracingObserver);
+    let limiter = RateLimiter::local();
+    #[cfg(feature = "redis")]
+    let (tokens, limiter) = match &arguments.redis {
+        Some(url) => (
+            tokens.signal(RedisSignal::open(url, "fleet:tokens")?),
+            RateLimiter::redis(RedisLimits::open(url)?.prefix("fleet")),
+        ),
+        None => (tokens, limiter),
+    };
+    let tokens = tokens.build()?;
     tokens.check().await?;
     tokio::spawn(tokens.background());
 
@@ -95,7 +117,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         panel: Panel::new(database.clone()).await?,
         cookie_key: login::cookie_key(&database).await?,
         authenticator: Authenticator::require(tokens.clone(), Realm::new("Fleet")?)
-            .rate_limit(RateLimit::new(REQUESTS_PER_MINUTE, time::Duration::MINUTE)?),
+            .rate_limit(RateLimit::new(REQUESTS_PER_MINUTE, time::Duration::MINUTE)?)
+            .limiter(limiter),
     };
     let listener = TcpListener::bind(&arguments.listen).await?;
     let stop = stop::signal()?;

@@ -1,10 +1,9 @@
 use std::{convert::Infallible, fmt};
 
 use async_trait::async_trait;
-use sqlx::{
-    PgPool,
-    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
-};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+
+use crate::store::PostgresStore;
 
 use super::{Changed, Heard, Signal, SignalError, answered, within_heartbeat};
 
@@ -22,16 +21,32 @@ pub struct PostgresSignal {
 }
 
 impl PostgresSignal {
-    /// Listens to a channel of the database to which these options connect. It does no I/O.
+    /// Hears of the changes in a store's tables. It connects as the store's pool does, and takes no connection from it.
+    ///
+    /// ```no_run
+    /// use keyfob::{ApiTokens, signal::PostgresSignal, store::PostgresStore};
+    ///
+    /// # async fn connect(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = PostgresStore::with_pool(pool).await?;
+    /// let signal = PostgresSignal::of(&store);
+    /// let tokens = ApiTokens::builder(store)
+    ///     .prefix("acme")
+    ///     .max_staleness(time::Duration::seconds(5))
+    ///     .signal(signal)
+    ///     .build()?;
+    /// tokio::spawn(tokens.background()); // listens
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn of(store: &PostgresStore) -> Self {
+        Self::new(PgConnectOptions::clone(&store.options()), store.channel())
+    }
+
+    /// Hears of what is told on a [channel](PostgresStore::channel) of the database to which these options connect:
+    /// where the store's pool connects through a pooler, and this must not.
     #[must_use]
     pub fn new(options: PgConnectOptions, channel: impl Into<String>) -> Self {
         Self { options, channel: channel.into() }
-    }
-
-    /// Listens to a channel of the database of a pool, and takes no connection from the pool.
-    #[must_use]
-    pub fn with_pool(pool: &PgPool, channel: impl Into<String>) -> Self {
-        Self::new(PgConnectOptions::clone(&pool.connect_options()), channel)
     }
 }
 

@@ -4,7 +4,7 @@ mod schema;
 
 use std::{fmt, sync::Arc};
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
 
 pub use error::PostgresOpenError;
 
@@ -79,6 +79,19 @@ impl PostgresStore {
     #[must_use]
     pub fn on<'c>(&self, connection: &'c mut PgConnection) -> PostgresTransaction<'c> {
         PostgresTransaction(self.0.on(connection))
+    }
+
+    /// The channel on which it notifies whoever listens of each change, in the transaction of the change: ids with
+    /// commas between them, or `clear` where they are more than a hundred. Those who keep tokens in one schema share it.
+    ///
+    /// [`PostgresSignal`](crate::signal::PostgresSignal) listens to it.
+    #[must_use]
+    pub fn channel(&self) -> &str {
+        &self.0.channel
+    }
+
+    pub(crate) fn options(&self) -> Arc<PgConnectOptions> {
+        self.0.pool.connect_options()
     }
 
     fn steps(&self) -> Steps<'_, '_, Postgres> {

@@ -26,21 +26,20 @@ pub(super) struct Service {
     standard_output: BufReader<ChildStdout>,
     printed: String,
     directory: Arc<TempDir>,
-    /// The URL of its database.
-    database: String,
+    /// Where its database is, and what else it is told.
+    settings: Vec<String>,
 }
 
 impl Service {
     pub(super) fn start(server: Server) -> Self {
-        let directory = Arc::new(tempfile::tempdir().unwrap());
-        let database = format!("sqlite://{}", database(directory.path()).display());
-        Self::start_in(directory, database, server)
+        Self::start_several(server, &[], 1).remove(0)
     }
 
-    fn start_in(directory: Arc<TempDir>, database: String, server: Server) -> Self {
+    fn start_in(directory: Arc<TempDir>, settings: Vec<String>, server: Server) -> Self {
         let standard_error = File::options().create(true).append(true).open(log(directory.path()));
         let mut process = Command::new(program())
-            .args(["--server", server.0, "--listen", "127.0.0.1:0", "--database", &database])
+            .args(["--server", server.0, "--listen", "127.0.0.1:0"])
+            .args(&settings)
             .env("RUST_LOG", "trace")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -64,18 +63,22 @@ impl Service {
             process,
             standard_output,
             directory,
-            database,
+            settings,
         }
     }
 
-    /// So many processes on one database, by its URL, that start at once. Without a URL it is a new SQLite file.
-    pub(super) fn start_several(server: Server, database: Option<&str>, count: usize) -> Vec<Self> {
+    /// So many processes with the same settings, that start at once. Unless these name a database it is a new SQLite
+    /// file.
+    pub(super) fn start_several(server: Server, settings: &[&str], count: usize) -> Vec<Self> {
         let directory = Arc::new(tempfile::tempdir().unwrap());
-        let file = || format!("sqlite://{}", self::database(directory.path()).display());
-        let database = database.map_or_else(file, str::to_owned);
+        let mut settings: Vec<_> = settings.iter().map(ToString::to_string).collect();
+        if !settings.contains(&"--database".to_owned()) {
+            let file = format!("sqlite://{}", database(directory.path()).display());
+            settings.extend(["--database".to_owned(), file]);
+        }
         thread::scope(|scope| {
             let start =
-                |_| scope.spawn(|| Self::start_in(directory.clone(), database.clone(), server));
+                |_| scope.spawn(|| Self::start_in(directory.clone(), settings.clone(), server));
             let starting: Vec<_> = (0..count).map(start).collect();
             starting.into_iter().map(|it| it.join().unwrap()).collect()
         })
@@ -92,7 +95,12 @@ impl Service {
     /// Stops it and starts it again on the same database.
     pub(super) fn restart(mut self) -> Self {
         self.terminate();
-        Self::start_in(self.directory.clone(), self.database.clone(), self.server)
+        Self::start_in(self.directory.clone(), self.settings.clone(), self.server)
+    }
+
+    /// Whether it goes by what it has read of a token before.
+    pub(super) fn has_cache(&self) -> bool {
+        self.settings.contains(&"--max-staleness".to_owned())
     }
 
     /// Asks it to stop, and does not wait.
