@@ -29,9 +29,10 @@ async fn what_is_done_in_a_transaction_comes_and_goes_with_it() {
             assert!(on.find(id(1)).await.unwrap().is_some());
             assert!(store.find(id(1)).await.unwrap().is_none());
         }
-        match commit {
-            true => transaction.commit().await.unwrap(),
-            false => transaction.rollback().await.unwrap(),
+        if commit {
+            transaction.commit().await.unwrap();
+        } else {
+            transaction.rollback().await.unwrap();
         }
         assert_eq!(store.find(id(1)).await.unwrap().is_some(), commit);
     }

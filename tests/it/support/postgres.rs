@@ -19,8 +19,9 @@ impl Schema {
     }
 
     pub fn options() -> PgConnectOptions {
-        let url = env::var("KEYFOB_TEST_POSTGRES");
-        let url = url.expect("KEYFOB_TEST_POSTGRES names no server: use scripts/servers run …");
+        let url = env::var("KEYFOB_TEST_POSTGRES").unwrap_or_else(|_| {
+            panic!("KEYFOB_TEST_POSTGRES is not set: run `scripts/servers run cargo test …`")
+        });
         url.parse().unwrap()
     }
 
