@@ -1,105 +1,201 @@
 //! A database that fails in every way it can: nobody is let in, nobody is told wrong, and it is over when the fault is.
 
-use std::{
-    env,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use keyfob::{
-    ApiTokens, IssuedToken, NewToken, VerifyError,
-    store::{PostgresStore, StoreError},
+    ApiTokens, ApiTokensBuilder, IssueError, IssuedToken, ManageError, ManualClock, NewToken,
+    TokenRotation, VerifyError, store::StoreError,
 };
-use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::Pool;
 
 use crate::support::{
+    START,
+    engine::{Engine, OwnServer, Place, on_every_engine},
     eventually, owner,
     proxy::{Mode, Proxy},
 };
 
 const DEADLINE: time::Duration = time::Duration::milliseconds(500);
 /// Generous: other tests use the machine too.
-const AT_MOST: Duration = Duration::from_secs(10);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+const BACK_WITHIN: Duration = Duration::from_secs(10);
 const CONNECTIONS: u32 = 4;
 
-#[tokio::test]
-async fn a_way_that_is_refused_reset_stalled_or_slow_lets_nobody_in_and_is_good_again_after() {
-    let world = Faulty::new().await;
-    let ways = [Mode::Refuse, Mode::Reset, Mode::Stall, Mode::Delay(Duration::from_secs(5))];
+on_every_engine! {
+    a_way_that_is_gone_refused_reset_stalled_or_slow_lets_nobody_in_and_is_good_again_after
+    connections_that_the_server_ends_are_replaced
+    a_server_that_is_stopped_or_killed_lets_nobody_in_until_it_is_there_again
+    a_server_that_has_no_room_for_more_connections_lets_nobody_in
+    a_database_that_can_only_be_read_verifies_and_says_that_it_changes_nothing
+    what_is_remembered_is_good_for_as_long_as_it_may_be_stale_and_no_longer
+}
+
+async fn a_way_that_is_gone_refused_reset_stalled_or_slow_lets_nobody_in_and_is_good_again_after<
+    E: Engine,
+>() {
+    let world = Faulty::<E>::new().await;
+    let ways =
+        [Mode::Gone, Mode::Refuse, Mode::Reset, Mode::Stall, Mode::Delay(Duration::from_secs(5))];
     for mode in ways {
         world.proxy.switch(mode);
         world.is_away().await;
         world.proxy.switch(Mode::Pass);
-        world.is_back().await;
+        world.is_back(&format!("{mode:?}")).await;
     }
     // The same on connections that are there already.
-    for mode in &ways[1..] {
+    for mode in &ways[2..] {
         world.proxy.turn(*mode);
         world.is_away().await;
         world.proxy.switch(Mode::Pass);
-        world.is_back().await;
+        world.is_back(&format!("{mode:?} midway")).await;
     }
     world.close().await;
 }
 
-#[tokio::test]
-async fn connections_that_the_server_ends_are_replaced() {
-    let world = Faulty::new().await;
+async fn connections_that_the_server_ends_are_replaced<E: Engine>() {
+    let world = Faulty::<E>::new().await;
     for _ in 0..3 {
-        let ended = world.count("SELECT count(pg_terminate_backend(pid)) FROM").await;
-        assert!(ended > 0);
+        assert!(world.place.sessions().await > 0);
+        world.place.run(E::END_SESSIONS).await;
         // One that is in the pool may be found dead by whoever takes it.
-        world.is_unavailable_or_good().await;
-        world.is_back().await;
+        assert!(["away", "good"].contains(&world.verify(&world.good).await));
+        assert!(["away", "revoked"].contains(&world.verify(&world.revoked).await));
+        world.is_back("connections ended").await;
+    }
+    world.close().await;
+}
+
+async fn a_server_that_is_stopped_or_killed_lets_nobody_in_until_it_is_there_again<E: Engine>() {
+    let world = Faulty::<E>::on_its_own(&[]).await;
+    let server = world.server.as_ref().unwrap();
+    server.stop().await;
+    world.is_away().await;
+    server.start_again().await;
+    world.is_back("server restarted").await;
+    server.kill().await;
+    world.is_away().await;
+    server.start_again().await;
+    world.is_back("server killed").await;
+    world.close().await;
+}
+
+async fn a_server_that_has_no_room_for_more_connections_lets_nobody_in<E: Engine>() {
+    let (options, room) = E::LITTLE_ROOM;
+    let world = Faulty::<E>::on_its_own(options).await;
+    world.proxy.switch(Mode::Gone);
+    let mut others = Vec::new();
+    eventually(async || {
+        others.extend(world.place.connect(&world.place.address()).await);
+        others.len() == room
+    })
+    .await;
+    world.proxy.switch(Mode::Pass);
+    world.is_away().await;
+    drop(others);
+    world.is_back("no more connections").await;
+    world.close().await;
+}
+
+async fn a_database_that_can_only_be_read_verifies_and_says_that_it_changes_nothing<E: Engine>() {
+    let world = Faulty::<E>::on_its_own(&[]).await;
+    let (tokens, owner) = (&world.tokens, owner("user:42"));
+    let own = tokens.owned_by(&owner);
+    let rotated = own.rotate(world.issue().await.record.id, TokenRotation::new()).await.unwrap();
+    world.place.run(E::READ_ONLY).await;
+    world.place.run(E::END_SESSIONS).await;
+    world.is_back("connections ended").await;
+    for _ in 0..3 {
+        let issued = tokens.issue(NewToken::new(owner.clone(), "cd")).await;
+        let is_told = matches!(issued, Err(IssueError::Store(StoreError::Unavailable(_))));
+        assert!(is_told, "{issued:?}");
+        let ended = own.revoke(world.good.record.id).await;
+        let is_told = matches!(ended, Err(ManageError::Store(StoreError::Unavailable(_))));
+        assert!(is_told, "{ended:?}");
+        assert_eq!(world.verify(&world.good).await, "good");
+        assert_eq!(world.verify(&world.revoked).await, "revoked");
+        // Its first use is to be recorded before it counts.
+        assert_eq!(world.verify(&rotated).await, "away");
+    }
+    world.place.run(E::WRITABLE).await;
+    world.place.run(E::END_SESSIONS).await;
+    world.is_back("read only").await;
+    assert_eq!(world.verify(&rotated).await, "good");
+    world.close().await;
+}
+
+async fn what_is_remembered_is_good_for_as_long_as_it_may_be_stale_and_no_longer<E: Engine>() {
+    const STALENESS: time::Duration = time::Duration::seconds(5);
+    let clock = ManualClock::at(START);
+    let build = |it: ApiTokensBuilder| it.max_staleness(STALENESS).clock(clock.clone());
+    let world = Faulty::<E>::with(Place::new().await, None, build).await;
+    for mode in [Mode::Gone, Mode::Refuse, Mode::Stall] {
+        clock.advance(STALENESS * 2);
+        world.is_back("a warm cache").await;
+        world.proxy.switch(mode);
+        clock.advance(STALENESS);
+        assert_eq!(world.verify(&world.good).await, "good");
+        clock.advance(time::Duration::MILLISECOND);
+        for _ in 0..3 {
+            assert_eq!(world.verify(&world.good).await, "away");
+            // This is remembered without end.
+            assert_eq!(world.verify(&world.revoked).await, "revoked");
+        }
+        world.proxy.switch(Mode::Pass);
+        world.is_back(&format!("{mode:?} with a cache")).await;
     }
     world.close().await;
 }
 
 /// Tokens whose way to the database is a proxy.
-struct Faulty {
+struct Faulty<E: Engine> {
+    place: Place<E>,
+    server: Option<OwnServer<E>>,
     proxy: Proxy,
-    pool: PgPool,
+    pool: Pool<E::Database>,
     tokens: ApiTokens,
     good: IssuedToken,
     revoked: IssuedToken,
-    schema: String,
 }
 
-fn server() -> String {
-    env::var("KEYFOB_TEST_POSTGRES").unwrap_or_else(|_| {
-        panic!("KEYFOB_TEST_POSTGRES is not set: run `scripts/servers run cargo test …`")
-    })
-}
-
-impl Faulty {
+impl<E: Engine> Faulty<E> {
     async fn new() -> Self {
-        let options: PgConnectOptions = server().parse().unwrap();
-        let proxy = Proxy::before(format!("{}:{}", options.get_host(), options.get_port())).await;
-        let schema = format!("faults_{:016x}", fastrand::u64(..));
-        let options = options
-            .host(&proxy.address.ip().to_string())
-            .port(proxy.address.port())
-            .application_name(&schema);
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_with(options);
-        let pool = pool.await.unwrap();
-        let store = PostgresStore::in_schema(pool.clone(), &schema).await.unwrap();
-        let tokens = ApiTokens::builder(store).prefix("acme").deadline(DEADLINE).build().unwrap();
-        let issue = async || tokens.issue(NewToken::new(owner("user:42"), "ci")).await.unwrap();
-        let (good, revoked) = (issue().await, issue().await);
+        Self::with(Place::new().await, None, |it| it).await
+    }
+
+    /// On a server that nobody else uses.
+    async fn on_its_own(options: &'static [&'static str]) -> Self {
+        let server = OwnServer::start(options).await;
+        Self::with(Place::on(server.url.clone()).await, Some(server), |it| it).await
+    }
+
+    async fn with(
+        place: Place<E>,
+        server: Option<OwnServer<E>>,
+        build: impl FnOnce(ApiTokensBuilder) -> ApiTokensBuilder,
+    ) -> Self {
+        let proxy = Proxy::before(place.address()).await;
+        let pool = place.pool(&proxy.address.to_string(), CONNECTIONS).await;
+        let builder = ApiTokens::builder(place.store(pool.clone()).await).prefix("acme");
+        let tokens = build(builder.deadline(DEADLINE)).build().unwrap();
+        let good = issue(&tokens).await;
+        let revoked = issue(&tokens).await;
         tokens.owned_by(&owner("user:42")).revoke(revoked.record.id).await.unwrap();
-        Self { proxy, pool, tokens, good, revoked, schema }
+        Self { place, server, proxy, pool, tokens, good, revoked }
+    }
+
+    async fn issue(&self) -> IssuedToken {
+        issue(&self.tokens).await
     }
 
     async fn verify(&self, token: &IssuedToken) -> &'static str {
         let began = Instant::now();
         let outcome = self.tokens.verify(token.plain.expose_secret()).await;
-        assert!(began.elapsed() < AT_MOST, "{:?}", began.elapsed());
+        assert!(began.elapsed() < ANSWERED_WITHIN, "{:?}", began.elapsed());
         match outcome {
             Ok(_) => "good",
             Err(VerifyError::Store(StoreError::Unavailable(_) | StoreError::Busy(_))) => "away",
+            Err(VerifyError::Store(error)) => panic!("{error:?}"),
             Err(error) => error.code(),
         }
     }
@@ -108,39 +204,37 @@ impl Faulty {
     async fn is_away(&self) {
         for _ in 0..3 {
             let tokens = [&self.good, &self.revoked, &self.good, &self.revoked, &self.good];
-            let asked = join_all(tokens.map(|token| self.verify(token))).await;
-            assert_eq!(asked, ["away"; 5]);
+            assert_eq!(join_all(tokens.map(|token| self.verify(token))).await, ["away"; 5]);
         }
     }
 
-    async fn is_unavailable_or_good(&self) {
-        assert!(["away", "good"].contains(&self.verify(&self.good).await));
-        assert!(["away", "revoked"].contains(&self.verify(&self.revoked).await));
-    }
-
-    async fn is_back(&self) {
-        eventually(async || self.verify(&self.good).await == "good").await;
-        eventually(async || self.verify(&self.revoked).await == "revoked").await;
+    /// What was away comes back by itself, and nothing is left of the fault.
+    async fn is_back(&self, fault: &str) {
+        let since = Instant::now();
+        let comes_back = async |token, known| {
+            eventually(async || match self.verify(token).await {
+                "away" => false,
+                found => found == known || panic!("{found} is not {known}"),
+            })
+            .await;
+        };
+        comes_back(&self.good, "good").await;
+        comes_back(&self.revoked, "revoked").await;
+        let took = since.elapsed();
+        println!("{}: good again {took:?} after: {fault}", E::KIND);
+        assert!(took < BACK_WITHIN, "{took:?} after {fault}");
         assert!(self.pool.size() <= CONNECTIONS);
         eventually(async || self.pool.num_idle() == self.pool.size() as usize).await;
     }
 
-    /// Asks the server, past the proxy, about the connections that the pool has there.
-    async fn count(&self, select: &str) -> i64 {
-        let mut connection = PgConnection::connect(&server()).await.unwrap();
-        let sql = format!("{select} pg_stat_activity WHERE application_name = '{}'", self.schema);
-        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap()
-    }
-
     /// Leaves nothing behind, on the server as in the pool.
     async fn close(self) {
-        eventually(async || {
-            self.count("SELECT count(*) FROM").await == i64::from(self.pool.size())
-        })
-        .await;
+        eventually(async || self.place.sessions().await == i64::from(self.pool.size())).await;
         self.pool.close().await;
-        let mut connection = PgConnection::connect(&server()).await.unwrap();
-        let drop = format!("DROP SCHEMA {} CASCADE", self.schema);
-        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await.unwrap();
+        eventually(async || self.place.sessions().await == 0).await;
     }
+}
+
+async fn issue(tokens: &ApiTokens) -> IssuedToken {
+    tokens.issue(NewToken::new(owner("user:42"), "ci")).await.unwrap()
 }

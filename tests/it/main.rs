@@ -10,7 +10,7 @@ mod conformance;
 mod deadline;
 mod delegation;
 mod events;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod faults;
 #[cfg(all(feature = "actix", feature = "axum", feature = "sqlite", feature = "tracing"))]
 mod fleet;

@@ -3,16 +3,18 @@
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod database;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
+pub mod engine;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod plans;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod proxy;
 mod random;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod spy;
-#[cfg(feature = "mysql")]
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod writers;
 
 use std::{
@@ -212,7 +214,7 @@ impl Observer for Heard {
 }
 
 /// Waits until something is so, a minute at most.
-#[cfg(any(feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "redis"))]
 pub async fn eventually(mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..6_000 {
         if is_so().await {

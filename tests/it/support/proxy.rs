@@ -1,6 +1,9 @@
 //! A way between a service and its database that can fail as networks do.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use tokio::{
     io::{self, AsyncReadExt, AsyncWriteExt},
@@ -11,9 +14,11 @@ use tokio::{
 };
 
 /// What the proxy does with a connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Pass,
+    /// Is not there to take it.
+    Gone,
     /// Closes it at once.
     Refuse,
     /// Lets it be made, and resets it once the client has asked something more.
@@ -34,14 +39,12 @@ pub struct Proxy {
 impl Proxy {
     /// Stands before a server: `host:port`.
     pub async fn before(server: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // At an address that nobody else takes while this is gone.
+        let [a, b, c] = fastrand::u32(..1 << 24).to_be_bytes()[1..].try_into().unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::new(127, a, b, c), 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mode, changes) = watch::channel(Mode::Pass);
-        let accepting = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, server.clone(), changes.clone()));
-            }
-        });
+        let accepting = tokio::spawn(accept(listener, server, changes));
         Self { address, mode, accepting: accepting.abort_handle() }
     }
 
@@ -62,6 +65,31 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.abort();
+    }
+}
+
+/// Takes connections for as long as it is there.
+async fn accept(mut listener: TcpListener, server: String, changes: watch::Receiver<Mode>) {
+    let address = listener.local_addr().unwrap();
+    let mut mode = changes.clone();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => if let Ok((client, _)) = accepted {
+                tokio::spawn(pass(client, server.clone(), changes.clone()));
+            },
+            () = comes_to(&mut mode, |mode| mode == Mode::Gone) => {
+                drop(listener);
+                comes_to(&mut mode, |mode| mode != Mode::Gone).await;
+                listener = TcpListener::bind(address).await.unwrap();
+            }
+        }
+    }
+}
+
+async fn comes_to(mode: &mut watch::Receiver<Mode>, is_so: impl Fn(Mode) -> bool) {
+    if mode.wait_for(|mode| is_so(*mode)).await.is_err() {
+        // The proxy is being dropped.
+        std::future::pending::<()>().await;
     }
 }
 
