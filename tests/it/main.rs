@@ -9,6 +9,8 @@ mod concurrency;
 mod conformance;
 mod deadline;
 mod delegation;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod durability;
 mod events;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod faults;
