@@ -71,9 +71,36 @@ async fn two_services_on_one_file_keep_one_limit() {
     let world = World::sqlite().await;
     let path = world.directory.as_ref().unwrap().path().join("tokens.db");
     let other = keyfob::store::SqliteStore::open(path).await.unwrap();
-    let other = ApiTokens::builder(other).prefix("acme").limit_per_owner(10).unique_names(true);
-    let here = world.builder().limit_per_owner(10).unique_names(true);
-    let handles = [here.build().unwrap(), other.clock(world.clock.clone()).build().unwrap()];
+    let other = ApiTokens::builder(other).prefix("acme").clock(world.clock.clone());
+    two_services_keep_one_limit([world.builder(), other]).await;
+}
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod engines {
+    use keyfob::ApiTokens;
+
+    use crate::support::engine::{Engine, Place, on_every_engine};
+
+    on_every_engine! {
+        two_services_on_one_database_keep_one_limit
+    }
+
+    async fn two_services_on_one_database_keep_one_limit<E: Engine>() {
+        let place = Place::<E>::new().await;
+        let builder = async || {
+            let pool = place.pool(&place.address(), 10).await;
+            ApiTokens::builder(place.store(pool).await).prefix("acme").deadline(PATIENCE)
+        };
+        super::two_services_keep_one_limit([builder().await, builder().await]).await;
+    }
+
+    /// All issue to one owner, one after the other, while other tests use the machine.
+    const PATIENCE: time::Duration = time::Duration::seconds(30);
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+async fn two_services_keep_one_limit(services: [keyfob::ApiTokensBuilder; 2]) {
+    let handles = services.map(|it| it.limit_per_owner(10).unique_names(true).build().unwrap());
     for round in 0..6 {
         let owner = owner(&format!("user:{round}"));
         let new = |number| NewToken::new(owner.clone(), format!("token {}", number / 2));
