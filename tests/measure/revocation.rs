@@ -72,8 +72,15 @@ fn heard(what: &str, nodes: &[Node; 3]) {
                 let others = [&nodes[1], &nodes[2]].map(|node| {
                     scope.spawn(move || {
                         let mut client = node.client();
-                        while client.use_of(token) == 200 {}
-                        acknowledged.elapsed()
+                        let refused = loop {
+                            match client.use_of(token) {
+                                200 => {}
+                                other => break other,
+                            }
+                        };
+                        let time = acknowledged.elapsed();
+                        assert_eq!(refused, 401);
+                        time
                     })
                 });
                 times.extend(others.map(|other| other.join().unwrap()));
