@@ -37,9 +37,6 @@ use abilities::PanelAbility;
 use database::Database;
 use panel::Panel;
 
-/// How often a token may be used.
-const REQUESTS_PER_MINUTE: u32 = 60;
-
 #[derive(Parser)]
 #[command(about = "A hosting panel's API, with tokens by keyfob")]
 struct Arguments {
@@ -56,6 +53,9 @@ struct Arguments {
     #[cfg(feature = "redis")]
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
+    /// How often a token may be used in a minute
+    #[arg(long, value_name = "REQUESTS", default_value_t = 60)]
+    per_minute: u32,
     /// The framework that serves
     #[arg(long, value_enum, default_value_t)]
     server: Server,
@@ -117,7 +117,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         panel: Panel::new(database.clone()).await?,
         cookie_key: login::cookie_key(&database).await?,
         authenticator: Authenticator::require(tokens.clone(), Realm::new("Fleet")?)
-            .rate_limit(RateLimit::new(REQUESTS_PER_MINUTE, time::Duration::MINUTE)?)
+            .rate_limit(RateLimit::new(arguments.per_minute, time::Duration::MINUTE)?)
             .limiter(limiter),
     };
     let listener = TcpListener::bind(&arguments.listen).await?;
