@@ -55,6 +55,41 @@ mod sqlite {
     keyfob::store_conformance!(#[tokio::test] => store().await);
 }
 
+mod cached {
+    use keyfob::store::{CachedStore, MemoryStore};
+    use time::Duration;
+
+    keyfob::store_conformance!(
+        #[tokio::test] => CachedStore::new(MemoryStore::new(), Duration::MINUTE).unwrap()
+    );
+
+    /// With room for so few that what was read is pushed out between two steps.
+    mod in_little_room {
+        use super::*;
+
+        keyfob::store_conformance!(
+            #[tokio::test] =>
+            CachedStore::new(MemoryStore::new(), Duration::MINUTE).unwrap().capacity(2)
+        );
+    }
+
+    #[cfg(feature = "sqlite")]
+    mod sqlite {
+        use keyfob::store::SqliteStore;
+        use tempfile::TempDir;
+
+        use super::*;
+
+        async fn store() -> (CachedStore, TempDir) {
+            let directory = tempfile::tempdir().unwrap();
+            let store = SqliteStore::open(directory.path().join("tokens.db")).await.unwrap();
+            (CachedStore::new(store, Duration::MINUTE).unwrap(), directory)
+        }
+
+        keyfob::store_conformance!(#[tokio::test] => store().await);
+    }
+}
+
 /// In the application's own database, with nothing but what sqlx sets.
 #[cfg(feature = "sqlite")]
 mod sqlite_with_pool {

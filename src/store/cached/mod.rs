@@ -207,7 +207,7 @@ impl TokenStore for CachedStore {
         match self.inner.peek(id) {
             Peek::Ask => self
                 .entries
-                .peek(id, |sent| self.clock.elapsed().saturating_sub(sent) <= self.max_staleness),
+                .peek(id, |sent| self.clock.elapsed().saturating_sub(sent) < self.max_staleness),
             known => known,
         }
     }

@@ -1,0 +1,98 @@
+//! What the cache spares the store, and how little room it takes.
+
+use futures_util::{FutureExt, future::join_all};
+use keyfob::{
+    TokenId,
+    store::{CachedStore, InsertOutcome, InsertRules, MemoryStore, TokenStore},
+};
+use time::Duration;
+
+use super::{STALENESS, building, node, remembered, revoke_elsewhere};
+use crate::support::{World, checked, code_of, secret_of, verdict};
+
+#[tokio::test]
+async fn ten_thousand_verifications_of_one_cold_token_are_one_query() {
+    let world = World::memory().await;
+    let tokens = building(&world).deadline(Duration::MINUTE).build().unwrap();
+    let issued = tokens.issue(world.new_token("a")).await.unwrap();
+    for step in ["find", "find_many"] {
+        world.store.before(step, || tokio::task::yield_now().boxed());
+    }
+    let text = issued.plain.expose_secret();
+    let verdicts = join_all((0..10_000).map(|_| tokens.verify(text))).await;
+    assert!(verdicts.iter().all(Result::is_ok));
+    assert_eq!(world.store.take_lookups(), [[issued.record.id]]);
+}
+
+#[tokio::test]
+async fn a_flood_of_one_dead_token_is_one_query_for_as_long_as_that_is_good() {
+    let world = World::memory().await;
+    let tokens = node(&world);
+    let new = |name| world.new_token(name);
+    let dead = [
+        (tokens.issue(new("a")).await.unwrap(), "revoked"),
+        (tokens.issue(new("b")).await.unwrap(), "suspended"),
+        (tokens.issue(new("c").expires_in(Duration::MINUTE)).await.unwrap(), "expired"),
+    ];
+    revoke_elsewhere(&world, dead[0].0.record.id).await;
+    tokens.owned_by(&world.owner).suspend(dead[1].0.record.id).await.unwrap();
+    world.clock.advance(Duration::MINUTE);
+    world.store.take_lookups();
+    // Of the revoked one nothing is ever asked again.
+    for queries in [3, 2, 2] {
+        for _ in 0..1_000 {
+            for (issued, expected) in &dead {
+                assert_eq!(verdict(&tokens, issued).await, *expected);
+            }
+        }
+        assert_eq!(world.store.take_lookups().len(), queries);
+        world.clock.advance(STALENESS);
+    }
+}
+
+#[tokio::test]
+async fn unknown_ids_take_no_room_and_push_nobody_out() {
+    let world = World::memory().await;
+    let tokens = building(&world).cache_capacity(10).build().unwrap();
+    let hot = world.issue_many(&tokens, 10).await;
+    for it in &hot {
+        assert_eq!(verdict(&tokens, it).await, "good");
+    }
+    for number in 0..100_000 {
+        let id = TokenId::from_u128(number);
+        let text = checked(&format!("acme_{id}_{}", secret_of(&hot[0])));
+        assert_eq!(code_of(&tokens.verify(&text).await), "unknown");
+    }
+    let stats = tokens.cache_stats().unwrap();
+    assert_eq!((stats.entries, stats.capacity, stats.lookups), (10, 10, 100_010));
+    for it in &hot {
+        assert_eq!(remembered(&world, &tokens, it).await, "good");
+    }
+}
+
+#[tokio::test]
+async fn what_has_been_read_never_takes_more_room_than_there_is() {
+    let world = World::memory().await;
+    let mut record = world.plant(|_| ()).await.record;
+    for capacity in [1, 2, 1_000] {
+        let cache = CachedStore::new(MemoryStore::new(), STALENESS).unwrap().capacity(capacity);
+        for number in 0..50_000_u128 {
+            record.id = TokenId::from_u128(number);
+            let outcome = cache.insert(&record, InsertRules::default()).await.unwrap();
+            assert_eq!(outcome, InsertOutcome::Inserted);
+            assert!(cache.find(record.id).await.unwrap().is_some());
+            let entries = cache.stats().entries;
+            assert_eq!(entries, capacity.min(usize::try_from(number).unwrap() + 1));
+            if number % 7 == 0 {
+                cache.evict(&[record.id]);
+                assert!(cache.find(record.id).await.unwrap().is_some());
+            }
+        }
+    }
+}
+
+#[test]
+fn who_remembers_nothing_has_nothing_to_tell() {
+    let world = futures_executor::block_on(World::memory());
+    assert_eq!(world.tokens().cache_stats(), None);
+}
