@@ -41,6 +41,8 @@ mod secrets;
 #[cfg(feature = "redis")]
 mod shared_limit;
 mod shield;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod signal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod support;

@@ -30,6 +30,10 @@ impl Corner {
         Self { url, prefix, limiters: AtomicU64::new(0) }
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn prefix(&self) -> &str {
         &self.prefix
     }

@@ -1,0 +1,195 @@
+//! Nodes that tell each other what they change, over real servers.
+//!
+//! What they remember would be good for a minute, of which nothing passes: their clock stands still. So whatever shows
+//! on another node shows by the signal.
+
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration as Wait,
+};
+
+use async_trait::async_trait;
+use keyfob::{
+    ApiTokens, IssuedToken, ManualClock, NewToken, TokenChange, TokenRotation,
+    signal::{self, Changed, Signal, SignalError},
+    store::TokenStore,
+};
+use time::Duration;
+use tokio::task::JoinHandle;
+
+use crate::support::{Heard, START, ids, owner, verdict};
+
+/// Generous: other tests use the machine too.
+const AT_MOST: Wait = Wait::from_secs(10);
+
+/// A node that remembers for a minute, and listens.
+struct Node {
+    tokens: ApiTokens,
+    heard: Heard,
+    background: JoinHandle<()>,
+}
+
+impl Node {
+    /// One that hears the others.
+    async fn start(store: Arc<dyn TokenStore>, signal: impl Signal) -> Self {
+        let (signal, connected) = Watched::new(signal);
+        let node = Self::unconnected(store, signal);
+        soon(async || connected.load(SeqCst)).await;
+        node
+    }
+
+    fn unconnected(store: Arc<dyn TokenStore>, signal: impl Signal) -> Self {
+        let heard = Heard::default();
+        let tokens = ApiTokens::builder_on(store)
+            .prefix("acme")
+            .clock(ManualClock::at(START))
+            .inline_observer(heard.clone())
+            .max_staleness(Duration::MINUTE)
+            .last_used_interval(Duration::SECOND)
+            .deadline(Duration::seconds(8))
+            .signal(signal)
+            .build()
+            .unwrap();
+        let background = tokio::spawn(tokens.background());
+        Self { tokens, heard, background }
+    }
+
+    async fn issue(&self) -> IssuedToken {
+        self.tokens.issue(NewToken::new(owner("user:42"), "ci")).await.unwrap()
+    }
+
+    /// Makes sure that a token is remembered here.
+    async fn remembers(&self, issued: &IssuedToken) {
+        soon(async || {
+            let before = self.lookups();
+            verdict(&self.tokens, issued).await == "good" && self.lookups() == before
+        })
+        .await;
+    }
+
+    fn lookups(&self) -> u64 {
+        self.tokens.cache_stats().unwrap().lookups
+    }
+
+    async fn comes_to_be(&self, issued: &IssuedToken, expected: &str) {
+        soon(async || verdict(&self.tokens, issued).await == expected).await;
+    }
+
+    /// Waits for an event, and takes all that there are.
+    async fn hears(&self, kind: &str) {
+        soon(async || self.heard.kinds().iter().any(|it| it == kind)).await;
+    }
+}
+
+/// A signal that tells the test when it is connected, once the node knows.
+#[derive(Debug)]
+struct Watched<S>(S, Arc<AtomicBool>);
+
+impl<S> Watched<S> {
+    fn new(signal: S) -> (Self, Arc<AtomicBool>) {
+        let connected = Arc::<AtomicBool>::default();
+        (Self(signal, connected.clone()), connected)
+    }
+}
+
+#[async_trait]
+impl<S: Signal> Signal for Watched<S> {
+    async fn send(&self, changed: &Changed) -> Result<(), SignalError> {
+        self.0.send(changed).await
+    }
+
+    async fn listen(
+        &self,
+        hear: &(dyn Fn(signal::Heard) + Send + Sync),
+    ) -> Result<Infallible, SignalError> {
+        let watched = |heard| {
+            let is_connected = heard == signal::Heard::Connected;
+            hear(heard);
+            self.1.fetch_or(is_connected, SeqCst);
+        };
+        self.0.listen(&watched).await
+    }
+}
+
+/// Waits until something is so, [`AT_MOST`] so long.
+async fn soon(mut is_so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Wait::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(AT_MOST, waiting).await.expect("it comes to be so soon");
+}
+
+/// What is changed on one node shows on the other.
+async fn what_one_changes_shows_on_the_other([here, there]: [&Node; 2]) {
+    let own = here.tokens.owned_by(&owner("user:42"));
+    let issue = async || {
+        let issued = here.issue().await;
+        there.remembers(&issued).await;
+        issued
+    };
+    let revoked = issue().await;
+    own.revoke(revoked.record.id).await.unwrap();
+    there.comes_to_be(&revoked, "revoked").await;
+
+    let suspended = issue().await;
+    own.suspend(suspended.record.id).await.unwrap();
+    there.comes_to_be(&suspended, "suspended").await;
+    own.resume(suspended.record.id).await.unwrap();
+    there.comes_to_be(&suspended, "good").await;
+
+    let rotated = issue().await;
+    let rotation = TokenRotation::new().grace(Duration::ZERO);
+    drop(own.rotate(rotated.record.id, rotation).await.unwrap());
+    there.comes_to_be(&rotated, "retired_secret").await;
+
+    let changed = issue().await;
+    let change = TokenChange::new().abilities(["servers:read"]);
+    own.change(changed.record.id, change).await.unwrap();
+    soon(async || {
+        let token = there.tokens.verify(changed.plain.expose_secret()).await;
+        token.unwrap().can("servers:read")
+    })
+    .await;
+
+    let erased = issue().await;
+    own.erase().await.unwrap();
+    there.comes_to_be(&erased, "unknown").await;
+}
+
+/// More than are told one by one.
+async fn many_that_are_revoked_at_once_are_refused_on_the_other([here, there]: [&Node; 2]) {
+    let mut issued = Vec::new();
+    for _ in 0..150 {
+        issued.push(here.issue().await);
+    }
+    for it in &issued {
+        there.remembers(it).await;
+    }
+    let own = here.tokens.owned_by(&owner("user:42"));
+    let revoked = own.revoke_many(&ids(&issued)).await.unwrap();
+    assert_eq!(revoked.len(), issued.len());
+    for it in &issued {
+        there.comes_to_be(it, "revoked").await;
+    }
+}
+
+/// It holds no handle, and a connection that is silent does not keep it.
+async fn listening_ends_with_the_last_handle(node: Node) {
+    let Node { tokens, background, .. } = node;
+    let other = tokens.clone();
+    drop(tokens);
+    assert!(!background.is_finished());
+    drop(other);
+    tokio::time::timeout(AT_MOST, background).await.expect("it ends").unwrap();
+}

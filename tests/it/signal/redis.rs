@@ -1,0 +1,122 @@
+use std::sync::Arc;
+
+use keyfob::{
+    signal::RedisSignal,
+    store::{MemoryStore, TokenStore},
+};
+
+use super::{
+    Node, listening_ends_with_the_last_handle,
+    many_that_are_revoked_at_once_are_refused_on_the_other, soon,
+    what_one_changes_shows_on_the_other,
+};
+use crate::support::{
+    Spy, owner,
+    redis::{Corner, OwnServer},
+    verdict,
+};
+
+impl Corner {
+    /// On a channel that nobody else has.
+    fn signal(&self) -> RedisSignal {
+        RedisSignal::open(self.url(), format!("{}:tokens", self.prefix())).unwrap()
+    }
+}
+
+/// Which has to be asked, so that it makes a difference what is remembered.
+fn store() -> Arc<dyn TokenStore> {
+    let store = Spy::new(Arc::new(MemoryStore::new()));
+    store.forget();
+    Arc::new(store)
+}
+
+async fn two_nodes(corner: &Corner) -> [Node; 2] {
+    let store = store();
+    [Node::start(store.clone(), corner.signal()).await, Node::start(store, corner.signal()).await]
+}
+
+#[tokio::test]
+async fn what_one_node_changes_shows_on_the_other() {
+    let [a, b] = two_nodes(&Corner::new()).await;
+    what_one_changes_shows_on_the_other([&a, &b]).await;
+    what_one_changes_shows_on_the_other([&b, &a]).await;
+}
+
+#[tokio::test]
+async fn many_that_one_node_revokes_are_refused_on_the_other() {
+    let [a, b] = two_nodes(&Corner::new()).await;
+    many_that_are_revoked_at_once_are_refused_on_the_other([&a, &b]).await;
+}
+
+#[tokio::test]
+async fn what_can_not_be_read_makes_all_be_forgotten() {
+    let corner = Corner::new();
+    let [a, _] = two_nodes(&corner).await;
+    let channel = format!("{}:tokens", corner.prefix());
+    for message in [&b"?"[..], b"", b"\xff\xfe", &[b'0'; 100_000]] {
+        let issued = a.issue().await;
+        a.remembers(&issued).await;
+        corner.run::<()>(redis::cmd("PUBLISH").arg(&channel).arg(message));
+        soon(async || a.tokens.cache_stats().unwrap().entries == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_changed_while_the_server_was_gone_shows_once_it_is_back() {
+    let server = OwnServer::start();
+    let [a, b] = two_nodes(&server.corner).await;
+    let issued = a.issue().await;
+    b.remembers(&issued).await;
+    server.kill();
+    b.hears("SignalLost").await;
+    a.heard.take();
+    a.tokens.owned_by(&owner("user:42")).revoke(issued.record.id).await.unwrap();
+    assert_eq!(a.heard.count("SignalNotSent"), 1);
+    assert_eq!(verdict(&a.tokens, &issued).await, "revoked");
+    assert_eq!(verdict(&b.tokens, &issued).await, "good", "nothing has told it");
+    server.start_again();
+    b.hears("SignalRestored").await;
+    assert_eq!(verdict(&b.tokens, &issued).await, "revoked");
+    a.hears("SignalRestored").await;
+    what_one_changes_shows_on_the_other([&a, &b]).await;
+}
+
+/// As where a firewall forgets a connection: nobody says that it is gone.
+#[tokio::test]
+async fn a_server_that_is_silent_is_found_out() {
+    let server = OwnServer::start();
+    let [a, b] = two_nodes(&server.corner).await;
+    let issued = a.issue().await;
+    b.remembers(&issued).await;
+    let hung = server.hang();
+    b.hears("SignalLost").await;
+    a.tokens.owned_by(&owner("user:42")).revoke(issued.record.id).await.unwrap();
+    drop(hung);
+    b.comes_to_be(&issued, "revoked").await;
+    what_one_changes_shows_on_the_other([&a, &b]).await;
+}
+
+#[tokio::test]
+async fn it_is_told_once_that_there_is_no_server() {
+    let server = OwnServer::start();
+    server.kill();
+    let node = Node::unconnected(store(), server.corner.signal());
+    node.hears("SignalLost").await;
+    let issued = node.issue().await;
+    assert_eq!(verdict(&node.tokens, &issued).await, "good");
+    server.start_again();
+    let mut heard = Vec::new();
+    soon(async || {
+        heard.extend(node.heard.kinds());
+        heard.iter().any(|it| it == "SignalRestored")
+    })
+    .await;
+    assert!(!heard.iter().any(|it| it == "SignalLost"), "{heard:?}");
+    server.kill();
+}
+
+#[tokio::test]
+async fn it_ends_with_the_last_handle() {
+    let [node, _] = two_nodes(&Corner::new()).await;
+    listening_ends_with_the_last_handle(node).await;
+}
