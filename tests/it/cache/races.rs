@@ -21,6 +21,7 @@ on_every_store! {
     an_earlier_answer_does_not_take_the_place_of_a_later_one
     who_is_known_to_be_revoked_is_not_revived_by_an_older_answer
     who_was_read_as_revoked_is_not_revived_by_an_older_answer
+    who_reads_past_memory_is_told_as_well_that_a_token_is_revoked
 }
 
 type Act = fn(Arc<World>, ApiTokens, TokenId) -> BoxFuture<'static, ()>;
@@ -180,15 +181,31 @@ async fn who_was_read_as_revoked_is_not_revived_by_an_older_answer(world: World)
     stays_revoked(&world, &tokens, &issued).await;
 }
 
-/// The store goes back to what it was before, as a replica that lags does.
+async fn who_reads_past_memory_is_told_as_well_that_a_token_is_revoked(world: World) {
+    let cache = CachedStore::on(world.store.clone(), STALENESS).unwrap();
+    let issued = world.plant(|_| ()).await;
+    let id = issued.record.id;
+    revoke_elsewhere(&world, id).await;
+    assert!(cache.find(id).await.unwrap().unwrap().revocation.is_some());
+    goes_back(&world, &issued).await;
+    assert!(cache.find(id).await.unwrap().unwrap().revocation.is_some());
+    let page = cache.find_many(&[id]).await.unwrap();
+    assert!(page.records[0].revocation.is_some());
+}
+
 async fn stays_revoked(world: &World, tokens: &ApiTokens, issued: &IssuedToken) {
+    goes_back(world, issued).await;
+    for pause in [Duration::ZERO, STALENESS, Duration::DAY] {
+        world.clock.advance(pause);
+        assert_eq!(remembered(world, tokens, issued).await, "revoked");
+    }
+}
+
+/// The store goes back to what it was before, as a replica that lags does.
+async fn goes_back(world: &World, issued: &IssuedToken) {
     let store = world.store.inner();
     store.erase(&world.owner).await.unwrap();
     let outcome = store.insert(&issued.record, InsertRules::default()).await.unwrap();
     assert_eq!(outcome, InsertOutcome::Inserted);
     assert_eq!(world.stored(issued).await.revocation, None);
-    for pause in [Duration::ZERO, STALENESS, Duration::DAY] {
-        world.clock.advance(pause);
-        assert_eq!(remembered(world, tokens, issued).await, "revoked");
-    }
 }
