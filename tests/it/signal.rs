@@ -127,7 +127,7 @@ async fn soon(mut is_so: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Wait::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(AT_MOST, waiting).await.expect("it comes to be so soon");
+    tokio::time::timeout(AT_MOST, waiting).await.unwrap();
 }
 
 /// What is changed on one node shows on the other.
@@ -191,5 +191,5 @@ async fn listening_ends_with_the_last_handle(node: Node) {
     drop(tokens);
     assert!(!background.is_finished());
     drop(other);
-    tokio::time::timeout(AT_MOST, background).await.expect("it ends").unwrap();
+    tokio::time::timeout(AT_MOST, background).await.unwrap().unwrap();
 }

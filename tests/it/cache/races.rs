@@ -120,10 +120,7 @@ async fn a_revocation_that_nobody_waited_for_shows_in_the_next_verification(worl
         });
         let own = tokens.owned_by(&world.owner);
         let revoke = async {
-            match all {
-                false => own.revoke(issued.record.id).await,
-                true => own.revoke_all().await.map(drop),
-            }
+            if all { own.revoke_all().await.map(drop) } else { own.revoke(issued.record.id).await }
         };
         tokio::select! {
             outcome = revoke => panic!("it hangs: {outcome:?}"),

@@ -53,7 +53,7 @@ async fn what_can_not_be_read_makes_all_be_forgotten() {
     let corner = Corner::new();
     let [a, _] = two_nodes(&corner).await;
     let channel = format!("{}:tokens", corner.prefix());
-    for message in [&b"?"[..], b"", b"\xff\xfe", &[b'0'; 100_000]] {
+    for message in [&b"?"[..], b"", b"\xff\xfe", &vec![b'0'; 100_000]] {
         let issued = a.issue().await;
         a.remembers(&issued).await;
         corner.run::<()>(redis::cmd("PUBLISH").arg(&channel).arg(message));
