@@ -111,6 +111,7 @@ impl World {
     }
 
     /// With a store in a place that is gone with the world.
+    #[allow(dead_code, reason = "only a store on a server has a place")]
     pub fn in_place(store: Arc<dyn TokenStore>, place: impl Any + Send + Sync) -> Self {
         Self { _place: Some(Box::new(place)), ..Self::new(store, None) }
     }
