@@ -5,9 +5,22 @@ use sqlx::mysql::MySqlPoolOptions;
 
 use super::Tables;
 use crate::support::{
-    new_owners_are_not_in_each_others_way, sixteen_writers_break_no_rule,
+    company::Company, new_owners_are_not_in_each_others_way, sixteen_writers_break_no_rule,
     sixty_four_inserts_reach_the_limit_exactly,
 };
+
+/// The contract while sixteen others write.
+mod in_company {
+    use super::{Company, MySqlStore, Tables, wide};
+
+    async fn store() -> (MySqlStore, (Company, Tables)) {
+        let tables = Tables::new();
+        let company = Company::on(MySqlStore::clone(&*wide(&tables).await)).await;
+        (tables.store().await, (company, tables))
+    }
+
+    keyfob::store_conformance!(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] => store().await);
+}
 
 /// With a connection for each writer.
 async fn wide(tables: &Tables) -> Arc<MySqlStore> {

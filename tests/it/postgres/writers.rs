@@ -4,9 +4,22 @@ use keyfob::store::PostgresStore;
 
 use super::Schema;
 use crate::support::{
-    new_owners_are_not_in_each_others_way, sixteen_writers_break_no_rule,
+    company::Company, new_owners_are_not_in_each_others_way, sixteen_writers_break_no_rule,
     sixty_four_inserts_reach_the_limit_exactly,
 };
+
+/// The contract while sixteen others write.
+mod in_company {
+    use super::{Company, PostgresStore, Schema, wide};
+
+    async fn store() -> (PostgresStore, (Company, Schema)) {
+        let schema = Schema::new();
+        let company = Company::on(PostgresStore::clone(&*wide(&schema).await)).await;
+        (schema.store().await, (company, schema))
+    }
+
+    keyfob::store_conformance!(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] => store().await);
+}
 
 /// With a connection for each writer.
 async fn wide(schema: &Schema) -> Arc<PostgresStore> {

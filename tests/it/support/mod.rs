@@ -1,6 +1,8 @@
 //! What the tests above the stores share: a world with a store, a clock and an ear for events.
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
+pub mod company;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod database;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod engine;
