@@ -8,14 +8,14 @@ use std::{
 
 use futures_util::FutureExt;
 use keyfob::{
-    ApiTokens, BuildError, IssuedToken, ListTokens, NewToken, Timestamp, TokenRotation,
+    ApiTokens, BuildError, IssuedToken, ListTokens, NewToken, Timestamp, TokenId, TokenRotation,
     VerifyError,
     store::StoreError,
     token::{Pepper, PepperKey},
 };
 use time::Duration;
 
-use crate::support::{STEPS, TROUBLES, World, on_every_store};
+use crate::support::{STEPS, Spy, TROUBLES, World, on_every_store};
 
 on_every_store! {
     a_store_that_does_not_answer_is_unavailable
@@ -216,4 +216,34 @@ async fn what_is_dropped_or_late_does_not_go_on() {
         }
         assert_eq!(Arc::strong_count(&held), 2, "the store's own future is gone");
     }
+}
+
+#[tokio::test]
+async fn a_step_in_a_transaction_that_hangs_ends_with_the_deadline() {
+    let scene = Scene::new(Duration::milliseconds(20)).await;
+    let (tokens, id) = (&scene.tokens, scene.issued.record.id);
+    let own = tokens.owned_by(&scene.world.owner);
+    let transaction = Spy::new(scene.world.store.inner());
+    let new = || scene.world.new_token("c");
+    let rotation = TokenRotation::new;
+    let elsewhere = TokenId::from_u128(1);
+
+    transaction.hang("insert");
+    assert_eq!(told(tokens.issue_within(&transaction, new()).await), unavailable());
+    for step in ["find", "rotate"] {
+        transaction.heal();
+        transaction.hang(step);
+        assert_eq!(told(own.rotate_within(&transaction, id, rotation()).await), unavailable());
+    }
+    transaction.hang("find");
+    assert_eq!(told(own.revoke_within(&transaction, elsewhere).await), unavailable());
+    transaction.hang("revoke");
+    assert_eq!(told(own.revoke_within(&transaction, id).await), unavailable());
+    assert_eq!(told(own.revoke_many_within(&transaction, &[id]).await), unavailable());
+    assert_eq!(told(own.revoke_all_within(&transaction).await), unavailable());
+
+    transaction.heal();
+    told(tokens.issue_within(&transaction, new()).await).unwrap();
+    told(own.rotate_within(&transaction, id, rotation()).await).unwrap();
+    told(own.revoke_within(&transaction, id).await).unwrap();
 }

@@ -1,5 +1,9 @@
 //! Look-ups that come at the same time, and what becomes of one in trouble.
 
+mod current;
+mod dropped;
+mod stalled;
+
 use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -19,7 +23,10 @@ type Verifying<'a> = BoxFuture<'a, Result<VerifiedToken, VerifyError>>;
 
 /// A handle whose store has nothing in memory and takes its time, and so many tokens.
 async fn cold(count: usize) -> (World, ApiTokens, Vec<IssuedToken>) {
-    let world = World::memory().await;
+    cold_in(World::memory().await, count).await
+}
+
+async fn cold_in(world: World, count: usize) -> (World, ApiTokens, Vec<IssuedToken>) {
     let tokens = world.builder().deadline(Duration::MINUTE).build().unwrap();
     let issued = world.issue_many(&tokens, count).await;
     world.store.forget();
@@ -39,6 +46,32 @@ fn text_of(issued: &IssuedToken) -> &str {
 
 fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     future.poll_unpin(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Begins to verify so many tokens, in this order; none of them is through yet.
+fn all_verifying<'a>(tokens: &'a ApiTokens, issued: &'a [IssuedToken]) -> Vec<Verifying<'a>> {
+    let mut all: Vec<_> = issued.iter().map(|it| verifying(tokens, it)).collect();
+    assert!(all.iter_mut().all(|it| poll(it).is_pending()));
+    all
+}
+
+/// The tokens of each query so far, by their numbers, in order.
+fn queries(world: &World, issued: &[IssuedToken]) -> Vec<Vec<usize>> {
+    let number = |id| issued.iter().position(|it| it.record.id == id).unwrap();
+    let queries = world.store.take_lookups().into_iter().map(|ids| {
+        let mut numbers: Vec<_> = ids.into_iter().map(number).collect();
+        numbers.sort_unstable();
+        numbers
+    });
+    queries.collect()
+}
+
+/// Everybody gets through, and the token is good.
+async fn all_are_good(verifying: Vec<Verifying<'_>>) {
+    let all = tokio::time::timeout(std::time::Duration::from_secs(20), join_all(verifying));
+    for verdict in all.await.expect("nobody waits for ever") {
+        assert!(verdict.is_ok(), "{verdict:?}");
+    }
 }
 
 #[tokio::test]
@@ -72,20 +105,40 @@ async fn one_error_is_told_to_all_whom_it_concerns() {
     }
 }
 
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_row_that_cannot_be_read_hurts_only_its_own_token() {
+    let (world, tokens, issued) = cold_in(World::sqlite().await, 4).await;
+    let file = world.directory.as_ref().unwrap().path().join("tokens.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let damage = "UPDATE keyfob_tokens SET prefix = 'No Prefix' WHERE name = 'token 2'";
+    assert_eq!(sqlx::query(damage).execute(&pool).await.unwrap().rows_affected(), 1);
+    pool.close().await;
+
+    let verdicts = join_all(issued.iter().map(|it| tokens.verify(text_of(it)))).await;
+    assert_eq!(queries(&world, &issued), [vec![0], vec![1, 2, 3]]);
+    for (number, verdict) in verdicts.iter().enumerate() {
+        match verdict {
+            Err(VerifyError::Store(StoreError::Corrupt(corrupt))) if number == 2 => {
+                assert_eq!((corrupt.id, corrupt.field), (Some(issued[2].record.id), "prefix"));
+            }
+            verdict => assert!(verdict.is_ok() && number != 2, "{number}: {verdict:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_panic_in_the_store_holds_up_nobody_else() {
     let (world, tokens, issued) = cold(4).await;
-    let mut all: Vec<_> = issued.iter().map(|it| verifying(&tokens, it)).collect();
-    assert!(all.iter_mut().all(|it| poll(it).is_pending()));
+    let mut all = all_verifying(&tokens, &issued);
     world.store.before("find_many", || panic!("a bug in the store"));
     assert!(poll(&mut all[0]).is_ready());
     let panicked = catch_unwind(AssertUnwindSafe(|| poll(&mut all[1])));
     assert!(panicked.is_err());
     world.store.heal();
     drop(all.remove(1));
-    for verdict in join_all(all.drain(1..)).await {
-        assert!(verdict.is_ok(), "{verdict:?}");
-    }
+    all_are_good(all.split_off(1)).await;
     assert!(tokens.verify(text_of(&issued[1])).await.is_ok());
 }
 
