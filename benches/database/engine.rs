@@ -15,6 +15,21 @@ use sqlx::{
 
 const CONNECTIONS: u32 = 10;
 
+/// What a pool does before it lends a connection.
+#[derive(Clone, Copy, Debug)]
+pub enum Lends {
+    /// As pools do unless told otherwise: it sees whether the connection still answers.
+    Tested,
+    /// Nothing, so that a statement is one way there and back.
+    Untested,
+}
+
+impl Lends {
+    fn is_tested(self) -> bool {
+        matches!(self, Self::Tested)
+    }
+}
+
 /// A database with a store in it, and what is done by hand on the same pool.
 pub trait Engine: Send + Sync + 'static {
     const NAME: &'static str;
@@ -73,13 +88,13 @@ pub struct InSqlite {
 }
 
 impl InSqlite {
-    pub async fn new(directory: &Path) -> Self {
+    pub async fn new(directory: &Path, lends: Lends) -> Self {
         let options = SqliteConnectOptions::new()
             .filename(directory.join("tokens.db"))
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal);
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS);
-        let pool = pool.test_before_acquire(false).connect_with(options).await.unwrap();
+        let pool = pool.test_before_acquire(lends.is_tested()).connect_with(options).await.unwrap();
         let store = SqliteStore::with_pool(pool.clone()).await.unwrap();
         let table = "keyfob_tokens";
         let prepared = pool.prepare(everything(table)).await.unwrap();
@@ -107,9 +122,9 @@ pub struct InPostgres {
 
 impl InPostgres {
     /// In a schema that nobody else has.
-    pub async fn new(url: &str) -> Self {
+    pub async fn new(url: &str, lends: Lends) -> Self {
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS);
-        let pool = pool.test_before_acquire(false).connect(url).await.unwrap();
+        let pool = pool.test_before_acquire(lends.is_tested()).connect(url).await.unwrap();
         let schema = format!("bench{:016x}", fastrand::u64(..));
         let store = PostgresStore::in_schema(pool.clone(), &schema).await.unwrap();
         let table = format!("{schema}.keyfob_tokens");

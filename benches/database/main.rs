@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --features sqlite,postgres --bench database` prints medians of interleaved rounds. PostgreSQL is the
 //! one that `KEYFOB_TEST_POSTGRES` names; where it names none, only SQLite is measured.
+//! A write there is only as dear as it is in earnest where the server has `fsync` on.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 #![allow(clippy::cast_precision_loss, reason = "nanoseconds are not exact either")]
@@ -14,7 +15,7 @@ use std::{env, sync::Arc};
 
 use keyfob::store::MemoryStore;
 
-use engine::{Engine, InPostgres, InSqlite};
+use engine::{Engine, InPostgres, InSqlite, Lends};
 use fixture::{Fixture, Issued};
 use rounds::{Goal, compare, side};
 
@@ -23,18 +24,22 @@ fn main() {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.unwrap().block_on(async {
         let memory = Issued::new(MemoryStore::new(), 1).await;
-        let directory = tempfile::tempdir().unwrap();
-        let sqlite = Fixture::new(InSqlite::new(directory.path()).await).await;
-        reads(&sqlite, 2.0).await;
-        hits(&sqlite, &memory).await;
-        let Ok(url) = env::var("KEYFOB_TEST_POSTGRES") else {
-            return println!("KEYFOB_TEST_POSTGRES names no server: nothing of PostgreSQL");
-        };
-        let postgres = Fixture::new(InPostgres::new(&url).await).await;
-        reads(&postgres, 3.0).await;
-        hits(&postgres, &memory).await;
-        touches(&postgres).await;
-        postgres.engine.end().await;
+        for lends in [Lends::Untested, Lends::Tested] {
+            println!("pools that lend connections {lends:?}");
+            let directory = tempfile::tempdir().unwrap();
+            let sqlite = Fixture::new(InSqlite::new(directory.path(), lends).await).await;
+            reads(&sqlite, 2.0).await;
+            hits(&sqlite, &memory).await;
+            let Ok(url) = env::var("KEYFOB_TEST_POSTGRES") else {
+                println!("KEYFOB_TEST_POSTGRES names no server: nothing of PostgreSQL");
+                continue;
+            };
+            let postgres = Fixture::new(InPostgres::new(&url, lends).await).await;
+            reads(&postgres, 3.0).await;
+            hits(&postgres, &memory).await;
+            touches(&postgres).await;
+            postgres.engine.end().await;
+        }
     });
 }
 
