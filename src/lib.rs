@@ -36,8 +36,10 @@
 //!   where the application allows it, [issue others](ApiTokens::issue_on_behalf_of) on its behalf.
 //! * [`token`] is what a token is: its [format](token::TokenFormat), its [abilities](Abilities), its
 //!   [record](TokenRecord).
-//! * [`store`] is where tokens are kept: in memory, in SQLite, or in a store of your own that passes the conformance
-//!   suite.
+//! * [`store`] is where tokens are kept: in memory, in SQLite, PostgreSQL, MySQL or MariaDB, or in a store of your own
+//!   that passes the conformance suite. What is [`Pending`] was done in a transaction of yours and waits for its end.
+//! * [`max_staleness`](ApiTokensBuilder::max_staleness) lets a node remember what it has read, and a [`signal`] tells it
+//!   what others have changed.
 //! * [`event`] is what happens, for audit logs and metrics.
 //! * [`OwnerGate`] lets the application disable an owner, and a [`Pepper`](token::Pepper) makes a copy of the database
 //!   useless for making tokens.
@@ -50,7 +52,9 @@
 //! | feature | brings |
 //! |---|---|
 //! | `sqlite` | `store::SqliteStore`, through sqlx and tokio |
+//! | `postgres` | `store::PostgresStore` and `signal::PostgresSignal`, through sqlx and tokio |
 //! | `mysql` | `store::MySqlStore`, for MariaDB and MySQL, through sqlx and tokio |
+//! | `redis` | `signal::RedisSignal`, and `limit::RateLimiter::redis` for all nodes together |
 //! | `axum` | `web::axum`: a tower layer, and handler arguments |
 //! | `actix` | `web::actix`: a middleware, and the same handler arguments |
 //! | `tracing` | `TracingObserver` |

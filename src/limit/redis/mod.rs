@@ -47,7 +47,7 @@ pub enum WhileAway {
     /// three of them admit up to three times the limit, and what was used before comes on top.
     #[default]
     Local,
-    /// Every charge is refused with [`LimitError::Unavailable`], which is 503 over HTTP.
+    /// Every charge is refused with [`Unavailable`](crate::limit::LimitError::Unavailable), which is 503 over HTTP.
     Refuse,
 }
 
