@@ -28,6 +28,7 @@ use crate::{
     lookups::Lookups,
     owner_gate::Gatekeeper,
     policy::Policy,
+    refusals::Refusals,
     rekey::Rekeying,
     signal::Signal,
     store::{self, CachedStore, KeyCount, Peek, StoreError, TimedStore, TokenStore},
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     /// What lies in `store` and remembers what it reads.
     cache: Option<Arc<CachedStore>>,
     lookups: Lookups,
+    refusals: Refusals,
     signal: Option<Arc<dyn Signal>>,
     format: TokenFormat,
     digests: Digests,
@@ -170,6 +172,11 @@ impl ApiTokens {
     /// How verification asks the store for tokens.
     pub(crate) fn lookups(&self) -> &Lookups {
         &self.0.lookups
+    }
+
+    /// What the store has refused a moment ago.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.0.refusals
     }
 
     pub(crate) fn cache(&self) -> Option<&CachedStore> {

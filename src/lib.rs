@@ -83,6 +83,8 @@ mod policy;
 mod propagate;
 #[cfg(all(doctest, feature = "actix", feature = "axum", feature = "sqlite"))]
 mod readme;
+
+mod refusals;
 mod rekey;
 mod rotate;
 pub mod signal;

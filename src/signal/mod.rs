@@ -8,7 +8,6 @@
 //! `redis`). Both run on tokio. [`ApiTokensBuilder::signal`](crate::ApiTokensBuilder::signal) takes one, and
 //! [`ApiTokens::background`](crate::ApiTokens::background) listens to it.
 
-mod changed;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
@@ -22,9 +21,10 @@ use async_trait::async_trait;
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisSignal;
-pub use changed::Changed;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresSignal;
+
+pub use crate::store::changed::Changed;
 
 use crate::store::BoxError;
 #[cfg(any(feature = "postgres", feature = "redis"))]

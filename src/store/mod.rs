@@ -9,6 +9,7 @@
 
 mod cached;
 mod change;
+pub(crate) mod changed;
 #[cfg(feature = "test-util")]
 pub mod conformance;
 mod count;

@@ -56,6 +56,9 @@ impl ApiTokens {
         from: Option<IpAddr>,
     ) -> Result<VerifiedToken, VerifyError> {
         let presented = self.format().parse(presented)?;
+        if let Some(refusal) = self.refusals().recall(&presented, self.clock().elapsed()) {
+            return Err(self.refuse(VerifyError::lasting(refusal, presented.id())));
+        }
         let from = from.map(|from| from.to_canonical());
         let token = self.ask(Claim::Presented(&presented), from, Source::Memory).await?;
         self.rekey_if_outdated(&presented, &token);
@@ -102,6 +105,7 @@ impl ApiTokens {
         until: Instant,
     ) -> Result<(Proven, Timestamp), VerifyError> {
         loop {
+            let asked = self.clock().elapsed();
             let found = self.watch(self.lookups().find(claim.id(), source, until).await)?;
             let now = self.now();
             let verdict = claim.prove(self.digests(), found.record.clone(), now);
@@ -109,10 +113,14 @@ impl ApiTokens {
                 source = Source::Store;
                 continue;
             }
-            if let (Claim::Presented(_), Err(VerifyError::RetiredSecret(_)), Some(record)) =
-                (claim, &verdict, found.record)
-            {
-                self.meet_retired_secret(&record, now, from, until).await;
+            if let (Claim::Presented(presented), Err(reason)) = (claim, &verdict) {
+                if let (VerifyError::RetiredSecret(_), Some(record)) = (reason, &found.record) {
+                    Box::pin(self.meet_retired_secret(record, now, from, until)).await;
+                }
+                if let Some(refusal) = reason.as_lasting().filter(|_| found.source == Source::Store)
+                {
+                    self.refusals().keep(presented, refusal, asked);
+                }
             }
             return Ok((verdict?, now));
         }

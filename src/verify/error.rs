@@ -1,4 +1,5 @@
 use crate::{
+    refusals::Refusal,
     store::StoreError,
     token::{KeyId, MalformedToken, TokenId},
 };
@@ -76,6 +77,25 @@ impl VerifyError {
             Self::Unpeppered => "unpeppered",
             Self::UnknownKey(_) => "unknown_key",
             Self::Store(_) => "store",
+        }
+    }
+
+    /// That of a token which will not become good.
+    pub(super) fn lasting(refusal: Refusal, id: TokenId) -> Self {
+        match refusal {
+            Refusal::Unknown => Self::Unknown,
+            Refusal::WrongSecret => Self::WrongSecret,
+            Refusal::RetiredSecret => Self::RetiredSecret(id),
+        }
+    }
+
+    /// The same the other way round, where it is one.
+    pub(super) fn as_lasting(&self) -> Option<Refusal> {
+        match self {
+            Self::Unknown => Some(Refusal::Unknown),
+            Self::WrongSecret => Some(Refusal::WrongSecret),
+            Self::RetiredSecret(_) => Some(Refusal::RetiredSecret),
+            _ => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The shape of the crate: imports point one way, the front page holds no logic, the default build no framework.
 
 mod auto_traits;
+mod promises;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +28,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("usage", &["token", "store"]),
     ("rekey", &["token", "store"]),
     ("lookups", &["token", "clock", "store"]),
+    ("refusals", &["token"]),
     ("owner_gate", &["token", "clock", "store"]),
     (
         "api_tokens",
@@ -41,6 +43,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "usage",
             "rekey",
             "lookups",
+            "refusals",
             "owner_gate",
         ],
     ),
@@ -48,7 +51,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("owner_tokens", &["token", "store", "policy", "api_tokens"]),
     ("all_tokens", &["token", "store", "event", "api_tokens"]),
     ("issue", &["token", "entropy", "store", "event", "terms", "policy", "api_tokens"]),
-    ("verify", &["token", "store", "event", "usage", "lookups", "api_tokens"]),
+    ("verify", &["token", "store", "event", "usage", "lookups", "refusals", "api_tokens"]),
     (
         "rotate",
         &["token", "entropy", "store", "event", "terms", "policy", "api_tokens", "owner_tokens"],

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use futures_util::lock::{Mutex, MutexGuard};
 use sqlx::{Connection as _, Pool, SqlStr, pool::PoolConnection};
 
-use crate::{store::StoreError, token::TokenId};
+use crate::{
+    store::{StoreError, changed::Changed},
+    token::TokenId,
+};
 
 use super::{
     engine::{Arguments, Connection, Engine, Row, Value},
@@ -148,21 +151,12 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     ) -> Result<(), StoreError> {
         let Some(tell) = &self.statements().tell else { return Ok(()) };
         if !ids.is_empty() {
-            let ids = changed_text(ids);
-            step.fetch(tell, &[self.store.channel.as_ref().into(), ids.as_str().into()]).await?;
+            let changed = Changed::from(ids.to_vec()).to_string();
+            step.fetch(tell, &[self.store.channel.as_ref().into(), changed.as_str().into()])
+                .await?;
         }
         Ok(())
     }
-}
-
-/// Beyond so many tokens, other nodes are told that any may have changed.
-const MOST_TOLD: usize = 100;
-
-fn changed_text(ids: &[TokenId]) -> String {
-    if ids.len() > MOST_TOLD {
-        return "clear".to_owned();
-    }
-    ids.iter().map(TokenId::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// How a transaction, or a part of one, begins and ends.

@@ -2,7 +2,7 @@
 
 use futures_util::{FutureExt, future::join_all};
 use keyfob::{
-    TokenId,
+    IssuedToken, TokenId, TokenRotation,
     store::{CachedStore, InsertOutcome, InsertRules, MemoryStore, TokenStore},
 };
 use time::Duration;
@@ -29,23 +29,41 @@ async fn a_flood_of_one_dead_token_is_one_query_for_as_long_as_that_is_good() {
     let world = World::memory().await;
     let tokens = node(&world);
     let new = |name| world.new_token(name);
-    let dead = [
-        (tokens.issue(new("a")).await.unwrap(), "revoked"),
-        (tokens.issue(new("b")).await.unwrap(), "suspended"),
-        (tokens.issue(new("c").expires_in(Duration::MINUTE)).await.unwrap(), "expired"),
+    let good = tokens.issue(new("good")).await.unwrap();
+    let [revoked, suspended, retired] = [
+        tokens.issue(new("a")).await.unwrap(),
+        tokens.issue(new("b")).await.unwrap(),
+        tokens.issue(new("c")).await.unwrap(),
     ];
-    revoke_elsewhere(&world, dead[0].0.record.id).await;
-    tokens.owned_by(&world.owner).suspend(dead[1].0.record.id).await.unwrap();
+    let expired = tokens.issue(new("d").expires_in(Duration::MINUTE)).await.unwrap();
+    revoke_elsewhere(&world, revoked.record.id).await;
+    let own = tokens.owned_by(&world.owner);
+    own.suspend(suspended.record.id).await.unwrap();
+    let rotation = TokenRotation::new().grace(Duration::ZERO);
+    drop(own.rotate(retired.record.id, rotation).await.unwrap());
     world.clock.advance(Duration::MINUTE);
+
+    let text = |it: &IssuedToken| it.plain.expose_secret().to_owned();
+    let made_up = |id| checked(&format!("acme_{id}_{}", secret_of(&expired)));
+    let dead = [
+        (text(&revoked), "revoked"),
+        (text(&suspended), "suspended"),
+        (text(&retired), "retired_secret"),
+        (text(&expired), "expired"),
+        (made_up(good.record.id), "wrong_secret"),
+        (made_up(TokenId::from_u128(1)), "unknown"),
+    ];
     world.store.take_lookups();
     // Of the revoked one nothing is ever asked again.
-    for queries in [3, 2, 2] {
+    for queries in [6, 5, 5] {
         for _ in 0..1_000 {
-            for (issued, expected) in &dead {
-                assert_eq!(verdict(&tokens, issued).await, *expected);
+            for (text, expected) in &dead {
+                assert_eq!(code_of(&tokens.verify(text).await), *expected);
             }
         }
         assert_eq!(world.store.take_lookups().len(), queries);
+        assert_eq!(verdict(&tokens, &good).await, "good");
+        world.store.take_lookups();
         world.clock.advance(STALENESS);
     }
 }
