@@ -79,13 +79,14 @@ mod tests {
     use super::*;
     use crate::token::{Digests, Prefix, TokenFormat, TokenId};
 
+    const MANY: u128 = 3 * PLACES as u128;
     const SECOND: Duration = Duration::from_secs(1);
 
     /// What is done with the token that has this number.
-    fn with<T>(number: usize, act: impl FnOnce(&PresentedToken<'_>) -> T) -> T {
+    fn with<T>(number: u128, act: impl FnOnce(&PresentedToken<'_>) -> T) -> T {
         let prefix = Prefix::new("acme").unwrap();
         let format = TokenFormat::new(prefix.clone());
-        let (id, secret) = (TokenId::from_u128(number as u128), [number as u8; 32]);
+        let (id, secret) = (TokenId::from_u128(number), [7; 32]);
         let (plain, _) = format.write(&prefix, id, &secret, &Digests::new(None));
         act(&format.parse(plain.expose_secret()).unwrap())
     }
@@ -95,7 +96,7 @@ mod tests {
         let refusals = Refusals::new(5 * SECOND);
         let recall = |number, at| with(number, |it| refusals.recall(it, at));
         with(1, |it| refusals.keep(it, Refusal::Unknown, 10 * SECOND));
-        assert_eq!(recall(1, 15 * SECOND - Duration::from_nanos(1)), Some(Refusal::Unknown));
+        assert_eq!(recall(1, Duration::new(14, 999_999_999)), Some(Refusal::Unknown));
         assert_eq!(recall(1, 15 * SECOND), None);
         assert_eq!(recall(2, 10 * SECOND), None);
         with(1, |it| refusals.keep(it, Refusal::RetiredSecret, 15 * SECOND));
@@ -105,12 +106,12 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_no_secret_is_taken_for_another_one() {
         let refusals = Refusals::new(SECOND);
-        for number in 0..3 * PLACES {
+        for number in 0..MANY {
             with(number, |it| refusals.keep(it, Refusal::WrongSecret, SECOND));
         }
-        let is_kept = |number: &usize| with(*number, |it| refusals.recall(it, SECOND).is_some());
-        assert!((0..3 * PLACES).filter(is_kept).count() <= PLACES);
-        assert_eq!((3 * PLACES..9 * PLACES).filter(is_kept).count(), 0);
+        let is_kept = |number: &u128| with(*number, |it| refusals.recall(it, SECOND).is_some());
+        assert!((0..MANY).filter(is_kept).count() <= PLACES);
+        assert_eq!((MANY..3 * MANY).filter(is_kept).count(), 0);
     }
 
     #[test]
