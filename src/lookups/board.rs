@@ -9,18 +9,23 @@ use std::{
 
 use crate::token::TokenId;
 
-use super::{Answer, Found, Query, Source};
+use super::{Answer, Found, Query, Source, line::Line};
 
 /// How many tokens are asked for at a time.
 const MOST: usize = 1_000;
-/// How many look-ups are under way at the most.
+/// How many look-ups are under way at the most, and how many of them beside others that don't hang.
 const ABREAST: usize = 4;
+const MOVING: usize = 3;
+/// For so many tokens a look-up is sent beside others: fewer gain more by going out together later.
+const CROWD: usize = 8;
 /// After so long a look-up is taken to hang, and another one is sent beside it.
 const STALLED: Duration = Duration::from_millis(250);
 
 pub(super) struct Board {
-    /// Who waits, in the order in which they came.
+    /// By their tickets.
     callers: BTreeMap<u64, Caller>,
+    /// Those of them who are at [`Stage::Waits`].
+    line: Line,
     under_way: Vec<UnderWay>,
     /// After so long a look-up counts no more: whoever should drive it is neither polled nor dropped.
     overdue: Duration,
@@ -32,6 +37,8 @@ pub(super) struct Board {
 
 struct UnderWay {
     number: u64,
+    /// Whether somebody is still to gather those whom it is for.
+    gathers: bool,
     /// As [`Clock::elapsed`](crate::Clock::elapsed).
     sent: Duration,
 }
@@ -69,16 +76,13 @@ impl Caller {
     pub(super) fn new(id: TokenId, source: Source) -> Self {
         Self { id, source, stage: Stage::Waits, waker: None }
     }
-
-    fn waits(&self) -> bool {
-        matches!(self.stage, Stage::Waits)
-    }
 }
 
 impl Board {
     pub(super) fn new(deadline: Duration) -> Self {
         Self {
             callers: BTreeMap::new(),
+            line: Line::default(),
             under_way: Vec::new(),
             overdue: deadline + STALLED,
             count: 0,
@@ -89,13 +93,16 @@ impl Board {
     pub(super) fn enter(&mut self, mut caller: Caller, now: Duration) -> Entry {
         self.under_way.retain(|it| now.saturating_sub(it.sent) <= self.overdue);
         if self.has_room(now) {
-            let number = self.begin(now);
-            if !self.callers.values().any(Caller::waits) {
-                return Entry::Alone(number);
+            if self.line.first().is_none() {
+                return Entry::Alone(self.begin(now, false));
             }
+            let number = self.begin(now, true);
             caller.stage = Stage::Holds(number, None);
         }
         let ticket = self.next();
+        if let Stage::Waits = caller.stage {
+            self.line.join(ticket, caller.id);
+        }
         self.callers.insert(ticket, caller);
         Entry::Seated(ticket)
     }
@@ -124,14 +131,25 @@ impl Board {
 
     /// What the look-up with this number is to ask for: a token for whoever begins it, and those for all who wait.
     pub(super) fn gather(&mut self, number: u64, ticket: u64) -> BTreeMap<TokenId, Source> {
+        self.under_way
+            .iter_mut()
+            .filter(|it| it.number == number)
+            .for_each(|it| it.gathers = false);
         let own = self.callers.get(&ticket).map(|it| (it.id, it.source));
         let mut asked: BTreeMap<_, _> = own.into_iter().collect();
-        for caller in self.callers.values_mut().filter(|it| it.waits()) {
-            if asked.len() < MOST || asked.contains_key(&caller.id) {
+        let mut gathered = Vec::new();
+        for (ticket, id) in self.line.tickets() {
+            if let Some(caller) = self.callers.get_mut(&ticket)
+                && (asked.len() < MOST || asked.contains_key(&id))
+            {
                 caller.stage = Stage::Sent(number);
-                let source = asked.entry(caller.id).or_insert(caller.source);
+                let source = asked.entry(id).or_insert(caller.source);
                 *source = caller.source.min(*source);
+                gathered.push(ticket);
             }
+        }
+        for ticket in gathered {
+            self.line.leave(ticket);
         }
         asked
     }
@@ -179,13 +197,14 @@ impl Board {
         now: Duration,
     ) -> Option<Query> {
         let stage = self.callers.remove(&ticket).map(|it| it.stage);
+        self.line.leave(ticket);
         let (number, query) = match (held, stage) {
             (Some(held), _) => held,
             (None, Some(Stage::Holds(number, query))) => (number, query),
             _ => return None,
         };
         if query.is_none() {
-            self.sent(number).for_each(|it| it.stage = Stage::Waits);
+            self.take_back(number);
         }
         let Some(next) = self.sent(number).next() else {
             self.end(number, now);
@@ -200,11 +219,10 @@ impl Board {
     /// The look-up with this number is over: it is the turn of whoever waits longest.
     pub(super) fn end(&mut self, number: u64, now: Duration) {
         self.under_way.retain(|it| it.number != number);
-        if !self.has_room(now) || !self.callers.values().any(Caller::waits) {
-            return;
-        }
-        let number = self.begin(now);
-        if let Some(next) = self.callers.values_mut().find(|it| it.waits()) {
+        let Some(ticket) = self.line.first().filter(|_| self.has_room(now)) else { return };
+        let number = self.begin(now, true);
+        self.line.leave(ticket);
+        if let Some(next) = self.callers.get_mut(&ticket) {
             next.stage = Stage::Holds(number, None);
             self.woken.extend(next.waker.take());
         }
@@ -212,14 +230,27 @@ impl Board {
 
     /// Whether another look-up may be sent beside those under way.
     fn has_room(&self, now: Duration) -> bool {
-        let hangs = |it: &UnderWay| now.saturating_sub(it.sent) > STALLED;
-        self.under_way.len() < ABREAST && self.under_way.iter().all(hangs)
+        let moves = |it: &&UnderWay| now.saturating_sub(it.sent) <= STALLED;
+        let moving = self.under_way.iter().filter(moves).count();
+        let gathers = self.under_way.iter().any(|it| it.gathers);
+        let is_crowd = self.line.tokens() >= CROWD && !gathers;
+        self.under_way.len() < ABREAST && (moving == 0 || moving < MOVING && is_crowd)
     }
 
-    fn begin(&mut self, now: Duration) -> u64 {
+    fn begin(&mut self, now: Duration, gathers: bool) -> u64 {
         let number = self.next();
-        self.under_way.push(UnderWay { number, sent: now });
+        self.under_way.push(UnderWay { number, gathers, sent: now });
         number
+    }
+
+    /// A look-up was gathered for and not begun: those whom it was for wait again.
+    fn take_back(&mut self, number: u64) {
+        for (ticket, caller) in &mut self.callers {
+            if matches!(caller.stage, Stage::Sent(its) if its == number) {
+                caller.stage = Stage::Waits;
+                self.line.join(*ticket, caller.id);
+            }
+        }
     }
 
     fn sent(&mut self, number: u64) -> impl Iterator<Item = &mut Caller> {

@@ -89,7 +89,28 @@ async fn no_query_asks_for_more_than_a_thousand() {
     let verdicts = join_all(issued.iter().map(|it| tokens.verify(text_of(it)))).await;
     assert!(verdicts.iter().all(Result::is_ok));
     let sizes: Vec<_> = world.store.take_lookups().iter().map(Vec::len).collect();
-    assert_eq!(sizes, [1, 1_000, 1_000, 100]);
+    assert_eq!(sizes, [1, 9, 9, 1_000, 1_000, 82]);
+}
+
+#[tokio::test]
+async fn a_crowd_goes_out_beside_those_who_are_under_way_and_others_wait() {
+    let (world, tokens, issued) = cold(30).await;
+    let all = all_verifying(&tokens, &issued);
+    all_are_good(all).await;
+    let numbers = |range: std::ops::Range<usize>| range.collect::<Vec<_>>();
+    let crowds = [numbers(0..1), numbers(1..10), numbers(10..19), numbers(19..30)];
+    assert_eq!(queries(&world, &issued), crowds);
+}
+
+#[tokio::test]
+async fn many_who_ask_for_few_tokens_are_no_crowd() {
+    let (world, tokens, issued) = cold(7).await;
+    let mut all = Vec::new();
+    for _ in 0..100 {
+        all.append(&mut all_verifying(&tokens, &issued));
+    }
+    all_are_good(all).await;
+    assert_eq!(queries(&world, &issued), [vec![0], (0..7).collect()]);
 }
 
 #[tokio::test]
