@@ -118,6 +118,9 @@ impl ApiTokensBuilder {
     /// another node or past keyfob, shows after that time at the latest, and where a [signal](Self::signal) connects
     /// the nodes, as a rule within milliseconds. See [`CachedStore`](crate::store::CachedStore) for what is
     /// promised in detail.
+    ///
+    /// What the store has refused (an unknown id, a wrong secret, one that a rotation replaced) is refused again for as
+    /// long without asking it, and a replaced secret is [reported](crate::Event::RetiredSecretUsed) once in that time.
     pub fn max_staleness(mut self, staleness: Duration) -> Self {
         self.max_staleness = staleness;
         self

@@ -12,9 +12,10 @@ use super::{Event, Observer};
 /// | `keyfob_refused_total` | `reason`, as [`VerifyError::code`](crate::VerifyError::code) |
 /// | `keyfob_ability_missing_total` | `enforced`: `true` or `false` |
 /// | `keyfob_rate_limited_total` | `limit`: its name |
-/// | `keyfob_signs_total` | `sign`: `first_use`, `new_address`, `retired_secret_used`, `expiring_soon` |
+/// | `keyfob_signs_total` | `sign`: `first_use`, `new_address`, `retired_secret_used`, `expiring_soon`, `uncommitted` |
 /// | `keyfob_store_failed_total` | `situation`, as [`StoreError::code`](crate::store::StoreError::code) |
 /// | `keyfob_trouble_total` | `trouble`: `corrupt`, `pepper_key_missing`, `limits_away`, `limit_corrupt`, `uses_not_written`, `background_not_driven`, `signal_lost`, `signal_not_sent` |
+/// | `keyfob_signal_restored_total` | none |
 /// | `keyfob_uses_dropped_total`, `keyfob_events_dropped_total` | none |
 ///
 /// `keyfob_events_dropped_total` counts what this observer itself was too slow for, which it can be only on a thread of
