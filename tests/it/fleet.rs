@@ -27,6 +27,7 @@ mod authorization;
 mod current;
 mod http;
 mod life;
+#[cfg(all(feature = "postgres", feature = "mysql", feature = "redis"))]
 mod nodes;
 mod ownership;
 mod rate_limit;

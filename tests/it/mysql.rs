@@ -8,15 +8,16 @@ mod transactions;
 mod trouble;
 mod writers;
 
-use std::{env, thread};
-
 use keyfob::store::{MySqlStore, TokenStore};
 use sqlx::{
     AssertSqlSafe, Connection, MySqlConnection, MySqlPool,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
 };
 
-use crate::support::database::{at, eventually, id, insert, owner, record};
+use crate::support::{
+    database::{at, eventually, id, insert, owner, record},
+    servers::{clean_up, url_of},
+};
 
 /// Tables whose prefix nobody else has, gone after the test.
 pub struct Tables {
@@ -29,10 +30,7 @@ impl Tables {
     }
 
     fn options() -> MySqlConnectOptions {
-        let Ok(url) = env::var("KEYFOB_TEST_MYSQL") else {
-            panic!("KEYFOB_TEST_MYSQL names no server: run scripts/servers run …");
-        };
-        url.parse().unwrap()
+        url_of("KEYFOB_TEST_MYSQL").parse().unwrap()
     }
 
     pub async fn store(&self) -> MySqlStore {
@@ -83,19 +81,11 @@ impl Tables {
 impl Drop for Tables {
     fn drop(&mut self) {
         let drop_all = self.drop_all();
-        // The runtime of the test may be the one that drops it.
-        let dropping = thread::spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async {
-                let mut connection = Self::connection().await;
-                sqlx::raw_sql("SET lock_wait_timeout = 5").execute(&mut connection).await.unwrap();
-                sqlx::raw_sql(drop_all).execute(&mut connection).await.map(drop)
-            })
+        clean_up(|| async {
+            let mut connection = MySqlConnection::connect_with(&Self::options()).await?;
+            sqlx::raw_sql("SET lock_wait_timeout = 5").execute(&mut connection).await?;
+            sqlx::raw_sql(drop_all).execute(&mut connection).await.map(drop)
         });
-        let dropped = dropping.join();
-        if !thread::panicking() {
-            dropped.unwrap().unwrap();
-        }
     }
 }
 

@@ -8,55 +8,6 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection};
-use tokio::runtime::Runtime;
-
-/// A database on a server that others use too, which is gone when this is.
-pub struct OwnDatabase {
-    server: String,
-    name: String,
-}
-
-impl OwnDatabase {
-    pub fn create(server: String) -> Self {
-        let database = Self { server, name: format!("measure_{:016x}", fastrand::u64(..)) };
-        database.run(format!("CREATE DATABASE {}", database.name));
-        database
-    }
-
-    pub fn url(&self) -> String {
-        let (server, _) = self.server.rsplit_once('/').unwrap();
-        format!("{server}/{}", self.name)
-    }
-
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn is_postgres(&self) -> bool {
-        self.server.starts_with("postgres")
-    }
-
-    fn run(&self, sql: String) {
-        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
-        Runtime::new().unwrap().block_on(async {
-            if self.is_postgres() {
-                let mut connection = PgConnection::connect(&self.server).await.unwrap();
-                sql.execute(&mut connection).await.map(drop).unwrap();
-            } else {
-                let mut connection = MySqlConnection::connect(&self.server).await.unwrap();
-                sql.execute(&mut connection).await.map(drop).unwrap();
-            }
-        });
-    }
-}
-
-impl Drop for OwnDatabase {
-    fn drop(&mut self) {
-        let force = if self.is_postgres() { "WITH (FORCE)" } else { "" };
-        self.run(format!("DROP DATABASE {} {force}", self.name));
-    }
-}
 
 /// One process, killed when this is dropped.
 pub struct Node {

@@ -4,5 +4,9 @@
 
 mod fleet;
 mod million;
+#[path = "../it/support/own_database.rs"]
+mod own_database;
 mod revocation;
+#[path = "../it/support/servers.rs"]
+mod servers;
 mod support;

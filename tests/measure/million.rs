@@ -11,7 +11,7 @@ use std::{
 use keyfob::{ApiTokens, IssuedToken, ListTokens, NewToken, Owner, store::PostgresStore};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
-use crate::support::{postgres_url, print};
+use crate::{servers::url_of, support::print};
 
 const SCHEMA: &str = "keyfob_million";
 /// Half of them ended long ago; ten thousand belong to one owner, ten to each other.
@@ -27,7 +27,11 @@ const FILL: &str = "INSERT INTO keyfob_million.keyfob_tokens (id, prefix, owner,
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: scripts/measure"]
 async fn a_million_tokens_in_postgresql() {
-    let pool = PgPoolOptions::new().max_connections(16).connect(&postgres_url()).await.unwrap();
+    let pool = PgPoolOptions::new()
+        .max_connections(16)
+        .connect(&url_of("KEYFOB_TEST_POSTGRES"))
+        .await
+        .unwrap();
     sqlx::raw_sql("DROP SCHEMA IF EXISTS keyfob_million CASCADE; CREATE SCHEMA keyfob_million")
         .execute(&pool)
         .await

@@ -10,12 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 use tokio::runtime::Runtime;
 
 use crate::{
-    fleet::{Node, OwnDatabase, Token},
-    support::{mysql_url, postgres_url, print},
+    fleet::{Node, Token},
+    own_database::OwnDatabase,
+    support::print,
 };
 
 const TOKENS: usize = 200;
@@ -26,7 +27,7 @@ const SLACK: Duration = Duration::from_millis(50);
 #[test]
 #[ignore = "takes minutes: scripts/measure"]
 fn a_revocation_on_postgresql() {
-    let database = OwnDatabase::create(postgres_url());
+    let database = OwnDatabase::create("KEYFOB_TEST_POSTGRES");
     let nodes = nodes(&["--database", &database.url()]);
     heard("PostgreSQL", &nodes);
 
@@ -50,7 +51,7 @@ fn a_revocation_on_mariadb_with_redis() {
         String::from_utf8(done.stdout).unwrap().trim().to_owned()
     };
     let url = redis("start");
-    let database = OwnDatabase::create(mysql_url());
+    let database = OwnDatabase::create("KEYFOB_TEST_MYSQL");
     let nodes = nodes(&["--database", &database.url(), "--redis", &url]);
     heard("MariaDB and Redis", &nodes);
     cut("MariaDB, Redis stopped", &nodes, || drop(redis("stop")));
@@ -156,15 +157,12 @@ fn under_load(
 }
 
 async fn throw_out(database: &OwnDatabase, over: &AtomicBool) {
-    let sql = format!(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-         WHERE datname = '{}' AND (query LIKE 'LISTEN%' OR query = 'SELECT 1')",
-        database.name()
-    );
-    let mut connection = PgConnection::connect(&postgres_url()).await.unwrap();
+    let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE datname = current_database() AND (query LIKE 'LISTEN%' OR query = 'SELECT 1')";
+    let mut connection = PgConnection::connect(&database.url()).await.unwrap();
     let mut thrown_out = 0;
     while !over.load(Relaxed) {
-        let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(&*sql));
+        let count = sqlx::query_scalar::<_, i64>(sql);
         thrown_out += count.fetch_one(&mut connection).await.unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

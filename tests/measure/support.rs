@@ -1,18 +1,6 @@
 //! What measurements share.
 
-use std::{env, time::Duration};
-
-pub fn postgres_url() -> String {
-    server("KEYFOB_TEST_POSTGRES")
-}
-
-pub fn mysql_url() -> String {
-    server("KEYFOB_TEST_MYSQL")
-}
-
-fn server(variable: &str) -> String {
-    env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run `scripts/measure`"))
-}
+use std::time::Duration;
 
 /// The shortest time that so many of a hundred do not exceed.
 pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {

@@ -1,12 +1,11 @@
 //! Several processes on one database.
 
-use std::{env, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection};
-use tokio::runtime::Runtime;
 
 use super::{Account, Request, Server, Service};
+use crate::support::{own_database::OwnDatabase, servers::url_of};
 
 on_every_server! {
     on_sqlite_nodes_agree,
@@ -98,56 +97,5 @@ fn what_one_keeps_is_changed_and_deleted_on_another(nodes: &[Service]) {
     let backups = format!("/api/v1/sites/{}/backups", site.json()["id"]);
     for gone in [&path, &backups] {
         assert_eq!(nodes[0].call(&token, Request::get(gone)).status, 404, "{gone}");
-    }
-}
-
-/// A database on a server that all tests share, which is gone when this is.
-struct OwnDatabase {
-    server: String,
-    name: String,
-}
-
-fn url_of(server: &str) -> String {
-    env::var(server).unwrap_or_else(|_| {
-        panic!("{server} is not set: run `scripts/servers run cargo test …`");
-    })
-}
-
-impl OwnDatabase {
-    fn create(server: &str) -> Self {
-        let database =
-            Self { server: url_of(server), name: format!("fleet_{:016x}", fastrand::u64(..)) };
-        database.run(format!("CREATE DATABASE {}", database.name));
-        database
-    }
-
-    fn url(&self) -> String {
-        let (server, _) = self.server.rsplit_once('/').unwrap();
-        format!("{server}/{}", self.name)
-    }
-
-    fn is_postgres(&self) -> bool {
-        self.server.starts_with("postgres")
-    }
-
-    fn run(&self, sql: String) {
-        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
-        Runtime::new().unwrap().block_on(async {
-            if self.is_postgres() {
-                let mut connection = PgConnection::connect(&self.server).await.unwrap();
-                sql.execute(&mut connection).await.map(drop)
-            } else {
-                let mut connection = MySqlConnection::connect(&self.server).await.unwrap();
-                sql.execute(&mut connection).await.map(drop)
-            }
-            .unwrap();
-        });
-    }
-}
-
-impl Drop for OwnDatabase {
-    fn drop(&mut self) {
-        let anyway = if self.is_postgres() { "WITH (FORCE)" } else { "" };
-        self.run(format!("DROP DATABASE {} {anyway}", self.name));
     }
 }

@@ -99,6 +99,7 @@ impl Service {
     }
 
     /// Whether it goes by what it has read of a token before.
+    #[cfg(all(feature = "postgres", feature = "mysql", feature = "redis"))]
     pub(super) fn has_cache(&self) -> bool {
         self.settings.contains(&"--max-staleness".to_owned())
     }

@@ -1,4 +1,4 @@
-use std::{env, sync::Arc};
+use std::sync::Arc;
 
 use keyfob::{signal::PostgresSignal, store::PostgresStore};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgConnectOptions};
@@ -8,7 +8,7 @@ use super::{
     many_that_are_revoked_at_once_are_refused_on_the_other, soon,
     what_one_changes_shows_on_the_other,
 };
-use crate::support::{owner, verdict};
+use crate::support::{owner, servers::url_of, verdict};
 
 /// A schema of the test's own, under whose name it connects as well.
 struct Schema(String);
@@ -19,7 +19,7 @@ impl Schema {
     }
 
     async fn store(&self) -> PostgresStore {
-        let options: PgConnectOptions = server().parse().unwrap();
+        let options: PgConnectOptions = url_of("KEYFOB_TEST_POSTGRES").parse().unwrap();
         let pool = PgPool::connect_with(options.application_name(&self.0)).await.unwrap();
         PostgresStore::in_schema(pool, &self.0).await.unwrap()
     }
@@ -35,7 +35,7 @@ impl Schema {
     }
 
     async fn run(&self, sql: &str) -> i64 {
-        let mut connection = PgConnection::connect(&server()).await.unwrap();
+        let mut connection = PgConnection::connect(&url_of("KEYFOB_TEST_POSTGRES")).await.unwrap();
         let sql = AssertSqlSafe(sql.replace("SCHEMA_NAME", &self.0));
         sqlx::query_scalar(sql).fetch_optional(&mut connection).await.unwrap().unwrap_or_default()
     }
@@ -51,12 +51,6 @@ impl Schema {
     async fn gone(self) {
         self.run("DROP SCHEMA \"SCHEMA_NAME\" CASCADE").await;
     }
-}
-
-fn server() -> String {
-    env::var("KEYFOB_TEST_POSTGRES").unwrap_or_else(|_| {
-        panic!("KEYFOB_TEST_POSTGRES is not set: run `scripts/servers run cargo test …`")
-    })
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! Database servers: a place of a test's own on the one that all tests share, and servers of its own to stop and kill.
 
-use std::{env, marker::PhantomData, process::Command, thread, time::Duration};
+use std::{marker::PhantomData, process::Command, thread};
 
 use keyfob::store::TokenStore;
 use sqlx::{AssertSqlSafe, Connection, Database, Pool, pool::PoolOptions};
 use tempfile::TempDir;
+
+use super::servers::{clean_up, url_of};
 
 /// Runs scenarios, each an `async fn<E: Engine>()` of the module above, against every database server.
 macro_rules! on_every_engine {
@@ -166,11 +168,7 @@ pub struct Place<E: Engine> {
 impl<E: Engine> Place<E> {
     /// On the server that all tests share.
     pub async fn new() -> Self {
-        let url = env::var(E::VARIABLE);
-        let url = url.unwrap_or_else(|_| {
-            panic!("{} is not set: run `scripts/servers run cargo test …`", E::VARIABLE)
-        });
-        Self::on(url).await
+        Self::on(url_of(E::VARIABLE)).await
     }
 
     pub async fn on(url: String) -> Self {
@@ -220,21 +218,10 @@ impl<E: Engine> Place<E> {
 impl<E: Engine> Drop for Place<E> {
     fn drop(&mut self) {
         let (url, end, drop) = (self.url.clone(), self.named(E::END_SESSIONS), self.named(E::DROP));
-        // The runtime of the test may be the one that drops it.
-        let dropping = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async {
-                let dropped = async {
-                    E::run(&url, end).await?;
-                    E::run(&url, drop).await
-                };
-                tokio::time::timeout(Duration::from_secs(20), dropped).await
-            })
+        clean_up(move || async move {
+            E::run(&url, end).await?;
+            E::run(&url, drop).await.map(|_| ())
         });
-        let dropped = dropping.join();
-        if !thread::panicking() {
-            dropped.unwrap().unwrap().unwrap();
-        }
     }
 }
 

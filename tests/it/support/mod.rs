@@ -6,6 +6,8 @@ pub mod company;
 pub mod database;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod engine;
+#[cfg(all(feature = "postgres", feature = "mysql"))]
+pub mod own_database;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod plans;
 #[cfg(feature = "postgres")]
@@ -15,6 +17,8 @@ pub mod proxy;
 mod random;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "redis"))]
+pub mod servers;
 mod spy;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod writers;

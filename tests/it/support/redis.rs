@@ -1,7 +1,6 @@
 //! Redis servers, and corners of them.
 
 use std::{
-    env,
     process::{Command, Output},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
@@ -9,6 +8,8 @@ use std::{
 use keyfob::limit::{RedisLimits, WhileAway};
 use redis::{Client, Cmd, FromRedisValue, RedisResult};
 use tempfile::TempDir;
+
+use super::servers::url_of;
 
 /// A prefix of keys on the server that all tests share, which are gone when this is.
 pub struct Corner {
@@ -19,10 +20,7 @@ pub struct Corner {
 
 impl Corner {
     pub fn new() -> Self {
-        let url = env::var("KEYFOB_TEST_REDIS").unwrap_or_else(|_| {
-            panic!("KEYFOB_TEST_REDIS is not set: run `scripts/servers run cargo test …`")
-        });
-        Self::on(url)
+        Self::on(url_of("KEYFOB_TEST_REDIS"))
     }
 
     fn on(url: String) -> Self {
