@@ -12,6 +12,8 @@ mod deadline;
 mod delegation;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod durability;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod engines;
 mod events;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod faults;

@@ -8,7 +8,7 @@ use sqlx::{
 use crate::{
     store::{
         BoxError, CorruptRecord, StoreError,
-        sql::{self, Engine, Types, Value},
+        sql::{self, Engine, Nesting, Types, Value},
     },
     token::{TokenId, TokenRecord},
 };
@@ -27,6 +27,7 @@ impl Engine for MySql {
 
     /// No gaps are locked then, so that owners stay out of each other's way.
     const BEGIN: &'static str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION";
+    const NESTING: Nesting = Nesting::BeginRefused("25001");
     const TELL: Option<&'static str> = None;
     /// sqlx forgets that it was preparing a statement, or had read half a packet.
     const OUTLIVES_DROPPED_FUTURES: bool = false;

@@ -87,7 +87,7 @@ impl MySqlStore {
     /// or taken back with it.
     ///
     /// Each step that writes is a savepoint there, so that one that fails does not end the transaction; on a
-    /// connection outside a transaction it is a transaction of its own. The transaction has to be one that sqlx began.
+    /// connection outside a transaction it is a transaction of its own.
     ///
     /// A deadlock is [`StoreError::Busy`] here, and the server has then taken the *whole* transaction back: begin it
     /// anew. In a transaction that is `REPEATABLE READ`, the default, two that issue to new owners at once can come to

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     store::{
         BoxError, CorruptRecord, StoreError,
-        sql::{self, Engine, Types, Value},
+        sql::{self, Engine, Nesting, Types, Value},
     },
     token::{TokenId, TokenRecord},
 };
@@ -21,6 +21,7 @@ impl Engine for Postgres {
     type Database = sqlx::Postgres;
 
     const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+    const NESTING: Nesting = Nesting::SavepointRefused("25P01");
     const TELL: Option<&'static str> = Some("SELECT pg_notify(?, ?)");
     const OUTLIVES_DROPPED_FUTURES: bool = true;
 

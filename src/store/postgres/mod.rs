@@ -75,7 +75,7 @@ impl PostgresStore {
     /// or taken back with it.
     ///
     /// Each step that writes is a savepoint there, so that one that fails does not end the transaction; on a
-    /// connection outside a transaction it is a transaction of its own. The transaction has to be one that sqlx began.
+    /// connection outside a transaction it is a transaction of its own.
     #[must_use]
     pub fn on<'c>(&self, connection: &'c mut PgConnection) -> PostgresTransaction<'c> {
         PostgresTransaction(self.0.on(connection))

@@ -21,6 +21,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Begins a transaction in which each statement sees what was committed before it.
     const BEGIN: &'static str;
 
+    /// How a transaction is found out that the caller has begun past the driver.
+    const NESTING: Nesting;
+
     /// Tells other nodes something once the transaction is committed: takes a channel and a text.
     const TELL: Option<&'static str>;
 
@@ -82,6 +85,16 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
 
     /// Tells by situation what went wrong.
     fn failed(error: sqlx::Error) -> StoreError;
+}
+
+/// What the server says to something that is not right there, as an SQLSTATE.
+pub(crate) enum Nesting {
+    /// To a savepoint outside a transaction. The beginning of another transaction in one is not refused.
+    #[cfg(feature = "postgres")]
+    SavepointRefused(&'static str),
+    /// To the beginning of another transaction in one. A savepoint outside a transaction is not refused.
+    #[cfg(feature = "mysql")]
+    BeginRefused(&'static str),
 }
 
 pub(crate) type Arguments<E> = <<E as Engine>::Database as Database>::Arguments;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 use super::{
-    engine::{Arguments, Connection, Engine, Row, Value},
+    engine::{Arguments, Connection, Engine, Nesting, Row, Value},
     statements::Statements,
 };
 
@@ -106,14 +106,17 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     /// Begins a transaction; one that is open already gets a savepoint, so that an error does not end it.
     pub(super) async fn begin(&self) -> Result<Lease<'s, 'c, E>, StoreError> {
         let mut lease = self.lease().await?;
-        let transaction = if lease.connection().is_in_transaction() {
-            Transaction::SAVEPOINT
-        } else {
-            Transaction { begin: E::BEGIN, commit: "COMMIT", rollback: "ROLLBACK" }
+        let own = Transaction { begin: E::BEGIN, commit: "COMMIT", rollback: "ROLLBACK" };
+        let nested = Transaction::SAVEPOINT;
+        let tries = match E::NESTING {
+            _ if self.held.is_none() => (own, None),
+            _ if lease.connection().is_in_transaction() => (nested, None),
+            #[cfg(feature = "postgres")]
+            Nesting::SavepointRefused(code) => (nested, Some((code, own))),
+            #[cfg(feature = "mysql")]
+            Nesting::BeginRefused(code) => (own, Some((code, nested))),
         };
-        let begin = transaction.begin;
-        lease.transaction = Some(transaction);
-        lease.run(begin).await?;
+        lease.enter(tries.0, tries.1).await?;
         Ok(lease)
     }
 
@@ -222,11 +225,28 @@ impl<E: Engine> Lease<'_, '_, E> {
         met.map(|rows| rows > 0).map_err(E::failed)
     }
 
-    async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
+    async fn run(&mut self, statement: &'static str) -> sqlx::Result<()> {
         self.waits = true;
         let done = E::run(self.connection(), SqlStr::from_static(statement)).await;
         self.waits = false;
-        done.map_err(E::failed)
+        done
+    }
+
+    /// Begins a transaction, or the other one where the server says this of the first.
+    async fn enter(
+        &mut self,
+        first: Transaction,
+        other: Option<(&'static str, Transaction)>,
+    ) -> Result<(), StoreError> {
+        let begin = self.transaction.insert(first).begin;
+        let mut outcome = self.run(begin).await;
+        if let (Err(sqlx::Error::Database(error)), Some((code, other))) = (&outcome, other)
+            && error.code().as_deref() == Some(code)
+        {
+            let begin = self.transaction.insert(other).begin;
+            outcome = self.run(begin).await;
+        }
+        outcome.map_err(E::failed)
     }
 
     /// Commits what was done, or takes it back where it failed.
@@ -235,7 +255,7 @@ impl<E: Engine> Lease<'_, '_, E> {
             return outcome;
         };
         let outcome = match outcome {
-            Ok(done) => self.run(commit).await.map(|()| done),
+            Ok(done) => self.run(commit).await.map(|()| done).map_err(E::failed),
             Err(error) => Err(error),
         };
         // A connection that can't even take back is closed, or left alone.

@@ -8,46 +8,6 @@ use super::{Tables, at, id, insert, owner, record};
 
 const RULES: InsertRules = InsertRules { unique_name: true, limit_per_owner: Some(2) };
 
-#[tokio::test]
-async fn what_is_done_in_a_transaction_comes_and_goes_with_it() {
-    let tables = Tables::new();
-    let store = tables.store().await;
-    let mut connection = Tables::connection().await;
-    for commit in [false, true] {
-        let mut transaction = connection.begin().await.unwrap();
-        {
-            let on = store.on(&mut transaction);
-            assert_eq!(on.insert(&record(1), RULES).await.unwrap(), InsertOutcome::Inserted);
-            assert!(on.find(id(1)).await.unwrap().is_some());
-            assert!(store.find(id(1)).await.unwrap().is_none());
-        }
-        if commit {
-            transaction.commit().await.unwrap();
-        } else {
-            transaction.rollback().await.unwrap();
-        }
-        assert_eq!(store.find(id(1)).await.unwrap().is_some(), commit);
-    }
-}
-
-#[tokio::test]
-async fn a_conflict_leaves_the_transaction_as_it_was() {
-    let tables = Tables::new();
-    let store = tables.store().await;
-    insert(&store, &record(1)).await;
-    let mut connection = Tables::connection().await;
-    let mut transaction = connection.begin().await.unwrap();
-    {
-        let on = store.on(&mut transaction);
-        assert_eq!(on.insert(&record(2), RULES).await.unwrap(), InsertOutcome::Inserted);
-        let taken = on.insert(&record(1), InsertRules::default()).await.unwrap();
-        assert_eq!(taken, InsertOutcome::IdTaken);
-        assert_eq!(on.insert(&record(3), RULES).await.unwrap(), InsertOutcome::LimitReached);
-    }
-    transaction.commit().await.unwrap();
-    assert!(store.find(id(2)).await.unwrap().is_some());
-}
-
 /// `REPEATABLE READ` shows what was there when the transaction first looked.
 #[tokio::test]
 async fn rules_count_what_was_committed_after_the_transaction_first_looked() {
@@ -70,16 +30,6 @@ async fn rules_count_what_was_committed_after_the_transaction_first_looked() {
     let revocation = Revocation::new(at(5_000));
     let revoked = on.revoke(&Selection::AllOf(owner()), &revocation).await.unwrap();
     assert_eq!(revoked, [id(1), id(2)]);
-}
-
-#[tokio::test]
-async fn a_connection_outside_a_transaction_commits_each_step() {
-    let tables = Tables::new();
-    let store = tables.store().await;
-    let mut connection = Tables::connection().await;
-    let on = store.on(&mut connection);
-    assert_eq!(on.insert(&record(1), RULES).await.unwrap(), InsertOutcome::Inserted);
-    assert!(store.find(id(1)).await.unwrap().is_some());
 }
 
 /// The server takes back all of a transaction that it ends for a deadlock: whatever came after would be committed at

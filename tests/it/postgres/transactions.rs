@@ -16,51 +16,6 @@ const LEVELS: [&str; 3] = [
     "BEGIN ISOLATION LEVEL SERIALIZABLE",
 ];
 
-#[tokio::test]
-async fn what_is_done_in_a_transaction_comes_and_goes_with_it() {
-    let schema = Schema::new();
-    let store = schema.store().await;
-    let mut connection = schema.connection().await;
-    for commit in [false, true] {
-        let mut transaction = connection.begin().await.unwrap();
-        {
-            let on = store.on(&mut transaction);
-            assert_eq!(on.insert(&record(1), RULES).await.unwrap(), InsertOutcome::Inserted);
-            assert!(on.find(id(1)).await.unwrap().is_some());
-            assert!(store.find(id(1)).await.unwrap().is_none());
-        }
-        if commit {
-            transaction.commit().await.unwrap();
-        } else {
-            transaction.rollback().await.unwrap();
-        }
-        assert_eq!(store.find(id(1)).await.unwrap().is_some(), commit);
-    }
-}
-
-#[tokio::test]
-async fn a_conflict_leaves_the_transaction_as_it_was() {
-    for level in LEVELS {
-        let schema = Schema::new();
-        let store = schema.store().await;
-        insert(&store, &record(1)).await;
-        let mut connection = schema.connection().await;
-        let mut transaction = connection.begin_with(level).await.unwrap();
-        {
-            let on = store.on(&mut transaction);
-            assert_eq!(on.insert(&record(2), RULES).await.unwrap(), InsertOutcome::Inserted);
-            let taken = on.insert(&record(1), InsertRules::default()).await.unwrap();
-            assert_eq!(taken, InsertOutcome::IdTaken);
-            let mut namesake = record(3);
-            namesake.name = record(1).name;
-            assert_eq!(on.insert(&namesake, RULES).await.unwrap(), InsertOutcome::NameTaken);
-            assert_eq!(on.insert(&record(3), RULES).await.unwrap(), InsertOutcome::LimitReached);
-        }
-        transaction.commit().await.unwrap();
-        assert!(store.find(id(2)).await.unwrap().is_some(), "{level}");
-    }
-}
-
 /// The transaction sees what was there when it first looked, unless it is `READ COMMITTED`.
 #[tokio::test]
 async fn rules_never_go_by_what_was() {
@@ -134,16 +89,6 @@ async fn what_others_changed_meanwhile_is_busy_and_not_undone() {
         let found = on.find(id(1)).await.unwrap().unwrap();
         assert!(found.revocation.is_none(), "{level}: it looks at what was");
     }
-}
-
-#[tokio::test]
-async fn a_connection_outside_a_transaction_commits_each_step() {
-    let schema = Schema::new();
-    let store = schema.store().await;
-    let mut connection = schema.connection().await;
-    let on = store.on(&mut connection);
-    assert_eq!(on.insert(&record(1), RULES).await.unwrap(), InsertOutcome::Inserted);
-    assert!(store.find(id(1)).await.unwrap().is_some());
 }
 
 /// The server ends the one that is first to find it.

@@ -1,6 +1,6 @@
 //! Database servers: a place of a test's own on the one that all tests share, and servers of its own to stop and kill.
 
-use std::{marker::PhantomData, process::Command, thread};
+use std::{marker::PhantomData, process::Command, thread, time::Duration};
 
 use keyfob::store::TokenStore;
 use sqlx::{AssertSqlSafe, Connection, Database, Pool, pool::PoolOptions};
@@ -56,6 +56,14 @@ pub trait Engine: 'static {
     const READ_ONLY: &'static str;
     const WRITABLE: &'static str;
 
+    /// What a session says that waits for locks only for so long, works only for so long, or only reads.
+    const IMPATIENT: &'static str;
+    const HURRIED: &'static str;
+    const ONLY_READS: &'static str;
+    /// Of sessions that wait for a lock.
+    const COUNT_WAITING: &'static str;
+    const END_WAITING: &'static str;
+
     /// `host:port`.
     fn address(url: &str) -> String;
 
@@ -63,6 +71,13 @@ pub trait Engine: 'static {
     fn options(url: &str, host: &str, port: u16, name: &str) -> Options<Self>;
 
     async fn store(pool: Pool<Self::Database>, name: &str) -> Self::Store;
+
+    fn on<'c>(store: &Self::Store, connection: &'c mut Session<Self>) -> Box<dyn TokenStore + 'c>;
+
+    /// What begins a transaction of a level.
+    fn begin(level: &str) -> Vec<String>;
+
+    fn execute(connection: &mut Session<Self>, sql: &str) -> impl Future<Output = ()> + Send;
 
     /// Runs statements as who administers the server; tells the number that they end in, if any.
     async fn run(url: &str, sql: String) -> sqlx::Result<Option<i64>>;
@@ -92,6 +107,15 @@ impl Engine for Postgres {
     const READ_ONLY: &'static str = "ALTER ROLE {name} SET default_transaction_read_only = on";
     const WRITABLE: &'static str = "ALTER ROLE {name} RESET default_transaction_read_only";
 
+    const IMPATIENT: &'static str = "SET lock_timeout = 100";
+    const HURRIED: &'static str = "SET statement_timeout = 100";
+    const ONLY_READS: &'static str = "SET default_transaction_read_only = on";
+    const COUNT_WAITING: &'static str = "SELECT count(*) FROM pg_stat_activity
+        WHERE usename = '{name}' AND wait_event_type = 'Lock'";
+    const END_WAITING: &'static str =
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE usename = '{name}' AND wait_event_type = 'Lock'";
+
     fn address(url: &str) -> String {
         let options: Options<Self> = url.parse().unwrap();
         format!("{}:{}", options.get_host(), options.get_port())
@@ -104,6 +128,18 @@ impl Engine for Postgres {
 
     async fn store(pool: Pool<Self::Database>, name: &str) -> Self::Store {
         Self::Store::in_schema(pool, name).await.unwrap()
+    }
+
+    fn on<'c>(store: &Self::Store, connection: &'c mut Session<Self>) -> Box<dyn TokenStore + 'c> {
+        Box::new(store.on(connection))
+    }
+
+    fn begin(level: &str) -> Vec<String> {
+        vec![format!("BEGIN ISOLATION LEVEL {level}")]
+    }
+
+    async fn execute(connection: &mut Session<Self>, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap();
     }
 
     async fn run(url: &str, sql: String) -> sqlx::Result<Option<i64>> {
@@ -137,6 +173,17 @@ impl Engine for MySql {
     const READ_ONLY: &'static str = "SET GLOBAL read_only = 1";
     const WRITABLE: &'static str = "SET GLOBAL read_only = 0";
 
+    const IMPATIENT: &'static str = "SET innodb_lock_wait_timeout = 1";
+    const HURRIED: &'static str = "SET max_statement_time = 0.1";
+    const ONLY_READS: &'static str = "SET SESSION TRANSACTION READ ONLY";
+    const COUNT_WAITING: &'static str = "SELECT COUNT(*) FROM information_schema.processlist
+        WHERE user = '{name}' AND info LIKE 'UPDATE %'";
+    const END_WAITING: &'static str = "BEGIN NOT ATOMIC
+        SELECT id INTO @waiting FROM information_schema.processlist
+            WHERE user = '{name}' AND info LIKE 'UPDATE %';
+        KILL @waiting;
+    END";
+
     fn address(url: &str) -> String {
         let options: Options<Self> = url.parse().unwrap();
         format!("{}:{}", options.get_host(), options.get_port())
@@ -149,6 +196,18 @@ impl Engine for MySql {
 
     async fn store(pool: Pool<Self::Database>, _: &str) -> Self::Store {
         Self::Store::with_pool(pool).await.unwrap()
+    }
+
+    fn on<'c>(store: &Self::Store, connection: &'c mut Session<Self>) -> Box<dyn TokenStore + 'c> {
+        Box::new(store.on(connection))
+    }
+
+    fn begin(level: &str) -> Vec<String> {
+        vec![format!("SET TRANSACTION ISOLATION LEVEL {level}"), "BEGIN".to_owned()]
+    }
+
+    async fn execute(connection: &mut Session<Self>, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap();
     }
 
     async fn run(url: &str, sql: String) -> sqlx::Result<Option<i64>> {
@@ -203,6 +262,33 @@ impl<E: Engine> Place<E> {
     pub async fn pool(&self, address: &str, connections: u32) -> Pool<E::Database> {
         let options = PoolOptions::<E::Database>::new().max_connections(connections);
         options.connect_with(self.options(address)).await.unwrap()
+    }
+
+    pub async fn connection(&self) -> Session<E> {
+        self.connect(&self.address()).await.unwrap()
+    }
+
+    /// Of one connection, whose sessions begin with a statement.
+    pub async fn pool_that_says(&self, statement: &'static str) -> Pool<E::Database> {
+        let options = PoolOptions::<E::Database>::new().max_connections(1);
+        let options = options.after_connect(move |session, _| {
+            Box::pin(async move {
+                E::execute(session, statement).await;
+                Ok(())
+            })
+        });
+        options.connect_with(self.options(&self.address())).await.unwrap()
+    }
+
+    /// Of one connection, for which nobody waits for longer.
+    pub async fn pool_that_waits(&self, longest: Duration) -> Pool<E::Database> {
+        let options = PoolOptions::<E::Database>::new().max_connections(1);
+        let options = options.acquire_timeout(longest);
+        options.connect_with(self.options(&self.address())).await.unwrap()
+    }
+
+    pub async fn some_store(&self) -> E::Store {
+        self.store(self.pool(&self.address(), 4).await).await
     }
 
     fn options(&self, address: &str) -> Options<E> {

@@ -1,0 +1,103 @@
+//! What goes wrong between a store and its server, and how it is told.
+
+use std::time::Duration;
+
+use keyfob::{
+    Timestamp, TokenId,
+    store::{InsertRules, StoreError, TokenStore, Use},
+};
+
+use super::*;
+use crate::support::eventually;
+
+on_every_engine! {
+    a_lock_that_is_not_given_up_is_busy_and_a_lookup_does_not_mind
+    a_connection_that_is_ended_is_unavailable_and_the_next_one_is_good
+    a_statement_that_is_interrupted_is_unavailable
+    a_database_that_can_only_be_read_is_unavailable_and_still_read
+    a_pool_that_is_closed_or_has_no_free_connection_is_unavailable
+    tables_that_are_gone_are_faulty
+}
+
+const USE: Use = Use { id: TokenId::from_u128(1), at: Timestamp::MAX, from: None };
+const LOCK: &str = "SELECT 1 FROM keyfob_tokens FOR UPDATE";
+
+/// A place with one token, and a store in it whose sessions begin with a statement.
+async fn one_token<E: Engine>(statement: &'static str) -> (Place<E>, E::Store) {
+    let place = Place::<E>::new().await;
+    insert(&place.some_store().await, &record(1)).await;
+    let store = place.store(place.pool_that_says(statement).await).await;
+    (place, store)
+}
+
+fn is_unavailable<T>(outcome: &Result<T, StoreError>) -> bool {
+    matches!(outcome, Err(StoreError::Unavailable(_)))
+}
+
+async fn a_lock_that_is_not_given_up_is_busy_and_a_lookup_does_not_mind<E: Engine>() {
+    let (place, store) = one_token::<E>(E::IMPATIENT).await;
+    let mut other = place.connection().await;
+    E::execute(&mut other, "BEGIN").await;
+    E::execute(&mut other, LOCK).await;
+    let used = store.record_uses(&[USE]).await;
+    assert!(matches!(used, Err(StoreError::Busy(_))), "{used:?}");
+    assert!(store.find(id(1)).await.unwrap().is_some());
+    E::execute(&mut other, "ROLLBACK").await;
+    store.record_uses(&[USE]).await.unwrap();
+}
+
+async fn a_connection_that_is_ended_is_unavailable_and_the_next_one_is_good<E: Engine>() {
+    let (place, store) = one_token::<E>("SELECT 1").await;
+    let mut other = place.connection().await;
+    E::execute(&mut other, "BEGIN").await;
+    E::execute(&mut other, LOCK).await;
+    let waits = eventually(async || place.run(E::COUNT_WAITING).await == Some(1));
+    let end = async {
+        waits.await;
+        place.run(E::END_WAITING).await;
+    };
+    let (used, ()) = tokio::join!(store.record_uses(std::slice::from_ref(&USE)), end);
+    assert!(is_unavailable(&used), "{used:?}");
+    assert!(store.find(id(1)).await.unwrap().is_some());
+    E::execute(&mut other, "ROLLBACK").await;
+    store.record_uses(&[USE]).await.unwrap();
+}
+
+async fn a_statement_that_is_interrupted_is_unavailable<E: Engine>() {
+    let (place, store) = one_token::<E>(E::HURRIED).await;
+    let mut other = place.connection().await;
+    E::execute(&mut other, "BEGIN").await;
+    E::execute(&mut other, LOCK).await;
+    let used = store.record_uses(&[USE]).await;
+    assert!(is_unavailable(&used), "{used:?}");
+    assert!(store.find(id(1)).await.unwrap().is_some());
+}
+
+async fn a_database_that_can_only_be_read_is_unavailable_and_still_read<E: Engine>() {
+    let (_place, store) = one_token::<E>(E::ONLY_READS).await;
+    let used = store.record_uses(&[USE]).await;
+    assert!(is_unavailable(&used), "{used:?}");
+    let inserted = store.insert(&record(2), InsertRules::default()).await;
+    assert!(is_unavailable(&inserted), "{inserted:?}");
+    assert!(store.find(id(1)).await.unwrap().is_some());
+}
+
+async fn a_pool_that_is_closed_or_has_no_free_connection_is_unavailable<E: Engine>() {
+    let place = Place::<E>::new().await;
+    let pool = place.pool_that_waits(Duration::from_millis(200)).await;
+    let store = place.store(pool.clone()).await;
+    let held = pool.acquire().await.unwrap();
+    assert!(is_unavailable(&store.find(id(1)).await));
+    drop(held);
+    assert!(store.find(id(1)).await.unwrap().is_none());
+    pool.close().await;
+    assert!(is_unavailable(&store.find(id(1)).await));
+}
+
+async fn tables_that_are_gone_are_faulty<E: Engine>() {
+    let place = Place::<E>::new().await;
+    let store = place.some_store().await;
+    place.run("DROP TABLE {name}.keyfob_tokens CASCADE").await;
+    let found = store.find(id(1)).await;
+    assert!(matches!(found, Err(StoreError::Faulty(_))), "{found:?}");
+}
