@@ -44,7 +44,8 @@ mod memory {
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
-    use keyfob::store::SqliteStore;
+    use keyfob::store::{SqliteStore, TokenStore};
+    use sqlx::{Connection, SqliteConnection};
     use tempfile::TempDir;
 
     async fn store() -> (SqliteStore, TempDir) {
@@ -53,6 +54,32 @@ mod sqlite {
     }
 
     keyfob::store_conformance!(#[tokio::test] => store().await);
+
+    async fn connection(directory: &TempDir) -> SqliteConnection {
+        let file = directory.path().join("tokens.db");
+        SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap()
+    }
+
+    async fn outside(clause: impl AsyncFnOnce(&dyn TokenStore)) {
+        let (store, directory) = store().await;
+        clause(&store.on(&mut connection(&directory).await)).await;
+    }
+
+    async fn inside(clause: impl AsyncFnOnce(&dyn TokenStore)) {
+        let (store, directory) = store().await;
+        let mut connection = connection(&directory).await;
+        let mut transaction = connection.begin().await.unwrap();
+        clause(&store.on(&mut transaction)).await;
+        transaction.commit().await.unwrap();
+    }
+
+    mod outside_a_transaction {
+        keyfob::store_conformance!(#[tokio::test] in super::outside);
+    }
+
+    mod in_a_transaction {
+        keyfob::store_conformance!(#[tokio::test] in super::inside);
+    }
 }
 
 mod cached {
@@ -148,9 +175,9 @@ fn the_macro_runs_every_clause() {
         let clauses = clauses.filter_map(|line| line.split('(').next());
         written.extend(clauses.map(|clause| format!("{module} {clause}")));
         if module == "mod" {
-            let (_, list) = source.split_once("[$fresh_store]\n").unwrap();
-            let (list, _) = list.split_once("    };\n").unwrap();
-            for part in list.split_terminator('}') {
+            let lists = source.split("@all $attributes $subject\n").skip(1);
+            let lists = lists.map(|list| list.split_once("    };\n").unwrap().0);
+            for part in lists.flat_map(|list| list.split_terminator('}')) {
                 let Some((module, clauses)) = part.split_once('{') else { continue };
                 let clauses = clauses.split_whitespace();
                 listed.extend(clauses.map(|clause| format!("{} {clause}", module.trim())));

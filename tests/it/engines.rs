@@ -1,5 +1,6 @@
 //! What the stores on database servers promise beside the contract that every store keeps, and say alike.
 
+mod conformance;
 mod transactions;
 mod trouble;
 

@@ -1,6 +1,5 @@
 //! What the store in PostgreSQL promises beside the contract that every store keeps.
 
-mod conformance;
 mod dropped;
 mod migrations;
 mod plans;

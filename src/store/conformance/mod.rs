@@ -22,6 +22,7 @@ pub mod atomic;
 pub mod change;
 pub mod count;
 pub mod delete;
+pub mod dropped;
 pub mod find;
 mod fixture;
 pub mod insert;
@@ -67,10 +68,34 @@ impl<S: TokenStore, T> Subject for (S, T) {
 /// keyfob::store_conformance!(#[tokio::test] => MemoryStore::new());
 /// # }
 /// ```
+///
+/// A store that works on a connection of somebody else's lives no longer than it. There, name a function that makes one
+/// and runs a clause on it. What drops a step midway (`dropped`) is left out, because it may leave such a connection
+/// without use.
+///
+/// ```
+/// # mod tests {
+/// use keyfob::store::{MemoryStore, TokenStore};
+///
+/// async fn in_a_transaction(clause: impl AsyncFnOnce(&dyn TokenStore)) {
+///     let store = MemoryStore::new(); // or: begin a transaction, and make a store on it
+///     clause(&store).await;
+/// }
+///
+/// keyfob::store_conformance!(#[tokio::test] in in_a_transaction);
+/// # }
+/// ```
 #[macro_export]
 macro_rules! store_conformance {
     ($(#[$attribute:meta])+ => $fresh_store:expr) => {
-        $crate::store_conformance! { @all [$(#[$attribute])+] [$fresh_store]
+        $crate::store_conformance! { @whole [$(#[$attribute])+] [=> $fresh_store] }
+        $crate::store_conformance! { @dropped [$(#[$attribute])+] [=> $fresh_store] }
+    };
+    ($(#[$attribute:meta])+ in $run:path) => {
+        $crate::store_conformance! { @whole [$(#[$attribute])+] [in $run] }
+    };
+    (@whole $attributes:tt $subject:tt) => {
+        $crate::store_conformance! { @all $attributes $subject
             values {
                 a_plain_token_reads_back_as_it_was_written
                 every_field_reads_back_as_it_was_written
@@ -214,6 +239,12 @@ macro_rules! store_conformance {
             atomic {
                 concurrent_steps_on_a_token_are_all_done
                 a_revocation_stays_whatever_runs_beside_it
+            }
+        }
+    };
+    (@dropped $attributes:tt $subject:tt) => {
+        $crate::store_conformance! { @all $attributes $subject
+            dropped {
                 a_dropped_insert_is_whole_or_nothing
                 a_dropped_change_is_whole_or_nothing
                 a_dropped_rotation_is_whole_or_nothing
@@ -228,18 +259,24 @@ macro_rules! store_conformance {
             }
         }
     };
-    (@all $attributes:tt $fresh_store:tt $($module:ident { $($clause:ident)+ })+) => {
-        $($crate::store_conformance! { @module $attributes $fresh_store $module $($clause)+ })+
+    (@all $attributes:tt $subject:tt $($module:ident { $($clause:ident)+ })+) => {
+        $($crate::store_conformance! { @module $attributes $subject $module $($clause)+ })+
     };
-    (@module $attributes:tt $fresh_store:tt $module:ident $($clause:ident)+) => {
-        $($crate::store_conformance! { @clause $attributes $fresh_store $module $clause })+
+    (@module $attributes:tt $subject:tt $module:ident $($clause:ident)+) => {
+        $($crate::store_conformance! { @clause $attributes $subject $module $clause })+
     };
-    (@clause [$($attribute:tt)+] [$fresh_store:expr] $module:ident $clause:ident) => {
+    (@clause [$($attribute:tt)+] [=> $fresh_store:expr] $module:ident $clause:ident) => {
         $($attribute)+
         async fn $clause() {
             let subject = $fresh_store;
             let store = $crate::store::conformance::Subject::store(&subject);
             $crate::store::conformance::$module::$clause(store).await;
+        }
+    };
+    (@clause [$($attribute:tt)+] [in $run:path] $module:ident $clause:ident) => {
+        $($attribute)+
+        async fn $clause() {
+            $run($crate::store::conformance::$module::$clause).await;
         }
     };
 }

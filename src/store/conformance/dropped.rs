@@ -1,0 +1,297 @@
+//! A step whose future is dropped has happened whole or not at all.
+
+use std::{
+    pin::pin,
+    task::Poll::{Pending, Ready},
+};
+
+use super::{
+    atomic::{rename, rotation_of},
+    delete::early,
+    fixture::*,
+};
+use crate::{
+    store::{AbilityUse, Change, InsertRules, Selection, Show, Sort, TokenStore, Use},
+    token::{Owner, Suspension, TokenRecord},
+};
+
+/// An insert whose future is dropped has added the whole token or none.
+pub async fn a_dropped_insert_is_whole_or_nothing(store: &dyn TokenStore) {
+    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1) };
+    for token in [full, plain] {
+        let tokens = |owner: &Owner| (vec![], vec![token(owner)]);
+        drop_at_every_point(store, tokens, async |_, after| {
+            let _ = store.insert(&after[0], rules).await.answered();
+        })
+        .await;
+    }
+}
+
+/// A change whose future is dropped has changed all of its columns or none.
+pub async fn a_dropped_change_is_whole_or_nothing(store: &dyn TokenStore) {
+    let change = Change { expires_at: Some(Some(at(9_999))), ..rename() };
+    let changed = |it: &mut TokenRecord| {
+        it.name = name("new");
+        it.expires_at = Some(at(9_999));
+        it.rare_mut().notices.clear();
+    };
+    drop_at_every_point(store, one(changed), async |before, _| {
+        let _ = store.change(before[0].id, before[0].expires_at, &change).await.answered();
+    })
+    .await;
+}
+
+/// A rotation whose future is dropped has replaced the secret with all that belongs to it, or nothing.
+pub async fn a_dropped_rotation_is_whole_or_nothing(store: &dyn TokenStore) {
+    let rotated = |it: &mut TokenRecord| {
+        let (_, rotation) = rotation_of(it);
+        it.digest = rotation.digest;
+        it.generation = rotation.generation;
+        it.rotated_at = Some(rotation.at);
+        it.first_used_at = None;
+        it.previous = rotation.previous.map(Box::new);
+        it.expires_at = rotation.expires_at;
+        it.rare_mut().notices.clear();
+    };
+    drop_at_every_point(store, one(rotated), async |before, _| {
+        let (expected, rotation) = rotation_of(&before[0]);
+        let _ = store.rotate(before[0].id, &expected, &rotation).await.answered();
+    })
+    .await;
+}
+
+/// A first use, a claim or a re-keying whose future is dropped has happened or not.
+pub async fn a_dropped_mark_is_whole_or_nothing(store: &dyn TokenStore) {
+    let marked = |it: &mut TokenRecord| it.first_used_at = Some(at(2_000));
+    let tokens = |owner: &Owner| {
+        let (mut before, after) = one(marked)(owner);
+        before[0].first_used_at = None;
+        (before, after)
+    };
+    drop_at_every_point(store, tokens, async |before, _| {
+        let _ = store.mark_first_use(before[0].id, &before[0].digest, at(2_000)).await.answered();
+    })
+    .await;
+    let claimed = |it: &mut TokenRecord| it.rare_mut().notices.extend([14]);
+    drop_at_every_point(store, one(claimed), async |before, _| {
+        let _ = claim(store, &before[0], 14).await.answered();
+    })
+    .await;
+    let digest = new_digest(Some(&new_key()));
+    let rekeyed = |it: &mut TokenRecord| it.digest = digest.clone();
+    drop_at_every_point(store, one(rekeyed), async |before, _| {
+        let _ = store.rekey(before[0].id, &before[0].digest, &digest).await.answered();
+    })
+    .await;
+}
+
+/// A revocation whose future is dropped has revoked all of the selected tokens or none.
+pub async fn a_dropped_revocation_is_whole_or_nothing(store: &dyn TokenStore) {
+    let revoked = |it: &mut TokenRecord| it.revocation = Some(Box::new(revocation(at(5_000))));
+    drop_at_every_point(store, three(revoked), async |before, _| {
+        let selection = Selection::Tokens { ids: ids(before), owner: None };
+        let _ = store.revoke(&selection, &revocation(at(5_000))).await.answered();
+    })
+    .await;
+    drop_at_every_point(store, three(revoked), async |before, _| {
+        let selection = Selection::AllOf(before[0].owner.clone());
+        let _ = store.revoke(&selection, &revocation(at(5_000))).await.answered();
+    })
+    .await;
+    let lineage = |owner: &Owner| {
+        let (mut before, _) = three(revoked)(owner);
+        for i in 0..3 {
+            before[i].rare_mut().parent = Some(if i == 0 { new_id() } else { before[i - 1].id });
+        }
+        let after = before.iter().map(|record| with(record, revoked)).collect();
+        (before, after)
+    };
+    drop_at_every_point(store, lineage, async |before, _| {
+        let ancestor = before[0].parent().expect("it has a parent");
+        let selection = Selection::DescendantsOf(ancestor);
+        let _ = store.revoke(&selection, &revocation(at(5_000))).await.answered();
+    })
+    .await;
+}
+
+/// A suspension or its end whose future is dropped is written whole or not at all.
+pub async fn a_dropped_suspension_is_whole_or_nothing(store: &dyn TokenStore) {
+    let suspension = Suspension { reason: Some(reason("abuse")), ..Suspension::new(at(2_000)) };
+    let suspended = |it: &mut TokenRecord| it.suspension = Some(Box::new(suspension.clone()));
+    drop_at_every_point(store, one(suspended), async |before, _| {
+        let _ = store.suspend(before[0].id, &suspension).await.answered();
+    })
+    .await;
+    let resumed = |it: &mut TokenRecord| {
+        it.suspension.as_mut().expect("a full record is suspended").until = Some(at(1_650));
+    };
+    drop_at_every_point(store, one(resumed), async |before, _| {
+        let _ = store.resume(before[0].id, at(1_650)).await.answered();
+    })
+    .await;
+}
+
+/// A batch of uses whose future is dropped is written whole or not at all.
+pub async fn a_dropped_batch_of_uses_is_whole_or_nothing(store: &dyn TokenStore) {
+    let used = |it: &mut TokenRecord| {
+        it.last_used_at = Some(at(2_000));
+        it.last_used_from = None;
+    };
+    drop_at_every_point(store, three(used), async |before, _| {
+        let batch = ids(before).into_iter().map(|id| Use { id, at: at(2_000), from: None });
+        store.record_uses(&batch.collect::<Vec<_>>()).await.answered();
+    })
+    .await;
+}
+
+/// A batch of ability uses whose future is dropped is written whole or not at all.
+pub async fn a_dropped_batch_of_ability_uses_is_whole_or_nothing(store: &dyn TokenStore) {
+    let added = |it: &mut TokenRecord| {
+        it.rare_mut().used_abilities.extend(["new", "servers:7"].map(ability));
+    };
+    drop_at_every_point(store, three(added), async |before, _| {
+        let both = |id| ["new", "servers:7"].map(|it| AbilityUse { id, ability: ability(it) });
+        let batch: Vec<_> = ids(before).into_iter().flat_map(both).collect();
+        store.record_ability_uses(&batch).await.answered();
+    })
+    .await;
+}
+
+/// A deletion whose future is dropped has deleted all that it had to, or nothing.
+pub async fn a_dropped_deletion_is_whole_or_nothing(store: &dyn TokenStore) {
+    let tokens = |owner: &Owner| (vec![full(owner), plain(owner), full(owner)], vec![]);
+    drop_at_every_point(store, tokens, async |before, _| {
+        let _ = store.erase(&before[0].owner).await.answered();
+    })
+    .await;
+    let ended = |owner: &Owner| {
+        let (mut before, after) = tokens(owner);
+        for record in &mut before {
+            record.expires_at = Some(early(1));
+        }
+        (before, after)
+    };
+    drop_at_every_point(store, ended, async |_, _| {
+        let _ = store.prune(early(2), 1_000).await.answered();
+    })
+    .await;
+}
+
+/// A canary whose future is dropped is kept or not; the next one is answered what is kept.
+pub async fn a_dropped_canary_is_whole_or_nothing(store: &dyn TokenStore) {
+    for polls in 0..MOST_POLLS {
+        let key = new_key();
+        let done = poll(store.canary(&key, &[1; 32]), polls, false).await;
+        let kept = store.canary(&key, &[2; 32]).await.answered();
+        assert!(kept == [1; 32] || kept == [2; 32] && !done, "the first canary is kept");
+        assert_eq!(store.canary(&key, &[3; 32]).await.answered(), kept, "the first is kept");
+        if done {
+            return;
+        }
+    }
+}
+
+/// A store is as usable as before, however many futures were dropped while they waited: each gives back what it held.
+pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
+    let record = full(&new_owner());
+    insert(store, &record).await;
+    let query = query(&record.owner, Sort::Newest, Show::Any);
+    let (change, nothing) = (Change::default(), Selection::DescendantsOf(new_id()));
+    for polls in [1, 2] {
+        for _ in 0..50 {
+            poll(store.find(record.id), polls, false).await;
+            poll(store.page(&query), polls, false).await;
+            poll(store.insert(&record, InsertRules::default()), polls, false).await;
+            poll(store.change(record.id, record.expires_at, &change), polls, false).await;
+            poll(store.revoke(&nothing, &revocation(at(5_000))), polls, false).await;
+            poll(store.record_uses(&[Use { id: new_id(), at: at(1), from: None }]), polls, false)
+                .await;
+            let used = AbilityUse { id: new_id(), ability: ability("new") };
+            poll(store.record_ability_uses(&[used]), polls, false).await;
+            poll(store.erase(&new_owner()), polls, false).await;
+        }
+    }
+    assert_stored(store, &record, "nothing of all that changes the token").await;
+    assert_eq!(owned_by(store, &record.owner).await.len(), 1);
+    store.change(record.id, record.expires_at, &change).await.changed();
+    store.record_uses(&[Use { id: record.id, at: at(2_000), from: None }]).await.answered();
+    let other = plain(&record.owner);
+    insert(store, &other).await;
+    revoke(store, other.id).await;
+    let erased = store.erase(&record.owner).await.answered();
+    assert_eq!(sorted(erased), sorted([record.id, other.id]));
+}
+
+/// The tokens that an owner has before a step, and those that he has after it.
+type BeforeAndAfter = (Vec<TokenRecord>, Vec<TokenRecord>);
+
+fn one(change: impl Fn(&mut TokenRecord)) -> impl Fn(&Owner) -> BeforeAndAfter {
+    move |owner| {
+        let record = full(owner);
+        let after = with(&record, &change);
+        (vec![record], vec![after])
+    }
+}
+
+fn three(change: impl Fn(&mut TokenRecord)) -> impl Fn(&Owner) -> BeforeAndAfter {
+    move |owner| {
+        let before = vec![full(owner), plain(owner), full(owner)];
+        let after = before.iter().map(|record| with(record, &change)).collect();
+        (before, after)
+    }
+}
+
+/// Enough for any step; a store whose futures need more is tried up to there.
+const MOST_POLLS: usize = 40;
+
+/// Drops the step after no poll, after one, and so on until it comes to its end before it is dropped: each time at
+/// once after the last poll, and again when what it waits for is there. Then takes it to its end.
+async fn drop_at_every_point(
+    store: &dyn TokenStore,
+    tokens: impl Fn(&Owner) -> BeforeAndAfter,
+    step: impl AsyncFn(&[TokenRecord], &[TokenRecord]),
+) {
+    for polls in 0..MOST_POLLS {
+        let mut all_done = true;
+        for patient in [false, true] {
+            let owner = new_owner();
+            let (before, after) = tokens(&owner);
+            insert_all(store, &before).await;
+            let done = poll(step(&before, &after), polls, patient).await;
+            let found = owned_by(store, &owner).await;
+            let is = |expected: &[TokenRecord]| {
+                found.len() == expected.len()
+                    && expected.iter().all(|it| found.iter().any(|found| is_same(found, it)))
+            };
+            assert!(is(&after) || is(&before) && !done, "dropped after {polls} polls: {found:#?}");
+
+            step(&before, &after).await;
+            assert_eq!(owned_by(store, &owner).await.len(), after.len());
+            for record in &after {
+                assert_stored(store, record, "a step can be done after it was dropped").await;
+            }
+            all_done &= done;
+        }
+        if all_done {
+            return;
+        }
+    }
+}
+
+/// Polls a future so many times and drops it; tells whether it came to its end.
+async fn poll(future: impl Future, polls: usize, patient: bool) -> bool {
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        if left == 0 {
+            return Ready(false);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Ready(_) => Ready(true),
+            Pending if left == 0 && !patient => Ready(false),
+            Pending => Pending,
+        }
+    })
+    .await
+}
