@@ -81,7 +81,7 @@ mod owner_gate;
 mod owner_tokens;
 mod policy;
 mod propagate;
-#[cfg(all(doctest, feature = "actix", feature = "axum", feature = "sqlite"))]
+#[cfg(all(doctest, feature = "actix", feature = "axum", feature = "postgres", feature = "sqlite"))]
 mod readme;
 
 mod refusals;
