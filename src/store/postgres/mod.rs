@@ -56,7 +56,7 @@ impl PostgresStore {
     async fn open(pool: PgPool, schema: Option<&str>) -> Result<Self, PostgresOpenError> {
         let schema = schema::migrate(&pool, schema).await?;
         let place = schema::quoted(&schema);
-        let called = |table: &str| format!("{place}keyfob_{table}");
+        let called = |table: &str| format!("{place}.keyfob_{table}");
         Ok(Self(SqlStore::new(pool, called, schema::channel(&schema))))
     }
 

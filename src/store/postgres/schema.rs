@@ -1,6 +1,8 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
-use super::PostgresOpenError;
+use crate::store::sql::Engine;
+
+use super::{PostgresOpenError, engine::Postgres};
 
 const TABLES: &str = include_str!("0001_tokens.sql");
 
@@ -22,9 +24,8 @@ fn check(schema: &str) -> Result<&str, PostgresOpenError> {
     if is_name { Ok(schema) } else { Err(PostgresOpenError::Schema) }
 }
 
-/// What stands before the name of a table in a schema.
 pub(super) fn quoted(schema: &str) -> String {
-    format!("\"{}\".", schema.replace('"', "\"\""))
+    format!("\"{}\"", schema.replace('"', "\"\""))
 }
 
 /// The channel on which those who keep tokens in a schema tell each other what changed.
@@ -60,14 +61,14 @@ pub(super) async fn migrate(
     }
     // A connection that is dropped midway must not go back with a lock that it holds.
     connection.close_on_drop();
-    let mut transaction = connection.begin().await?;
+    let mut transaction = connection.begin_with(Postgres::BEGIN).await?;
     let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK);
     lock.execute(&mut *transaction).await?;
     // Another process may have been first.
     let found = version(&mut transaction, &schema).await?;
     let place = quoted(&schema);
-    let place = place.trim_end_matches('.');
-    if !exists(&mut transaction, "to_regnamespace", place).await? {
+    let exists = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
+    if !does_exist(&mut transaction, exists, &schema).await? {
         let make = format!("CREATE SCHEMA IF NOT EXISTS {place}");
         sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut *transaction).await?;
     }
@@ -91,8 +92,10 @@ async fn on_the_search_path(connection: &mut PgConnection) -> Result<String, Pos
 }
 
 async fn version(connection: &mut PgConnection, schema: &str) -> Result<i64, PostgresOpenError> {
-    let history = format!("{}keyfob_migrations", quoted(schema));
-    if !exists(connection, "to_regclass", &history).await? {
+    let history = format!("{}.keyfob_migrations", quoted(schema));
+    let exists = "SELECT EXISTS (SELECT FROM pg_tables
+        WHERE schemaname = $1 AND tablename = 'keyfob_migrations')";
+    if !does_exist(connection, exists, schema).await? {
         return Ok(0);
     }
     let latest = format!("SELECT coalesce(max(version), 0) FROM {history}");
@@ -103,11 +106,11 @@ async fn version(connection: &mut PgConnection, schema: &str) -> Result<i64, Pos
     Ok(found)
 }
 
-async fn exists(
+/// The catalogs are asked, because `to_regclass` remembers what there was before a lock was waited for.
+async fn does_exist(
     connection: &mut PgConnection,
-    lookup: &'static str,
-    name: &str,
+    exists: &'static str,
+    schema: &str,
 ) -> Result<bool, PostgresOpenError> {
-    let exists = AssertSqlSafe(format!("SELECT {lookup}($1) IS NOT NULL"));
-    Ok(sqlx::query_scalar(exists).bind(name).fetch_one(connection).await?)
+    Ok(sqlx::query_scalar(exists).bind(schema).fetch_one(connection).await?)
 }

@@ -54,6 +54,28 @@ async fn eight_that_start_at_once_migrate_once() {
     assert_eq!(tables.names().await.as_deref(), Some(OURS));
 }
 
+/// Of the other's migration only the beginning is here, so that it would show if the rest were made.
+#[tokio::test]
+async fn whoever_waited_for_a_migration_does_not_run_it_again() {
+    let tables = Tables::new();
+    let mut migrating = Tables::connection().await;
+    let lock = "SELECT GET_LOCK(CONCAT('keyfob.', CRC32(CONCAT_WS('.', DATABASE(), '{'))), 0)";
+    let lock: i64 = sqlx::query_scalar(tables.named(lock)).fetch_one(&mut migrating).await.unwrap();
+    assert_eq!(lock, 1);
+    let (pool, prefix) = (Tables::pool().await, tables.prefix.clone());
+    let boot = tokio::spawn(async move { MySqlStore::with_prefix(pool, &prefix).await });
+    let waiting = "SELECT CAST(id AS CHAR) FROM information_schema.processlist
+        WHERE state = 'User lock' AND info LIKE '%GET_LOCK%' AND id <> CONNECTION_ID()";
+    eventually(async || tables.text(waiting).await).await;
+
+    tables
+        .run("CREATE TABLE {migrations} (version BIGINT); INSERT INTO {migrations} VALUES (1)")
+        .await;
+    migrating.close().await.unwrap();
+    boot.await.unwrap().unwrap();
+    assert_eq!(tables.names().await.as_deref(), Some("migrations"));
+}
+
 /// The view comes last and can't be replaced while somebody reads it.
 #[tokio::test]
 async fn a_migration_that_was_killed_is_run_again() {

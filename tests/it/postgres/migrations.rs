@@ -62,6 +62,28 @@ async fn eight_that_start_at_once_migrate_once() {
     schema.has_version_1().await;
 }
 
+/// Of the other's migration only the beginning is here, so that it would show if the rest were made.
+#[tokio::test]
+async fn whoever_waited_for_a_migration_does_not_run_it_again() {
+    let schema = Schema::new();
+    let mut other = schema.connection().await;
+    let mut migrating = other.begin().await.unwrap();
+    let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(0x6b65_7966_6f62_i64);
+    lock.execute(&mut *migrating).await.unwrap();
+    let level = ("default_transaction_isolation", "serializable");
+    let (pool, name) = (schema.pool_with(&[level]).await, schema.name.clone());
+    let boot = tokio::spawn(async move { PostgresStore::in_schema(pool, &name).await });
+    schema.waits().await;
+
+    let beginning = "CREATE SCHEMA {}; CREATE TABLE {migrations} (version bigint);
+        INSERT INTO {migrations} VALUES (1)";
+    sqlx::raw_sql(schema.named(beginning)).execute(&mut *migrating).await.unwrap();
+    migrating.commit().await.unwrap();
+    boot.await.unwrap().unwrap();
+    let tables = "SELECT count(*)::text FROM pg_tables WHERE schemaname = '{}'";
+    assert_eq!(schema.text(tables).await.as_deref(), Some("1"));
+}
+
 #[tokio::test]
 async fn a_migration_that_was_cut_off_is_run_again() {
     let schema = Schema::new();
