@@ -11,9 +11,14 @@ use tracing_subscriber::{
 /// At the level `info`, unless `RUST_LOG` says otherwise, such as `warn,keyfob=info`.
 pub(crate) fn to_stderr() {
     let levels = env::var("RUST_LOG").ok().and_then(|levels| levels.parse::<Targets>().ok());
+    // PostgreSQL notes of each table that it was there.
+    let usual = || {
+        let notices = ("sqlx::postgres::notice", LevelFilter::WARN);
+        Targets::new().with_default(LevelFilter::INFO).with_targets([notices])
+    };
     tracing_subscriber::registry()
         .with(tracing_subscriber::fmt::layer().with_writer(io::stderr))
-        .with(levels.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)))
+        .with(levels.unwrap_or_else(usual))
         .init();
 }
 
