@@ -12,8 +12,8 @@ use super::CorruptRecord;
 /// A [`TokenRecord`] as a row of plain columns: bytes, texts, 64-bit integers.
 ///
 /// SQL stores bind and read these columns one by one, a key-value store serializes the whole. Texts are as people
-/// read them: abilities separated by spaces with `*` for all, instants in seconds since 1970. Reading a row back
-/// checks every column again.
+/// read them: abilities separated by spaces with `*` for all, instants in seconds since 1970; serialized, bytes are in
+/// hex. Reading a row back checks every column again.
 ///
 /// It holds the digest: keep it in the store, and send clients something else.
 ///
@@ -32,12 +32,14 @@ use super::CorruptRecord;
 #[allow(missing_docs, reason = "the columns are the fields of the record")]
 #[non_exhaustive]
 pub struct StoredRow {
+    #[serde(with = "hex::serde")]
     pub id: Vec<u8>,
     pub prefix: String,
     pub owner: String,
     #[serde(deserialize_with = "present")]
     pub created_by: Option<String>,
     pub name: String,
+    #[serde(with = "hex::serde")]
     pub digest: Vec<u8>,
     #[serde(deserialize_with = "present")]
     pub digest_key: Option<String>,
@@ -46,7 +48,7 @@ pub struct StoredRow {
     pub rotated_at: Option<i64>,
     #[serde(deserialize_with = "present")]
     pub first_used_at: Option<i64>,
-    #[serde(deserialize_with = "present")]
+    #[serde(with = "optional_hex")]
     pub previous_digest: Option<Vec<u8>>,
     #[serde(deserialize_with = "present")]
     pub previous_digest_key: Option<String>,
@@ -78,7 +80,7 @@ pub struct StoredRow {
     pub revoked_by: Option<String>,
     #[serde(deserialize_with = "present")]
     pub revoked_reason: Option<String>,
-    #[serde(deserialize_with = "present")]
+    #[serde(with = "optional_hex")]
     pub parent: Option<Vec<u8>>,
     #[serde(deserialize_with = "present")]
     pub allowed_addresses: Option<String>,
@@ -99,6 +101,28 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     column: D,
 ) -> Result<Option<T>, D::Error> {
     Option::deserialize(column)
+}
+
+/// `hex::serde`, for a column that may be empty.
+mod optional_hex {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    struct Hex(#[serde(with = "hex::serde")] Vec<u8>);
+
+    #[allow(clippy::ref_option, reason = "serde gives it so")]
+    pub(super) fn serialize<S: Serializer>(
+        column: &Option<Vec<u8>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        column.as_ref().map(hex::encode).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        column: D,
+    ) -> Result<Option<Vec<u8>>, D::Error> {
+        Ok(Option::deserialize(column)?.map(|Hex(bytes)| bytes))
+    }
 }
 
 impl From<&TokenRecord> for StoredRow {

@@ -13,7 +13,7 @@ use keyfob::{
 use sha2::{Digest, Sha256};
 use time::Duration;
 
-use crate::support::{Fixed, World, after, checked, hex, on_every_store, secret_of};
+use crate::support::{Fixed, World, after, checked, on_every_store, secret_of};
 
 on_every_store! {
     a_digest_is_the_hmac_of_id_and_secret
@@ -182,7 +182,7 @@ async fn a_copy_of_the_store_is_worth_nothing_with_another_key(world: World) {
     }
     assert_eq!(tried(&world.tokens(), &issued).await, "unknown_key");
     let row = serde_json::to_string(&StoredRow::from(&issued.record)).unwrap();
-    assert!(!row.contains(secret_of(&issued)) && !row.contains(&hex(&bytes(1))));
+    assert!(!row.contains(secret_of(&issued)) && !row.contains(&hex::encode(bytes(1))));
 }
 
 async fn a_token_under_an_accepted_key_is_good(world: World) {
@@ -331,7 +331,7 @@ async fn digests_of_every_release_are_made_as_they_were() {
         "without a shield the text is what it is without a pepper"
     );
     assert_eq!(
-        hex(issued.record.digest.as_bytes()),
+        hex::encode(issued.record.digest.as_bytes()),
         "2a65a48131c0d269e02ff3838244f5b178879256135f5c369446152e787679f7"
     );
 }

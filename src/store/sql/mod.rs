@@ -26,7 +26,7 @@ pub(super) use columns::{bind, columns};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(super) use engine::{Engine, Nesting, Value};
 #[cfg(feature = "sqlite")]
-pub(super) use page::{Key, NOT_UTF_8, hex, name_key, page};
+pub(super) use page::{Key, NOT_UTF_8, name_key, page};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(super) use session::{SqlStore, SqlStoreOn, Steps};
 pub(super) use store::token_store;

@@ -28,7 +28,8 @@ pub(crate) const NOT_UTF_8: char = '\0';
 
 /// What a page that ends with this name is sorted by.
 pub(crate) fn name_key(name: Vec<u8>) -> String {
-    String::from_utf8(name).unwrap_or_else(|error| format!("{NOT_UTF_8}{}", hex(error.as_bytes())))
+    String::from_utf8(name)
+        .unwrap_or_else(|error| format!("{NOT_UTF_8}{}", hex::encode(error.as_bytes())))
 }
 
 /// The name that a key was made of.
@@ -40,11 +41,6 @@ pub(crate) fn name_of(key: &str) -> std::borrow::Cow<'_, [u8]> {
     let digit = |digit: u8| char::from(digit).to_digit(16).unwrap_or_default();
     let byte = |pair: &[u8; 2]| (digit(pair[0]) << 4 | digit(pair[1])).to_be_bytes()[3];
     hex.as_bytes().as_chunks().0.iter().map(byte).collect()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// The page that rows make, of which one more was asked for than the page holds, to see whether there are more.

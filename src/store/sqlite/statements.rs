@@ -79,6 +79,20 @@ statements! {
     FIND_MANY = "SELECT ", columns!(), " FROM keyfob_tokens
         WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
 
+    /// All of them in one JSON text, which costs the driver a fraction of what as many rows of as many values do.
+    FIND_PACKED = "SELECT json_group_array(json_array(
+            hex(id), prefix, owner, created_by, name, hex(digest), digest_key, generation,
+            rotated_at, first_used_at, iif(previous_digest IS NULL, NULL, hex(previous_digest)),
+            previous_digest_key, previous_ends_at,
+            json(iif(previous_ends_on_first_use, 'true', 'false')),
+            json(iif(previous_may_ask_again, 'true', 'false')),
+            abilities, created_at, expires_at, not_before, idle_seconds, last_used_at,
+            last_used_from, suspended_since, suspended_until, suspended_reason, revoked_at,
+            revoked_by, revoked_reason, iif(parent IS NULL, NULL, hex(parent)),
+            allowed_addresses, rate_limit_requests, rate_limit_seconds, metadata, notices,
+            used_abilities, idempotency_key))
+        FROM keyfob_tokens WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
+
     /// What stands against an insert: the id, the idempotency key, the name, the limit.
     OBJECTIONS = "SELECT
         EXISTS (SELECT 1 FROM keyfob_tokens WHERE id = ?1),

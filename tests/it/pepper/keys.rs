@@ -7,7 +7,6 @@ use keyfob::{
 };
 
 use super::{bytes, id, key};
-use crate::support::hex;
 
 fn weak(key: impl AsRef<[u8]>) -> PepperError {
     PepperKey::new("k", key).map(drop).unwrap_err()
@@ -104,7 +103,7 @@ fn nothing_shows_a_key() {
             for mask in [0, 0x36, 0x5C] {
                 let bytes: Vec<_> = part.bytes().map(|byte| byte ^ mask).collect();
                 let decimal: Vec<_> = bytes.iter().map(ToString::to_string).collect();
-                let hex = hex(&bytes);
+                let hex = hex::encode(&bytes);
                 for form in [decimal.join(","), hex.to_uppercase(), hex] {
                     assert!(!bare.contains(&form), "{shown}");
                 }

@@ -288,12 +288,6 @@ pub fn secret_of(issued: &IssuedToken) -> &str {
     &text[text.len() - 49..text.len() - 6]
 }
 
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
-}
-
 /// A text with the checksum of a token behind it.
 pub fn checked(body: &str) -> String {
     format!("{body}{}", checksum_digits(crc32fast::hash(body.as_bytes())))
