@@ -140,8 +140,8 @@ impl ApiTokens {
         let ids = self.watch(self.store().revoke(selection, &revocation).await)?;
         if !ids.is_empty() {
             self.report(|| Event::revoked(&ids, revocation));
-            self.changed(ids.clone()).await;
         }
+        self.ended(selection, ids.clone()).await;
         Ok(ids)
     }
 

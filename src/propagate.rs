@@ -9,8 +9,8 @@ use std::{
 use crate::{
     api_tokens::ApiTokens,
     event::{Event, told},
-    signal::{Changed, Heard, SignalError},
-    store::{CacheStats, CachedStore},
+    signal::{self, Changed, Heard, SignalError},
+    store::{CacheStats, CachedStore, Selection},
     timer,
     token::TokenId,
 };
@@ -45,6 +45,13 @@ impl ApiTokens {
         }
     }
 
+    /// The same of all tokens that a selection is about, whatever was changed of them.
+    pub(crate) fn forget_selected(&self, about: &Selection) {
+        if let Some(cache) = self.cache() {
+            cache.evict_selected(about);
+        }
+    }
+
     fn forget_all(&self) {
         if let Some(cache) = self.cache() {
             cache.clear();
@@ -68,6 +75,17 @@ impl ApiTokens {
         if let Err(error) = sent {
             self.report(|| Event::SignalNotSent { error: told(&error) });
         }
+    }
+
+    /// As [`changed`](Self::changed), of a step that was to end or to renew what a selection is about. Where it had nothing
+    /// to change that is told as well: it may repeat one whose end nobody knew, so that nobody has told it.
+    pub(crate) async fn ended(&self, about: &Selection, changed: Vec<TokenId>) {
+        self.forget_selected(about);
+        let told = match about {
+            Selection::Tokens { ids, .. } if ids.len() <= signal::MOST => ids.clone(),
+            _ => changed,
+        };
+        self.changed(told).await;
     }
 
     /// Listens to what other nodes tell, and connects anew where that is lost. It holds no handle.

@@ -23,33 +23,43 @@ pub struct Pending<T> {
     unsettled: Unsettled,
 }
 
-/// Is settled by word of the commit, or else when it is dropped.
+/// Dropped, it lets nothing go by what was read before of what the step is about, and tells of what was done unless it
+/// was said to be committed.
 struct Unsettled {
     tokens: ApiTokens,
-    ids: Vec<TokenId>,
+    /// What the step is about, whether or not it had to change all of it.
+    about: Selection,
+    changed: Vec<TokenId>,
     /// What to tell of it; `None` where nothing was changed, and once it is settled.
     event: Option<Box<Event>>,
 }
 
-impl<T> Pending<T> {
-    fn new(tokens: &ApiTokens, ids: Vec<TokenId>, event: Event, done: T) -> Self {
-        let event = (!ids.is_empty()).then(|| Box::new(event));
-        Self { done, unsettled: Unsettled { tokens: tokens.clone(), ids, event } }
+impl Unsettled {
+    fn new(tokens: &ApiTokens, about: Selection) -> Self {
+        Self { tokens: tokens.clone(), about, changed: Vec::new(), event: None }
     }
 
+    fn done<T>(mut self, done: T, changed: Vec<TokenId>, event: Event) -> Pending<T> {
+        self.event = (!changed.is_empty()).then(|| Box::new(event));
+        self.changed = changed;
+        Pending { done, unsettled: self }
+    }
+}
+
+impl<T> Pending<T> {
     /// Makes known what was done, and answers it. From now on verification on this node goes by it.
     ///
     /// Say this only once the commit is acknowledged.
     pub async fn committed(self) -> T {
         let Self { done, mut unsettled } = self;
-        if let Some(event) = unsettled.event.take() {
-            let Unsettled { tokens, ids, .. } = &mut unsettled;
-            let changed = mem::take(ids);
-            let is_new = matches!(*event, Event::Issued { .. });
+        let event = unsettled.event.take();
+        let is_new = matches!(event.as_deref(), Some(Event::Issued { .. }));
+        let Unsettled { tokens, about, changed, .. } = &mut unsettled;
+        if let Some(event) = event {
             tokens.report(|| *event);
-            if !is_new {
-                tokens.changed(changed).await;
-            }
+        }
+        if !is_new {
+            tokens.ended(about, mem::take(changed)).await;
         }
         done
     }
@@ -65,16 +75,16 @@ impl Pending<IssuedToken> {
 
 impl<T> fmt::Debug for Pending<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pending").field("ids", &self.unsettled.ids).finish_non_exhaustive()
+        f.debug_struct("Pending").field("changed", &self.unsettled.changed).finish_non_exhaustive()
     }
 }
 
 impl Drop for Unsettled {
     fn drop(&mut self) {
+        self.tokens.forget_selected(&self.about);
         if self.event.take().is_some() {
-            let ids = mem::take(&mut self.ids);
-            self.tokens.forget(&ids);
-            self.tokens.report(|| Event::Uncommitted { ids: ids.into() });
+            let ids = mem::take(&mut self.changed).into();
+            self.tokens.report(|| Event::Uncommitted { ids });
         }
     }
 }
@@ -84,8 +94,9 @@ impl ApiTokens {
     /// whole or not at all.
     ///
     /// `transaction` is what the store makes of the connection that holds it, such as `PostgresStore::on`. A refusal
-    /// leaves the transaction as it was, and it can go on. Nothing is tried again here: where the store is
-    /// [busy](crate::store::StoreError::Busy), the whole transaction has to be.
+    /// leaves the transaction as it was, and it can go on. Where the store did not answer in time
+    /// ([unavailable](crate::store::StoreError::Unavailable)), part of the step may have been done: roll back. Nothing is
+    /// tried again here: where the store is [busy](crate::store::StoreError::Busy), the whole transaction has to be.
     ///
     #[cfg_attr(feature = "sqlite", doc = "```")]
     #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
@@ -119,8 +130,8 @@ impl ApiTokens {
         new: NewToken,
     ) -> Result<Pending<IssuedToken>, IssueError> {
         let issued = self.in_time_of_step(self.issue_in(transaction, new)).await??;
-        let event = Event::issued(&issued);
-        Ok(Pending::new(self, vec![issued.record.id], event, issued))
+        let (id, event) = (issued.record.id, Event::issued(&issued));
+        Ok(Unsettled::new(self, Selection::one(id)).done(issued, vec![id], event))
     }
 }
 
@@ -136,10 +147,11 @@ impl OwnerTokens {
         id: TokenId,
         rotation: TokenRotation,
     ) -> Result<Pending<IssuedToken>, RotateError> {
+        let unsettled = Unsettled::new(&self.tokens, Selection::one(id));
         let rotated = self.rotate_in(transaction, id, &rotation, 1);
         let rotated = self.tokens.in_time_of_step(rotated).await??;
         let event = Event::rotated(&rotated, self.by.as_ref());
-        Ok(Pending::new(&self.tokens, vec![id], event, rotated))
+        Ok(unsettled.done(rotated, vec![id], event))
     }
 
     /// Revokes a token as [`revoke`](Self::revoke) does, in a transaction that the application holds: see
@@ -172,7 +184,7 @@ impl OwnerTokens {
     ) -> Result<Pending<Vec<TokenId>>, ManageError> {
         let owner = Some(self.owner.clone());
         let selection = Selection::Tokens { ids: ids.to_vec(), owner };
-        self.revoke_selected_within(transaction, &selection).await
+        self.revoke_selected_within(transaction, selection).await
     }
 
     /// Revokes all tokens of the owner, in a transaction that the application holds: see [`ApiTokens::issue_within`].
@@ -183,18 +195,20 @@ impl OwnerTokens {
         &self,
         transaction: &dyn TokenStore,
     ) -> Result<Pending<Vec<TokenId>>, ManageError> {
-        self.revoke_selected_within(transaction, &Selection::AllOf(self.owner.clone())).await
+        self.revoke_selected_within(transaction, Selection::AllOf(self.owner.clone())).await
     }
 
     async fn revoke_selected_within(
         &self,
         transaction: &dyn TokenStore,
-        selection: &Selection,
+        selection: Selection,
     ) -> Result<Pending<Vec<TokenId>>, ManageError> {
         let revocation = self.tokens.revocation(self.by.as_ref(), self.because.as_ref());
-        let ids = self.tokens.in_time_of_step(transaction.revoke(selection, &revocation)).await?;
+        let unsettled = Unsettled::new(&self.tokens, selection);
+        let revoke = transaction.revoke(&unsettled.about, &revocation);
+        let ids = self.tokens.in_time_of_step(revoke).await?;
         let ids = self.tokens.watch(ids)?;
         let event = Event::revoked(&ids, revocation);
-        Ok(Pending::new(&self.tokens, ids.clone(), event, ids))
+        Ok(unsettled.done(ids.clone(), ids, event))
     }
 }

@@ -45,8 +45,8 @@ pub enum BuildError {
     /// The operating system has no thread for an observer.
     #[error("no thread could be started for an observer: {0}")]
     ObserverThread(io::ErrorKind),
-    /// The deadline is shorter than a millisecond.
-    #[error("the deadline must be at least one millisecond")]
+    /// The deadline is shorter than a millisecond or longer than an hour.
+    #[error("the deadline must be at least one millisecond and at most one hour")]
     Deadline,
     /// The interval of last-used is shorter than a second.
     #[error("the interval in which last-used is written must be at least one second")]

@@ -211,7 +211,7 @@ impl ApiTokensBuilder {
     }
 
     /// How long a verification waits for the store before it is an error, and for how long each other step of the store
-    /// is waited for: at least a millisecond. Two seconds unless set here.
+    /// is waited for: at least a millisecond and at most an hour. Two seconds unless set here.
     ///
     /// A step that finds the store [busy](crate::store::StoreError::Busy) is tried again within this time. A write that
     /// was waited for in vain may happen all the same.
@@ -276,8 +276,9 @@ impl ApiTokensBuilder {
     }
 
     /// Whether a secret from before a rotation that is presented after its grace suspends the token. It is
-    /// [reported](crate::Event::RetiredSecretUsed) in any case. It does not suspend unless set here: whoever finds an
-    /// old secret could then stop the service that has the new one.
+    /// [reported](crate::Event::RetiredSecretUsed) in any case; where it does not suspend, once within
+    /// [`max_staleness`](Self::max_staleness). It does not suspend unless set here: whoever finds an old secret could
+    /// then stop the service that has the new one.
     pub fn suspend_on_retired_secret(mut self, suspend: bool) -> Self {
         self.suspend_on_retired_secret = suspend;
         self
@@ -387,7 +388,7 @@ impl ApiTokensBuilder {
         if default_idle_period.is_some_and(|period| idle_seconds(period).is_err()) {
             return Err(BuildError::IdlePeriod);
         }
-        if self.deadline < Duration::MILLISECOND {
+        if !(Duration::MILLISECOND..=Duration::HOUR).contains(&self.deadline) {
             return Err(BuildError::Deadline);
         }
         if self.last_used_interval < Duration::SECOND {

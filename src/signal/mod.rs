@@ -26,6 +26,8 @@ pub use postgres::PostgresSignal;
 
 pub use crate::store::changed::Changed;
 
+pub(crate) use crate::store::changed::MOST;
+
 use crate::store::BoxError;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 use crate::timer;

@@ -1,11 +1,7 @@
-use std::{
-    convert::Infallible,
-    fmt, str,
-    sync::{Mutex, PoisonError},
-};
+use std::{convert::Infallible, fmt, str};
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, lock::Mutex};
 use redis::{Client, RedisError, aio::MultiplexedConnection};
 
 use super::{Changed, Heard, Signal, SignalError, answered, within_heartbeat};
@@ -32,7 +28,7 @@ use super::{Changed, Heard, Signal, SignalError, answered, within_heartbeat};
 pub struct RedisSignal {
     client: Client,
     channel: String,
-    /// What a message was sent on last, unless it was lost over it.
+    /// What a message was sent on last, unless it was lost over it. Whoever holds it sends.
     sender: Mutex<Option<MultiplexedConnection>>,
 }
 
@@ -53,19 +49,11 @@ impl RedisSignal {
 
     async fn publish(
         &self,
-        mut connection: MultiplexedConnection,
+        connection: &mut MultiplexedConnection,
         message: &str,
     ) -> Result<(), RedisError> {
         let mut publish = redis::cmd("PUBLISH");
-        publish.arg(&self.channel).arg(message);
-        publish.query_async::<()>(&mut connection).await?;
-        // Only one that has answered is used again.
-        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-        Ok(())
-    }
-
-    fn take_sender(&self) -> Option<MultiplexedConnection> {
-        self.sender.lock().unwrap_or_else(PoisonError::into_inner).take()
+        publish.arg(&self.channel).arg(message).query_async(connection).await
     }
 }
 
@@ -73,14 +61,19 @@ impl RedisSignal {
 impl Signal for RedisSignal {
     async fn send(&self, changed: &Changed) -> Result<(), SignalError> {
         let message = changed.to_string();
-        if let Some(connection) = self.take_sender()
-            && self.publish(connection, &message).await.is_ok()
+        let mut sender = self.sender.lock().await;
+        // Taken out: only one that has answered is used again.
+        if let Some(mut connection) = sender.take()
+            && self.publish(&mut connection, &message).await.is_ok()
         {
+            *sender = Some(connection);
             return Ok(());
         }
         let connection = self.client.get_multiplexed_async_connection().await;
-        let connection = connection.map_err(SignalError::new)?;
-        self.publish(connection, &message).await.map_err(SignalError::new)
+        let mut connection = connection.map_err(SignalError::new)?;
+        self.publish(&mut connection, &message).await.map_err(SignalError::new)?;
+        *sender = Some(connection);
+        Ok(())
     }
 
     async fn listen(

@@ -3,7 +3,7 @@ use std::fmt;
 use crate::token::TokenId;
 
 /// How many tokens are told one by one at most.
-const MOST: usize = 100;
+pub(crate) const MOST: usize = 100;
 
 /// Instead of ids: all tokens.
 const ALL: &str = "clear";

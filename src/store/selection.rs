@@ -23,6 +23,10 @@ pub enum Selection {
 }
 
 impl Selection {
+    pub(crate) fn one(id: TokenId) -> Self {
+        Self::Tokens { ids: vec![id], owner: None }
+    }
+
     /// The tokens to revoke, given all tokens: what [`TokenStore::revoke`](super::TokenStore::revoke) has to find out,
     /// for a store that keeps whole records. Revoked ones are left out, but have to be given, because descendants are
     /// found through them.

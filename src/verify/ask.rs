@@ -6,6 +6,7 @@ use crate::{
     ApiTokens, Event,
     api_tokens::ATTEMPTS,
     lookups::Source,
+    refusals::Refusal,
     store::{self, ChangeOutcome, StoreError, Use},
     token::{
         Digests, PresentedToken, Reason, Suspension, Timestamp, TokenId, TokenRecord, TokenState,
@@ -117,8 +118,13 @@ impl ApiTokens {
                 if let (VerifyError::RetiredSecret(_), Some(record)) = (reason, &found.record) {
                     Box::pin(self.meet_retired_secret(record, now, from, until)).await;
                 }
-                if let Some(refusal) = reason.as_lasting().filter(|_| found.source == Source::Store)
-                {
+                let is_told = |refusal: &Refusal| {
+                    // Each time it is used it may have to suspend the token.
+                    let suspends = *refusal == Refusal::RetiredSecret;
+                    found.source == Source::Store
+                        && !(suspends && self.suspends_on_retired_secret())
+                };
+                if let Some(refusal) = reason.as_lasting().filter(is_told) {
                     self.refusals().keep(presented, refusal, asked);
                 }
             }
@@ -198,6 +204,9 @@ impl ApiTokens {
                 return Ok(None);
             }
             self.report_first_use(&proven, from);
+            if record.previous.as_ref().is_some_and(|it| it.ends_on_first_use) {
+                self.changed(vec![record.id]).await;
+            }
         }
         // The next rotation takes the mark of the first use away, and nobody would know of the use then.
         if (is_first_use && record.idle_seconds.is_some()) || self.is_use_due(record, now) {

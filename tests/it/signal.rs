@@ -153,6 +153,13 @@ async fn what_one_changes_shows_on_the_other([here, there]: [&Node; 2]) {
     drop(own.rotate(rotated.record.id, rotation).await.unwrap());
     there.comes_to_be(&rotated, "retired_secret").await;
 
+    let old = issue().await;
+    let rotation = TokenRotation::new().until_first_use();
+    let new = own.rotate(old.record.id, rotation).await.unwrap();
+    there.remembers(&old).await;
+    assert_eq!(verdict(&here.tokens, &new).await, "good");
+    there.comes_to_be(&old, "retired_secret").await;
+
     let changed = issue().await;
     let change = TokenChange::new().abilities(["servers:read"]);
     own.change(changed.record.id, change).await.unwrap();

@@ -16,6 +16,7 @@ on_every_database! {
     a_refusal_leaves_the_transaction_as_it_was
     a_token_is_good_until_its_revocation_is_committed
     all_tokens_of_an_owner_end_with_the_owner
+    what_was_revoked_elsewhere_before_is_forgotten_here
     a_rotation_that_is_rolled_back_has_not_happened
     the_tokens_of_others_are_not_found
     what_is_pending_shows_no_secret
@@ -119,6 +120,33 @@ async fn all_tokens_of_an_owner_end_with_the_owner(database: impl Database) {
     assert_eq!(all.committed().await.len(), 2, "one was revoked before");
     for issued in &issued {
         assert_eq!(verdict(&tokens, issued).await, "revoked");
+    }
+}
+
+/// There was nothing left to change, and it is acknowledged here all the same.
+async fn what_was_revoked_elsewhere_before_is_forgotten_here(database: impl Database) {
+    let world = database.world();
+    let elsewhere = world.tokens();
+    let here = world.builder().max_staleness(time::Duration::MINUTE).build().unwrap();
+    let own = here.owned_by(&world.owner);
+    for is_of_all in [false, true] {
+        let issued = world.issue_many(&elsewhere, 1).await.remove(0);
+        assert_eq!(verdict(&here, &issued).await, "good");
+        elsewhere.owned_by(&world.owner).revoke(issued.record.id).await.unwrap();
+        assert_eq!(verdict(&here, &issued).await, "good", "nobody has told it");
+
+        let mut transaction = database.begin().await;
+        if is_of_all {
+            let all = own.revoke_all_within(&*transaction.store()).await.unwrap();
+            transaction.commit().await;
+            assert_eq!(all.committed().await, []);
+        } else {
+            let id = issued.record.id;
+            let one = own.revoke_within(&*transaction.store(), id).await.unwrap();
+            transaction.commit().await;
+            one.committed().await;
+        }
+        assert_eq!(verdict(&here, &issued).await, "revoked");
     }
 }
 

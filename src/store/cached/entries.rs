@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 
 use super::{lookups::Lookups, ring::Ring};
 use crate::{
-    store::{Peek, Use},
+    store::{Peek, Selection, Use},
     token::{Revocation, TokenId, TokenRecord},
 };
 
@@ -122,6 +122,20 @@ impl Entries {
             order.lookups.void(*id);
             if self.records.pin().get(id).is_some_and(|held| !held.is_final()) {
                 self.remove(&mut order.ring, *id);
+            }
+        }
+    }
+
+    /// Lets go of what a revocation is about. Not only of what it has changed: what others have revoked before, and what it
+    /// did in a try that seemed to fail, is no longer good here either once it is acknowledged.
+    pub(super) fn evict_selected(&self, selection: &Selection) {
+        let is_good = |it: &TokenRecord| it.revocation.is_none();
+        match selection {
+            Selection::Tokens { ids, .. } => self.evict(ids),
+            Selection::AllOf(owner) => self.evict_where(|it| is_good(it) && it.owner == *owner),
+            // The ancestors between are not known here.
+            Selection::DescendantsOf(_) => {
+                self.evict_where(|it| is_good(it) && it.parent().is_some());
             }
         }
     }

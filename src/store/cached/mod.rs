@@ -138,6 +138,10 @@ impl CachedStore {
         self.entries.evict(ids);
     }
 
+    pub(crate) fn evict_selected(&self, selection: &Selection) {
+        self.entries.evict_selected(selection);
+    }
+
     /// Forgets everything, and voids what is being read.
     pub fn clear(&self) {
         self.entries.clear();
@@ -177,26 +181,8 @@ impl Drop for Outdated<'_> {
     fn drop(&mut self) {
         match self.tokens {
             Tokens::One(id) => self.entries.evict(&[id]),
-            Tokens::Revoked(selection) => self.evict_selected(selection),
+            Tokens::Revoked(selection) => self.entries.evict_selected(selection),
             Tokens::Erased(owner) => self.entries.evict_where(|it| it.owner == *owner),
-        }
-    }
-}
-
-impl Outdated<'_> {
-    /// Not only what the step has changed: what others have revoked before, and what it did in a try that seemed to fail,
-    /// is no longer good here either once it is acknowledged.
-    fn evict_selected(&self, selection: &Selection) {
-        let is_good = |it: &TokenRecord| it.revocation.is_none();
-        match selection {
-            Selection::Tokens { ids, .. } => self.entries.evict(ids),
-            Selection::AllOf(owner) => {
-                self.entries.evict_where(|it| is_good(it) && it.owner == *owner);
-            }
-            // The ancestors between are not known here.
-            Selection::DescendantsOf(_) => {
-                self.entries.evict_where(|it| is_good(it) && it.parent().is_some());
-            }
         }
     }
 }

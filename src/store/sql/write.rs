@@ -146,7 +146,23 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     ) -> Result<bool, StoreError> {
         let mark =
             [at.unix_seconds().into(), id.into(), expected.as_bytes().into(), key_of(expected)];
-        self.write(&self.statements().mark_first_use, &mark).await
+        let mut step = self.begin().await?;
+        let outcome = self.mark_on(&mut step, id, &mark).await;
+        step.end(outcome).await
+    }
+
+    /// Where the previous secret ends by this, other nodes have to know.
+    async fn mark_on(
+        &self,
+        step: &mut Lease<'s, 'c, E>,
+        id: TokenId,
+        mark: &[Value<'_>],
+    ) -> Result<bool, StoreError> {
+        let is_first = step.execute(&self.statements().mark_first_use, mark).await?;
+        if is_first {
+            self.tell(step, &[id]).await?;
+        }
+        Ok(is_first)
     }
 
     pub(crate) async fn rekey(

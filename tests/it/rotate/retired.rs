@@ -32,7 +32,8 @@ fn told(world: &World) -> Vec<String> {
 }
 
 fn strict(world: &World) -> keyfob::ApiTokens {
-    world.builder().suspend_on_retired_secret(true).build().unwrap()
+    let builder = world.builder().suspend_on_retired_secret(true);
+    builder.max_staleness(Duration::MINUTE).build().unwrap()
 }
 
 async fn a_retired_secret_is_told_each_time(world: World) {
@@ -181,6 +182,8 @@ async fn a_retired_secret_is_refused_also_where_nothing_can_be_written(world: Wo
     assert_eq!(world.heard.kinds(), ["RetiredSecretUsed", "StoreFailed", "Refused"]);
     world.store.heal();
     assert_eq!(tried(&tokens, &new).await, "good");
+    assert_eq!(tried(&tokens, &old).await, "retired_secret");
+    assert_eq!(tried(&tokens, &new).await, "suspended", "it is tried again");
 }
 
 async fn a_retired_secret_is_told_of_a_token_that_has_ended(world: World) {

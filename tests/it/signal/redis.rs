@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use keyfob::{
     signal::RedisSignal,
-    store::{MemoryStore, TokenStore},
+    store::{MemoryStore, Selection, TokenStore},
+    token::Revocation,
 };
 
 use super::{
@@ -46,6 +47,22 @@ async fn what_one_node_changes_shows_on_the_other() {
 async fn many_that_one_node_revokes_are_refused_on_the_other() {
     let [a, b] = two_nodes(&Corner::new()).await;
     many_that_are_revoked_at_once_are_refused_on_the_other([&a, &b]).await;
+}
+
+/// As where the node that made it was stopped before it could tell.
+#[tokio::test]
+async fn a_revocation_that_is_repeated_is_told() {
+    let (store, corner) = (store(), Corner::new());
+    let a = Node::start(store.clone(), corner.signal()).await;
+    let b = Node::start(store.clone(), corner.signal()).await;
+    let issued = a.issue().await;
+    b.remembers(&issued).await;
+    let id = issued.record.id;
+    let selection = Selection::Tokens { ids: vec![id], owner: None };
+    store.revoke(&selection, &Revocation::new(issued.record.created_at)).await.unwrap();
+    assert_eq!(verdict(&b.tokens, &issued).await, "good");
+    a.tokens.owned_by(&owner("user:42")).revoke(id).await.unwrap();
+    b.comes_to_be(&issued, "revoked").await;
 }
 
 #[tokio::test]
