@@ -16,7 +16,7 @@ use std::{
     mem,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
@@ -25,10 +25,11 @@ use futures_util::future::BoxFuture;
 use crate::{
     clock::Clock,
     store::{CorruptRecord, Page, Peek, StoreError, TokenStore, unless_busy},
+    timer::Timeout,
     token::{TokenId, TokenRecord},
 };
 
-use self::board::{Board, Caller, Entry, Turn};
+use self::board::{Board, Caller, Entry, STALLED, Turn};
 
 /// Where an answer is from, or has to be from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +82,8 @@ impl Lookups {
                 Ok(Found { record, source: Source::Store })
             }
             Entry::Seated(ticket) => {
-                let seat = Seat { lookups: self, ticket, until, holds: None, query: None };
+                let seat =
+                    Seat { lookups: self, ticket, until, holds: None, query: None, patience: None };
                 seat.await
             }
         }
@@ -176,6 +178,8 @@ struct Seat<'a> {
     /// The look-up that he drives.
     holds: Option<u64>,
     query: Option<Query>,
+    /// How long he waits for a look-up that may hang. It may be that nobody else comes who would see that it does.
+    patience: Option<Timeout>,
 }
 
 impl Seat<'_> {
@@ -202,6 +206,14 @@ impl Future for Seat<'_> {
                     seat.holds = Some(number);
                     seat.query =
                         query.or_else(|| seat.lookups.query(number, seat.ticket, seat.until));
+                }
+                Turn::WaitsFirst => {
+                    let patience =
+                        seat.patience.get_or_insert_with(|| Timeout::at(Instant::now() + STALLED));
+                    ready!(patience.poll(context));
+                    seat.patience = None;
+                    let now = seat.lookups.clock.elapsed();
+                    seat.lookups.alter(|board| board.go_on(now));
                 }
                 Turn::Waits => {
                     // Taken out, so that one that panics takes nobody else down.

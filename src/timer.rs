@@ -27,12 +27,12 @@ fn spares() -> MutexGuard<'static, Vec<Timer>> {
 
 /// What a future gives, if it does so before an instant. It is polled first: what does not wait needs no timer.
 pub(crate) async fn in_time<T>(until: Instant, future: impl Future<Output = T>) -> Option<T> {
-    let (mut future, mut lent) = (pin!(future), None);
+    let (mut future, mut timeout) = (pin!(future), None);
     poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending => {
-            let timer = lent.get_or_insert_with(|| Lent::until(until));
-            timer.poll_until(until, context).map(|()| None)
+            let timeout = timeout.get_or_insert_with(|| Timeout::at(until));
+            timeout.poll(context).map(|()| None)
         }
     })
     .await
@@ -63,39 +63,41 @@ impl Timer {
     }
 }
 
-/// A timer that is in use. It goes back to the others when it is dropped.
-struct Lent(Option<Timer>);
+/// An instant that is waited for.
+pub(crate) struct Timeout {
+    until: Instant,
+    /// Goes off at that instant or before. It goes back to the others when this is dropped.
+    lent: Option<Timer>,
+}
 
-impl Lent {
-    /// One that goes off at that instant or before.
-    fn until(until: Instant) -> Self {
-        let Some(mut spare) = spares().pop() else {
+impl Timeout {
+    pub(crate) fn at(until: Instant) -> Self {
+        let mut spares = spares();
+        let spare = spares.iter().rposition(|it| it.at <= until);
+        let timer = spare.map(|place| spares.swap_remove(place)).unwrap_or_else(|| {
             let delay = Delay::new(until.saturating_duration_since(Instant::now()));
-            return Self(Some(Timer { at: until, delay }));
-        };
-        if spare.at > until {
-            spare.set(until);
-        }
-        Self(Some(spare))
+            Timer { at: until, delay }
+        });
+        Self { until, lent: Some(timer) }
     }
 
-    fn poll_until(&mut self, until: Instant, context: &mut Context<'_>) -> Poll<()> {
-        let Some(timer) = &mut self.0 else { return Poll::Ready(()) };
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(timer) = &mut self.lent else { return Poll::Ready(()) };
         loop {
             ready!(Pin::new(&mut timer.delay).poll(context));
-            if Instant::now() >= until {
+            if Instant::now() >= self.until {
                 return Poll::Ready(());
             }
-            timer.set(until);
+            timer.set(self.until);
         }
     }
 }
 
-impl Drop for Lent {
+impl Drop for Timeout {
     fn drop(&mut self) {
         let mut spares = spares();
         if spares.len() < SPARE {
-            spares.extend(self.0.take());
+            spares.extend(self.lent.take());
         }
     }
 }

@@ -19,7 +19,7 @@ const MOVING: usize = 3;
 /// For so many tokens a look-up is sent beside others: fewer gain more by going out together later.
 const CROWD: usize = 8;
 /// After so long a look-up is taken to hang, and another one is sent beside it.
-const STALLED: Duration = Duration::from_millis(250);
+pub(super) const STALLED: Duration = Duration::from_millis(250);
 
 pub(super) struct Board {
     /// By their tickets.
@@ -68,6 +68,8 @@ pub(super) enum Entry {
 /// What is up to somebody with a ticket.
 pub(super) enum Turn {
     Waits,
+    /// For another look-up to end, before anybody else.
+    WaitsFirst,
     Holds(u64, Option<Query>),
     Answered(Answer),
 }
@@ -124,7 +126,7 @@ impl Board {
             stage => {
                 caller.stage = stage;
                 caller.waker = waker.cloned();
-                Turn::Waits
+                if self.line.first() == Some(ticket) { Turn::WaitsFirst } else { Turn::Waits }
             }
         }
     }
@@ -151,7 +153,14 @@ impl Board {
         for ticket in gathered {
             self.line.leave(ticket);
         }
+        self.wake_first();
         asked
+    }
+
+    /// Lets whoever is first in the line know that he is.
+    fn wake_first(&mut self) {
+        let first = self.line.first().and_then(|ticket| self.callers.get_mut(&ticket));
+        self.woken.extend(first.and_then(|it| it.waker.take()));
     }
 
     /// Answers with what is in memory those who take that, and gives the tokens that the others ask for.
@@ -197,7 +206,11 @@ impl Board {
         now: Duration,
     ) -> Option<Query> {
         let stage = self.callers.remove(&ticket).map(|it| it.stage);
+        let was_first = self.line.first() == Some(ticket);
         self.line.leave(ticket);
+        if was_first {
+            self.wake_first();
+        }
         let (number, query) = match (held, stage) {
             (Some(held), _) => held,
             (None, Some(Stage::Holds(number, query))) => (number, query),
@@ -216,9 +229,14 @@ impl Board {
         None
     }
 
-    /// The look-up with this number is over: it is the turn of whoever waits longest.
+    /// The look-up with this number is over.
     pub(super) fn end(&mut self, number: u64, now: Duration) {
         self.under_way.retain(|it| it.number != number);
+        self.go_on(now);
+    }
+
+    /// It is the turn of whoever waits longest, if there is room for another look-up.
+    pub(super) fn go_on(&mut self, now: Duration) {
         let Some(ticket) = self.line.first().filter(|_| self.has_room(now)) else { return };
         let number = self.begin(now, true);
         self.line.leave(ticket);

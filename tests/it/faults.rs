@@ -7,7 +7,7 @@ use keyfob::{
     ApiTokens, ApiTokensBuilder, IssueError, IssuedToken, ManageError, ManualClock, NewToken,
     TokenRotation, VerifyError, store::StoreError,
 };
-use sqlx::Pool;
+use sqlx::{Pool, pool::PoolOptions};
 
 use crate::support::{
     START,
@@ -25,6 +25,7 @@ const CONNECTIONS: u32 = 4;
 on_every_engine! {
     a_way_that_is_gone_refused_reset_stalled_or_slow_lets_nobody_in_and_is_good_again_after
     connections_that_the_server_ends_are_replaced
+    connections_that_fall_silent_are_replaced
     a_server_that_is_stopped_or_killed_lets_nobody_in_until_it_is_there_again
     a_server_that_has_no_room_for_more_connections_lets_nobody_in
     a_database_that_can_only_be_read_verifies_and_says_that_it_changes_nothing
@@ -62,6 +63,23 @@ async fn connections_that_the_server_ends_are_replaced<E: Engine>() {
         assert!(["away", "good"].contains(&world.verify(&world.good).await));
         assert!(["away", "revoked"].contains(&world.verify(&world.revoked).await));
         world.is_back("connections ended").await;
+    }
+    world.close().await;
+}
+
+async fn connections_that_fall_silent_are_replaced<E: Engine>() {
+    let place = Place::<E>::new().await;
+    let proxy = Proxy::before(place.address()).await;
+    // Tested, they would be found out by that, and nothing would be asked on them.
+    let options = PoolOptions::new().max_connections(CONNECTIONS).test_before_acquire(false);
+    let pool = options.connect_with(place.options(&proxy.address.to_string())).await.unwrap();
+    let world = Faulty::on_pool(place, proxy, pool, None, |it| it).await;
+    for _ in 0..3 {
+        let verifying = (0..8).map(|_| world.verify(&world.good));
+        assert!(join_all(verifying).await.iter().all(|it| *it == "good"));
+        assert!(world.place.sessions().await > 0);
+        world.proxy.silence();
+        world.is_back("connections fell silent").await;
     }
     world.close().await;
 }
@@ -176,6 +194,16 @@ impl<E: Engine> Faulty<E> {
     ) -> Self {
         let proxy = Proxy::before(place.address()).await;
         let pool = place.pool(&proxy.address.to_string(), CONNECTIONS).await;
+        Self::on_pool(place, proxy, pool, server, build).await
+    }
+
+    async fn on_pool(
+        place: Place<E>,
+        proxy: Proxy,
+        pool: Pool<E::Database>,
+        server: Option<OwnServer<E>>,
+        build: impl FnOnce(ApiTokensBuilder) -> ApiTokensBuilder,
+    ) -> Self {
         let builder = ApiTokens::builder(place.store(pool.clone()).await).prefix("acme");
         let tokens = build(builder.deadline(DEADLINE)).build().unwrap();
         let good = issue(&tokens).await;

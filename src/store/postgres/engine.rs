@@ -20,7 +20,10 @@ pub(super) struct Postgres;
 impl Engine for Postgres {
     type Database = sqlx::Postgres;
 
-    const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+    /// Who gave up waiting for a lock is not known to the server, where the step would go on waiting, with all that it has
+    /// locked itself.
+    const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED;
+        SELECT set_config('lock_timeout', '5s', true) WHERE current_setting('lock_timeout') = '0'";
     const NESTING: Nesting = Nesting::SavepointRefused("25P01");
     const TELL: Option<&'static str> = Some("SELECT pg_notify(?, ?)");
     const OUTLIVES_DROPPED_FUTURES: bool = true;

@@ -1,8 +1,6 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
-use crate::store::sql::Engine;
-
-use super::{PostgresOpenError, engine::Postgres};
+use super::PostgresOpenError;
 
 const TABLES: &str = include_str!("0001_tokens.sql");
 
@@ -61,7 +59,7 @@ pub(super) async fn migrate(
     }
     // A connection that is dropped midway must not go back with a lock that it holds.
     connection.close_on_drop();
-    let mut transaction = connection.begin_with(Postgres::BEGIN).await?;
+    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK);
     lock.execute(&mut *transaction).await?;
     // Another process may have been first.

@@ -1,6 +1,9 @@
 //! Where steps run: on a connection of a pool, or on one that the caller holds.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::lock::{Mutex, MutexGuard};
 use sqlx::{Connection as _, Pool, SqlStr, pool::PoolConnection};
@@ -14,6 +17,10 @@ use super::{
     engine::{Arguments, Connection, Engine, Nesting, Row, Value},
     statements::Statements,
 };
+
+/// The pool waits without end for the answer to what was dropped, and lends the connection to nobody meanwhile. So it is
+/// left to it only where the answer may well be on its way.
+const WAITED_FOR: Duration = Duration::from_millis(100);
 
 /// A pool, and the statements to run on it.
 #[derive(Debug)]
@@ -99,7 +106,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
                 let cause = "a step on this connection was cut off, and its transaction with it";
                 Err(StoreError::Unavailable(cause.into()))
             }
-            _ => Ok(Lease { connection, transaction: None, waits: false }),
+            _ => Ok(Lease { connection, transaction: None, waits: None }),
         }
     }
 
@@ -183,8 +190,8 @@ impl Transaction {
 pub(super) struct Lease<'s, 'c, E: Engine> {
     connection: Leased<'s, 'c, E>,
     transaction: Option<Transaction>,
-    /// Whether the server has been asked something and has not answered yet.
-    waits: bool,
+    /// Since when the server has been asked something that it has not answered yet.
+    waits: Option<Instant>,
 }
 
 enum Leased<'s, 'c, E: Engine> {
@@ -206,9 +213,9 @@ impl<E: Engine> Lease<'_, '_, E> {
         values: &[Value<'_>],
     ) -> Result<Vec<Row<E>>, StoreError> {
         let arguments = arguments::<E>(values)?;
-        self.waits = true;
+        self.waits = Some(Instant::now());
         let rows = E::fetch(self.connection(), statement.clone(), arguments).await;
-        self.waits = false;
+        self.waits = None;
         rows.map_err(E::failed)
     }
 
@@ -219,16 +226,16 @@ impl<E: Engine> Lease<'_, '_, E> {
         values: &[Value<'_>],
     ) -> Result<bool, StoreError> {
         let arguments = arguments::<E>(values)?;
-        self.waits = true;
+        self.waits = Some(Instant::now());
         let met = E::execute(self.connection(), statement.clone(), arguments).await;
-        self.waits = false;
+        self.waits = None;
         met.map(|rows| rows > 0).map_err(E::failed)
     }
 
     async fn run(&mut self, statement: &'static str) -> sqlx::Result<()> {
-        self.waits = true;
+        self.waits = Some(Instant::now());
         let done = E::run(self.connection(), SqlStr::from_static(statement)).await;
-        self.waits = false;
+        self.waits = None;
         done
     }
 
@@ -268,7 +275,9 @@ impl<E: Engine> Lease<'_, '_, E> {
 
 impl<E: Engine> Drop for Lease<'_, '_, E> {
     fn drop(&mut self) {
-        let is_lost = self.waits && !E::OUTLIVES_DROPPED_FUTURES;
+        let is_lost = self
+            .waits
+            .is_some_and(|since| !E::OUTLIVES_DROPPED_FUTURES || since.elapsed() > WAITED_FOR);
         if !is_lost && self.transaction.is_none() {
             return;
         }

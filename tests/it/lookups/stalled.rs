@@ -31,6 +31,19 @@ async fn a_lookup_that_hangs_is_overtaken_after_a_quarter_of_a_second() {
     assert!(poll(&mut hangs).is_pending());
 }
 
+/// The one that hangs is polled no more, and neither does anybody come who would see it.
+#[tokio::test]
+async fn a_lookup_that_hangs_is_overtaken_by_those_who_wait_already() {
+    let (world, tokens, issued) = hanging(3).await;
+    let mut all = all_verifying(&tokens, &issued);
+    world.clock.advance(PATIENCE + Duration::MILLISECOND);
+    world.store.heal();
+    let hangs = all.remove(0);
+    all_are_good(all).await;
+    assert_eq!(queries(&world, &issued), [vec![0], vec![1, 2]]);
+    drop(hangs);
+}
+
 #[tokio::test]
 async fn at_most_four_lookups_are_under_way() {
     let (world, tokens, issued) = hanging(7).await;

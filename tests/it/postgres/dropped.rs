@@ -59,6 +59,29 @@ async fn after_a_dropped_step_the_pool_answers_what_it_is_asked_and_nothing_is_l
     }
 }
 
+/// The server does not notice that nobody waits any more. What it has locked for the step would be in the way of others.
+#[tokio::test]
+async fn a_dropped_step_does_not_wait_for_a_lock_without_end() {
+    let schema = Schema::new();
+    let store = schema.store_with(&[]).await;
+    for number in 1..=2 {
+        insert(&store, &record(number)).await;
+    }
+    let mut locking = schema.connection().await;
+    let mut held = locking.begin().await.unwrap();
+    let last = "SELECT id FROM {tokens} ORDER BY id DESC LIMIT 1 FOR UPDATE";
+    held.execute(schema.named(last)).await.unwrap();
+    let uses = [1, 2].map(|number| Use { id: id(number), at: at(2_000), from: None });
+    let (step, waits) = (Box::pin(store.record_uses(&uses)), Box::pin(schema.waits()));
+    match select(step, waits).await {
+        Either::Left(_) => panic!("it does not wait"),
+        Either::Right((_, step)) => drop(step),
+    }
+    let first = "SELECT id FROM {tokens} ORDER BY id LIMIT 1 FOR UPDATE";
+    schema.run(first).await;
+    held.rollback().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_transaction_in_which_a_step_was_dropped_takes_no_other_and_can_be_rolled_back() {
     let schema = Schema::new();

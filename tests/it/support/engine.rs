@@ -31,7 +31,7 @@ macro_rules! on_every_engine {
 }
 pub(crate) use on_every_engine;
 
-type Options<E> = <Session<E> as Connection>::Options;
+pub type Options<E> = <Session<E> as Connection>::Options;
 type Session<E> = <<E as Engine>::Database as Database>::Connection;
 
 /// What tests have to know of a database server. In statements, `{name}` is that of a [`Place`].
@@ -291,7 +291,7 @@ impl<E: Engine> Place<E> {
         self.store(self.pool(&self.address(), 4).await).await
     }
 
-    fn options(&self, address: &str) -> Options<E> {
+    pub fn options(&self, address: &str) -> Options<E> {
         let (host, port) = address.rsplit_once(':').unwrap();
         E::options(&self.url, host, port.parse().unwrap(), &self.name)
     }

@@ -2,6 +2,10 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -33,7 +37,15 @@ pub enum Mode {
 pub struct Proxy {
     pub address: SocketAddr,
     mode: watch::Sender<Mode>,
+    silenced: Arc<AtomicUsize>,
     accepting: AbortHandle,
+}
+
+/// What a connection goes by.
+#[derive(Clone)]
+struct Rules {
+    mode: watch::Receiver<Mode>,
+    silenced: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -44,13 +56,21 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::new(127, a, b, c), 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mode, changes) = watch::channel(Mode::Pass);
-        let accepting = tokio::spawn(accept(listener, server, changes));
-        Self { address, mode, accepting: accepting.abort_handle() }
+        let silenced = Arc::<AtomicUsize>::default();
+        let rules = Rules { mode: changes, silenced: silenced.clone() };
+        let accepting = tokio::spawn(accept(listener, server, rules));
+        Self { address, mode, silenced, accepting: accepting.abort_handle() }
     }
 
     /// Drops all connections that there are: later ones are treated so.
     pub fn switch(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// Passes nothing on any more on the connections that there are, which nobody is told: as where the machine behind
+    /// an address has become another one.
+    pub fn silence(&self) {
+        self.silenced.fetch_add(1, SeqCst);
     }
 
     /// Treats the connections that there are so, and later ones too.
@@ -69,13 +89,13 @@ impl Drop for Proxy {
 }
 
 /// Takes connections for as long as it is there.
-async fn accept(mut listener: TcpListener, server: String, changes: watch::Receiver<Mode>) {
+async fn accept(mut listener: TcpListener, server: String, rules: Rules) {
     let address = listener.local_addr().unwrap();
-    let mut mode = changes.clone();
+    let mut mode = rules.mode.clone();
     loop {
         tokio::select! {
             accepted = listener.accept() => if let Ok((client, _)) = accepted {
-                tokio::spawn(pass(client, server.clone(), changes.clone()));
+                tokio::spawn(pass(client, server.clone(), rules.clone()));
             },
             () = comes_to(&mut mode, |mode| mode == Mode::Gone) => {
                 drop(listener);
@@ -94,10 +114,10 @@ async fn comes_to(mode: &mut watch::Receiver<Mode>, is_so: impl Fn(Mode) -> bool
 }
 
 /// Ends with either side, or when the proxy is switched or dropped.
-async fn pass(client: TcpStream, server: String, mode: watch::Receiver<Mode>) {
-    let mut changes = mode.clone();
+async fn pass(client: TcpStream, server: String, rules: Rules) {
+    let mut changes = rules.mode.clone();
     changes.mark_unchanged();
-    if *mode.borrow() == Mode::Refuse {
+    if *rules.mode.borrow() == Mode::Refuse {
         return;
     }
     let Ok(server) = TcpStream::connect(server).await else { return };
@@ -105,8 +125,8 @@ async fn pass(client: TcpStream, server: String, mode: watch::Receiver<Mode>) {
     let (mut from_server, mut to_server) = io::split(server);
     let is_reset = tokio::select! {
         _ = changes.changed() => false,
-        is_reset = copy(&mut from_client, &mut to_server, &mode, false) => is_reset,
-        is_reset = copy(&mut from_server, &mut to_client, &mode, true) => is_reset,
+        is_reset = copy(&mut from_client, &mut to_server, &rules, false) => is_reset,
+        is_reset = copy(&mut from_server, &mut to_client, &rules, true) => is_reset,
     };
     if is_reset {
         from_client.unsplit(to_client).set_zero_linger().unwrap();
@@ -117,12 +137,16 @@ async fn pass(client: TcpStream, server: String, mode: watch::Receiver<Mode>) {
 async fn copy(
     from: &mut (impl AsyncReadExt + Unpin),
     to: &mut (impl AsyncWriteExt + Unpin),
-    mode: &watch::Receiver<Mode>,
+    rules: &Rules,
     answers: bool,
 ) -> bool {
+    let silenced = rules.silenced.load(SeqCst);
     let mut bytes = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        let now = *mode.borrow();
+        if rules.silenced.load(SeqCst) != silenced {
+            continue;
+        }
+        let now = *rules.mode.borrow();
         match now {
             Mode::Reset => return true,
             Mode::Stall => continue,
