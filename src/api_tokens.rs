@@ -106,7 +106,7 @@ impl ApiTokens {
     /// refused.
     ///
     /// The first key of a name that is checked is the right one from then on, so check before the first token is issued.
-    /// Where a wrong one was first, the store has to forget it: on SQLite, its row in `keyfob_canaries`.
+    /// Where a wrong one was first, the store has to forget it: in a database, its row in `keyfob_canaries`.
     ///
     /// # Errors
     /// [`CheckError`] says what is not so.

@@ -74,7 +74,8 @@ impl Timeout {
     pub(crate) fn at(until: Instant) -> Self {
         let mut spares = spares();
         let spare = spares.iter().rposition(|it| it.at <= until);
-        let timer = spare.map(|place| spares.swap_remove(place)).unwrap_or_else(|| {
+        let timer = spare.map(|place| spares.swap_remove(place));
+        let timer = timer.unwrap_or_else(|| {
             let delay = Delay::new(until.saturating_duration_since(Instant::now()));
             Timer { at: until, delay }
         });

@@ -15,7 +15,7 @@ use super::{Event, Observer};
 /// | `keyfob_signs_total` | `sign`: `first_use`, `new_address`, `retired_secret_used`, `expiring_soon`, `uncommitted` |
 /// | `keyfob_store_failed_total` | `situation`, as [`StoreError::code`](crate::store::StoreError::code) |
 /// | `keyfob_trouble_total` | `trouble`: `corrupt`, `pepper_key_missing`, `limits_away`, `limit_corrupt`, `uses_not_written`, `background_not_driven`, `signal_lost`, `signal_not_sent` |
-/// | `keyfob_signal_restored_total` | none |
+/// | `keyfob_signal_restored_total`, `keyfob_limits_back_total` | none |
 /// | `keyfob_uses_dropped_total`, `keyfob_events_dropped_total` | none |
 ///
 /// `keyfob_events_dropped_total` counts what this observer itself was too slow for, which it can be only on a thread of
@@ -46,6 +46,7 @@ const SIGNS: &str = "keyfob_signs_total";
 const STORE_FAILED: &str = "keyfob_store_failed_total";
 const TROUBLE: &str = "keyfob_trouble_total";
 const SIGNAL_RESTORED: &str = "keyfob_signal_restored_total";
+const LIMITS_BACK: &str = "keyfob_limits_back_total";
 const USES_DROPPED: &str = "keyfob_uses_dropped_total";
 const EVENTS_DROPPED: &str = "keyfob_events_dropped_total";
 
@@ -63,6 +64,7 @@ impl MetricsObserver {
             (STORE_FAILED, "Steps that the token store failed at"),
             (TROUBLE, "What somebody should look at"),
             (SIGNAL_RESTORED, "How often a signal that was lost was connected again"),
+            (LIMITS_BACK, "How often limits that were away could be reached again"),
             (USES_DROPPED, "Uses that were let go because too many waited"),
             (EVENTS_DROPPED, "Events that were let go because an observer was slow"),
         ] {
@@ -122,7 +124,7 @@ impl Observer for MetricsObserver {
             Event::Corrupt { .. } => trouble("corrupt"),
             Event::PepperKeyMissing { .. } => trouble("pepper_key_missing"),
             Event::LimitsAway { .. } => trouble("limits_away"),
-            Event::LimitsBack => {}
+            Event::LimitsBack => counter!(LIMITS_BACK).increment(1),
             Event::LimitCorrupt { .. } => trouble("limit_corrupt"),
             Event::UsesNotWritten { .. } => trouble("uses_not_written"),
             Event::BackgroundNotDriven => trouble("background_not_driven"),

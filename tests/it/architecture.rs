@@ -27,7 +27,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("listing", &["token", "store", "policy"]),
     ("usage", &["token", "store"]),
     ("rekey", &["token", "store"]),
-    ("lookups", &["token", "clock", "store"]),
+    ("lookups", &["token", "clock", "timer", "store"]),
     ("refusals", &["token"]),
     ("owner_gate", &["token", "clock", "store"]),
     (

@@ -38,6 +38,7 @@ impl Engine for MySql {
     /// [`execute`](Self::execute) sees it; `IGNORE` would pass over more than that.
     const OR_NOTHING: &'static str = "";
     const CURRENT: &'static str = "FOR UPDATE";
+    const SEES_LATEST: Option<&'static str> = None;
     const BY_ID: &'static str = "FORCE INDEX (PRIMARY)";
     const LOCK_OWNER: &'static str = "INSERT INTO {owners} (owner, changes) VALUES (?, 1)
         ON DUPLICATE KEY UPDATE changes = changes + 1";

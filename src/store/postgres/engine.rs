@@ -35,6 +35,8 @@ impl Engine for Postgres {
     const OR_NOTHING: &'static str = "ON CONFLICT DO NOTHING";
     /// Each statement does, but where the caller's transaction wants it otherwise.
     const CURRENT: &'static str = "";
+    const SEES_LATEST: Option<&'static str> =
+        Some("SELECT (current_setting('transaction_isolation') = 'read committed')::int::bigint");
     /// Only rows are locked.
     const BY_ID: &'static str = "";
     /// It is changed, so that a transaction of the caller's which has seen less fails rather than counts too few.

@@ -66,6 +66,9 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         step: &mut Lease<'s, 'c, E>,
         sought: Sought<'_>,
     ) -> Result<Vec<TokenId>, StoreError> {
+        if !matches!(sought, Sought::Living(Selection::Tokens { .. })) {
+            self.require_latest(step).await?;
+        }
         let (mut seen, mut locked) = (BTreeSet::new(), Vec::new());
         loop {
             let mut new = self.look_for(step, sought).await?;

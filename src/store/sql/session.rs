@@ -153,6 +153,21 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         step.end(outcome).await
     }
 
+    /// Refuses to look for tokens in a transaction of the caller's that would not see all of them.
+    pub(super) async fn require_latest(
+        &self,
+        step: &mut Lease<'s, 'c, E>,
+    ) -> Result<(), StoreError> {
+        let Some(ask) = E::SEES_LATEST.filter(|_| self.held.is_some()) else { return Ok(()) };
+        let rows = step.fetch(&SqlStr::from_static(ask), &[]).await?;
+        let sees = rows.first().map(|row| E::integer(row, 0)).transpose().map_err(E::failed)?;
+        if sees.flatten() == Some(1) {
+            return Ok(());
+        }
+        let cause = "a transaction above READ COMMITTED does not see all of the tokens to revoke";
+        Err(StoreError::Faulty(cause.into()))
+    }
+
     /// Tells other nodes, once the step is committed, that these tokens have changed.
     pub(super) async fn tell(
         &self,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 
 use axum::{Router, body::Body, http::Request, routing::get};
 use keyfob::{
-    ApiTokens, ListTokens, MetricsObserver, TokenChange, TokenRotation,
+    ApiTokens, Event, ListTokens, MetricsObserver, Observer, TokenChange, TokenRotation,
     limit::{RateLimiter, RedisLimits, WhileAway},
     token::{KeyId, RateLimit, TokenDigest},
     web::{Allowed, Authenticator, Realm, axum::TokenLayer},
@@ -100,6 +100,11 @@ async fn each_counter_counts_what_the_table_says() {
     tokens.prune(after(7_200)).await.unwrap();
     own.erase().await.unwrap();
 
+    // What only servers that come back bring about.
+    for event in [Event::SignalRestored, Event::LimitsBack] {
+        MetricsObserver::new().observe(&event);
+    }
+
     let counted = counted(&snapshotter);
     let expected = [
         ("keyfob_tokens_total change=issued", 3),
@@ -124,6 +129,8 @@ async fn each_counter_counts_what_the_table_says() {
         ("keyfob_signs_total sign=expiring_soon", 1),
         ("keyfob_store_failed_total situation=unavailable", 1),
         ("keyfob_trouble_total trouble=background_not_driven", 1),
+        ("keyfob_signal_restored_total", 1),
+        ("keyfob_limits_back_total", 1),
         ("keyfob_trouble_total trouble=limits_away", 1),
         ("keyfob_trouble_total trouble=uses_not_written", 1),
         ("keyfob_trouble_total trouble=pepper_key_missing", 1),

@@ -45,6 +45,33 @@ async fn rules_never_go_by_what_was() {
     }
 }
 
+/// A revocation of all tokens that leaves out the last one would be worse than none.
+#[tokio::test]
+async fn no_token_is_left_out_because_it_came_after_the_transaction_first_looked() {
+    for level in LEVELS {
+        let schema = Schema::new();
+        let store = schema.store().await;
+        let mut connection = schema.connection().await;
+        let mut transaction = connection.begin_with(level).await.unwrap();
+        {
+            let on = store.on(&mut transaction);
+            assert_eq!(on.count(&owner()).await.unwrap().not_revoked, 0);
+            insert(&store, &record(1)).await;
+            let all = on.revoke(&Selection::AllOf(owner()), &Revocation::new(at(5_000))).await;
+            let erased = on.erase(&owner()).await;
+            let is_right = match (&all, &erased) {
+                (Ok(revoked), Ok(erased)) => {
+                    level == LEVELS[0] && *revoked == [id(1)] && *erased == [id(1)]
+                }
+                (Err(StoreError::Faulty(_)), Err(StoreError::Faulty(_))) => level != LEVELS[0],
+                _ => false,
+            };
+            assert!(is_right, "{level}: {all:?}, {erased:?}");
+        }
+        transaction.commit().await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_transactions_reach_the_limit_and_do_not_pass_it() {
     for level in LEVELS {
