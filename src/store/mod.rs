@@ -240,7 +240,7 @@ pub trait TokenStore: Debug + Send + Sync {
     ) -> Result<Page, StoreError>;
 
     /// Tokens of all owners that are not revoked, were created before `since` and have not been used since, by id;
-    /// the page begins after `after`.
+    /// the page begins after `after`. It may end early, and even be empty, where others may follow.
     ///
     /// # Errors
     /// As [`page`](Self::page).

@@ -93,6 +93,8 @@ impl<E: Engine> Steps<'_, '_, E> {
         Ok(page_of::<E>(rows, limit, Key::Instant("expires_at")))
     }
 
+    /// Walks over the tokens by id, and not far at a time: no index tells who was not used, because it would have to be
+    /// written with each use.
     pub(crate) async fn unused(
         self,
         since: Timestamp,
@@ -102,10 +104,15 @@ impl<E: Engine> Steps<'_, '_, E> {
         let Some(first) = first_id(after, Sort::Oldest) else {
             return Ok(Page::default());
         };
+        let walked = self.read(&self.statements().walked, &[first.into()]).await?;
+        let last = walked.first().map(id::<E>).transpose()?;
+        let until = last.unwrap_or(TokenId::from_u128(u128::MAX));
         let since = since.unix_seconds();
-        let values = [since.into(), since.into(), first.into(), one_more(limit)];
+        let values = [since.into(), since.into(), first.into(), until.into(), one_more(limit)];
         let rows = self.read(&self.statements().unused, &values).await?;
-        Ok(page_of::<E>(rows, limit, Key::Id))
+        let mut page = page_of::<E>(rows, limit, Key::Id);
+        page.end = page.end.or_else(|| Some(Position { key: SortKey::Id, id: last? }));
+        Ok(page)
     }
 
     pub(crate) async fn count(self, owner: &Owner) -> Result<OwnerCount, StoreError> {

@@ -44,6 +44,7 @@ pub(crate) struct Statements {
     pub(super) lock_used_abilities: Listed,
     pub(super) record_ability_uses: Listed,
     pub(super) expiring: SqlStr,
+    pub(super) walked: SqlStr,
     pub(super) unused: SqlStr,
     pub(super) count: SqlStr,
     pub(super) count_by_key: SqlStr,
@@ -172,9 +173,10 @@ impl Statements {
                 WHERE revoked_at IS NULL AND expires_at >= ? AND (expires_at > ? OR id > ?)
                     AND expires_at <= ?
                 ORDER BY expires_at, id LIMIT ?"),
+            walked: sql("SELECT id FROM {tokens} WHERE id >= ? ORDER BY id LIMIT 1 OFFSET 4999"),
             unused: sql("SELECT {columns} FROM {tokens}
                 WHERE revoked_at IS NULL AND created_at < ?
-                    AND (last_used_at IS NULL OR last_used_at < ?) AND id >= ?
+                    AND (last_used_at IS NULL OR last_used_at < ?) AND id >= ? AND id <= ?
                 ORDER BY id LIMIT ?"),
             count: sql("SELECT count(CASE WHEN revoked_at IS NULL THEN 1 END), count(revoked_at)
                 FROM {tokens} WHERE owner = ?"),

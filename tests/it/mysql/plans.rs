@@ -3,7 +3,10 @@ use sqlx::{MySqlPool, mysql::MySqlPoolOptions};
 use keyfob::store::MySqlStore;
 
 use super::Tables;
-use crate::support::plans::{Counting, no_step_reads_more_tokens_than_it_is_about};
+use crate::support::plans::{
+    Counting, no_step_reads_more_tokens_than_it_is_about,
+    who_is_not_used_is_looked_for_a_part_at_a_time,
+};
 
 const FILL: &str = "INSERT INTO {tokens} (id, prefix, owner, name, digest, digest_key, generation,
         previous_ends_on_first_use, previous_may_ask_again, abilities, created_at, expires_at,
@@ -37,4 +40,12 @@ async fn each_step_finds_its_tokens_by_an_index() {
     tables.run(FILL).await;
     tables.run("ANALYZE TABLE {tokens}").await;
     no_step_reads_more_tokens_than_it_is_about(&store, Session(pool)).await;
+}
+
+#[tokio::test]
+async fn who_is_not_used_is_found_a_part_at_a_time() {
+    let tables = Tables::new();
+    let store = tables.store().await;
+    tables.run(FILL).await;
+    who_is_not_used_is_looked_for_a_part_at_a_time(&store).await;
 }

@@ -2,7 +2,10 @@ use keyfob::store::PostgresStore;
 use sqlx::PgPool;
 
 use super::Schema;
-use crate::support::plans::{Counting, no_step_reads_more_tokens_than_it_is_about};
+use crate::support::plans::{
+    Counting, no_step_reads_more_tokens_than_it_is_about,
+    who_is_not_used_is_looked_for_a_part_at_a_time,
+};
 
 /// See `no_step_reads_more_tokens_than_it_is_about`. Nothing else reads the table meanwhile.
 const FILL: &str = "ALTER TABLE {tokens} SET (autovacuum_enabled = off);
@@ -59,4 +62,12 @@ async fn each_step_finds_its_tokens_by_an_index_the_first_time() {
 #[tokio::test]
 async fn each_step_finds_its_tokens_by_an_index_ever_after() {
     each_step_finds_its_tokens_by_an_index("force_generic_plan").await;
+}
+
+#[tokio::test]
+async fn who_is_not_used_is_found_a_part_at_a_time() {
+    let schema = Schema::new();
+    let store = schema.store().await;
+    schema.run(FILL).await;
+    who_is_not_used_is_looked_for_a_part_at_a_time(&store).await;
 }
