@@ -53,7 +53,7 @@
 //! |---|---|
 //! | `sqlite` | `store::SqliteStore`, through sqlx and tokio |
 //! | `postgres` | `store::PostgresStore` and `signal::PostgresSignal`, through sqlx and tokio |
-//! | `mysql` | `store::MySqlStore`, for MariaDB and MySQL, through sqlx and tokio |
+//! | `mysql` | `store::MySqlStore`, for MariaDB and MySQL (untested), through sqlx and tokio |
 //! | `redis` | `signal::RedisSignal`, and `limit::RateLimiter::redis` for all nodes together |
 //! | `axum` | `web::axum`: a tower layer, and handler arguments |
 //! | `actix` | `web::actix`: a middleware, and the same handler arguments |

@@ -95,8 +95,9 @@ impl ApiTokens {
     ///
     /// `transaction` is what the store makes of the connection that holds it, such as `PostgresStore::on`. A refusal
     /// leaves the transaction as it was, and it can go on. Where the store did not answer in time
-    /// ([unavailable](crate::store::StoreError::Unavailable)), part of the step may have been done: roll back. Nothing is
-    /// tried again here: where the store is [busy](crate::store::StoreError::Busy), the whole transaction has to be.
+    /// ([unavailable](crate::store::StoreError::Unavailable)), part of the step may have been done: roll back, and on MySQL
+    /// and MariaDB close the connection. Nothing is tried again here: where the store is
+    /// [busy](crate::store::StoreError::Busy), the whole transaction has to be.
     ///
     #[cfg_attr(feature = "sqlite", doc = "```")]
     #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
@@ -190,7 +191,8 @@ impl OwnerTokens {
     /// Revokes all tokens of the owner, in a transaction that the application holds: see [`ApiTokens::issue_within`].
     ///
     /// # Errors
-    /// [`ManageError::Store`]
+    /// [`ManageError::Store`]; [faulty](crate::store::StoreError::Faulty) in a transaction on PostgreSQL above
+    /// `READ COMMITTED`, which would not see all of them.
     pub async fn revoke_all_within(
         &self,
         transaction: &dyn TokenStore,

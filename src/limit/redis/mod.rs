@@ -22,12 +22,11 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
 /// expires a second later. Nothing else is kept, and no secret among it.
 ///
 /// ```no_run
-/// use keyfob::{limit::{RateLimiter, RedisLimits, WhileAway}, web::{Authenticator, Realm}};
-/// # let (tokens, _) = keyfob::testing::in_memory("acme");
+/// use keyfob::limit::{RateLimiter, RedisLimits, WhileAway};
 ///
 /// let limits = RedisLimits::open("redis://localhost/")?.prefix("acme").while_away(WhileAway::Refuse);
-/// let authenticator = Authenticator::require(tokens, Realm::new("Acme API")?).limiter(RateLimiter::redis(limits));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let limiter = RateLimiter::redis(limits); // for `Authenticator::limiter`, or to charge by yourself
+/// # Ok::<(), redis::RedisError>(())
 /// ```
 #[derive(Clone)]
 #[must_use]

@@ -36,7 +36,8 @@ pub(crate) const CACHE_CAPACITY: usize = 100_000;
 /// * What is changed through this store is forgotten at once, also where a change fails midway and nobody knows what
 ///   has become of it, and so is what is being read at that moment: the next verification goes by the change. What
 ///   others change shows after `max_staleness` at the latest.
-/// * Who is revoked stays so: that is remembered without end, and no other answer takes its place.
+/// * Who is revoked stays so: that is good beyond `max_staleness`, as long as there is room and nothing is cleared, and
+///   no other answer takes its place.
 /// * Only what there is, is remembered: unknown ids neither take room nor push anyone out. Where there is no more room,
 ///   tokens go that have not been used for long.
 /// * Uses that are written go through without making anything be forgotten.

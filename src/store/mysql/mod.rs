@@ -34,7 +34,7 @@ const DEFAULT_PREFIX: &str = "keyfob_";
 /// compared by bytes and the store's own transactions are `READ COMMITTED`, for which a binary log has to have the
 /// format `ROW` or `MIXED`.
 ///
-/// Needs MariaDB 10.6 or MySQL 8.0 or later, and a tokio runtime.
+/// Needs MariaDB 10.6 or later and a tokio runtime. MySQL 8.0 or later should do as well, and is untested.
 #[derive(Clone)]
 pub struct MySqlStore {
     store: SqlStore<MySql>,
@@ -49,7 +49,8 @@ impl MySqlStore {
     /// otherwise.
     ///
     /// # Errors
-    /// [`MySqlOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob.
+    /// [`MySqlOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob, or where the
+    /// pool's connections don't commit by themselves.
     pub async fn with_pool(pool: MySqlPool) -> Result<Self, MySqlOpenError> {
         Self::with_prefix(pool, DEFAULT_PREFIX).await
     }

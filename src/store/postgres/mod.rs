@@ -38,7 +38,8 @@ impl PostgresStore {
     /// `PgPool` is the one of sqlx 0.9.
     ///
     /// # Errors
-    /// [`PostgresOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob.
+    /// [`PostgresOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob, or where
+    /// no schema on the `search_path` is there.
     pub async fn with_pool(pool: PgPool) -> Result<Self, PostgresOpenError> {
         Self::open(pool, None).await
     }
@@ -76,6 +77,9 @@ impl PostgresStore {
     ///
     /// Each step that writes is a savepoint there, so that one that fails does not end the transaction; on a
     /// connection outside a transaction it is a transaction of its own.
+    ///
+    /// In a transaction above `READ COMMITTED`, ending all tokens of an owner or those that descend from one is
+    /// [`StoreError::Faulty`]: it would leave out what was issued after the transaction first looked.
     #[must_use]
     pub fn on<'c>(&self, connection: &'c mut PgConnection) -> PostgresTransaction<'c> {
         PostgresTransaction(self.0.on(connection))

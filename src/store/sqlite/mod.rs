@@ -72,8 +72,8 @@ impl SqliteStore {
 
     /// Opens a file, makes it where there is none, and migrates it.
     ///
-    /// The connections are the store's own: one writes, a few read. A write waits up to five seconds for another
-    /// process to finish its own.
+    /// The connections are the store's own: one writes, a few read. A write waits for another process to finish its own
+    /// for up to five seconds, or until the [deadline](crate::ApiTokensBuilder::deadline) where that is shorter.
     ///
     /// # Errors
     /// [`SqliteOpenError`] where the file can't be opened or migrated, or is the work of a later keyfob.
