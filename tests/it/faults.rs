@@ -8,6 +8,7 @@ use keyfob::{
     TokenRotation, VerifyError, store::StoreError,
 };
 use sqlx::{Pool, pool::PoolOptions};
+use tokio::time::timeout;
 
 use crate::support::{
     START,
@@ -74,11 +75,14 @@ async fn connections_that_fall_silent_are_replaced<E: Engine>() {
     let options = PoolOptions::new().max_connections(CONNECTIONS).test_before_acquire(false);
     let pool = options.connect_with(place.options(&proxy.address.to_string())).await.unwrap();
     let world = Faulty::on_pool(place, proxy, pool, None, |it| it).await;
-    for _ in 0..3 {
+    for impatient in [0, 2 * CONNECTIONS, 0, 2 * CONNECTIONS] {
         let verifying = (0..8).map(|_| world.verify(&world.good));
         assert!(join_all(verifying).await.iter().all(|it| *it == "good"));
         assert!(world.place.sessions().await > 0);
         world.proxy.silence();
+        for _ in 0..impatient {
+            let _ = timeout(Duration::from_millis(10), world.verify(&world.good)).await;
+        }
         world.is_back("connections fell silent").await;
     }
     world.close().await;

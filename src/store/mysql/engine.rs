@@ -8,7 +8,7 @@ use sqlx::{
 use crate::{
     store::{
         BoxError, CorruptRecord, StoreError,
-        sql::{self, Engine, Nesting, Types, Value},
+        sql::{self, Engine, Transaction, Types, Value},
     },
     token::{TokenId, TokenRecord},
 };
@@ -25,9 +25,24 @@ pub(super) struct MySql;
 impl Engine for MySql {
     type Database = sqlx::MySql;
 
-    /// No gaps are locked then, so that owners stay out of each other's way.
-    const BEGIN: &'static str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION";
-    const NESTING: Nesting = Nesting::BeginRefused("25001");
+    /// `READ COMMITTED` locks no gaps, so that owners stay out of each other's way. And who gave up waiting for a lock is not
+    /// known to the server, where the step would go on waiting, with all that it has locked itself.
+    const OWN: Transaction = Transaction {
+        begin: "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+            SET @keyfob_lock_wait = @@innodb_lock_wait_timeout,
+                innodb_lock_wait_timeout = LEAST(@@innodb_lock_wait_timeout, 5);
+            START TRANSACTION",
+        commit: "COMMIT; SET innodb_lock_wait_timeout = @keyfob_lock_wait",
+        rollback: "ROLLBACK; SET innodb_lock_wait_timeout = @keyfob_lock_wait",
+    };
+    /// Outside a transaction a savepoint is not refused, but is gone when it is to be released: at the beginning already,
+    /// before anything is written that nobody could take back.
+    const NESTED: Transaction = Transaction {
+        begin: "SAVEPOINT keyfob; RELEASE SAVEPOINT keyfob; SAVEPOINT keyfob",
+        commit: "RELEASE SAVEPOINT keyfob",
+        rollback: "ROLLBACK TO SAVEPOINT keyfob",
+    };
+    const NOT_IN_TRANSACTION: &'static str = "42000";
     const TELL: Option<&'static str> = None;
     /// sqlx forgets that it was preparing a statement, or had read half a packet.
     const OUTLIVES_DROPPED_FUTURES: bool = false;

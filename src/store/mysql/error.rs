@@ -12,6 +12,9 @@ pub enum MySqlOpenError {
     /// The connections of the pool have `autocommit` off: what is acknowledged would not be committed.
     #[error("the connections of the pool have autocommit off")]
     NoAutocommit,
+    /// The connections of the pool read what is not committed: a revocation that is rolled back would count.
+    #[error("the connections of the pool are READ UNCOMMITTED")]
+    ReadUncommitted,
     /// A later version of keyfob has migrated the tables; this one would not know what it reads.
     #[error(
         "the token tables are at version {found}, made by a later keyfob; this one knows up to {known}"
@@ -64,12 +67,14 @@ fn situation(number: u16) -> fn(BoxError) -> StoreError {
         // deadlock, a table that was altered meanwhile, a statement that has to be prepared anew, a lock that is not to
         // be had at once, a group of servers that could not agree on a commit.
         1020 | 1205 | 1213 | 1412 | 1615 | 3572 | 3100 | 3101 => StoreError::Busy,
+        // A savepoint that is gone, with the transaction in which it was.
+        1305
         // Out of disk, memory, connections, threads, locks, transactions or prepared statements, for the server or for
         // the account.
-        1021 | 1037 | 1038 | 1040 | 1041 | 1114 | 1135 | 1203 | 1206 | 1226 | 1461 | 1637
+        | 1021 | 1037 | 1038 | 1040 | 1041 | 1114 | 1135 | 1203 | 1206 | 1226 | 1461 | 1637
         // A node of a cluster that is not ready, a shutdown, a connection that was cut or idle for too long, trouble on
-        // the network; as proxies tell it, 2006 and 2013.
-        | 1047 | 1053 | 1080 | 1152 | 1158..=1161 | 1184 | 1927 | 2006 | 2013 | 3032 | 3169 | 4031
+        // the network, a host from which too many connections were cut; as proxies tell it, 2006 and 2013.
+        | 1042 | 1043 | 1047 | 1053 | 1080 | 1129 | 1152 | 1158..=1161 | 1184 | 1927 | 2006 | 2013 | 3032 | 3169 | 4031
         // Interrupted, by an operator or a time limit of the server's.
         | 1317 | 1969 | 3024
         // May only be read: the server, the transaction, the server again.
@@ -90,18 +95,19 @@ mod tests {
         for number in [1020, 1205, 1213, 1412, 1615, 3572, 3100, 3101] {
             assert!(matches!(is(number), StoreError::Busy(_)), "{number}");
         }
-        // ER_DISK_FULL, ER_OUTOFMEMORY, ER_OUT_OF_SORTMEMORY, ER_CON_COUNT_ERROR, ER_OUT_OF_RESOURCES,
+        // ER_SP_DOES_NOT_EXIST, ER_DISK_FULL, ER_OUTOFMEMORY, ER_OUT_OF_SORTMEMORY, ER_CON_COUNT_ERROR, ER_OUT_OF_RESOURCES,
         // ER_RECORD_FILE_FULL, ER_CANT_CREATE_THREAD, ER_TOO_MANY_USER_CONNECTIONS, ER_LOCK_TABLE_FULL,
         // ER_USER_LIMIT_REACHED, ER_MAX_PREPARED_STMT_COUNT_REACHED, ER_TOO_MANY_CONCURRENT_TRXS,
-        // ER_UNKNOWN_COM_ERROR (as Galera uses it), ER_SERVER_SHUTDOWN, ER_FORCING_CLOSE, ER_ABORTING_CONNECTION,
+        // ER_BAD_HOST_ERROR, ER_HANDSHAKE_ERROR, ER_UNKNOWN_COM_ERROR (as Galera uses it), ER_SERVER_SHUTDOWN,
+        // ER_FORCING_CLOSE, ER_HOST_IS_BLOCKED, ER_ABORTING_CONNECTION,
         // ER_NET_READ_ERROR, ER_NET_WRITE_INTERRUPTED, ER_NEW_ABORTING_CONNECTION, ER_CONNECTION_KILLED,
         // CR_SERVER_GONE_ERROR, CR_SERVER_LOST, ER_SERVER_OFFLINE_MODE, ER_SESSION_WAS_KILLED,
         // ER_CLIENT_INTERACTION_TIMEOUT, ER_QUERY_INTERRUPTED, ER_STATEMENT_TIMEOUT, ER_QUERY_TIMEOUT,
         // ER_OPTION_PREVENTS_STATEMENT, ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, ER_READ_ONLY_MODE
         for number in [
-            1021, 1037, 1038, 1040, 1041, 1114, 1135, 1203, 1206, 1226, 1461, 1637, 1047, 1053,
-            1080, 1152, 1158, 1161, 1184, 1927, 2006, 2013, 3032, 3169, 4031, 1317, 1969, 3024,
-            1290, 1792, 1836,
+            1305, 1021, 1037, 1038, 1040, 1041, 1114, 1135, 1203, 1206, 1226, 1461, 1637, 1042,
+            1043, 1047, 1053, 1080, 1129, 1152, 1158, 1161, 1184, 1927, 2006, 2013, 3032, 3169,
+            4031, 1317, 1969, 3024, 1290, 1792, 1836,
         ] {
             assert!(matches!(is(number), StoreError::Unavailable(_)), "{number}");
         }

@@ -50,7 +50,7 @@ impl MySqlStore {
     ///
     /// # Errors
     /// [`MySqlOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob, or where the
-    /// pool's connections don't commit by themselves.
+    /// pool's connections don't commit by themselves, or read what others have not committed.
     pub async fn with_pool(pool: MySqlPool) -> Result<Self, MySqlOpenError> {
         Self::with_prefix(pool, DEFAULT_PREFIX).await
     }

@@ -34,11 +34,7 @@ pub(super) fn sql(prefix: &str) -> Result<String, MySqlOpenError> {
 pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlOpenError> {
     let prefix = check(prefix)?;
     let mut connection = pool.acquire().await?;
-    let autocommit: bool =
-        sqlx::query_scalar("SELECT @@autocommit").fetch_one(&mut *connection).await?;
-    if !autocommit {
-        return Err(MySqlOpenError::NoAutocommit);
-    }
+    check_session(&mut connection).await?;
     if version(&mut connection, prefix).await? == KNOWN {
         return Ok(());
     }
@@ -59,6 +55,21 @@ pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlO
     }
     let release = AssertSqlSafe(format!("DO RELEASE_LOCK({LOCK})"));
     sqlx::query(release).bind(prefix).execute(&mut *connection).await?;
+    Ok(())
+}
+
+/// The isolation level has one name on MariaDB and another on MySQL.
+async fn check_session(connection: &mut MySqlConnection) -> Result<(), MySqlOpenError> {
+    let settings = "SHOW SESSION VARIABLES
+        WHERE variable_name IN ('autocommit', 'tx_isolation', 'transaction_isolation')";
+    let settings: Vec<(String, String)> = sqlx::query_as(settings).fetch_all(connection).await?;
+    let are = |value| settings.iter().any(|(_, is)| is == value);
+    if are("OFF") {
+        return Err(MySqlOpenError::NoAutocommit);
+    }
+    if are("READ-UNCOMMITTED") {
+        return Err(MySqlOpenError::ReadUncommitted);
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     store::{
         BoxError, CorruptRecord, StoreError,
-        sql::{self, Engine, Nesting, Types, Value},
+        sql::{self, Engine, Transaction, Types, Value},
     },
     token::{TokenId, TokenRecord},
 };
@@ -22,9 +22,18 @@ impl Engine for Postgres {
 
     /// Who gave up waiting for a lock is not known to the server, where the step would go on waiting, with all that it has
     /// locked itself.
-    const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED;
-        SELECT set_config('lock_timeout', '5s', true) WHERE current_setting('lock_timeout') = '0'";
-    const NESTING: Nesting = Nesting::SavepointRefused("25P01");
+    const OWN: Transaction = Transaction {
+        begin: "BEGIN ISOLATION LEVEL READ COMMITTED;
+            SELECT set_config('lock_timeout', '5s', true) WHERE current_setting('lock_timeout') = '0'",
+        commit: "COMMIT",
+        rollback: "ROLLBACK",
+    };
+    const NESTED: Transaction = Transaction {
+        begin: "SAVEPOINT keyfob",
+        commit: "RELEASE SAVEPOINT keyfob",
+        rollback: "ROLLBACK TO SAVEPOINT keyfob",
+    };
+    const NOT_IN_TRANSACTION: &'static str = "25P01";
     const TELL: Option<&'static str> = Some("SELECT pg_notify(?, ?)");
     const OUTLIVES_DROPPED_FUTURES: bool = true;
 

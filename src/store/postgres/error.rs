@@ -50,8 +50,9 @@ fn situation(code: &str) -> fn(BoxError) -> StoreError {
     match code {
         // Serialization failure, deadlock, a lock that is not to be had in time.
         "40001" | "40P01" | "55P03" => StoreError::Busy,
-        // A transaction that may only read, on a standby or a database that is set so.
-        "25006" => StoreError::Unavailable,
+        // A transaction that may only read, on a standby or a database that is set so; a session that was ended because
+        // its transaction was idle, or went on, for too long; a statement of which nobody knows whether it is done.
+        "25006" | "25P03" | "25P04" | "40003" => StoreError::Unavailable,
         _ => match code.get(..2) {
             // No connection, out of resources (disk, memory, connections), an operator's intervention (shutdown, a
             // cancelled query, not started yet), trouble outside the server such as I/O.
@@ -75,10 +76,11 @@ mod tests {
             assert!(matches!(is(code), StoreError::Busy(_)), "{code}");
         }
         // connection_failure, disk_full, out_of_memory, too_many_connections, query_canceled, admin_shutdown,
-        // crash_shutdown, cannot_connect_now, io_error, read_only_sql_transaction
+        // crash_shutdown, cannot_connect_now, io_error, read_only_sql_transaction, idle_in_transaction_session_timeout,
+        // transaction_timeout, statement_completion_unknown
         for code in [
             "08006", "53100", "53200", "53300", "57014", "57P01", "57P02", "57P03", "58030",
-            "25006",
+            "25006", "25P03", "25P04", "40003",
         ] {
             assert!(matches!(is(code), StoreError::Unavailable(_)), "{code}");
         }

@@ -18,11 +18,14 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// A list is filled up to the next of these sizes, so that there are few statements to prepare.
     const SHORTER_LISTS: &'static [usize];
 
-    /// Begins a transaction in which each statement sees what was committed before it.
-    const BEGIN: &'static str;
+    /// A transaction in which each statement sees what was committed before it.
+    const OWN: Transaction;
 
-    /// How a transaction is found out that the caller has begun past the driver.
-    const NESTING: Nesting;
+    /// A part of a transaction that the caller has begun.
+    const NESTED: Transaction;
+
+    /// What the server says, as an SQLSTATE, to the beginning of such a part where there is no transaction.
+    const NOT_IN_TRANSACTION: &'static str;
 
     /// Tells other nodes something once the transaction is committed: takes a channel and a text.
     const TELL: Option<&'static str>;
@@ -91,14 +94,12 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     fn failed(error: sqlx::Error) -> StoreError;
 }
 
-/// What the server says to something that is not right there, as an SQLSTATE.
-pub(crate) enum Nesting {
-    /// To a savepoint outside a transaction. The beginning of another transaction in one is not refused.
-    #[cfg(feature = "postgres")]
-    SavepointRefused(&'static str),
-    /// To the beginning of another transaction in one. A savepoint outside a transaction is not refused.
-    #[cfg(feature = "mysql")]
-    BeginRefused(&'static str),
+/// How a transaction, or a part of one, begins and ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Transaction {
+    pub(crate) begin: &'static str,
+    pub(crate) commit: &'static str,
+    pub(crate) rollback: &'static str,
 }
 
 pub(crate) type Arguments<E> = <<E as Engine>::Database as Database>::Arguments;

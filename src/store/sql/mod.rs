@@ -24,7 +24,7 @@ pub(super) use columns::{Types, record};
 #[cfg(feature = "sqlite")]
 pub(super) use columns::{bind, columns};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(super) use engine::{Engine, Nesting, Value};
+pub(super) use engine::{Engine, Transaction, Value};
 #[cfg(feature = "sqlite")]
 pub(super) use page::{Key, NOT_UTF_8, name_key, page};
 #[cfg(any(feature = "postgres", feature = "mysql"))]

@@ -1,6 +1,7 @@
 //! Where steps run: on a connection of a pool, or on one that the caller holds.
 
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,16 +11,17 @@ use sqlx::{Connection as _, Pool, SqlStr, pool::PoolConnection};
 
 use crate::{
     store::{StoreError, changed::Changed},
+    timer,
     token::TokenId,
 };
 
 use super::{
-    engine::{Arguments, Connection, Engine, Nesting, Row, Value},
+    engine::{Arguments, Connection, Engine, Row, Transaction, Value},
     statements::Statements,
 };
 
-/// The pool waits without end for the answer to what was dropped, and lends the connection to nobody meanwhile. So it is
-/// left to it only where the answer may well be on its way.
+/// For how long the answer to what was dropped is waited for. The pool would wait without end, and lend the connection
+/// to nobody meanwhile.
 const WAITED_FOR: Duration = Duration::from_millis(100);
 
 /// A pool, and the statements to run on it.
@@ -106,24 +108,27 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
                 let cause = "a step on this connection was cut off, and its transaction with it";
                 Err(StoreError::Unavailable(cause.into()))
             }
-            _ => Ok(Lease { connection, transaction: None, waits: None }),
+            _ => Ok(Lease { connection, transaction: None, waits: false }),
         }
     }
 
     /// Begins a transaction; one that is open already gets a savepoint, so that an error does not end it.
     pub(super) async fn begin(&self) -> Result<Lease<'s, 'c, E>, StoreError> {
         let mut lease = self.lease().await?;
-        let own = Transaction { begin: E::BEGIN, commit: "COMMIT", rollback: "ROLLBACK" };
-        let nested = Transaction::SAVEPOINT;
-        let tries = match E::NESTING {
-            _ if self.held.is_none() => (own, None),
-            _ if lease.connection().is_in_transaction() => (nested, None),
-            #[cfg(feature = "postgres")]
-            Nesting::SavepointRefused(code) => (nested, Some((code, own))),
-            #[cfg(feature = "mysql")]
-            Nesting::BeginRefused(code) => (own, Some((code, nested))),
-        };
-        lease.enter(tries.0, tries.1).await?;
+        if self.held.is_none() {
+            lease.enter(E::OWN).await.map_err(E::failed)?;
+            return Ok(lease);
+        }
+        // The driver does not know of a transaction that was begun past it.
+        let may_be_outside = !lease.connection().is_in_transaction();
+        let mut entered = lease.enter(E::NESTED).await;
+        if may_be_outside
+            && let Err(sqlx::Error::Database(error)) = &entered
+            && error.code().as_deref() == Some(E::NOT_IN_TRANSACTION)
+        {
+            entered = lease.enter(E::OWN).await;
+        }
+        entered.map_err(E::failed)?;
         Ok(lease)
     }
 
@@ -184,34 +189,20 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     }
 }
 
-/// How a transaction, or a part of one, begins and ends.
-struct Transaction {
-    begin: &'static str,
-    commit: &'static str,
-    rollback: &'static str,
-}
-
-impl Transaction {
-    const SAVEPOINT: Self = Self {
-        begin: "SAVEPOINT keyfob",
-        commit: "RELEASE SAVEPOINT keyfob",
-        rollback: "ROLLBACK TO SAVEPOINT keyfob",
-    };
-}
-
 /// A connection while a step uses it. Where the step is dropped before its end, a connection of the pool is closed,
 /// unless the driver finds its way back by itself: sqlx's own transactions are left open where their beginning is
 /// dropped.
 pub(super) struct Lease<'s, 'c, E: Engine> {
     connection: Leased<'s, 'c, E>,
     transaction: Option<Transaction>,
-    /// Since when the server has been asked something that it has not answered yet.
-    waits: Option<Instant>,
+    /// Whether the server has been asked something that it has not answered yet.
+    waits: bool,
 }
 
 enum Leased<'s, 'c, E: Engine> {
     Pooled(PoolConnection<E::Database>),
     Held(MutexGuard<'s, Held<'c, E>>),
+    GivenBack,
 }
 
 impl<E: Engine> Lease<'_, '_, E> {
@@ -219,6 +210,7 @@ impl<E: Engine> Lease<'_, '_, E> {
         match &mut self.connection {
             Leased::Pooled(connection) => connection,
             Leased::Held(held) => held.connection,
+            Leased::GivenBack => unreachable!("it is given back when the lease is dropped"),
         }
     }
 
@@ -228,9 +220,9 @@ impl<E: Engine> Lease<'_, '_, E> {
         values: &[Value<'_>],
     ) -> Result<Vec<Row<E>>, StoreError> {
         let arguments = arguments::<E>(values)?;
-        self.waits = Some(Instant::now());
+        self.waits = true;
         let rows = E::fetch(self.connection(), statement.clone(), arguments).await;
-        self.waits = None;
+        self.waits = false;
         rows.map_err(E::failed)
     }
 
@@ -241,34 +233,22 @@ impl<E: Engine> Lease<'_, '_, E> {
         values: &[Value<'_>],
     ) -> Result<bool, StoreError> {
         let arguments = arguments::<E>(values)?;
-        self.waits = Some(Instant::now());
+        self.waits = true;
         let met = E::execute(self.connection(), statement.clone(), arguments).await;
-        self.waits = None;
+        self.waits = false;
         met.map(|rows| rows > 0).map_err(E::failed)
     }
 
     async fn run(&mut self, statement: &'static str) -> sqlx::Result<()> {
-        self.waits = Some(Instant::now());
+        self.waits = true;
         let done = E::run(self.connection(), SqlStr::from_static(statement)).await;
-        self.waits = None;
+        self.waits = false;
         done
     }
 
-    /// Begins a transaction, or the other one where the server says this of the first.
-    async fn enter(
-        &mut self,
-        first: Transaction,
-        other: Option<(&'static str, Transaction)>,
-    ) -> Result<(), StoreError> {
-        let begin = self.transaction.insert(first).begin;
-        let mut outcome = self.run(begin).await;
-        if let (Err(sqlx::Error::Database(error)), Some((code, other))) = (&outcome, other)
-            && error.code().as_deref() == Some(code)
-        {
-            let begin = self.transaction.insert(other).begin;
-            outcome = self.run(begin).await;
-        }
-        outcome.map_err(E::failed)
+    async fn enter(&mut self, transaction: Transaction) -> sqlx::Result<()> {
+        let begin = self.transaction.insert(transaction).begin;
+        self.run(begin).await
     }
 
     /// Commits what was done, or takes it back where it failed.
@@ -290,16 +270,24 @@ impl<E: Engine> Lease<'_, '_, E> {
 
 impl<E: Engine> Drop for Lease<'_, '_, E> {
     fn drop(&mut self) {
-        let is_lost = self
-            .waits
-            .is_some_and(|since| !E::OUTLIVES_DROPPED_FUTURES || since.elapsed() > WAITED_FOR);
-        if !is_lost && self.transaction.is_none() {
+        if !self.waits && self.transaction.is_none() {
             return;
         }
-        match &mut self.connection {
-            Leased::Pooled(connection) => connection.close_on_drop(),
-            Leased::Held(held) => held.lost = true,
+        let is_lost = !E::OUTLIVES_DROPPED_FUTURES || self.transaction.is_some();
+        match mem::replace(&mut self.connection, Leased::GivenBack) {
+            Leased::Pooled(mut connection) if is_lost => connection.close_on_drop(),
+            Leased::Pooled(connection) => drop(tokio::spawn(once_answered::<E>(connection))),
+            Leased::Held(mut held) => held.lost |= is_lost,
+            Leased::GivenBack => {}
         }
+    }
+}
+
+/// Gives a connection back to the pool once the server has answered what nobody waits for any more, or closes it.
+async fn once_answered<E: Engine>(mut connection: PoolConnection<E::Database>) {
+    let answered = timer::in_time(Instant::now() + WAITED_FOR, connection.ping()).await;
+    if !matches!(answered, Some(Ok(()))) {
+        connection.close_on_drop();
     }
 }
 

@@ -1,8 +1,8 @@
 use std::future::Future;
 
 use futures_util::future::{Either, select};
-use keyfob::store::{InsertRules, MySqlStore, StoreError, TokenStore, Use};
-use sqlx::{Connection, Executor, mysql::MySqlPoolOptions};
+use keyfob::store::{InsertOutcome, InsertRules, MySqlStore, StoreError, TokenStore, Use};
+use sqlx::{AssertSqlSafe, Connection, Executor, mysql::MySqlPoolOptions};
 
 use super::{Tables, at, eventually, id, insert, record};
 
@@ -48,6 +48,52 @@ async fn after_a_dropped_step_the_pool_answers_what_it_is_asked() {
         assert_eq!((found.id, found.last_used_at), (id(2), None));
         tables.dropped_midway(store.rekey(id(1), &found.digest, &found.digest), RUNNING).await;
         assert_eq!(store.find(id(2)).await.unwrap().unwrap().id, id(2));
+    }
+}
+
+/// The server does not notice that nobody waits any more. What it has locked for the step would be in the way of others.
+#[tokio::test]
+async fn a_dropped_step_does_not_wait_for_a_lock_without_end() {
+    let tables = Tables::new();
+    let store = tables.store().await;
+    for number in 1..=2 {
+        insert(&store, &record(number)).await;
+    }
+    let last =
+        "BEGIN; SELECT id FROM {tokens} FORCE INDEX (PRIMARY) ORDER BY id DESC LIMIT 1 FOR UPDATE";
+    let mut locking = Tables::connection().await;
+    locking.execute(tables.named(last)).await.unwrap();
+    let uses = [1, 2].map(|number| Use { id: id(number), at: at(2_000), from: None });
+    let waiting = "SELECT state FROM information_schema.processlist
+        WHERE info LIKE '%{tokens}%' AND id <> CONNECTION_ID() AND command = 'Execute'";
+    let waits = Box::pin(eventually(async || tables.text(waiting).await));
+    match select(Box::pin(store.record_uses(&uses)), waits).await {
+        Either::Left(_) => panic!("it does not wait"),
+        Either::Right((_, step)) => drop(step),
+    }
+    let first = "SET innodb_lock_wait_timeout = 30;
+        SELECT id FROM {tokens} WHERE id = UNHEX(LPAD('1', 32, '0')) FOR UPDATE";
+    tables.run(first).await;
+    locking.execute("ROLLBACK").await.unwrap();
+}
+
+/// The time that the application has set for locks is its own affair, whatever becomes of a step.
+#[tokio::test]
+async fn each_step_leaves_the_session_as_it_was() {
+    let tables = Tables::new();
+    let store = tables.store().await;
+    let mut connection = Tables::connection().await;
+    for (set, left) in [(3, 3), (50, 50)] {
+        let set = format!("SET innodb_lock_wait_timeout = {set}");
+        connection.execute(AssertSqlSafe(set)).await.unwrap();
+        let on = store.on(&mut connection);
+        insert(&on, &record(left)).await;
+        let again = on.insert(&record(left), InsertRules::default()).await.unwrap();
+        assert_eq!(again, InsertOutcome::IdTaken);
+        drop(on);
+        let wait = "SELECT @@innodb_lock_wait_timeout";
+        let wait: u64 = sqlx::query_scalar(wait).fetch_one(&mut connection).await.unwrap();
+        assert_eq!(u128::from(wait), left);
     }
 }
 

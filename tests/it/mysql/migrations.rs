@@ -172,3 +172,13 @@ async fn a_pool_that_does_not_commit_by_itself_is_refused() {
     assert!(matches!(error, MySqlOpenError::NoAutocommit), "{error:?}");
     assert_eq!(tables.names().await, None);
 }
+
+#[tokio::test]
+async fn a_pool_that_reads_what_is_not_committed_is_refused() {
+    let uncommitted = "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED";
+    let pool = Tables::pool_that_says(uncommitted).await;
+    let tables = Tables::new();
+    let error = MySqlStore::with_prefix(pool, &tables.prefix).await.unwrap_err();
+    assert!(matches!(error, MySqlOpenError::ReadUncommitted), "{error:?}");
+    assert_eq!(tables.names().await, None);
+}

@@ -64,6 +64,10 @@ async fn a_deadlock_ends_the_transaction_and_no_step_comes_after_it() {
     assert!(matches!(first, Err(StoreError::Busy(_))), "{first:?}");
     let after = revoke(2).await;
     assert!(matches!(after, Err(StoreError::Unavailable(_))), "{after:?}");
+    let anew = store.on(&mut transaction);
+    let after = anew.insert(&record(3), InsertRules::default()).await;
+    assert!(matches!(after, Err(StoreError::Unavailable(_))), "{after:?}");
+    assert!(store.find(id(3)).await.unwrap().is_none());
     other.rollback().await.unwrap();
     assert!(store.find(id(2)).await.unwrap().unwrap().revocation.is_none());
 }
