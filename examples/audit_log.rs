@@ -1,4 +1,5 @@
-//! An audit log: each event is a line of JSON. It is written on a thread of its own, so that no request waits for a disk.
+//! An audit log: each event is a line of JSON. It is written on a thread of its own, so that no request waits for a
+//! disk.
 
 use std::{
     error::Error,

@@ -105,8 +105,8 @@ impl ApiTokens {
     /// key is there, or where it has none, that is [accepted](Pepper::accept_unpeppered). Otherwise users would be
     /// refused.
     ///
-    /// The first key of a name that is checked is the right one from then on, so check before the first token is issued.
-    /// Where a wrong one was first, the store has to forget it: in a database, its row in `keyfob_canaries`.
+    /// The first key of a name that is checked is the right one from then on, so check before the first token is
+    /// issued. Where a wrong one was first, the store has to forget it: in a database, its row in `keyfob_canaries`.
     ///
     /// # Errors
     /// [`CheckError`] says what is not so.
@@ -231,8 +231,9 @@ impl ApiTokens {
         &self.0.usage
     }
 
-    /// Now, in whole seconds. Where the wall clock was put back, it is what has elapsed since before, so that an expiry is
-    /// not put off. A wall clock that was put forward is believed after an hour; until then it can be put back again.
+    /// Now, in whole seconds. Where the wall clock was put back, it is what has elapsed since before, so that an expiry
+    /// is not put off. A wall clock that was put forward is believed after an hour; until then it can be put back
+    /// again.
     #[must_use]
     #[inline]
     pub fn now(&self) -> Timestamp {

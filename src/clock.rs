@@ -179,8 +179,8 @@ impl ManualClock {
         manual.now = moved.unwrap_or(manual.now);
     }
 
-    /// Lets time pass until an instant; where that is before now, the wall clock is put back. Time that has passed while
-    /// it was behind does not pass again.
+    /// Lets time pass until an instant; where that is before now, the wall clock is put back. Time that has passed
+    /// while it was behind does not pass again.
     pub fn set(&self, instant: impl Into<SystemTime>) {
         let mut manual = self.lock();
         manual.now = instant.into();

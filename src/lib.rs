@@ -38,8 +38,8 @@
 //!   [record](TokenRecord).
 //! * [`store`] is where tokens are kept: in memory, in SQLite, PostgreSQL, MySQL or MariaDB, or in a store of your own
 //!   that passes the conformance suite. What is [`Pending`] was done in a transaction of yours and waits for its end.
-//! * [`max_staleness`](ApiTokensBuilder::max_staleness) lets a node remember what it has read, and a [`signal`] tells it
-//!   what others have changed.
+//! * [`max_staleness`](ApiTokensBuilder::max_staleness) lets a node remember what it has read, and a [`signal`] tells
+//!   it what others have changed.
 //! * [`event`] is what happens, for audit logs and metrics.
 //! * [`OwnerGate`] lets the application disable an owner, and a [`Pepper`](token::Pepper) makes a copy of the database
 //!   useless for making tokens.

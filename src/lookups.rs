@@ -1,8 +1,8 @@
 //! Look-ups of tokens that come at the same time go to the store together.
 //!
-//! As long as few come, one is under way. Whoever comes meanwhile waits, and once it is over, or there are enough to make
-//! another one worth while beside it, all who wait go out in one query. So nobody waits for a timer, a lone caller goes
-//! out at once, and verification holds few connections however many requests there are.
+//! As long as few come, one is under way. Whoever comes meanwhile waits, and once it is over, or there are enough to
+//! make another one worth while beside it, all who wait go out in one query. So nobody waits for a timer, a lone caller
+//! goes out at once, and verification holds few connections however many requests there are.
 //!
 //! The callers drive this themselves: of those that a query is for, one polls it. Where that one is dropped, because
 //! its request was or its time is over, another goes on with the same query; it ends where none is left.

@@ -15,7 +15,8 @@ use crate::{
     token::TokenId,
 };
 
-/// Between two tries to connect a signal: this after the first, twice as long after each further one, up to the longest.
+/// Between two tries to connect a signal: this after the first, twice as long after each further one, up to the
+/// longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -77,8 +78,8 @@ impl ApiTokens {
         }
     }
 
-    /// As [`changed`](Self::changed), of a step that was to end or to renew what a selection is about. Where it had nothing
-    /// to change that is told as well: it may repeat one whose end nobody knew, so that nobody has told it.
+    /// As [`changed`](Self::changed), of a step that was to end or to renew what a selection is about. Where it had
+    /// nothing to change that is told as well: it may repeat one whose end nobody knew, so that nobody has told it.
     pub(crate) async fn ended(&self, about: &Selection, changed: Vec<TokenId>) {
         self.forget_selected(about);
         let told = match about {

@@ -48,7 +48,8 @@ impl Rekeying {
     }
 
     /// Writes some of what waits, and tells whether that is all. Dropped, or where the store is not to be had, it loses
-    /// nothing; a token that is damaged does not hold up the others. Where the stored digest is another by now, it is left alone.
+    /// nothing; a token that is damaged does not hold up the others. Where the stored digest is another by now, it is
+    /// left alone.
     pub(crate) async fn write(&self, store: &dyn TokenStore) -> Result<bool, StoreError> {
         let batch: Vec<_> =
             self.lock().iter().take(BATCH).map(|(at, it)| (*at, it.clone())).collect();

@@ -60,8 +60,8 @@ pub enum RotateError {
     /// Fields are wrong.
     #[error(transparent)]
     Invalid(#[from] InvalidFields),
-    /// A token that is revoked, expired or idle can't be rotated; by whoever bears it, neither can one that is suspended
-    /// or not yet valid.
+    /// A token that is revoked, expired or idle can't be rotated; by whoever bears it, neither can one that is
+    /// suspended or not yet valid.
     #[error("the token is {0} and can't be rotated")]
     NotActive(TokenState),
     /// The token is of another generation than was named, or somebody else has rotated it at the same time.
@@ -127,8 +127,8 @@ impl TokenRotation {
         self
     }
 
-    /// The generation of the token that is meant: where it is another by now, that is a conflict. Whoever lost the answer
-    /// and asks again finds the token one generation further, and names that one or none.
+    /// The generation of the token that is meant: where it is another by now, that is a conflict. Whoever lost the
+    /// answer and asks again finds the token one generation further, and names that one or none.
     pub fn generation(mut self, generation: u32) -> Self {
         self.generation = Some(generation);
         self

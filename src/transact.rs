@@ -95,8 +95,8 @@ impl ApiTokens {
     ///
     /// `transaction` is what the store makes of the connection that holds it, such as `PostgresStore::on`. A refusal
     /// leaves the transaction as it was, and it can go on. Where the store did not answer in time
-    /// ([unavailable](crate::store::StoreError::Unavailable)), part of the step may have been done: roll back, or on MySQL
-    /// and MariaDB close the connection. Nothing is tried again here: where the store is
+    /// ([unavailable](crate::store::StoreError::Unavailable)), part of the step may have been done: roll back, or on
+    /// MySQL and MariaDB close the connection. Nothing is tried again here: where the store is
     /// [busy](crate::store::StoreError::Busy), the whole transaction has to be.
     ///
     #[cfg_attr(feature = "sqlite", doc = "```")]

@@ -26,9 +26,9 @@ impl ApiTokens {
     /// Verifies a token that came with a request. It waits for nothing but the store's answer, and that of an
     /// [owner gate](crate::OwnerGate), for both no longer than the [deadline](crate::ApiTokensBuilder::deadline).
     ///
-    /// It writes nothing, but for the first use of a secret that a rotation made, without which there is no pass, now and
-    /// then the use of a token that has an [idle period](crate::NewToken::idle_period), and where the application wants
-    /// that, a [suspension](crate::ApiTokensBuilder::suspend_on_retired_secret).
+    /// It writes nothing, but for the first use of a secret that a rotation made, without which there is no pass, now
+    /// and then the use of a token that has an [idle period](crate::NewToken::idle_period), and where the application
+    /// wants that, a [suspension](crate::ApiTokensBuilder::suspend_on_retired_secret).
     ///
     /// # Errors
     /// [`VerifyError`] says why, for the log. Tell the client nothing of it.
@@ -152,7 +152,8 @@ impl ApiTokens {
         self.ask(Claim::Proven(token), token.from, Source::Store).await
     }
 
-    /// Tells whether a secret that was proven is let in; `false` where not everything that this depends on is in memory.
+    /// Tells whether a secret that was proven is let in; `false` where not everything that this depends on is in
+    /// memory.
     #[inline]
     fn is_admitted(
         &self,

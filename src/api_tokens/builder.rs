@@ -103,8 +103,8 @@ impl ApiTokensBuilder {
         self
     }
 
-    /// One more prefix whose tokens are accepted, such as the one from before a rename. A token keeps the prefix that it
-    /// was issued under, also when it is rotated.
+    /// One more prefix whose tokens are accepted, such as the one from before a rename. A token keeps the prefix that
+    /// it was issued under, also when it is rotated.
     pub fn accept_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.accepted.push(prefix.into());
         self

@@ -185,8 +185,8 @@ pub enum Event {
         /// In how many seconds it will be let through.
         retry_after: u32,
     },
-    /// The limits that nodes share can't be reached: until [`LimitsBack`](Self::LimitsBack) each node counts for itself,
-    /// or refuses what it can't count, as [`WhileAway`](crate::limit) says. Told once.
+    /// The limits that nodes share can't be reached: until [`LimitsBack`](Self::LimitsBack) each node counts for
+    /// itself, or refuses what it can't count, as [`WhileAway`](crate::limit) says. Told once.
     #[non_exhaustive]
     LimitsAway {
         /// The error and its causes, for people.

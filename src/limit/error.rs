@@ -2,8 +2,8 @@ use std::{error::Error, sync::Arc};
 
 use super::RateLimited;
 
-/// Why a request was not let through by a [`RateLimiter`](super::RateLimiter). Only the first case says something of the
-/// client; a limiter of this process knows no other.
+/// Why a request was not let through by a [`RateLimiter`](super::RateLimiter). Only the first case says something of
+/// the client; a limiter of this process knows no other.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LimitError {

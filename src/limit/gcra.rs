@@ -43,8 +43,8 @@ pub(super) fn interval(limit: RateLimit) -> u64 {
     (u64::from(limit.seconds()) * SECOND).div_ceil(u64::from(limit.requests()))
 }
 
-/// The nanoseconds in which an empty bucket is full again. They don't overflow: a period is below 2^62 of them, and so is
-/// this.
+/// The nanoseconds in which an empty bucket is full again. They don't overflow: a period is below 2^62 of them, and so
+/// is this.
 pub(super) fn all(limit: RateLimit) -> u64 {
     interval(limit) * u64::from(limit.requests())
 }

@@ -16,7 +16,8 @@
 //! has requests. A second is exact; 59 in a minute come back every 1.016949153 seconds, all of them in 27 nanoseconds
 //! more than the minute, which are 61 whole seconds.
 //!
-//! Each process counts for itself, or several share their buckets on a Redis server, with the same outcome to the request.
+//! Each process counts for itself, or several share their buckets on a Redis server, with the same outcome to the
+//! request.
 //!
 //! Only a token that has been verified is to be charged: a stranger who knows its id must not use up its limit.
 
@@ -115,9 +116,9 @@ impl RateLimiter {
 
     /// Charges a request to a token, if there is enough left.
     ///
-    /// The instant is that of the application's clock; a shared limiter goes by the clock of its server. Instants before
-    /// 1970 count as 1970. A limiter of this process waits for nothing. A future that is dropped before a shared one has
-    /// answered may have charged the request or not.
+    /// The instant is that of the application's clock; a shared limiter goes by the clock of its server. Instants
+    /// before 1970 count as 1970. A limiter of this process waits for nothing. A future that is dropped before a shared
+    /// one has answered may have charged the request or not.
     ///
     /// # Errors
     /// [`LimitError::Reached`] where the limit is reached; then nothing was charged. A shared limiter knows other
@@ -153,7 +154,8 @@ impl RateLimiter {
     }
 
     /// Tells once that shared counts can't be reached any more, and once that they can again. An `Authenticator` asks
-    /// after each charge and reports it as an [event](crate::Event::LimitsAway); who charges without one can ask himself.
+    /// after each charge and reports it as an [event](crate::Event::LimitsAway); who charges without one can ask
+    /// himself.
     #[must_use]
     pub fn news(&self) -> Option<LimiterNews> {
         match &self.0 {

@@ -1,8 +1,8 @@
 //! How nodes tell each other that tokens were changed, so that none goes by what it remembers longer than it has to.
 //!
 //! A node that [remembers](crate::ApiTokensBuilder::max_staleness) tokens hears of a revocation on another one within
-//! milliseconds where a [`Signal`] connects them, and without one, or where it fails, once what it remembers is too old.
-//! Nobody relies on it: a signal that is lost is not sent again.
+//! milliseconds where a [`Signal`] connects them, and without one, or where it fails, once what it remembers is too
+//! old. Nobody relies on it: a signal that is lost is not sent again.
 //!
 //! There is `PostgresSignal` for tokens in PostgreSQL (feature `postgres`), and `RedisSignal` for any store (feature
 //! `redis`). Both run on tokio. [`ApiTokensBuilder::signal`](crate::ApiTokensBuilder::signal) takes one, and

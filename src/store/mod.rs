@@ -61,8 +61,8 @@ use crate::token::{
 pub enum Peek {
     /// This is the token.
     Found(Arc<TokenRecord>),
-    /// This was the token, no longer ago than is allowed. It is good enough to let somebody in; where it is refused and a
-    /// later secret would not be, it has to be asked for.
+    /// This was the token, no longer ago than is allowed. It is good enough to let somebody in; where it is refused and
+    /// a later secret would not be, it has to be asked for.
     Cached(Arc<TokenRecord>),
     /// There is no such token.
     Absent,
@@ -75,7 +75,8 @@ pub enum Peek {
 /// Every step is atomic, though a look-up of several tokens may see some before another step and some after it. A step
 /// is acknowledged only once it is as durable as the store's documentation says. Every future is cancel-safe: dropped
 /// at any point, its step has happened whole or not at all, and the store is as usable as before; only a store on a
-/// connection that the caller holds may be of no more use, and says so. Errors keep their cause. The trait has no default methods, so a store that wraps another can't forget one.
+/// connection that the caller holds may be of no more use, and says so. Errors keep their cause. The trait has no
+/// default methods, so a store that wraps another can't forget one.
 ///
 /// Owners, names and ids are compared by bytes. Instants are whole seconds. *Revoked* means what is stored, and it is
 /// all that a store looks at: that a token has expired is for the core to judge. Only [`prune`](Self::prune) reads

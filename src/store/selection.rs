@@ -15,8 +15,8 @@ pub enum Selection {
         /// Whose they must be.
         owner: Option<Owner>,
     },
-    /// Those that were issued on behalf of this token, and of those, and so on, whosever they are; not the token itself.
-    /// They are found through revoked tokens as well, but not through ones that are deleted.
+    /// Those that were issued on behalf of this token, and of those, and so on, whosever they are; not the token
+    /// itself. They are found through revoked tokens as well, but not through ones that are deleted.
     DescendantsOf(TokenId),
     /// All of an owner.
     AllOf(Owner),

@@ -107,8 +107,8 @@ impl fmt::Debug for PepperKey {
 /// # A service that has tokens already
 /// 1. Every node [only accepts](Self::accept_only) the key. Where there is one node, or all start at once, this is not
 ///    needed.
-/// 2. Every node makes digests with it, and [accepts those without a key](Self::accept_unpeppered): they are replaced at
-///    their next use. As long as this is said, whoever can write to the database can still put a digest in.
+/// 2. Every node makes digests with it, and [accepts those without a key](Self::accept_unpeppered): they are replaced
+///    at their next use. As long as this is said, whoever can write to the database can still put a digest in.
 /// 3. Once none is without a key, or the rest is revoked, nothing more than the key is said.
 ///
 /// ```

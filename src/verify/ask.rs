@@ -132,8 +132,8 @@ impl ApiTokens {
         }
     }
 
-    /// Tells whether what is in memory will do. It may be outdated: then nothing is written because of it, and neither is
-    /// a token idle nor a secret replaced by it alone.
+    /// Tells whether what is in memory will do. It may be outdated: then nothing is written because of it, and neither
+    /// is a token idle nor a secret replaced by it alone.
     fn is_settled(&self, verdict: &Result<Proven, VerifyError>, now: Timestamp) -> bool {
         match verdict {
             Ok(proven) => {

@@ -9,10 +9,10 @@ use crate::{
 
 /// A token as JSON, for its owner: everything but the secret, its digest and the owner.
 ///
-/// Times are RFC 3339 in UTC and whole seconds; `null` is never. Abilities are a list, or `"*"` for all. What few tokens
-/// have is a member only where there is something to say: `rotated_at`, `grace_ends_at`, `grace_until_first_use`, `not_before`, `idle_seconds`,
-/// `suspended_at`, `suspended_until` and `suspended_because`, `allowed_addresses`, `rate_limit`, `parent`,
-/// `used_abilities`, `created_by`.
+/// Times are RFC 3339 in UTC and whole seconds; `null` is never. Abilities are a list, or `"*"` for all. What few
+/// tokens have is a member only where there is something to say: `rotated_at`, `grace_ends_at`,
+/// `grace_until_first_use`, `not_before`, `idle_seconds`, `suspended_at`, `suspended_until` and `suspended_because`,
+/// `allowed_addresses`, `rate_limit`, `parent`, `used_abilities`, `created_by`.
 ///
 /// ```
 /// # futures_executor::block_on(async {
@@ -130,8 +130,8 @@ impl<'a> TokenResource<'a> {
     }
 }
 
-/// A token that was just issued or rotated, as JSON: the token with one more member, `token`. That is its plain text, which can't
-/// be had again, so whatever carries this must not be kept: answer it with `Cache-Control: no-store`.
+/// A token that was just issued or rotated, as JSON: the token with one more member, `token`. That is its plain text,
+/// which can't be had again, so whatever carries this must not be kept: answer it with `Cache-Control: no-store`.
 #[derive(Serialize)]
 pub struct IssuedTokenResource<'a> {
     #[serde(flatten)]

@@ -13,8 +13,8 @@ use super::{
     connection::Connection,
 };
 
-/// For how long a bucket is kept that is full again, which is as good as none: Redis counts whole milliseconds, and from
-/// when a script began.
+/// For how long a bucket is kept that is full again, which is as good as none: Redis counts whole milliseconds, and
+/// from when a script began.
 const SPARE_MILLISECONDS: u64 = 1_000;
 /// The same where the server's clock, by which buckets expire, is not the one that they are charged by.
 const SPARE_MILLISECONDS_BY_ANOTHER_CLOCK: u64 = 3_600_000;

@@ -126,8 +126,8 @@ impl Entries {
         }
     }
 
-    /// Lets go of what a revocation is about. Not only of what it has changed: what others have revoked before, and what it
-    /// did in a try that seemed to fail, is no longer good here either once it is acknowledged.
+    /// Lets go of what a revocation is about. Not only of what it has changed: what others have revoked before, and
+    /// what it did in a try that seemed to fail, is no longer good here either once it is acknowledged.
     pub(super) fn evict_selected(&self, selection: &Selection) {
         let is_good = |it: &TokenRecord| it.revocation.is_none();
         match selection {
@@ -168,8 +168,8 @@ impl Entries {
         });
     }
 
-    /// Shows uses in what depends on the last one: idleness, and whether there was any. Of other tokens the last use is as
-    /// old as what is remembered of them, because to copy thousands of records every minute would be dear.
+    /// Shows uses in what depends on the last one: idleness, and whether there was any. Of other tokens the last use is
+    /// as old as what is remembered of them, because to copy thousands of records every minute would be dear.
     pub(super) fn used(&self, uses: &[Use]) {
         let depends =
             |record: &TokenRecord| record.idle_seconds.is_some() || record.last_used_at.is_none();

@@ -164,8 +164,8 @@ impl CachedStore {
     }
 }
 
-/// What a step may make untrue that is in memory. Whatever has become of the step, also where nobody waited for its end,
-/// that is forgotten when this is dropped.
+/// What a step may make untrue that is in memory. Whatever has become of the step, also where nobody waited for its
+/// end, that is forgotten when this is dropped.
 struct Outdated<'a> {
     entries: &'a Entries,
     tokens: Tokens<'a>,

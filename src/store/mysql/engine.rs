@@ -25,8 +25,8 @@ pub(super) struct MySql;
 impl Engine for MySql {
     type Database = sqlx::MySql;
 
-    /// `READ COMMITTED` locks no gaps, so that owners stay out of each other's way. And who gave up waiting for a lock is not
-    /// known to the server, where the step would go on waiting, with all that it has locked itself.
+    /// `READ COMMITTED` locks no gaps, so that owners stay out of each other's way. And who gave up waiting for a lock
+    /// is not known to the server, where the step would go on waiting, with all that it has locked itself.
     const OWN: Transaction = Transaction {
         begin: "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
             SET @keyfob_lock_wait = @@innodb_lock_wait_timeout,
@@ -35,8 +35,8 @@ impl Engine for MySql {
         commit: "COMMIT; SET innodb_lock_wait_timeout = @keyfob_lock_wait",
         rollback: "ROLLBACK; SET innodb_lock_wait_timeout = @keyfob_lock_wait",
     };
-    /// Outside a transaction a savepoint is not refused, but is gone when it is to be released: at the beginning already,
-    /// before anything is written that nobody could take back.
+    /// Outside a transaction a savepoint is not refused, but is gone when it is to be released: at the beginning
+    /// already, before anything is written that nobody could take back.
     const NESTED: Transaction = Transaction {
         begin: "SAVEPOINT keyfob; RELEASE SAVEPOINT keyfob; SAVEPOINT keyfob",
         commit: "RELEASE SAVEPOINT keyfob",
@@ -62,8 +62,8 @@ impl Engine for MySql {
     const DELETE: &'static str =
         "DELETE kept FROM {tokens} AS kept FORCE INDEX (PRIMARY) WHERE kept.id IN (?..)";
 
-    /// Row by row in the order of the list. In a small table the optimizer would rather read all, and wait for those that
-    /// others have locked.
+    /// Row by row in the order of the list. In a small table the optimizer would rather read all, and wait for those
+    /// that others have locked.
     const RECORD_USES: &'static str = "UPDATE ({uses}) AS noted
             STRAIGHT_JOIN {tokens} AS kept FORCE INDEX (PRIMARY) ON kept.id = noted.id
         SET kept.last_used_at = noted.used_at, kept.last_used_from = noted.used_from

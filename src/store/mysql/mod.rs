@@ -49,8 +49,8 @@ impl MySqlStore {
     /// otherwise.
     ///
     /// # Errors
-    /// [`MySqlOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob, or where the
-    /// pool's connections don't commit by themselves, or read what others have not committed.
+    /// [`MySqlOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob, or where
+    /// the pool's connections don't commit by themselves, or read what others have not committed.
     pub async fn with_pool(pool: MySqlPool) -> Result<Self, MySqlOpenError> {
         Self::with_prefix(pool, DEFAULT_PREFIX).await
     }

@@ -20,8 +20,8 @@ pub(super) struct Postgres;
 impl Engine for Postgres {
     type Database = sqlx::Postgres;
 
-    /// Who gave up waiting for a lock is not known to the server, where the step would go on waiting, with all that it has
-    /// locked itself.
+    /// Who gave up waiting for a lock is not known to the server, where the step would go on waiting, with all that it
+    /// has locked itself.
     const OWN: Transaction = Transaction {
         begin: "BEGIN ISOLATION LEVEL READ COMMITTED;
             SELECT set_config('lock_timeout', '5s', true) WHERE current_setting('lock_timeout') = '0'",

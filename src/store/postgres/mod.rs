@@ -38,8 +38,8 @@ impl PostgresStore {
     /// `PgPool` is the one of sqlx 0.9.
     ///
     /// # Errors
-    /// [`PostgresOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob, or where
-    /// no schema on the `search_path` is there.
+    /// [`PostgresOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob, or
+    /// where no schema on the `search_path` is there.
     pub async fn with_pool(pool: PgPool) -> Result<Self, PostgresOpenError> {
         Self::open(pool, None).await
     }
@@ -86,7 +86,8 @@ impl PostgresStore {
     }
 
     /// The channel on which it notifies whoever listens of each change, in the transaction of the change: ids with
-    /// commas between them, or `clear` where they are more than a hundred. Those who keep tokens in one schema share it.
+    /// commas between them, or `clear` where they are more than a hundred. Those who keep tokens in one schema share
+    /// it.
     ///
     /// [`PostgresSignal`](crate::signal::PostgresSignal) listens to it.
     #[must_use]

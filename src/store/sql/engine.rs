@@ -47,8 +47,8 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// keeps it so.
     const CURRENT: &'static str;
 
-    /// Tells a transaction of the caller's by 1 or 0 whether each of its statements sees what was committed last, where that
-    /// can't be brought about.
+    /// Tells a transaction of the caller's by 1 or 0 whether each of its statements sees what was committed last, where
+    /// that can't be brought about.
     const SEES_LATEST: Option<&'static str>;
 
     /// Follows the table where tokens are locked by their ids, so that another index is not locked first.

@@ -59,7 +59,8 @@ async fn after_a_dropped_step_the_pool_answers_what_it_is_asked_and_nothing_is_l
     }
 }
 
-/// The server does not notice that nobody waits any more. What it has locked for the step would be in the way of others.
+/// The server does not notice that nobody waits any more. What it has locked for the step would be in the way of
+/// others.
 #[tokio::test]
 async fn a_dropped_step_does_not_wait_for_a_lock_without_end() {
     let schema = Schema::new();
