@@ -62,10 +62,14 @@ impl ApiTokens {
     /// Forgets tokens that were changed, and tells the other nodes, for which nobody waits long and by which nothing
     /// fails: what they remember is too old soon in any case.
     pub(crate) async fn changed(&self, ids: Vec<TokenId>) {
+        self.forget(&ids);
+        self.tell(ids).await;
+    }
+
+    async fn tell(&self, ids: Vec<TokenId>) {
         if ids.is_empty() {
             return;
         }
-        self.forget(&ids);
         let Some(signal) = self.signal() else {
             return;
         };
@@ -86,7 +90,7 @@ impl ApiTokens {
             Selection::Tokens { ids, .. } if ids.len() <= signal::MOST => ids.clone(),
             _ => changed,
         };
-        self.changed(told).await;
+        self.tell(told).await;
     }
 
     /// Listens to what other nodes tell, and connects anew where that is lost. It holds no handle.

@@ -269,6 +269,7 @@ impl Board {
                 self.line.join(*ticket, caller.id);
             }
         }
+        self.wake_first();
     }
 
     fn sent(&mut self, number: u64) -> impl Iterator<Item = &mut Caller> {
@@ -280,5 +281,38 @@ impl Board {
     fn next(&mut self) -> u64 {
         self.count += 1;
         self.count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_first_again_is_woken_to_know_it() {
+        let mut board = Board::new(Duration::from_secs(2));
+        let (start, later) = (Duration::ZERO, STALLED * 2);
+        let enter = |board: &mut Board, id, now| match board
+            .enter(Caller::new(TokenId::from_u128(id), Source::Store), now)
+        {
+            Entry::Alone(number) => number,
+            Entry::Seated(ticket) => ticket,
+        };
+        let gathers = |board: &mut Board, ticket| {
+            let Turn::Holds(number, None) = board.turn(ticket, None) else { panic!("it waits") };
+            assert!(!board.gather(number, ticket).is_empty());
+            number
+        };
+        enter(&mut board, 0, start);
+        let first = enter(&mut board, 1, start);
+        let holder = enter(&mut board, 2, later);
+        let number = gathers(&mut board, holder);
+        assert!(matches!(board.turn(first, Some(Waker::noop())), Turn::Waits));
+        let crowd: Vec<_> = (3..).take(CROWD + 1).map(|id| enter(&mut board, id, later)).collect();
+        gathers(&mut board, crowd[CROWD]);
+        board.woken.clear();
+        assert!(board.leave(holder, Some((number, None)), later).is_none());
+        assert_eq!(board.woken.len(), 1);
+        assert!(matches!(board.turn(first, Some(Waker::noop())), Turn::WaitsFirst));
     }
 }

@@ -101,18 +101,30 @@ impl Change {
         expected_expiry: Option<Timestamp>,
         others: impl IntoIterator<Item = Arc<TokenRecord>>,
     ) -> Result<(), ChangeOutcome> {
-        if record.expires_at != expected_expiry {
-            return Err(ChangeOutcome::Outdated);
-        }
-        if let Some(name) = &self.name {
-            let has_name = |other: Arc<TokenRecord>| {
+        let is_taken = |record: &TokenRecord, name: &TokenName| {
+            others.into_iter().any(|other| {
                 (&other.owner, &other.name) == (&record.owner, name)
                     && other.revocation.is_none()
                     && other.id != record.id
-            };
-            if self.unique_name && others.into_iter().any(has_name) {
-                return Err(ChangeOutcome::NameTaken);
-            }
+            })
+        };
+        self.apply_unless(record, expected_expiry, is_taken)
+    }
+
+    /// As [`apply`](Self::apply), where the store has a way of its own to tell whether a name is taken.
+    pub(crate) fn apply_unless(
+        &self,
+        record: &mut TokenRecord,
+        expected_expiry: Option<Timestamp>,
+        is_taken: impl FnOnce(&TokenRecord, &TokenName) -> bool,
+    ) -> Result<(), ChangeOutcome> {
+        if record.expires_at != expected_expiry {
+            return Err(ChangeOutcome::Outdated);
+        }
+        if let Some(name) = self.name.as_ref().filter(|_| self.unique_name)
+            && is_taken(record, name)
+        {
+            return Err(ChangeOutcome::NameTaken);
         }
         self.set(record);
         Ok(())

@@ -291,16 +291,14 @@ impl TokenStore for MemoryStore {
         suspension: &Suspension,
     ) -> Result<ChangeOutcome, StoreError> {
         Ok(self.writer().alter(id, |_, record| {
-            record.suspension = Some(Box::new(suspension.clone()));
+            record.suspend(suspension);
             Ok(())
         }))
     }
 
     async fn resume(&self, id: TokenId, at: Timestamp) -> Result<ChangeOutcome, StoreError> {
         Ok(self.writer().alter(id, |_, record| {
-            if let Some(suspension) = &mut record.suspension {
-                suspension.end(at);
-            }
+            record.resume(at);
             Ok(())
         }))
     }

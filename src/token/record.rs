@@ -214,6 +214,16 @@ impl TokenRecord {
         }
     }
 
+    pub(crate) fn suspend(&mut self, suspension: &Suspension) {
+        self.suspension = Some(Box::new(suspension.clone()));
+    }
+
+    pub(crate) fn resume(&mut self, at: Timestamp) {
+        if let Some(suspension) = &mut self.suspension {
+            suspension.end(at);
+        }
+    }
+
     /// From when on the token is idle.
     fn idle_since(&self) -> Option<Timestamp> {
         let period = time::Duration::seconds(self.idle_seconds?.get().into());

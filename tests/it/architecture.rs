@@ -20,7 +20,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("timer", &[]),
     ("store", &["token", "clock", "entropy", "timer"]),
     ("signal", &["token", "store", "timer"]),
-    ("limit", &["token", "clock"]),
+    ("limit", &["token", "clock", "timer"]),
     ("event", &["token", "store"]),
     ("terms", &["token"]),
     ("policy", &["token", "store", "terms"]),

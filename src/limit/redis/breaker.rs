@@ -1,13 +1,11 @@
 use std::{
     error::Error,
-    hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use foldhash::fast::RandomState;
-
 use super::super::LimiterNews;
+use crate::timer;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -20,7 +18,6 @@ pub(super) type Cause = Arc<dyn Error + Send + Sync>;
 #[derive(Default)]
 pub(super) struct Breaker {
     state: Mutex<State>,
-    jitter: RandomState,
 }
 
 #[derive(Default)]
@@ -75,17 +72,16 @@ impl Breaker {
         )
     }
 
-    /// Between the half and the whole of a time that doubles, so that nodes don't come back all at once.
-    fn pause(&self, failures: u32) -> Duration {
-        let doubled = FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(16)).min(LONGEST_PAUSE);
-        let drawn = (self.jitter.hash_one(failures) & 0xFF) as u32;
-        doubled / 2 + doubled / 2 * drawn / 0xFF
-    }
-
     /// A panic leaves nothing half changed.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// So that nodes don't come back all at once.
+fn pause(failures: u32) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(16));
+    timer::jittered(doubled.min(LONGEST_PAUSE))
 }
 
 impl Attempt<'_> {
@@ -108,7 +104,7 @@ impl Attempt<'_> {
             state.epoch += 1;
         }
         let failures = state.outage.as_ref().map_or(0, |it| it.failures).saturating_add(1);
-        let next_attempt = now + self.breaker.pause(failures);
+        let next_attempt = now + pause(failures);
         state.outage = Some(Outage { cause, failures, next_attempt, is_attempted: false });
     }
 }
@@ -168,10 +164,9 @@ mod tests {
                 now += whole;
             }
         }
-        let pauses: std::collections::BTreeSet<_> =
-            (0..100).map(|_| Breaker::default().pause(1)).collect();
+        let pauses: std::collections::BTreeSet<_> = (0..100).map(|_| pause(1)).collect();
         assert!(pauses.len() > 10, "{pauses:?}");
-        assert_eq!(Breaker::default().pause(u32::MAX).max(LONGEST_PAUSE), LONGEST_PAUSE);
+        assert!(pause(u32::MAX) <= LONGEST_PAUSE);
     }
 
     #[test]

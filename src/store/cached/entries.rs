@@ -117,10 +117,15 @@ impl Entries {
 
     /// Lets go of these tokens, and of what is under way of them. What is known to be revoked stays so.
     pub(super) fn evict(&self, ids: &[TokenId]) {
+        self.evict_of(ids, |_| true);
+    }
+
+    fn evict_of(&self, ids: &[TokenId], is_such: impl Fn(&TokenRecord) -> bool) {
         let mut order = self.order();
         for id in ids {
             order.lookups.void(*id);
-            if self.records.pin().get(id).is_some_and(|held| !held.is_final()) {
+            let goes = |held: &Entry| !held.is_final() && is_such(&held.record);
+            if self.records.pin().get(id).is_some_and(goes) {
                 self.remove(&mut order.ring, *id);
             }
         }
@@ -131,7 +136,10 @@ impl Entries {
     pub(super) fn evict_selected(&self, selection: &Selection) {
         let is_good = |it: &TokenRecord| it.revocation.is_none();
         match selection {
-            Selection::Tokens { ids, .. } => self.evict(ids),
+            // Who names another's tokens changes nothing of them.
+            Selection::Tokens { ids, owner } => {
+                self.evict_of(ids, |it| owner.as_ref().is_none_or(|owner| it.owner == *owner));
+            }
             Selection::AllOf(owner) => self.evict_where(|it| is_good(it) && it.owner == *owner),
             // The ancestors between are not known here.
             Selection::DescendantsOf(_) => {

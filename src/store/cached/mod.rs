@@ -28,7 +28,9 @@ pub(crate) const CACHE_CAPACITY: usize = 100_000;
 /// not each time.
 ///
 /// [`ApiTokensBuilder::max_staleness`](crate::ApiTokensBuilder::max_staleness) puts one around the application's store,
-/// and tells it of what a [signal](crate::signal) says; this is for whoever wants one elsewhere.
+/// and tells it of what a [signal](crate::signal) says and of what was [committed](crate::Pending::committed) in a
+/// transaction of the application's own; this is for whoever wants one elsewhere. An `ApiTokens` that is built on one
+/// does not know that it is a cache, so that neither comes to it.
 ///
 /// * What was read is good for `max_staleness`, counted on a clock that nobody can set from before the store was asked.
 ///   After that it is asked for again; where the store does not answer, that is the answer. Expiry and all else that

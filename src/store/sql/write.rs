@@ -55,14 +55,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
             name_taken = !step.fetch(&self.statements().namesake, &namesake).await?.is_empty();
         }
         let change = |record: &mut TokenRecord| {
-            if record.expires_at != expected_expiry {
-                return Err(ChangeOutcome::Outdated);
-            }
-            if name_taken {
-                return Err(ChangeOutcome::NameTaken);
-            }
-            change.set(record);
-            Ok(())
+            change.apply_unless(record, expected_expiry, |_, _| name_taken)
         };
         self.alter_on(step, id, change).await
     }
@@ -83,7 +76,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         suspension: &Suspension,
     ) -> Result<ChangeOutcome, StoreError> {
         let suspend = |record: &mut TokenRecord| {
-            record.suspension = Some(Box::new(suspension.clone()));
+            record.suspend(suspension);
             Ok(())
         };
         self.alter(id, suspend).await
@@ -95,9 +88,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         at: Timestamp,
     ) -> Result<ChangeOutcome, StoreError> {
         let resume = |record: &mut TokenRecord| {
-            if let Some(suspension) = &mut record.suspension {
-                suspension.end(at);
-            }
+            record.resume(at);
             Ok(())
         };
         self.alter(id, resume).await

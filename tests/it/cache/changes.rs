@@ -4,7 +4,7 @@ use keyfob::{TokenChange, TokenRotation};
 use time::Duration;
 
 use super::{STALENESS, building, node, remembered, warm};
-use crate::support::{World, ids, on_every_store, verdict};
+use crate::support::{World, ids, on_every_store, owner, verdict};
 
 on_every_store! {
     what_is_revoked_here_is_refused_at_once
@@ -13,6 +13,7 @@ on_every_store! {
     a_new_secret_is_good_at_once_and_the_old_one_is_not
     what_is_changed_here_shows_at_once
     what_is_erased_here_is_unknown_at_once
+    who_names_tokens_of_others_makes_none_be_forgotten
     a_use_that_is_written_makes_nothing_be_forgotten
 }
 
@@ -102,6 +103,14 @@ async fn what_is_erased_here_is_unknown_at_once(world: World) {
         assert_eq!(verdict(&tokens, it).await, "unknown");
     }
     assert_eq!(tokens.cache_stats().unwrap().entries, 0);
+}
+
+async fn who_names_tokens_of_others_makes_none_be_forgotten(world: World) {
+    let tokens = node(&world);
+    let issued = warm(&world, &tokens).await;
+    let stranger = tokens.owned_by(&owner("user:stranger"));
+    stranger.revoke_many(&[issued.record.id]).await.unwrap();
+    assert_eq!(remembered(&world, &tokens, &issued).await, "good");
 }
 
 async fn a_use_that_is_written_makes_nothing_be_forgotten(world: World) {
