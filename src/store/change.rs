@@ -121,13 +121,16 @@ impl Change {
         if record.expires_at != expected_expiry {
             return Err(ChangeOutcome::Outdated);
         }
-        if let Some(name) = self.name.as_ref().filter(|_| self.unique_name)
-            && is_taken(record, name)
-        {
+        if self.unique_name().is_some_and(|name| is_taken(record, name)) {
             return Err(ChangeOutcome::NameTaken);
         }
         self.set(record);
         Ok(())
+    }
+
+    /// The new name, where no other token of the owner may have it.
+    pub(crate) fn unique_name(&self) -> Option<&TokenName> {
+        self.name.as_ref().filter(|_| self.unique_name)
     }
 
     /// Writes the columns into a record, whatever else there is.

@@ -15,7 +15,7 @@ use sqlx::{
 };
 
 use crate::support::{
-    database::{at, eventually, id, insert, owner, record},
+    database::{answer, at, id, insert, owner, record},
     servers::{clean_up, url_of},
 };
 

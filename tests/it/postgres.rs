@@ -16,7 +16,7 @@ use sqlx::{
 };
 
 use crate::support::{
-    database::{at, eventually, id, insert, owner, record},
+    database::{answer, at, id, insert, owner, record},
     postgres::Schema,
 };
 
@@ -60,7 +60,7 @@ impl Schema {
     async fn waits(&self) -> String {
         let waiting = "SELECT pid::text FROM pg_stat_activity
             WHERE application_name = '{}' AND wait_event_type = 'Lock'";
-        eventually(async || self.text(waiting).await).await
+        answer(async || self.text(waiting).await).await
     }
 }
 

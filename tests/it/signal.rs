@@ -26,7 +26,7 @@ use keyfob::{
 use time::Duration;
 use tokio::task::JoinHandle;
 
-use crate::support::{Heard, START, ids, owner, verdict};
+use crate::support::{Heard, START, answer_within, ids, owner, verdict};
 
 /// Generous: other tests use the machine too.
 const AT_MOST: Wait = Wait::from_secs(10);
@@ -122,12 +122,7 @@ impl<S: Signal> Signal for Watched<S> {
 
 /// Waits until something is so, [`AT_MOST`] so long.
 async fn soon(mut is_so: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !is_so().await {
-            tokio::time::sleep(Wait::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(AT_MOST, waiting).await.unwrap();
+    answer_within(AT_MOST.as_secs(), async || is_so().await.then_some(())).await;
 }
 
 /// What is changed on one node shows on the other.

@@ -42,9 +42,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         change: &Change,
     ) -> Result<ChangeOutcome, StoreError> {
         let mut name_taken = false;
-        if change.unique_name
-            && let Some(name) = &change.name
-        {
+        if let Some(name) = change.unique_name() {
             let rows = step.fetch(&self.statements().owner_of, &[id.into()]).await?;
             let Some(row) = rows.first() else { return Ok(ChangeOutcome::NotFound) };
             // Before the token is locked, as everyone does.

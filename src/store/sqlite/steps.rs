@@ -107,7 +107,7 @@ impl Steps<'_, '_> {
         let update = on(id, statements::CHANGE)
             .bind(expected)
             .bind(change.name.as_ref().map(TokenName::as_str))
-            .bind(change.name.is_some() && change.unique_name)
+            .bind(change.unique_name().is_some())
             .bind(change.abilities.as_ref().map(abilities_text))
             .bind(change.expires_at.is_some())
             .bind(seconds(change.expires_at.flatten()))

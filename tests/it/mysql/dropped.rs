@@ -4,7 +4,7 @@ use futures_util::future::{Either, select};
 use keyfob::store::{InsertOutcome, InsertRules, MySqlStore, StoreError, TokenStore, Use};
 use sqlx::{AssertSqlSafe, Connection, Executor, mysql::MySqlPoolOptions};
 
-use super::{Tables, at, eventually, id, insert, record};
+use super::{Tables, answer, at, id, insert, record};
 
 impl Tables {
     /// Drops a step while the server keeps it waiting, be it that it prepares a statement or runs one.
@@ -14,7 +14,7 @@ impl Tables {
         let waiting = "SELECT state FROM information_schema.processlist
             WHERE info LIKE '%{tokens}%' AND id <> CONNECTION_ID()
                 AND command IN ('Prepare', 'Execute')";
-        let waits = eventually(async || self.text(waiting).await);
+        let waits = answer(async || self.text(waiting).await);
         let (step, waits) = (Box::pin(step), Box::pin(waits));
         match select(step, waits).await {
             Either::Left(_) => panic!("it does not wait"),
@@ -67,7 +67,7 @@ async fn a_dropped_step_does_not_wait_for_a_lock_without_end() {
     let uses = [1, 2].map(|number| Use { id: id(number), at: at(2_000), from: None });
     let waiting = "SELECT state FROM information_schema.processlist
         WHERE info LIKE '%{tokens}%' AND id <> CONNECTION_ID() AND command = 'Execute'";
-    let waits = Box::pin(eventually(async || tables.text(waiting).await));
+    let waits = Box::pin(answer(async || tables.text(waiting).await));
     match select(Box::pin(store.record_uses(&uses)), waits).await {
         Either::Left(_) => panic!("it does not wait"),
         Either::Right((_, step)) => drop(step),

@@ -1,7 +1,7 @@
 use keyfob::store::{MySqlOpenError, MySqlStore, StoreError, TokenStore};
 use sqlx::{Connection, Executor};
 
-use super::{Tables, eventually, id, insert, record};
+use super::{Tables, answer, id, insert, record};
 
 const HISTORY: &str = "SELECT GROUP_CONCAT(version) FROM {migrations}";
 
@@ -66,7 +66,7 @@ async fn whoever_waited_for_a_migration_does_not_run_it_again() {
     let boot = tokio::spawn(async move { MySqlStore::with_prefix(pool, &prefix).await });
     let waiting = "SELECT CAST(id AS CHAR) FROM information_schema.processlist
         WHERE state = 'User lock' AND info LIKE '%GET_LOCK%' AND id <> CONNECTION_ID()";
-    eventually(async || tables.text(waiting).await).await;
+    answer(async || tables.text(waiting).await).await;
 
     tables
         .run("CREATE TABLE {migrations} (version BIGINT); INSERT INTO {migrations} VALUES (1)")
@@ -89,7 +89,7 @@ async fn a_migration_that_was_killed_is_run_again() {
     let boot = tokio::spawn(async move { MySqlStore::with_prefix(pool, &prefix).await });
     let migrating = "SELECT CAST(MAX(id) AS CHAR) FROM information_schema.processlist
         WHERE info LIKE '%VIEW `{tokens_readable}`%' AND state LIKE 'Waiting for table%'";
-    let migrating = eventually(async || tables.text(migrating).await).await;
+    let migrating = answer(async || tables.text(migrating).await).await;
     tables.run(&format!("KILL {migrating}")).await;
     let killed = boot.await.unwrap().unwrap_err();
     let unavailable = matches!(killed, MySqlOpenError::Store(StoreError::Unavailable(_)));

@@ -4,7 +4,7 @@ use futures_util::future::{Either, select};
 use keyfob::store::{InsertRules, PostgresStore, StoreError, TokenStore, Use};
 use sqlx::{Connection, Executor};
 
-use super::{Schema, at, eventually, id, insert, record};
+use super::{Schema, answer, at, id, insert, record};
 
 impl Schema {
     /// Drops a step while the server keeps it waiting, be it that it prepares a statement or runs one.
@@ -24,7 +24,7 @@ impl Schema {
     async fn comes_to_rest(&self) {
         let open = "SELECT count(*)::text FROM pg_stat_activity
             WHERE application_name = '{}' AND xact_start IS NOT NULL";
-        eventually(async || (self.text(open).await.as_deref() == Some("0")).then_some(())).await;
+        answer(async || (self.text(open).await.as_deref() == Some("0")).then_some(())).await;
     }
 }
 

@@ -17,7 +17,7 @@ use keyfob::{
 };
 use time::Duration;
 
-use super::{database::eventually, owner};
+use super::{database::answer, owner};
 
 const WRITERS: usize = 16;
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
@@ -53,7 +53,7 @@ impl Company {
                 told.send(outcome.map_err(|error| format!("{error:?}")))
             });
         }
-        eventually(async || (at_it.load(Ordering::Relaxed) == WRITERS).then_some(())).await;
+        answer(async || (at_it.load(Ordering::Relaxed) == WRITERS).then_some(())).await;
         Self { is_leaving, outcomes }
     }
 }

@@ -1,7 +1,5 @@
 //! What the tests of the stores on database servers share.
 
-use std::time::Duration;
-
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
@@ -10,6 +8,8 @@ use keyfob::{
     },
     token::{Prefix, Revocation, TokenDigest},
 };
+
+use super::answer_within;
 
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_seconds(seconds).unwrap()
@@ -39,15 +39,9 @@ pub async fn insert(store: &dyn TokenStore, record: &TokenRecord) {
     assert_eq!(outcome, InsertOutcome::Inserted);
 }
 
-/// Asks until there is something.
-pub async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..1_000 {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it does not come about");
+/// What a database answers once there is something, ten seconds later at most.
+pub async fn answer<T>(ask: impl AsyncFnMut() -> Option<T>) -> T {
+    answer_within(10, ask).await
 }
 
 /// Damages a token in the middle of three, in each way: the column that can't be read is named, and the token can be

@@ -223,13 +223,22 @@ impl Observer for Heard {
 /// Waits until something is so, a minute at most.
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "redis"))]
 pub async fn eventually(mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..6_000 {
-        if is_so().await {
-            return;
+    answer_within(60, async || is_so().await.then_some(())).await;
+}
+
+/// Asks until there is something, so many seconds at most.
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "redis"))]
+pub async fn answer_within<T>(seconds: u64, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("it does not come to be so");
+    };
+    let at_most = std::time::Duration::from_secs(seconds);
+    tokio::time::timeout(at_most, asking).await.unwrap()
 }
 
 pub fn owner(text: &str) -> Owner {
