@@ -115,16 +115,17 @@ async fn comes_to(mode: &mut watch::Receiver<Mode>, is_so: impl Fn(Mode) -> bool
 
 /// Ends with either side, or when the proxy is switched or dropped.
 async fn pass(client: TcpStream, server: String, rules: Rules) {
-    let mut changes = rules.mode.clone();
-    changes.mark_unchanged();
-    if *rules.mode.borrow() == Mode::Refuse {
+    let mut mode = rules.mode.clone();
+    // One that was taken just before this was gone is a late one too.
+    if matches!(*mode.borrow_and_update(), Mode::Gone | Mode::Refuse) {
         return;
     }
+    let rules = Rules { mode: mode.clone(), ..rules };
     let Ok(server) = TcpStream::connect(server).await else { return };
     let (mut from_client, mut to_client) = io::split(client);
     let (mut from_server, mut to_server) = io::split(server);
     let is_reset = tokio::select! {
-        _ = changes.changed() => false,
+        _ = mode.changed() => false,
         is_reset = copy(&mut from_client, &mut to_server, &rules, false) => is_reset,
         is_reset = copy(&mut from_server, &mut to_client, &rules, true) => is_reset,
     };
@@ -143,6 +144,10 @@ async fn copy(
     let silenced = rules.silenced.load(SeqCst);
     let mut bytes = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        // It may have been switched just now, and what was asked since then must not get through.
+        if rules.mode.has_changed().unwrap_or(true) {
+            break;
+        }
         if rules.silenced.load(SeqCst) != silenced {
             continue;
         }
