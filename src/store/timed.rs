@@ -60,8 +60,11 @@ pub(crate) async fn unless_busy<T, F: Future<Output = Result<T, StoreError>>>(
 ) -> Result<T, StoreError> {
     for longest in PAUSES {
         let outcome = step().await;
+        if !matches!(outcome, Err(StoreError::Busy(_))) {
+            return outcome;
+        }
         let resumed = Instant::now() + timer::jittered(longest);
-        if !matches!(outcome, Err(StoreError::Busy(_))) || resumed >= until {
+        if resumed >= until {
             return outcome;
         }
         timer::sleep_until(resumed).await;
