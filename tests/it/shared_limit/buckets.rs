@@ -196,10 +196,10 @@ async fn a_refusal_writes_nothing() {
 
 #[tokio::test]
 async fn the_script_is_loaded_again_where_the_server_has_forgotten_it() {
-    let corner = Corner::new();
-    let limiter = RateLimiter::redis(corner.limits());
+    let server = OwnServer::start();
+    let limiter = RateLimiter::redis(server.corner.limits());
     for left in (0..5).rev() {
-        let () = corner.run(redis::cmd("SCRIPT").arg("FLUSH"));
+        let () = server.corner.run(redis::cmd("SCRIPT").arg("FLUSH"));
         assert_eq!(remaining(&limiter, slow(5)).await, Some(left));
     }
 }
