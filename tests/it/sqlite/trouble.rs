@@ -108,7 +108,7 @@ async fn a_closed_pool_is_unavailable() {
 async fn a_pool_without_a_free_connection_is_unavailable() {
     let file = File::new();
     let pool = SqlitePoolOptions::new().max_connections(1);
-    let pool = pool.acquire_timeout(Duration::from_millis(200)).connect_with(file.options()).await;
+    let pool = pool.acquire_timeout(Duration::from_secs(1)).connect_with(file.options()).await;
     let pool = pool.unwrap();
     let store = SqliteStore::with_pool(pool.clone()).await.unwrap();
     let _held = pool.acquire().await.unwrap();
