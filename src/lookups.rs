@@ -6,6 +6,17 @@
 //!
 //! The callers drive this themselves: of those that a query is for, one polls it. Where that one is dropped, because
 //! its request was or its time is over, another goes on with the same query; it ends where none is left.
+//!
+//! No caller depends on another one being polled, or on a query that hangs: a caller that has no answer after
+//! [`STALLED`] asks once more, beside the question that it has asked already, and takes the answer that comes first.
+//!
+//! ```text
+//! caller A   |== query 1, sent on a connection that has fallen silent ==========...
+//! caller B     |-- waits for query 1 to end --...
+//!            0                          250 ms
+//! caller A                              |== query 2 ==| answers A
+//! caller B                                |-- waits --|== query 3 ==| answers B
+//! ```
 
 mod board;
 mod line;
@@ -14,18 +25,18 @@ use std::{
     collections::BTreeMap,
     future::Future,
     mem,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either, select};
 
 use crate::{
     clock::Clock,
     store::{CorruptRecord, Page, Peek, StoreError, TokenStore, unless_busy},
-    timer::Timeout,
+    timer,
     token::{TokenId, TokenRecord},
 };
 
@@ -46,6 +57,8 @@ pub(crate) struct Found {
     pub(crate) record: Option<Arc<TokenRecord>>,
     pub(crate) source: Source,
 }
+
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(1);
 
 type Answer = Result<Found, StoreError>;
 type Query = BoxFuture<'static, Result<Page, StoreError>>;
@@ -71,7 +84,23 @@ impl Lookups {
     /// Memory is asked also where it has been before: what was looked up meanwhile may be there by now. A store that is
     /// busy is asked again until that instant.
     pub(crate) async fn find(&self, id: TokenId, source: Source, until: Instant) -> Answer {
-        let now = self.clock.elapsed();
+        let since = self.clock.elapsed();
+        let waited = || self.clock.elapsed().saturating_sub(since);
+        let mut asked = pin!(self.ask(id, source, until, since));
+        // By the clock that look-ups are judged by, which may stand still.
+        while waited() <= STALLED {
+            let rest = STALLED.saturating_sub(waited()).max(SHORTEST_PATIENCE);
+            if let Some(answer) = timer::in_time(Instant::now() + rest, asked.as_mut()).await {
+                return answer;
+            }
+        }
+        let again = Box::pin(self.find(id, source, until));
+        match select(asked, again).await {
+            Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
+        }
+    }
+
+    async fn ask(&self, id: TokenId, source: Source, until: Instant, now: Duration) -> Answer {
         match self.alter(|board| board.enter(Caller::new(id, source), now)) {
             Entry::Alone(number) => {
                 let _place = Place { lookups: self, number };
@@ -82,9 +111,7 @@ impl Lookups {
                 Ok(Found { record, source: Source::Store })
             }
             Entry::Seated(ticket) => {
-                let seat =
-                    Seat { lookups: self, ticket, until, holds: None, query: None, patience: None };
-                seat.await
+                Seat { lookups: self, ticket, until, holds: None, query: None }.await
             }
         }
     }
@@ -116,7 +143,7 @@ impl Lookups {
             return None;
         }
         let store = self.store.clone();
-        Some(Box::pin(async move { unless_busy(until, || ask(&*store, &ids)).await }))
+        Some(Box::pin(async move { unless_busy(until, || read(&*store, &ids)).await }))
     }
 
     /// Changes who waits for what, and wakes who has to know.
@@ -130,7 +157,7 @@ impl Lookups {
     }
 }
 
-async fn ask(store: &dyn TokenStore, ids: &[TokenId]) -> Result<Page, StoreError> {
+async fn read(store: &dyn TokenStore, ids: &[TokenId]) -> Result<Page, StoreError> {
     let [id] = ids else {
         return store.find_many(ids).await;
     };
@@ -178,8 +205,6 @@ struct Seat<'a> {
     /// The look-up that he drives.
     holds: Option<u64>,
     query: Option<Query>,
-    /// How long he waits for a look-up that may hang. It may be that nobody else comes who would see that it does.
-    patience: Option<Timeout>,
 }
 
 impl Seat<'_> {
@@ -206,14 +231,6 @@ impl Future for Seat<'_> {
                     seat.holds = Some(number);
                     seat.query =
                         query.or_else(|| seat.lookups.query(number, seat.ticket, seat.until));
-                }
-                Turn::WaitsFirst => {
-                    let patience =
-                        seat.patience.get_or_insert_with(|| Timeout::at(Instant::now() + STALLED));
-                    ready!(patience.poll(context));
-                    seat.patience = None;
-                    let now = seat.lookups.clock.elapsed();
-                    seat.lookups.alter(|board| board.go_on(now));
                 }
                 Turn::Waits => {
                     // Taken out, so that one that panics takes nobody else down.

@@ -13,9 +13,10 @@ use super::{Answer, Found, Query, Source, line::Line};
 
 /// How many tokens are asked for at a time.
 const MOST: usize = 1_000;
-/// How many look-ups are under way at the most, and how many of them beside others that don't hang.
-const ABREAST: usize = 4;
+/// How many look-ups are under way at the most that don't hang.
 const MOVING: usize = 3;
+/// How many are under way at the most beside those that were sent because others hang, one in each [`STALLED`].
+const ABREAST: usize = MOVING + 1;
 /// For so many tokens a look-up is sent beside others: fewer gain more by going out together later.
 const CROWD: usize = 8;
 /// After so long a look-up is taken to hang, and another one is sent beside it.
@@ -29,6 +30,8 @@ pub(super) struct Board {
     under_way: Vec<UnderWay>,
     /// After so long a look-up counts no more: whoever should drive it is neither polled nor dropped.
     overdue: Duration,
+    /// How many look-ups are under way at the most.
+    most: usize,
     /// How many tickets and numbers were given.
     count: u64,
     /// Who has to be polled.
@@ -68,8 +71,6 @@ pub(super) enum Entry {
 /// What is up to somebody with a ticket.
 pub(super) enum Turn {
     Waits,
-    /// For another look-up to end, before anybody else.
-    WaitsFirst,
     Holds(u64, Option<Query>),
     Answered(Answer),
 }
@@ -87,6 +88,7 @@ impl Board {
             line: Line::default(),
             under_way: Vec::new(),
             overdue: deadline + STALLED,
+            most: most(deadline),
             count: 0,
             woken: Vec::new(),
         }
@@ -126,7 +128,7 @@ impl Board {
             stage => {
                 caller.stage = stage;
                 caller.waker = waker.cloned();
-                if self.line.first() == Some(ticket) { Turn::WaitsFirst } else { Turn::Waits }
+                Turn::Waits
             }
         }
     }
@@ -153,14 +155,7 @@ impl Board {
         for ticket in gathered {
             self.line.leave(ticket);
         }
-        self.wake_first();
         asked
-    }
-
-    /// Lets whoever is first in the line know that he is.
-    fn wake_first(&mut self) {
-        let first = self.line.first().and_then(|ticket| self.callers.get_mut(&ticket));
-        self.woken.extend(first.and_then(|it| it.waker.take()));
     }
 
     /// Answers with what is in memory those who take that, and gives the tokens that the others ask for.
@@ -206,11 +201,7 @@ impl Board {
         now: Duration,
     ) -> Option<Query> {
         let stage = self.callers.remove(&ticket).map(|it| it.stage);
-        let was_first = self.line.first() == Some(ticket);
         self.line.leave(ticket);
-        if was_first {
-            self.wake_first();
-        }
         let (number, query) = match (held, stage) {
             (Some(held), _) => held,
             (None, Some(Stage::Holds(number, query))) => (number, query),
@@ -236,7 +227,7 @@ impl Board {
     }
 
     /// It is the turn of whoever waits longest, if there is room for another look-up.
-    pub(super) fn go_on(&mut self, now: Duration) {
+    fn go_on(&mut self, now: Duration) {
         let Some(ticket) = self.line.first().filter(|_| self.has_room(now)) else { return };
         let number = self.begin(now, true);
         self.line.leave(ticket);
@@ -250,9 +241,9 @@ impl Board {
     fn has_room(&self, now: Duration) -> bool {
         let moves = |it: &&UnderWay| now.saturating_sub(it.sent) <= STALLED;
         let moving = self.under_way.iter().filter(moves).count();
-        let gathers = self.under_way.iter().any(|it| it.gathers);
+        let gathers = self.under_way.iter().filter(moves).any(|it| it.gathers);
         let is_crowd = self.line.tokens() >= CROWD && !gathers;
-        self.under_way.len() < ABREAST && (moving == 0 || moving < MOVING && is_crowd)
+        self.under_way.len() < self.most && (moving == 0 || moving < MOVING && is_crowd)
     }
 
     fn begin(&mut self, now: Duration, gathers: bool) -> u64 {
@@ -269,7 +260,6 @@ impl Board {
                 self.line.join(*ticket, caller.id);
             }
         }
-        self.wake_first();
     }
 
     fn sent(&mut self, number: u64) -> impl Iterator<Item = &mut Caller> {
@@ -284,35 +274,21 @@ impl Board {
     }
 }
 
+/// How many look-ups may be under way at the same time where each waits no longer than the deadline.
+fn most(deadline: Duration) -> usize {
+    let stalls = deadline.as_millis() / STALLED.as_millis();
+    ABREAST.saturating_add(usize::try_from(stalls).unwrap_or(usize::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn who_is_first_again_is_woken_to_know_it() {
-        let mut board = Board::new(Duration::from_secs(2));
-        let (start, later) = (Duration::ZERO, STALLED * 2);
-        let enter = |board: &mut Board, id, now| match board
-            .enter(Caller::new(TokenId::from_u128(id), Source::Store), now)
-        {
-            Entry::Alone(number) => number,
-            Entry::Seated(ticket) => ticket,
-        };
-        let gathers = |board: &mut Board, ticket| {
-            let Turn::Holds(number, None) = board.turn(ticket, None) else { panic!("it waits") };
-            assert!(!board.gather(number, ticket).is_empty());
-            number
-        };
-        enter(&mut board, 0, start);
-        let first = enter(&mut board, 1, start);
-        let holder = enter(&mut board, 2, later);
-        let number = gathers(&mut board, holder);
-        assert!(matches!(board.turn(first, Some(Waker::noop())), Turn::Waits));
-        let crowd: Vec<_> = (3..).take(CROWD + 1).map(|id| enter(&mut board, id, later)).collect();
-        gathers(&mut board, crowd[CROWD]);
-        board.woken.clear();
-        assert!(board.leave(holder, Some((number, None)), later).is_none());
-        assert_eq!(board.woken.len(), 1);
-        assert!(matches!(board.turn(first, Some(Waker::noop())), Turn::WaitsFirst));
+    fn one_more_lookup_may_be_under_way_for_each_quarter_of_a_second_until_the_deadline() {
+        for (milliseconds, lookups) in [(0, 4), (249, 4), (250, 5), (2_000, 12)] {
+            assert_eq!(most(Duration::from_millis(milliseconds)), lookups);
+        }
+        assert!(most(Duration::MAX) > 1_000_000);
     }
 }

@@ -1,6 +1,7 @@
 //! What the stores on database servers promise beside the contract that every store keeps, and say alike.
 
 mod conformance;
+mod pool;
 mod transactions;
 mod trouble;
 

@@ -3,6 +3,7 @@
 mod dropped;
 mod migrations;
 mod plans;
+mod spoilt;
 mod told;
 mod transactions;
 mod trouble;

@@ -1,4 +1,4 @@
-use std::iter;
+use std::{iter, time::Duration};
 
 use sqlx::{
     Arguments as _, MySqlConnection, Row as _, SqlStr,
@@ -17,6 +17,11 @@ use super::error;
 
 /// A use, and the abilities that a token used: a row each, whose types do not hang on what is bound.
 const USE: &str = "SELECT CAST(? AS BINARY(16)) AS id, CAST(? AS SIGNED) AS used_at, CAST(? AS BINARY) AS used_from";
+/// The same limits for a statement that stands alone, or in a transaction of the caller's: MariaDB reads this comment,
+/// and MySQL does not.
+const WAITS_BRIEFLY: &str = "/*M! SET STATEMENT
+    lock_wait_timeout = LEAST(@@lock_wait_timeout, 5),
+    innodb_lock_wait_timeout = LEAST(@@innodb_lock_wait_timeout, 5) FOR */ ";
 const USED: &str = "SELECT CAST(? AS BINARY(16)) AS id, CAST(? AS BINARY) AS used";
 
 #[derive(Debug)]
@@ -25,15 +30,20 @@ pub(super) struct MySql;
 impl Engine for MySql {
     type Database = sqlx::MySql;
 
-    /// `READ COMMITTED` locks no gaps, so that owners stay out of each other's way. And who gave up waiting for a lock
-    /// is not known to the server, where the step would go on waiting, with all that it has locked itself.
+    /// `READ COMMITTED` locks no gaps, so that owners stay out of each other's way. And if a caller gives up, the server
+    /// goes on waiting for a lock, with all that the step has locked itself: for rows no longer than 5 seconds, and for
+    /// a table that another statement alters, or a server that is being backed up, the same.
     const OWN: Transaction = Transaction {
         begin: "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
             SET @keyfob_lock_wait = @@innodb_lock_wait_timeout,
-                innodb_lock_wait_timeout = LEAST(@@innodb_lock_wait_timeout, 5);
+                @keyfob_table_wait = @@lock_wait_timeout,
+                innodb_lock_wait_timeout = LEAST(@@innodb_lock_wait_timeout, 5),
+                lock_wait_timeout = LEAST(@@lock_wait_timeout, 5);
             START TRANSACTION",
-        commit: "COMMIT; SET innodb_lock_wait_timeout = @keyfob_lock_wait",
-        rollback: "ROLLBACK; SET innodb_lock_wait_timeout = @keyfob_lock_wait",
+        commit: "COMMIT; SET innodb_lock_wait_timeout = @keyfob_lock_wait,
+            lock_wait_timeout = @keyfob_table_wait",
+        rollback: "ROLLBACK; SET innodb_lock_wait_timeout = @keyfob_lock_wait,
+            lock_wait_timeout = @keyfob_table_wait",
     };
     /// Outside a transaction a savepoint is not refused, but is gone when it is to be released: at the beginning
     /// already, before anything is written that nobody could take back.
@@ -46,6 +56,7 @@ impl Engine for MySql {
     const TELL: Option<&'static str> = None;
     /// sqlx forgets that it was preparing a statement, or had read half a packet.
     const OUTLIVES_DROPPED_FUTURES: bool = false;
+    const WORKS_UNHEARD: Duration = Duration::from_secs(6);
 
     const LONGEST_LIST: usize = 512;
     const SHORTER_LISTS: &'static [usize] = &[1, 8, 64];
@@ -75,7 +86,7 @@ impl Engine for MySql {
 
     fn spelled(statement: &str, list_size: usize) -> String {
         let repeated = |part: &str, by: &str| vec![part; list_size].join(by);
-        statement
+        format!("{WAITS_BRIEFLY}{statement}")
             .replace("?..", &repeated("?", ", "))
             .replace("{uses}", &repeated(USE, " UNION ALL "))
             .replace("{used}", &repeated(USED, " UNION ALL "))
@@ -139,6 +150,10 @@ impl Engine for MySql {
         row.try_get_unchecked(column)
     }
 
+    fn is_spoilt(error: &sqlx::Error) -> bool {
+        error::is_spoilt(error)
+    }
+
     fn failed(error: sqlx::Error) -> StoreError {
         error::failed(error)
     }
@@ -170,7 +185,7 @@ mod tests {
     #[test]
     fn a_list_is_spelled_in_the_size_that_it_is_filled_to() {
         let spelled = MySql::spelled("DELETE FROM t WHERE id IN (?..)", 3);
-        assert_eq!(spelled, "DELETE FROM t WHERE id IN (?, ?, ?)");
+        assert!(spelled.ends_with(" FOR */ DELETE FROM t WHERE id IN (?, ?, ?)"));
         assert_eq!(MySql::spelled("({uses})", 8).matches('?').count(), 24);
         assert_eq!(MySql::spelled("({used})", 8).matches(" UNION ALL ").count(), 7);
     }

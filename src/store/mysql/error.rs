@@ -45,6 +45,11 @@ pub(super) fn is_taken(error: &sqlx::Error) -> bool {
     number(error) == Some(1062)
 }
 
+/// Whether a statement that was prepared is gone, or has to be prepared anew. Either is found before anything is done.
+pub(super) fn is_spoilt(error: &sqlx::Error) -> bool {
+    matches!(number(error), Some(1243 | 1615))
+}
+
 fn number(error: &sqlx::Error) -> Option<u16> {
     let cause = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
     Some(cause.number())
@@ -64,9 +69,9 @@ pub(super) fn failed(error: sqlx::Error) -> StoreError {
 fn situation(number: u16) -> fn(BoxError) -> StoreError {
     match number {
         // A record that was changed since the transaction first looked, a lock that is not to be had in time, a
-        // deadlock, a table that was altered meanwhile, a statement that has to be prepared anew, a lock that is not to
-        // be had at once, a group of servers that could not agree on a commit.
-        1020 | 1205 | 1213 | 1412 | 1615 | 3572 | 3100 | 3101 => StoreError::Busy,
+        // deadlock, a prepared statement that is gone, a table that was altered meanwhile, a statement that has to be
+        // prepared anew, a lock that is not to be had at once, a group of servers that could not agree on a commit.
+        1020 | 1205 | 1213 | 1243 | 1412 | 1615 | 3572 | 3100 | 3101 => StoreError::Busy,
         // A savepoint that is gone, with the transaction in which it was.
         1305
         // Out of disk, memory, connections, threads, locks, transactions or prepared statements, for the server or for
@@ -90,9 +95,9 @@ mod tests {
     #[test]
     fn each_number_is_the_situation_that_it_is() {
         let is = |number| situation(number)("cause".into());
-        // ER_CHECKREAD, ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_TABLE_DEF_CHANGED, ER_NEED_REPREPARE,
-        // ER_LOCK_NOWAIT, ER_RUN_HOOK_ERROR, ER_TRANSACTION_ROLLBACK_DURING_COMMIT
-        for number in [1020, 1205, 1213, 1412, 1615, 3572, 3100, 3101] {
+        // ER_CHECKREAD, ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_UNKNOWN_STMT_HANDLER, ER_TABLE_DEF_CHANGED,
+        // ER_NEED_REPREPARE, ER_LOCK_NOWAIT, ER_RUN_HOOK_ERROR, ER_TRANSACTION_ROLLBACK_DURING_COMMIT
+        for number in [1020, 1205, 1213, 1243, 1412, 1615, 3572, 3100, 3101] {
             assert!(matches!(is(number), StoreError::Busy(_)), "{number}");
         }
         // ER_SP_DOES_NOT_EXIST, ER_DISK_FULL, ER_OUTOFMEMORY, ER_OUT_OF_SORTMEMORY, ER_CON_COUNT_ERROR,

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use sqlx::{
     Arguments as _, PgConnection, Row as _, SqlStr,
     postgres::{PgArguments, PgRow},
@@ -36,6 +38,9 @@ impl Engine for Postgres {
     const NOT_IN_TRANSACTION: &'static str = "25P01";
     const TELL: Option<&'static str> = Some("SELECT pg_notify(?, ?)");
     const OUTLIVES_DROPPED_FUTURES: bool = true;
+    /// A statement outside a transaction waits for a table without end, as while it is altered. To bound that would be
+    /// a round trip more for each.
+    const WORKS_UNHEARD: Duration = Duration::from_secs(30);
 
     /// A list is one array.
     const LONGEST_LIST: usize = usize::MAX;
@@ -130,6 +135,10 @@ impl Engine for Postgres {
 
     fn integer(row: &PgRow, column: usize) -> sqlx::Result<Option<i64>> {
         row.try_get_unchecked(column)
+    }
+
+    fn is_spoilt(error: &sqlx::Error) -> bool {
+        error::is_spoilt(error)
     }
 
     fn failed(error: sqlx::Error) -> StoreError {

@@ -1,4 +1,4 @@
-use sqlx::error::DatabaseError;
+use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
 use crate::store::{BoxError, StoreError, sql::is_out_of_reach};
 
@@ -35,10 +35,29 @@ impl From<sqlx::Error> for PostgresOpenError {
     }
 }
 
+/// Whether a statement that was prepared is gone, as after `DISCARD ALL` or `DEALLOCATE ALL`, or no longer fits its
+/// table. Either is found before anything is done.
+pub(super) fn is_spoilt(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    match error.code().as_deref() {
+        // invalid_sql_statement_name
+        Some("26000") => true,
+        // feature_not_supported is said of much else.
+        Some("0A000") => {
+            let error = error.try_downcast_ref::<PgDatabaseError>();
+            error.and_then(PgDatabaseError::routine) == Some("RevalidateCachedQuery")
+        }
+        _ => false,
+    }
+}
+
 /// Tells by situation what went wrong.
 pub(super) fn failed(error: sqlx::Error) -> StoreError {
     if is_out_of_reach(&error) {
         return StoreError::Unavailable(error.into());
+    }
+    if is_spoilt(&error) {
+        return StoreError::Busy(error.into());
     }
     let code = error.as_database_error().and_then(DatabaseError::code);
     code.map_or(StoreError::Faulty as _, |code| situation(&code))(error.into())

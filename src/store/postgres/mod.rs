@@ -96,7 +96,7 @@ impl PostgresStore {
     }
 
     pub(crate) fn options(&self) -> Arc<PgConnectOptions> {
-        self.0.pool.connect_options()
+        self.0.pool().connect_options()
     }
 
     fn steps(&self) -> Steps<'_, '_, Postgres> {

@@ -1,6 +1,6 @@
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, time::Duration};
 
-use sqlx::{Database, SqlStr};
+use sqlx::{Database, SqlStr, database::HasStatementCache};
 
 use crate::{
     store::{BoxError, CorruptRecord, StoreError, Use},
@@ -10,7 +10,7 @@ use crate::{
 /// What a database server is to the steps that all of them share: how it takes values, gives rows, spells statements
 /// and fails.
 pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
-    type Database: Database<Arguments: Default + Send, Row: Send + Sync>;
+    type Database: Database<Arguments: Default + Send, Row: Send + Sync> + HasStatementCache;
 
     /// How many values a list in a statement may have; a longer one is cut.
     const LONGEST_LIST: usize;
@@ -32,6 +32,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
 
     /// Whether a connection is good after the future of a single statement was dropped.
     const OUTLIVES_DROPPED_FUTURES: bool;
+
+    /// For how long a server may work on what nobody waits for any more: it waits for locks no longer.
+    const WORKS_UNHEARD: Duration;
 
     /// Writes a statement, given as MySQL has it, for this engine, with lists of a size.
     fn spelled(statement: &str, list_size: usize) -> String;
@@ -89,6 +92,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     fn bytes(row: &Row<Self>, column: usize) -> sqlx::Result<Option<Vec<u8>>>;
 
     fn integer(row: &Row<Self>, column: usize) -> sqlx::Result<Option<i64>>;
+
+    /// Tells whether a connection has lost what was prepared on it, which proves that nothing was done.
+    fn is_spoilt(error: &sqlx::Error) -> bool;
 
     /// Tells by situation what went wrong.
     fn failed(error: sqlx::Error) -> StoreError;

@@ -7,11 +7,14 @@ mod end;
 mod engine;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod insert;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod lending;
 mod page;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod read;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod session;
+mod shares;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod statements;
 mod store;
@@ -29,6 +32,8 @@ pub(super) use engine::{Engine, Transaction, Value};
 pub(super) use page::{Key, NOT_UTF_8, name_key, page};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(super) use session::{SqlStore, SqlStoreOn, Steps};
+#[cfg(feature = "sqlite")]
+pub(super) use shares::{Share, Shares, Work};
 pub(super) use store::token_store;
 
 use crate::token::{Ability, TokenId};

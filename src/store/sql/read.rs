@@ -22,7 +22,7 @@ const NEVER: i64 = i64::MIN + 1;
 
 impl<E: Engine> Steps<'_, '_, E> {
     pub(crate) async fn find(self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
-        let rows = self.read(&self.statements().find, &[id.into()]).await?;
+        let rows = self.look_up(&self.statements().find, &[id.into()]).await?;
         Ok(rows.first().map(E::record).transpose()?.map(Arc::new))
     }
 
@@ -31,7 +31,7 @@ impl<E: Engine> Steps<'_, '_, E> {
         let mut found = Vec::new();
         for ids in ids.chunks(E::LONGEST_LIST) {
             let statement = self.statements().find_many.of(ids.len());
-            found.extend(self.read(statement, &[ids.into()]).await?);
+            found.extend(self.look_up(statement, &[ids.into()]).await?);
         }
         Ok(page_of::<E>(found, u32::MAX, Key::Id))
     }

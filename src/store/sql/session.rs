@@ -1,33 +1,26 @@
 //! Where steps run: on a connection of a pool, or on one that the caller holds.
 
-use std::{
-    mem,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use futures_util::lock::{Mutex, MutexGuard};
-use sqlx::{Connection as _, Pool, SqlStr, pool::PoolConnection};
+use sqlx::{Connection as _, Pool, SqlStr};
 
 use crate::{
     store::{StoreError, changed::Changed},
-    timer,
     token::TokenId,
 };
 
 use super::{
     engine::{Arguments, Connection, Engine, Row, Transaction, Value},
+    lending::{Lender, Lent},
+    shares::Work,
     statements::Statements,
 };
-
-/// For how long the answer to what was dropped is waited for. The pool would wait without end, and lend the connection
-/// to nobody meanwhile.
-const WAITED_FOR: Duration = Duration::from_millis(100);
 
 /// A pool, and the statements to run on it.
 #[derive(Debug)]
 pub(crate) struct SqlStore<E: Engine> {
-    pub(crate) pool: Pool<E::Database>,
+    lender: Arc<Lender<E>>,
     statements: Arc<Statements>,
     /// The same for a transaction that the caller has begun.
     within: Arc<Statements>,
@@ -38,7 +31,7 @@ pub(crate) struct SqlStore<E: Engine> {
 impl<E: Engine> Clone for SqlStore<E> {
     fn clone(&self) -> Self {
         Self {
-            pool: self.pool.clone(),
+            lender: self.lender.clone(),
             statements: self.statements.clone(),
             within: self.within.clone(),
             channel: self.channel.clone(),
@@ -58,7 +51,12 @@ impl<E: Engine> SqlStore<E> {
             "" => statements.clone(),
             current => Statements::new::<E>(&called, current).into(),
         };
-        Self { pool, statements, within, channel: channel.into() }
+        let lender = Arc::new(Lender::new(pool));
+        Self { lender, statements, within, channel: channel.into() }
+    }
+
+    pub(crate) fn pool(&self) -> &Pool<E::Database> {
+        self.lender.pool()
     }
 
     pub(crate) fn on<'c>(&self, connection: &'c mut Connection<E>) -> SqlStoreOn<'c, E> {
@@ -98,9 +96,10 @@ pub(crate) struct Steps<'s, 'c, E: Engine> {
 }
 
 impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
-    pub(super) async fn lease(&self) -> Result<Lease<'s, 'c, E>, StoreError> {
+    async fn lease(&self, work: Work) -> Result<Lease<'s, 'c, E>, StoreError> {
+        let lender = &*self.store.lender;
         let connection = match self.held {
-            None => Leased::Pooled(self.store.pool.acquire().await.map_err(E::failed)?),
+            None => Leased::Pooled(lender.lend(work).await.map_err(E::failed)?),
             Some(held) => Leased::Held(held.lock().await),
         };
         match &connection {
@@ -108,19 +107,25 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
                 let cause = "a step on this connection was cut off, and its transaction with it";
                 Err(StoreError::Unavailable(cause.into()))
             }
-            _ => Ok(Lease { connection, transaction: None, waits: false }),
+            _ => {
+                let mut lease = Lease { lender, connection, transaction: None, waits: false };
+                if self.held.is_none() && lender.lends_unprepared() {
+                    lease.unprepare().await.map_err(E::failed)?;
+                }
+                Ok(lease)
+            }
         }
     }
 
     /// Begins a transaction; one that is open already gets a savepoint, so that an error does not end it.
     pub(super) async fn begin(&self) -> Result<Lease<'s, 'c, E>, StoreError> {
-        let mut lease = self.lease().await?;
+        let mut lease = self.lease(Work::Write).await?;
         if self.held.is_none() {
             lease.enter(E::OWN).await.map_err(E::failed)?;
             return Ok(lease);
         }
         // The driver does not know of a transaction that was begun past it.
-        let may_be_outside = !lease.connection().is_in_transaction();
+        let may_be_outside = !lease.connection().map_err(E::failed)?.is_in_transaction();
         let mut entered = lease.enter(E::NESTED).await;
         if may_be_outside
             && let Err(sqlx::Error::Database(error)) = &entered
@@ -141,7 +146,16 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         statement: &SqlStr,
         values: &[Value<'_>],
     ) -> Result<Vec<Row<E>>, StoreError> {
-        self.lease().await?.fetch(statement, values).await
+        self.lease(Work::Read).await?.fetch(statement, values).await
+    }
+
+    /// As [`read`](Self::read), what verification waits for.
+    pub(super) async fn look_up(
+        &self,
+        statement: &SqlStr,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row<E>>, StoreError> {
+        self.lease(Work::LookUp).await?.fetch(statement, values).await
     }
 
     /// Runs one statement that writes; tells whether it met any row.
@@ -151,7 +165,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         values: &[Value<'_>],
     ) -> Result<bool, StoreError> {
         if self.held.is_none() {
-            return self.lease().await?.execute(statement, values).await;
+            return self.lease(Work::Write).await?.execute(statement, values).await;
         }
         let mut step = self.begin().await?;
         let outcome = step.execute(statement, values).await;
@@ -193,6 +207,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
 /// unless the driver finds its way back by itself: sqlx's own transactions are left open where their beginning is
 /// dropped.
 pub(super) struct Lease<'s, 'c, E: Engine> {
+    lender: &'s Lender<E>,
     connection: Leased<'s, 'c, E>,
     transaction: Option<Transaction>,
     /// Whether the server has been asked something that it has not answered yet.
@@ -200,17 +215,15 @@ pub(super) struct Lease<'s, 'c, E: Engine> {
 }
 
 enum Leased<'s, 'c, E: Engine> {
-    Pooled(PoolConnection<E::Database>),
+    Pooled(Lent<E>),
     Held(MutexGuard<'s, Held<'c, E>>),
-    GivenBack,
 }
 
 impl<E: Engine> Lease<'_, '_, E> {
-    fn connection(&mut self) -> &mut Connection<E> {
+    fn connection(&mut self) -> sqlx::Result<&mut Connection<E>> {
         match &mut self.connection {
-            Leased::Pooled(connection) => connection,
-            Leased::Held(held) => held.connection,
-            Leased::GivenBack => unreachable!("it is given back when the lease is dropped"),
+            Leased::Pooled(lent) => lent.as_deref_mut().ok_or(sqlx::Error::PoolClosed),
+            Leased::Held(held) => Ok(held.connection),
         }
     }
 
@@ -220,10 +233,9 @@ impl<E: Engine> Lease<'_, '_, E> {
         values: &[Value<'_>],
     ) -> Result<Vec<Row<E>>, StoreError> {
         let arguments = arguments::<E>(values)?;
-        self.waits = true;
-        let rows = E::fetch(self.connection(), statement.clone(), arguments).await;
-        self.waits = false;
-        rows.map_err(E::failed)
+        let connection = self.asks().map_err(E::failed)?;
+        let rows = E::fetch(connection, statement.clone(), arguments).await;
+        self.answered(rows).await
     }
 
     /// Tells whether any row was met.
@@ -233,17 +245,43 @@ impl<E: Engine> Lease<'_, '_, E> {
         values: &[Value<'_>],
     ) -> Result<bool, StoreError> {
         let arguments = arguments::<E>(values)?;
-        self.waits = true;
-        let met = E::execute(self.connection(), statement.clone(), arguments).await;
-        self.waits = false;
-        met.map(|rows| rows > 0).map_err(E::failed)
+        let connection = self.asks().map_err(E::failed)?;
+        let met = E::execute(connection, statement.clone(), arguments).await;
+        self.answered(met).await.map(|rows| rows > 0)
     }
 
     async fn run(&mut self, statement: &'static str) -> sqlx::Result<()> {
-        self.waits = true;
-        let done = E::run(self.connection(), SqlStr::from_static(statement)).await;
+        let done = E::run(self.asks()?, SqlStr::from_static(statement)).await;
         self.waits = false;
         done
+    }
+
+    async fn unprepare(&mut self) -> sqlx::Result<()> {
+        let done = self.asks()?.clear_cached_statements().await;
+        self.waits = false;
+        done
+    }
+
+    fn asks(&mut self) -> sqlx::Result<&mut Connection<E>> {
+        self.waits = true;
+        self.connection()
+    }
+
+    /// A connection whose server has forgotten what was prepared on it is closed; one that the caller holds prepares
+    /// anew.
+    async fn answered<T>(&mut self, answer: sqlx::Result<T>) -> Result<T, StoreError> {
+        self.waits = false;
+        if let Err(error) = &answer
+            && E::is_spoilt(error)
+        {
+            self.lender.distrust_prepared();
+            match &mut self.connection {
+                Leased::Pooled(lent) => lent.discard(),
+                // Where even that fails, so will whatever comes next.
+                Leased::Held(_) => drop(self.unprepare().await),
+            }
+        }
+        answer.map_err(E::failed)
     }
 
     async fn enter(&mut self, transaction: Transaction) -> sqlx::Result<()> {
@@ -274,20 +312,10 @@ impl<E: Engine> Drop for Lease<'_, '_, E> {
             return;
         }
         let is_lost = !E::OUTLIVES_DROPPED_FUTURES || self.transaction.is_some();
-        match mem::replace(&mut self.connection, Leased::GivenBack) {
-            Leased::Pooled(mut connection) if is_lost => connection.close_on_drop(),
-            Leased::Pooled(connection) => drop(tokio::spawn(once_answered::<E>(connection))),
-            Leased::Held(mut held) => held.lost |= is_lost,
-            Leased::GivenBack => {}
+        match &mut self.connection {
+            Leased::Pooled(lent) => lent.leave(is_lost),
+            Leased::Held(held) => held.lost |= is_lost,
         }
-    }
-}
-
-/// Gives a connection back to the pool once the server has answered what nobody waits for any more, or closes it.
-async fn once_answered<E: Engine>(mut connection: PoolConnection<E::Database>) {
-    let answered = timer::in_time(Instant::now() + WAITED_FOR, connection.ping()).await;
-    if !matches!(answered, Some(Ok(()))) {
-        connection.close_on_drop();
     }
 }
 

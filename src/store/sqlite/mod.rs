@@ -27,7 +27,7 @@ use crate::{
     token::{KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord},
 };
 
-use session::Steps;
+use session::{Pools, Steps};
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
@@ -59,8 +59,7 @@ const READERS: u32 = 4;
 /// ```
 #[derive(Clone)]
 pub struct SqliteStore {
-    read: SqlitePool,
-    write: SqlitePool,
+    pools: Pools,
     warnings: Arc<[SqliteWarning]>,
 }
 
@@ -143,7 +142,7 @@ impl SqliteStore {
         for warning in &warnings {
             tracing::warn!("token store: {warning}");
         }
-        Ok(Self { read, write, warnings: warnings.into() })
+        Ok(Self { pools: Pools::new(read, write), warnings: warnings.into() })
     }
 
     /// What the settings of the database put at risk; empty for a store made by [`open`](Self::open) on a file
@@ -166,7 +165,7 @@ impl SqliteStore {
     }
 
     fn steps(&self) -> Steps<'_, '_> {
-        Steps::InPools { read: &self.read, write: &self.write }
+        Steps::InPools(&self.pools)
     }
 }
 

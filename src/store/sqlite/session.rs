@@ -7,35 +7,47 @@ use sqlx::{
     Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction, pool::PoolConnection,
 };
 
-use crate::store::StoreError;
+use crate::store::{
+    StoreError,
+    sql::{Share, Shares, Work},
+};
 
 use super::error::failed;
 
 /// Begins as a writer, so that what is read is still true when it is written.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 
+/// Where a store does what it does. Look-ups never queue behind writes that wait for a lock: these have a pool of their
+/// own, or a share of the application's.
+#[derive(Clone)]
+pub(super) struct Pools {
+    pub(super) read: SqlitePool,
+    pub(super) write: SqlitePool,
+    shares: Shares,
+}
+
+impl Pools {
+    pub(super) fn new(read: SqlitePool, write: SqlitePool) -> Self {
+        let shares = Shares::of(read.options().get_max_connections());
+        Self { read, write, shares }
+    }
+}
+
 /// Everything that a store does, with where it does it.
 #[derive(Clone, Copy)]
 pub(super) enum Steps<'s, 'c> {
-    /// Look-ups never queue behind writes that wait for a lock, unless the application has one pool for both.
-    InPools {
-        read: &'s SqlitePool,
-        write: &'s SqlitePool,
-    },
+    InPools(&'s Pools),
     Held(&'s Mutex<&'c mut SqliteConnection>),
 }
 
 impl<'s, 'c> Steps<'s, 'c> {
-    pub(super) async fn reader(self) -> Result<Lease<'s, 'c>, StoreError> {
+    pub(super) async fn lease(self, work: Work) -> Result<Lease<'s, 'c>, StoreError> {
         match self {
-            Self::InPools { read, .. } => Lease::of(read).await,
-            Self::Held(connection) => Ok(Lease::Held(connection.lock().await)),
-        }
-    }
-
-    pub(super) async fn writer(self) -> Result<Lease<'s, 'c>, StoreError> {
-        match self {
-            Self::InPools { write, .. } => Lease::of(write).await,
+            Self::InPools(pools) => {
+                let share = pools.shares.take(work).await;
+                let pool = if work == Work::Write { &pools.write } else { &pools.read };
+                Ok(Lease::Pooled(pool.acquire().await.map_err(failed)?, share))
+            }
             Self::Held(connection) => Ok(Lease::Held(connection.lock().await)),
         }
     }
@@ -43,15 +55,11 @@ impl<'s, 'c> Steps<'s, 'c> {
 
 /// A connection while a step uses it.
 pub(super) enum Lease<'s, 'c> {
-    Pooled(PoolConnection<Sqlite>),
+    Pooled(PoolConnection<Sqlite>, #[allow(dead_code, reason = "it is held")] Share),
     Held(MutexGuard<'s, &'c mut SqliteConnection>),
 }
 
 impl Lease<'_, '_> {
-    async fn of(pool: &SqlitePool) -> Result<Self, StoreError> {
-        pool.acquire().await.map(Self::Pooled).map_err(failed)
-    }
-
     /// A transaction, or a savepoint where the caller has begun one.
     pub(super) async fn begin(&mut self) -> Result<Transaction<'_, Sqlite>, StoreError> {
         let begun = if self.is_in_transaction() {
@@ -65,7 +73,8 @@ impl Lease<'_, '_> {
     /// A full disk or a failed read makes SQLite end a transaction by itself. sqlx does not notice and would begin no
     /// other one on that connection.
     pub(super) fn release<T>(self, outcome: &Result<T, StoreError>) {
-        if let (Self::Pooled(mut connection), Err(StoreError::Unavailable(_))) = (self, outcome) {
+        if let (Self::Pooled(mut connection, _), Err(StoreError::Unavailable(_))) = (self, outcome)
+        {
             connection.close_on_drop();
         }
     }
@@ -76,7 +85,7 @@ impl Deref for Lease<'_, '_> {
 
     fn deref(&self) -> &SqliteConnection {
         match self {
-            Self::Pooled(connection) => connection,
+            Self::Pooled(connection, _) => connection,
             Self::Held(connection) => connection,
         }
     }
@@ -85,7 +94,7 @@ impl Deref for Lease<'_, '_> {
 impl DerefMut for Lease<'_, '_> {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
         match self {
-            Self::Pooled(connection) => connection,
+            Self::Pooled(connection, _) => connection,
             Self::Held(connection) => connection,
         }
     }

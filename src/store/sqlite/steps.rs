@@ -8,7 +8,7 @@ use crate::{
         KeyCount, MOST_USED_ABILITIES, OwnerCount, Page, PageQuery, Position, RotateOutcome,
         Rotation, Selection, Sort, SortKey, StoreError, Use,
         row::{abilities_text, addresses_text, seconds},
-        sql::Key,
+        sql::{Key, Work},
     },
     token::{
         Actor, KeyId, Metadata, Owner, RateLimit, Reason, Revocation, Suspension, Timestamp,
@@ -27,25 +27,29 @@ use super::{
 impl Steps<'_, '_> {
     /// Runs a statement that changes at most one row, and tells whether it did.
     async fn write(self, statement: Statement<'_>) -> Result<bool, StoreError> {
-        let done = statement.execute(&mut *self.writer().await?).await.map_err(failed)?;
+        let done = statement.execute(&mut *self.lease(Work::Write).await?).await.map_err(failed)?;
         Ok(done.rows_affected() > 0)
     }
 
     /// Runs a statement that writes and returns rows to its end: where only the first row is fetched, a commit that
     /// fails goes unnoticed.
     async fn write_returning(self, statement: Statement<'_>) -> Result<Vec<SqliteRow>, StoreError> {
-        statement.fetch_all(&mut *self.writer().await?).await.map_err(failed)
+        statement.fetch_all(&mut *self.lease(Work::Write).await?).await.map_err(failed)
+    }
+
+    async fn look_up(self, statement: Statement<'_>) -> Result<Vec<SqliteRow>, StoreError> {
+        statement.fetch_all(&mut *self.lease(Work::LookUp).await?).await.map_err(failed)
     }
 
     async fn read(self, statement: Statement<'_>) -> Result<Vec<SqliteRow>, StoreError> {
-        statement.fetch_all(&mut *self.reader().await?).await.map_err(failed)
+        statement.fetch_all(&mut *self.lease(Work::Read).await?).await.map_err(failed)
     }
 }
 
 impl Steps<'_, '_> {
     pub(super) async fn find(self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
         let row = on(id, statements::FIND)
-            .fetch_optional(&mut *self.reader().await?)
+            .fetch_optional(&mut *self.lease(Work::LookUp).await?)
             .await
             .map_err(failed)?;
         row.as_ref().map(rows::record).transpose()
@@ -53,12 +57,12 @@ impl Steps<'_, '_> {
 
     pub(super) async fn find_many(self, ids: &[TokenId]) -> Result<Page, StoreError> {
         let ids = rows::json_ids(ids);
-        let packed = self.read(sqlx::query(statements::FIND_PACKED).bind(&ids)).await?;
+        let packed = self.look_up(sqlx::query(statements::FIND_PACKED).bind(&ids)).await?;
         if let Some(records) = rows::packed(&packed) {
             return Ok(Page { records, ..Page::default() });
         }
         // One of them is damaged: row by row it is told which.
-        let found = self.read(sqlx::query(statements::FIND_MANY).bind(ids)).await?;
+        let found = self.look_up(sqlx::query(statements::FIND_MANY).bind(ids)).await?;
         Ok(rows::page(found, u32::MAX, Key::Id))
     }
 
@@ -288,7 +292,7 @@ impl Steps<'_, '_> {
     pub(super) async fn count(self, owner: &Owner) -> Result<OwnerCount, StoreError> {
         let count = sqlx::query_as::<_, (i64, i64)>(statements::COUNT).bind(owner.as_str());
         let (not_revoked, revoked) =
-            count.fetch_one(&mut *self.reader().await?).await.map_err(failed)?;
+            count.fetch_one(&mut *self.lease(Work::Read).await?).await.map_err(failed)?;
         Ok(OwnerCount { not_revoked: not_revoked.unsigned_abs(), revoked: revoked.unsigned_abs() })
     }
 
@@ -303,7 +307,7 @@ impl Steps<'_, '_> {
         limit: u32,
     ) -> Result<u64, StoreError> {
         let prune = sqlx::query(statements::PRUNE).bind(ended_before.unix_seconds()).bind(limit);
-        let done = prune.execute(&mut *self.writer().await?).await.map_err(failed)?;
+        let done = prune.execute(&mut *self.lease(Work::Write).await?).await.map_err(failed)?;
         Ok(done.rows_affected())
     }
 

@@ -19,7 +19,7 @@ pub(super) async fn insert(
     record: &TokenRecord,
     rules: InsertRules,
 ) -> Result<InsertOutcome, StoreError> {
-    let mut connection = steps.writer().await?;
+    let mut connection = steps.lease(sql::Work::Write).await?;
     let outcome = insert_on(&mut connection, record, rules).await;
     connection.release(&outcome);
     outcome
@@ -76,7 +76,7 @@ pub(super) async fn alter(
     update: Statement<'_>,
     refused: impl FnOnce(Option<i64>) -> ChangeOutcome + Send,
 ) -> Result<ChangeOutcome, StoreError> {
-    let mut connection = steps.writer().await?;
+    let mut connection = steps.lease(sql::Work::Write).await?;
     let outcome = alter_on(&mut connection, id, update, refused).await;
     connection.release(&outcome);
     outcome

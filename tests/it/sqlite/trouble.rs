@@ -4,6 +4,7 @@ use keyfob::store::{InsertOutcome, InsertRules, SqliteStore, StoreError, TokenSt
 use sqlx::{Connection, sqlite::SqlitePoolOptions};
 
 use super::{File, at, insert, record};
+use crate::support::eventually;
 
 fn a_use() -> Use {
     Use { id: record(1).id, at: at(2_000), from: None }
@@ -49,6 +50,34 @@ async fn lookups_do_not_queue_behind_writes_that_wait() {
         assert!(store.find(record(1).id).await.unwrap().is_some());
     }
     assert!(writes.iter().all(|write| !write.is_finished()));
+    lock.rollback().await.unwrap();
+    for write in writes {
+        write.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_that_wait_leave_connections_of_the_applications_pool_to_lookups() {
+    const LONG: Duration = Duration::from_mins(2);
+    let file = File::new();
+    insert(&file.store().await, &record(1)).await;
+    let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(LONG);
+    // A writer that has a connection waits on it for the whole test.
+    let pool = pool.connect_with(file.options().busy_timeout(LONG)).await.unwrap();
+    let store = Arc::new(SqliteStore::with_pool(pool.clone()).await.unwrap());
+    let mut other = file.connection().await;
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let writes: Vec<_> = (0..16)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.record_uses(&[a_use()]).await })
+        })
+        .collect();
+    eventually(async || pool.size() as usize - pool.num_idle() == 2).await;
+    for _ in 0..20 {
+        let found = tokio::time::timeout(LONG / 2, store.find(record(1).id)).await;
+        assert!(found.expect("all connections wait for a lock").unwrap().is_some());
+    }
     lock.rollback().await.unwrap();
     for write in writes {
         write.await.unwrap().unwrap();

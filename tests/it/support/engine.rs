@@ -63,6 +63,11 @@ pub trait Engine: 'static {
     /// Of sessions that wait for a lock.
     const COUNT_WAITING: &'static str;
     const END_WAITING: &'static str;
+    /// What a session says that lets nobody write tokens, and everybody read them, and what ends that.
+    const LOCK_WRITES: &'static str;
+    const UNLOCK_WRITES: &'static str;
+    /// Of sessions that wait for that.
+    const COUNT_WAITING_WRITES: &'static str;
 
     /// `host:port`.
     fn address(url: &str) -> String;
@@ -115,6 +120,9 @@ impl Engine for Postgres {
     const END_WAITING: &'static str =
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
         WHERE usename = '{name}' AND wait_event_type = 'Lock'";
+    const LOCK_WRITES: &'static str = "LOCK TABLE keyfob_tokens IN SHARE MODE";
+    const UNLOCK_WRITES: &'static str = "ROLLBACK";
+    const COUNT_WAITING_WRITES: &'static str = Self::COUNT_WAITING;
 
     fn address(url: &str) -> String {
         let options: Options<Self> = url.parse().unwrap();
@@ -177,12 +185,16 @@ impl Engine for MySql {
     const HURRIED: &'static str = "SET max_statement_time = 1";
     const ONLY_READS: &'static str = "SET SESSION TRANSACTION READ ONLY";
     const COUNT_WAITING: &'static str = "SELECT COUNT(*) FROM information_schema.processlist
-        WHERE user = '{name}' AND info LIKE 'UPDATE %'";
+        WHERE user = '{name}' AND info LIKE '%FOR */ UPDATE %'";
     const END_WAITING: &'static str = "BEGIN NOT ATOMIC
         SELECT id INTO @waiting FROM information_schema.processlist
-            WHERE user = '{name}' AND info LIKE 'UPDATE %';
+            WHERE user = '{name}' AND info LIKE '%FOR */ UPDATE %';
         KILL @waiting;
     END";
+    const LOCK_WRITES: &'static str = "LOCK TABLES keyfob_tokens READ";
+    const UNLOCK_WRITES: &'static str = "UNLOCK TABLES";
+    const COUNT_WAITING_WRITES: &'static str = "SELECT COUNT(*) FROM information_schema.processlist
+        WHERE user = '{name}' AND state = 'Waiting for table metadata lock'";
 
     fn address(url: &str) -> String {
         let options: Options<Self> = url.parse().unwrap();

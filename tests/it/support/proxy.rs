@@ -3,7 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
@@ -29,6 +29,8 @@ pub enum Mode {
     Reset,
     /// Takes what comes and passes nothing on.
     Stall,
+    /// Keeps what comes, and passes it on once it is turned to something else.
+    Hold,
     /// Passes each answer on so much later.
     Delay(Duration),
 }
@@ -38,14 +40,38 @@ pub struct Proxy {
     pub address: SocketAddr,
     mode: watch::Sender<Mode>,
     silenced: Arc<AtomicUsize>,
+    open: Open,
     accepting: AbortHandle,
 }
+
+/// The connections that are open: how often all had been silenced when each was made.
+type Open = Arc<Mutex<Vec<usize>>>;
 
 /// What a connection goes by.
 #[derive(Clone)]
 struct Rules {
     mode: watch::Receiver<Mode>,
     silenced: Arc<AtomicUsize>,
+    open: Open,
+}
+
+/// One that is open until this is dropped.
+struct Opened(Open, usize);
+
+impl Opened {
+    fn new(rules: &Rules) -> Self {
+        let silenced = rules.silenced.load(SeqCst);
+        rules.open.lock().unwrap().push(silenced);
+        Self(rules.open.clone(), silenced)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let mut open = self.0.lock().unwrap();
+        let place = open.iter().position(|silenced| *silenced == self.1);
+        open.swap_remove(place.unwrap());
+    }
 }
 
 impl Proxy {
@@ -57,9 +83,10 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let (mode, changes) = watch::channel(Mode::Pass);
         let silenced = Arc::<AtomicUsize>::default();
-        let rules = Rules { mode: changes, silenced: silenced.clone() };
+        let open = Open::default();
+        let rules = Rules { mode: changes, silenced: silenced.clone(), open: open.clone() };
         let accepting = tokio::spawn(accept(listener, server, rules));
-        Self { address, mode, silenced, accepting: accepting.abort_handle() }
+        Self { address, mode, silenced, open, accepting: accepting.abort_handle() }
     }
 
     /// Drops all connections that there are: later ones are treated so.
@@ -71,6 +98,12 @@ impl Proxy {
     /// an address has become another one.
     pub fn silence(&self) {
         self.silenced.fetch_add(1, SeqCst);
+    }
+
+    /// How many connections that were silenced the client has not closed yet.
+    pub fn silent(&self) -> usize {
+        let silenced = self.silenced.load(SeqCst);
+        self.open.lock().unwrap().iter().filter(|it| **it < silenced).count()
     }
 
     /// Treats the connections that there are so, and later ones too.
@@ -122,6 +155,7 @@ async fn pass(client: TcpStream, server: String, rules: Rules) {
     }
     let rules = Rules { mode: mode.clone(), ..rules };
     let Ok(server) = TcpStream::connect(server).await else { return };
+    let _open = Opened::new(&rules);
     let (mut from_client, mut to_client) = io::split(client);
     let (mut from_server, mut to_server) = io::split(server);
     let is_reset = tokio::select! {
@@ -155,6 +189,11 @@ async fn copy(
         match now {
             Mode::Reset => return true,
             Mode::Stall => continue,
+            Mode::Hold => {
+                while *rules.mode.borrow() == Mode::Hold {
+                    sleep(Duration::from_millis(2)).await;
+                }
+            }
             Mode::Delay(time) if answers => sleep(time).await,
             _ => {}
         }
