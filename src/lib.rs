@@ -84,6 +84,8 @@ mod propagate;
 #[cfg(all(doctest, feature = "actix", feature = "axum", feature = "postgres", feature = "sqlite"))]
 mod readme;
 
+#[cfg(feature = "redis")]
+mod redis;
 mod refusals;
 mod rekey;
 mod rotate;

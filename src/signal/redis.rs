@@ -1,10 +1,16 @@
-use std::{convert::Infallible, fmt, str};
+use std::{convert::Infallible, fmt, str, time::Duration};
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, lock::Mutex};
-use redis::{Client, RedisError, aio::MultiplexedConnection};
+use futures_util::StreamExt;
+use redis::{Client, RedisError};
+
+use crate::redis::{SharedConnection, subscribe};
 
 use super::{Changed, Heard, Signal, SignalError, answered, within_heartbeat};
+
+/// How long a connection may take, and then an answer: half of what a revocation waits for at the default deadline, so
+/// that a message that was lost with its connection is sent once more.
+const TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Tells other nodes of changes by a channel of a Redis server: `PUBLISH` and `SUBSCRIBE`.
 ///
@@ -26,10 +32,9 @@ use super::{Changed, Heard, Signal, SignalError, answered, within_heartbeat};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct RedisSignal {
-    client: Client,
+    /// All messages are sent on it, none after another.
+    sender: SharedConnection,
     channel: String,
-    /// What a message was sent on last, unless it was lost over it. Whoever holds it sends.
-    sender: Mutex<Option<MultiplexedConnection>>,
 }
 
 impl RedisSignal {
@@ -44,43 +49,28 @@ impl RedisSignal {
     /// A signal through a client of the application's own, which may use TLS.
     #[must_use]
     pub fn with_client(client: Client, channel: impl Into<String>) -> Self {
-        Self { client, channel: channel.into(), sender: Mutex::default() }
-    }
-
-    async fn publish(
-        &self,
-        connection: &mut MultiplexedConnection,
-        message: &str,
-    ) -> Result<(), RedisError> {
-        let mut publish = redis::cmd("PUBLISH");
-        publish.arg(&self.channel).arg(message).query_async(connection).await
+        Self { sender: SharedConnection::new(client, TIMEOUT), channel: channel.into() }
     }
 }
 
 #[async_trait]
 impl Signal for RedisSignal {
     async fn send(&self, changed: &Changed) -> Result<(), SignalError> {
-        let message = changed.to_string();
-        let mut sender = self.sender.lock().await;
-        // Taken out: only one that has answered is used again.
-        if let Some(mut connection) = sender.take()
-            && self.publish(&mut connection, &message).await.is_ok()
-        {
-            *sender = Some(connection);
-            return Ok(());
-        }
-        let connection = self.client.get_multiplexed_async_connection().await;
-        let mut connection = connection.map_err(SignalError::new)?;
-        self.publish(&mut connection, &message).await.map_err(SignalError::new)?;
-        *sender = Some(connection);
-        Ok(())
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(&self.channel).arg(changed.to_string());
+        let publish = &publish;
+        // To hear it twice does no harm.
+        let sent = self
+            .sender
+            .ask(|_| true, async |mut connection| publish.query_async::<()>(&mut connection).await);
+        sent.await.map_err(SignalError::new)
     }
 
     async fn listen(
         &self,
         hear: &(dyn Fn(Heard) + Send + Sync),
     ) -> Result<Infallible, SignalError> {
-        let mut subscription = answered(self.client.get_async_pubsub()).await?;
+        let mut subscription = answered(subscribe(self.sender.client())).await?;
         answered(subscription.subscribe(&self.channel)).await?;
         hear(Heard::Connected);
         let (mut server, mut messages) = subscription.split();

@@ -2,15 +2,12 @@ use std::time::SystemTime;
 
 use redis::{RedisError, RedisResult, Script};
 
-use crate::token::TokenId;
+use crate::{redis::SharedConnection, token::TokenId};
 
-use super::{
-    super::{
-        Charge,
-        gcra::{self, Charged, SECOND},
-        nanoseconds,
-    },
-    connection::Connection,
+use super::super::{
+    Charge,
+    gcra::{self, Charged, SECOND},
+    nanoseconds,
 };
 
 /// For how long a bucket is kept that is full again, which is as good as none: Redis counts whole milliseconds, and
@@ -21,7 +18,7 @@ const SPARE_MILLISECONDS_BY_ANOTHER_CLOCK: u64 = 3_600_000;
 
 /// Buckets that a server keeps.
 pub(super) struct Buckets {
-    connection: Connection,
+    connection: SharedConnection,
     script: Script,
     prefix: String,
     by_given_instants: bool,
@@ -36,7 +33,11 @@ pub(super) enum Failure {
 }
 
 impl Buckets {
-    pub(super) fn new(connection: Connection, prefix: String, by_given_instants: bool) -> Self {
+    pub(super) fn new(
+        connection: SharedConnection,
+        prefix: String,
+        by_given_instants: bool,
+    ) -> Self {
         let script = Script::new(include_str!("charge.lua"));
         Self { connection, script, prefix, by_given_instants }
     }
@@ -55,7 +56,13 @@ impl Buckets {
         } else {
             script.arg(SPARE_MILLISECONDS);
         }
-        let used: RedisResult<(u64, u64)> = self.connection.run(&script).await;
+        let script = &script;
+        // One that was cut off in another way may have charged.
+        let repeats = |error: &RedisError| error.is_connection_dropped();
+        let used: RedisResult<(u64, u64)> = self
+            .connection
+            .ask(repeats, async |mut connection| script.invoke_async(&mut connection).await)
+            .await;
         match used {
             Ok((seconds, nanoseconds)) => {
                 let used = seconds.saturating_mul(SECOND).saturating_add(nanoseconds);

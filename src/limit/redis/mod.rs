@@ -2,7 +2,6 @@
 
 mod breaker;
 mod buckets;
-mod connection;
 mod shared;
 
 use std::{fmt, time::Duration};

@@ -3,14 +3,13 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use crate::token::TokenId;
+use crate::{redis::SharedConnection, token::TokenId};
 
 use super::{
     super::{Charge, LimitError, LimiterNews, Quota, local::Local},
     RedisLimits, WhileAway,
     breaker::{Breaker, Cause},
     buckets::{Buckets, Failure},
-    connection::Connection,
 };
 
 /// Limits on a server, and what is done while it is away.
@@ -24,7 +23,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(limits: RedisLimits, local: Local) -> Self {
         let RedisLimits { client, prefix, timeout, while_away, by_given_instants } = limits;
-        let connection = Connection::new(client, timeout);
+        let connection = SharedConnection::new(client, timeout);
         let buckets = Buckets::new(connection, prefix, by_given_instants);
         Self { buckets, breaker: Breaker::default(), while_away, local }
     }

@@ -1,7 +1,9 @@
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::SeqCst};
 
+use futures_util::future::join_all;
 use keyfob::{
-    signal::RedisSignal,
+    TokenId,
+    signal::{Changed, RedisSignal, Signal},
     store::{MemoryStore, Selection, TokenStore},
     token::Revocation,
 };
@@ -12,7 +14,10 @@ use super::{
     what_one_changes_shows_on_the_other,
 };
 use crate::support::{
-    Spy, owner,
+    Spy, eventually,
+    fake_redis::FakeRedis,
+    owner,
+    proxy::Proxy,
     redis::{Corner, OwnServer},
     verdict,
 };
@@ -130,6 +135,58 @@ async fn it_is_told_once_that_there_is_no_server() {
     .await;
     assert!(!heard.iter().any(|it| it == "SignalLost"), "{heard:?}");
     server.kill();
+}
+
+/// A server far away is as one that answers late.
+#[tokio::test]
+async fn messages_go_out_beside_each_other() {
+    const MESSAGES: usize = 100;
+    let server = FakeRedis::that_waits("PUBLISH", MESSAGES);
+    let signal = RedisSignal::open(server.url(), "acme:tokens").unwrap();
+    let changed = Changed::Tokens(vec![TokenId::from_u128(1)]);
+    let sent = join_all((0..MESSAGES).map(|_| signal.send(&changed))).await;
+    for sent in sent {
+        sent.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_lost_with_its_connection_is_sent_once_more() {
+    let corner = Corner::new();
+    let address = corner.url().trim_start_matches("redis://").trim_end_matches('/').to_owned();
+    let proxy = Proxy::before(address).await;
+    let url = format!("redis://{}/", proxy.address);
+    let signal = RedisSignal::open(&url, format!("{}:tokens", corner.prefix())).unwrap();
+    let changed = Changed::Tokens(vec![TokenId::from_u128(1)]);
+    signal.send(&changed).await.unwrap();
+    for _ in 0..3 {
+        proxy.silence();
+        eventually(async || signal.send(&changed).await.is_ok()).await;
+        assert!(proxy.silent() <= 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_without_end_closes_the_connection() {
+    let replies: [(&[u8], &[u8]); 4] = [
+        (b"$536870912\r\n", b"x"),
+        (b"*1000000000\r\n", b":1\r\n"),
+        (b"+", b"x"),
+        (b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$400000000\r\n", b"x"),
+    ];
+    for (start, more) in replies {
+        let server = FakeRedis::endless("SUBSCRIBE", start, more);
+        let signal = RedisSignal::open(server.url(), "acme:tokens").unwrap();
+        let ended = signal.listen(&|heard| panic!("{heard:?}")).await;
+        assert!(ended.is_err());
+        // What the system's buffers hold is not read.
+        assert!(server.taken.load(SeqCst) < 32 << 20, "{start:?}");
+
+        let server = FakeRedis::endless("PUBLISH", start, more);
+        let signal = RedisSignal::open(server.url(), "acme:tokens").unwrap();
+        assert!(signal.send(&Changed::All).await.is_err());
+        assert!(server.taken.load(SeqCst) < 32 << 20, "{start:?}");
+    }
 }
 
 #[tokio::test]

@@ -6,13 +6,15 @@ pub mod company;
 pub mod database;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod engine;
+#[cfg(feature = "redis")]
+pub mod fake_redis;
 #[cfg(all(feature = "postgres", feature = "mysql"))]
 pub mod own_database;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod plans;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "redis"))]
 pub mod proxy;
 mod random;
 #[cfg(feature = "redis")]

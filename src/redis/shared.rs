@@ -3,76 +3,76 @@ use std::{
     time::Duration,
 };
 
+use ::redis::{Client, RedisError, RedisResult, aio::MultiplexedConnection};
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared, WeakShared},
 };
-use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisResult, ScriptInvocation,
-    aio::MultiplexedConnection,
-};
 
-/// One connection that all share, made when it is needed.
-pub(super) struct Connection {
+use super::{Connection, connect, is_answer};
+
+/// One connection that all callers share, made when it is needed, and made anew when it is no good any more.
+pub(crate) struct SharedConnection {
     client: Client,
-    config: AsyncConnectionConfig,
+    timeout: Duration,
     current: Mutex<Current>,
 }
 
-/// Everybody who needs the connection meanwhile waits for the same one.
+/// All callers that need the connection meanwhile wait for the same one.
 type Connecting = Shared<Connect>;
-type Connect = BoxFuture<'static, RedisResult<MultiplexedConnection>>;
+type Connect = BoxFuture<'static, RedisResult<Connection>>;
 
 #[derive(Default)]
 enum Current {
     #[default]
     None,
-    /// Given up once nobody waits for it any more: its time-out would pass unseen.
+    /// Given up once no caller waits for it any more: its time-out would pass unseen.
     Made(WeakShared<Connect>),
     Kept(Connecting),
 }
 
-impl Connection {
-    pub(super) fn new(client: Client, timeout: Duration) -> Self {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(timeout))
-            .set_response_timeout(Some(timeout));
-        Self { client, config, current: Mutex::default() }
+impl SharedConnection {
+    /// Connections and answers may take so long.
+    pub(crate) fn new(client: Client, timeout: Duration) -> Self {
+        Self { client, timeout, current: Mutex::default() }
     }
 
-    /// Runs a script, once more where the connection that there was is closed: it may have been for long.
-    pub(super) async fn run<T: FromRedisValue>(
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Asks the server, and asks once more on a new connection where the one that there was fails in a way that
+    /// `repeats`: it may have been useless for long.
+    pub(crate) async fn ask<T, F: Future<Output = RedisResult<T>>>(
         &self,
-        script: &ScriptInvocation<'_>,
+        repeats: impl Fn(&RedisError) -> bool,
+        ask: impl Fn(MultiplexedConnection) -> F,
     ) -> RedisResult<T> {
         let connecting = self.current();
         let is_new = connecting.peek().is_none();
-        match self.run_on(connecting, script).await {
-            Err(error) if error.is_connection_dropped() && !is_new => {
-                self.run_on(self.current(), script).await
-            }
+        match self.ask_on(connecting, &ask).await {
+            Err(error) if !is_new && repeats(&error) => self.ask_on(self.current(), &ask).await,
             answer => answer,
         }
     }
 
-    async fn run_on<T: FromRedisValue>(
+    async fn ask_on<T, F: Future<Output = RedisResult<T>>>(
         &self,
         connecting: Connecting,
-        script: &ScriptInvocation<'_>,
+        ask: impl Fn(MultiplexedConnection) -> F,
     ) -> RedisResult<T> {
         let is_new = connecting.peek().is_none();
         let answer = match connecting.clone().await {
-            Ok(mut connection) => {
+            Ok(connection) => {
                 if is_new {
                     self.keep(&connecting);
                 }
-                script.invoke_async(&mut connection).await
+                ask(connection.commands.clone()).await
             }
             Err(error) => Err(error),
         };
-        // A connection that is no good may hang, or lead to a server that is not the primary any more. What the script
-        // itself says is no fault of the connection.
-        if answer.as_ref().is_err_and(|error| error.kind() != ErrorKind::Extension) {
+        // A connection that is no good may hang, or lead to a server that is not the primary any more.
+        if answer.as_ref().is_err_and(|error| !is_answer(error)) {
             self.replace(&connecting, Current::None);
         }
         answer
@@ -81,10 +81,8 @@ impl Connection {
     fn current(&self) -> Connecting {
         let mut current = self.lock();
         current.get().unwrap_or_else(|| {
-            let (client, config) = (self.client.clone(), self.config.clone());
-            let connect =
-                async move { client.get_multiplexed_async_connection_with_config(&config).await };
-            let connecting = connect.boxed().shared();
+            let (client, timeout) = (self.client.clone(), self.timeout);
+            let connecting = async move { connect(&client, timeout).await }.boxed().shared();
             *current = connecting.downgrade().map_or(Current::None, Current::Made);
             connecting
         })
