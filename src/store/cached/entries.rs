@@ -84,18 +84,30 @@ impl Entries {
     }
 
     /// Keeps what a look-up has found, unless the token was changed meanwhile or a later look-up has answered before,
-    /// and gives what is to be believed: once it is known that the token is revoked, that, whoever knew it first.
-    pub(super) fn found(&self, lookup: Lookup, record: Arc<TokenRecord>) -> Arc<TokenRecord> {
+    /// and returns what is to be believed: what was found, and a revocation that is known in any case.
+    ///
+    /// ```text
+    /// kept           found           returned and kept
+    /// revoked        not revoked     found, with the revocation that is kept
+    /// any            revoked         found
+    /// not revoked    not revoked     found; kept only if its look-up was sent later
+    /// ```
+    pub(super) fn found(&self, lookup: Lookup, found: Arc<TokenRecord>) -> Arc<TokenRecord> {
         let mut order = self.order();
-        let id = record.id;
+        let id = found.id;
         let records = self.records.pin();
         let held = records.get(&id);
-        if let Some(held) = held.filter(|it| it.is_final()) {
-            return held.record.clone();
-        }
-        let is_outdated = record.revocation.is_none()
-            && held.is_some_and(|held| held.lookup.number > lookup.number);
-        if is_outdated || order.lookups.is_void(lookup.number, id) {
+        let record = match held {
+            Some(held) if found.revocation.is_none() && held.is_final() => {
+                let revocation = held.record.revocation.clone();
+                Arc::new(TokenRecord { revocation, ..TokenRecord::clone(&found) })
+            }
+            _ => found,
+        };
+        let is_older = |held: &Entry| held.lookup.number > lookup.number;
+        let is_news = held.is_none_or(|held| !is_older(held) || !held.is_final())
+            && (record.revocation.is_some() || !held.is_some_and(is_older));
+        if !is_news || order.lookups.is_void(lookup.number, id) {
             return record;
         }
         let place = match held {
@@ -226,7 +238,7 @@ impl Entries {
 }
 
 impl Entry {
-    /// A revocation is irreversible, so a record that shows one is good for ever.
+    /// A revocation is irreversible, so it is known for ever. The rest of the record ages like any other's.
     fn is_final(&self) -> bool {
         self.record.revocation.is_some()
     }

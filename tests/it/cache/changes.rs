@@ -4,7 +4,7 @@ use keyfob::{TokenChange, TokenRotation};
 use time::Duration;
 
 use super::{STALENESS, building, node, remembered, warm};
-use crate::support::{World, ids, on_every_store, owner, verdict};
+use crate::support::{World, after, ids, on_every_store, owner, verdict};
 
 on_every_store! {
     what_is_revoked_here_is_refused_at_once
@@ -15,6 +15,7 @@ on_every_store! {
     what_is_erased_here_is_unknown_at_once
     who_names_tokens_of_others_makes_none_be_forgotten
     a_use_that_is_written_makes_nothing_be_forgotten
+    only_the_revocation_of_a_revoked_token_is_final
 }
 
 async fn what_is_revoked_here_is_refused_at_once(world: World) {
@@ -121,4 +122,24 @@ async fn a_use_that_is_written_makes_nothing_be_forgotten(world: World) {
     tokens.flush().await.unwrap();
     assert_eq!(world.store.take_batches().len(), 1);
     assert_eq!(remembered(&world, &tokens, &issued).await, "good");
+}
+
+/// A token that was used elsewhere, renamed there and revoked here.
+async fn only_the_revocation_of_a_revoked_token_is_final(world: World) {
+    let tokens = node(&world);
+    let elsewhere = world.tokens();
+    let issued = warm(&world, &tokens).await;
+    let id = issued.record.id;
+    world.clock.advance(Duration::SECOND);
+    assert_eq!(verdict(&elsewhere, &issued).await, "good");
+    elsewhere.owned_by(&world.owner).rename(id, "renamed").await.unwrap();
+    tokens.owned_by(&world.owner).revoke(id).await.unwrap();
+    elsewhere.flush().await.unwrap();
+
+    for node in [&tokens, &elsewhere] {
+        let record = node.owned_by(&world.owner).get(id).await.unwrap();
+        assert_eq!((record.name.as_str(), record.last_used_at), ("renamed", Some(after(1))));
+        assert!(record.revocation.is_some());
+        assert_eq!(verdict(node, &issued).await, "revoked");
+    }
 }
