@@ -4,7 +4,10 @@ use std::{
     fmt::Debug,
     sync::{
         LazyLock, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering::Relaxed},
+        atomic::{
+            AtomicI64, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::{Duration, Instant, SystemTime},
 };
@@ -18,8 +21,34 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// Now, by the wall clock. It may be put forward and back.
     fn now(&self) -> SystemTime;
 
-    /// The time since some moment that stays the same. It never goes back.
+    /// The time since some moment that stays the same. It never goes back. It may stand still while the machine sleeps.
     fn elapsed(&self) -> Duration;
+
+    /// The same, a few milliseconds late at most, where that is cheaper to read. Each verification reads it. It need
+    /// not count from the same moment as [`elapsed`](Self::elapsed).
+    fn elapsed_coarsely(&self) -> Duration {
+        self.elapsed()
+    }
+}
+
+/// An instant by both hands of a clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Moment {
+    pub(crate) elapsed: Duration,
+    pub(crate) wall: SystemTime,
+}
+
+impl Moment {
+    pub(crate) fn now(clock: &dyn Clock) -> Self {
+        Self { elapsed: clock.elapsed(), wall: clock.now() }
+    }
+
+    /// How much later another moment is, by whichever hand has moved further: one may stand still while the machine
+    /// sleeps, and the other may have been put back.
+    pub(crate) fn until(self, later: Self) -> Duration {
+        let by_wall = later.wall.duration_since(self.wall).unwrap_or_default();
+        later.elapsed.saturating_sub(self.elapsed).max(by_wall)
+    }
 }
 
 /// The operating system's clock.
@@ -35,16 +64,33 @@ impl Clock for SystemClock {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         START.elapsed()
     }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn elapsed_coarsely(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+        // Neither is negative.
+        Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
+    }
 }
 
 /// The time that tokens are judged by: that of the wall clock, but where that is put back, it is held to what has truly
 /// elapsed, so that an expiry is not put off.
+///
+/// ```text
+/// wall clock    is ahead of what has elapsed    agrees with it          is behind it
+/// time is       the wall clock's                the wall clock's        what has elapsed
+/// compared      once a second                   once a second           each time
+/// ```
+///
+/// Within a second both hands have to show that it is the same one still: the wall clock may have been put back into
+/// it an hour later.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     anchors: Mutex<Anchors>,
+    /// The second that it was when both hands were last compared.
     latest: AtomicI64,
-    /// The second in which the wall clock was last found not to be behind; [`BEHIND`] where it was.
-    right: AtomicI64,
+    /// When that second is over, in nanoseconds that have elapsed; 0 where the wall clock is behind.
+    until: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -63,27 +109,26 @@ struct Anchor {
     elapsed: Duration,
 }
 
-/// No second of a wall clock.
-const BEHIND: i64 = i64::MIN;
-
 /// For how long a wall clock that was put forward has to go on before it is believed that it was right to.
 const TRUSTED: Duration = Duration::from_hours(1);
 
 impl Timeline {
     pub(crate) fn new(clock: &dyn Clock) -> Self {
         let wall = Timestamp::clamped(clock.now()).unix_seconds();
-        let held = Anchor { wall, elapsed: clock.elapsed() };
+        let held = Anchor { wall, elapsed: clock.elapsed_coarsely() };
         let anchors = Mutex::new(Anchors { held, ahead: None });
-        Self { anchors, latest: AtomicI64::new(wall), right: AtomicI64::new(wall) }
+        Self { anchors, latest: AtomicI64::new(wall), until: AtomicU64::new(0) }
     }
 
     #[inline]
     pub(crate) fn now(&self, clock: &dyn Clock) -> Timestamp {
-        let now = Timestamp::clamped(clock.now());
-        if now.unix_seconds() == self.right.load(Relaxed) {
+        let (now, elapsed) = (Timestamp::clamped(clock.now()), clock.elapsed_coarsely());
+        if nanoseconds(elapsed) < self.until.load(Acquire)
+            && now.unix_seconds() == self.latest.load(Relaxed)
+        {
             return now;
         }
-        self.advance(now, clock)
+        self.advance(elapsed, clock)
     }
 
     /// Once a second, and for as long as the wall clock is behind.
@@ -92,19 +137,37 @@ impl Timeline {
     /// and not to the latest time that it has shown. It is behind as well where it has passed that latest time
     /// meanwhile, and not what has elapsed.
     #[cold]
-    fn advance(&self, now: Timestamp, clock: &dyn Clock) -> Timestamp {
+    fn advance(&self, elapsed: Duration, clock: &dyn Clock) -> Timestamp {
         let mut anchors = self.anchors.lock().unwrap_or_else(PoisonError::into_inner);
+        let wall = clock.now();
+        let now = Timestamp::clamped(wall);
         let latest = self.latest.load(Relaxed);
-        let mut held = anchors.at(now.unix_seconds(), clock.elapsed());
+        let mut held = anchors.at(now.unix_seconds(), elapsed);
         // Both parts of the sum were cut to seconds.
         if held.saturating_add(1) == latest {
             held = latest;
         }
         let held = Timestamp::from_unix_seconds(held).map_or(now, |held| held.max(now));
-        self.latest.store(held.unix_seconds(), Relaxed);
-        let right = if held == now { now.unix_seconds() } else { BEHIND };
-        self.right.store(right, Relaxed);
+        let until = if held == now { elapsed + rest_of_second(wall) } else { Duration::ZERO };
+        // In this order, so that a second is never taken for a later one's.
+        self.until.store(0, Release);
+        self.latest.store(held.unix_seconds(), Release);
+        self.until.store(nanoseconds(until), Release);
         held
+    }
+}
+
+/// Enough for five centuries.
+fn nanoseconds(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How long it is until the wall clock shows another second.
+fn rest_of_second(wall: SystemTime) -> Duration {
+    const SECOND: Duration = Duration::from_secs(1);
+    match wall.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => SECOND - Duration::from_nanos(since.subsec_nanos().into()),
+        Err(before) => Duration::from_nanos(before.duration().subsec_nanos().into()),
     }
 }
 
@@ -272,6 +335,48 @@ mod tests {
         assert_eq!(at(1_020, 20_000), 1_020);
         // The fractions that were cut off may not give a second back.
         assert_eq!(at(500, 19_900), 1_020);
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_into_the_second_of_the_last_look_revives_nothing() {
+        let clock = Hands(AtomicI64::new(1_000), AtomicI64::new(0));
+        let timeline = Timeline::new(&clock);
+        let at = |wall: i64, elapsed: i64| {
+            clock.0.store(wall, Relaxed);
+            clock.1.store(elapsed, Relaxed);
+            timeline.now(&clock).unix_seconds()
+        };
+        assert_eq!(at(1_000, 0), 1_000);
+        assert_eq!(at(1_000, 999), 1_000);
+        assert_eq!(at(1_000, 59 * 60 * 1_000), 1_000 + 59 * 60);
+        assert_eq!(at(1_001, 59 * 60 * 1_000 + 1_000), 1_001 + 59 * 60);
+    }
+
+    #[test]
+    fn a_second_ends_when_the_wall_clock_says_so() {
+        let second = std::time::Duration::from_secs(1);
+        let at = |nanoseconds: u64| {
+            SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(nanoseconds)
+        };
+        assert_eq!(rest_of_second(at(7_000_000_000)), second);
+        assert_eq!(rest_of_second(at(7_000_000_001)), second - std::time::Duration::from_nanos(1));
+        assert_eq!(rest_of_second(at(7_999_999_999)), std::time::Duration::from_nanos(1));
+    }
+
+    #[test]
+    fn a_moment_is_as_old_as_either_hand_says() {
+        let clock = Hands(AtomicI64::new(1_000), AtomicI64::new(0));
+        let age = |wall, elapsed| {
+            clock.0.store(1_000, Relaxed);
+            clock.1.store(0, Relaxed);
+            let before = Moment::now(&clock);
+            clock.0.store(wall, Relaxed);
+            clock.1.store(elapsed, Relaxed);
+            before.until(Moment::now(&clock)).as_secs()
+        };
+        assert_eq!(age(1_005, 5_000), 5);
+        assert_eq!(age(4_600, 5_000), 3_600, "the machine slept");
+        assert_eq!(age(10, 5_000), 5, "the clock was put back");
     }
 
     #[test]

@@ -9,7 +9,11 @@ use std::{
 
 use async_trait::async_trait;
 
-use crate::{clock::Clock, store::StoreError, token::Owner};
+use crate::{
+    clock::{Clock, Moment},
+    store::StoreError,
+    token::Owner,
+};
 
 /// How many answers are kept. Beyond, all are forgotten and asked for again.
 const CAPACITY: usize = 10_000;
@@ -68,8 +72,8 @@ struct Answers {
 #[derive(Clone, Copy, Debug)]
 struct Answer {
     enabled: bool,
-    /// When it was asked for, as [`Clock::elapsed`].
-    asked: Duration,
+    /// When it was asked for.
+    asked: Moment,
 }
 
 impl Gatekeeper {
@@ -83,16 +87,17 @@ impl Gatekeeper {
             return None;
         }
         let answer = self.lock().by_owner.get(owner).copied()?;
-        let age = clock.elapsed().saturating_sub(answer.asked);
+        let age = answer.asked.until(Moment::now(clock));
         (age <= self.max_staleness).then_some(answer.enabled)
     }
 
     pub(crate) async fn ask(&self, owner: &Owner, clock: &dyn Clock) -> Result<bool, StoreError> {
-        let (asked, forgotten) = (clock.elapsed(), self.lock().forgotten);
+        let (asked, forgotten) = (Moment::now(clock), self.lock().forgotten);
         let enabled = self.gate.is_enabled(owner).await?;
         let mut answers = self.lock();
         // Of two that are under way, the one that was asked for later counts.
-        let is_latest = answers.by_owner.get(owner).is_none_or(|it| it.asked <= asked);
+        let is_latest =
+            answers.by_owner.get(owner).is_none_or(|it| it.asked.elapsed <= asked.elapsed);
         if !self.max_staleness.is_zero() && answers.forgotten == forgotten && is_latest {
             if answers.by_owner.len() >= CAPACITY {
                 answers.by_owner.clear();

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::token::PresentedToken;
+use crate::{clock::Moment, token::PresentedToken};
 
 /// How many secrets are remembered at most. One that comes later takes the place of another one.
 const PLACES: usize = 1_024;
@@ -35,8 +35,8 @@ pub(crate) struct Refusals {
 struct Kept {
     hash: u64,
     refusal: Refusal,
-    /// When the store was asked, as [`Clock::elapsed`](crate::Clock::elapsed).
-    asked: Duration,
+    /// When the store was asked.
+    asked: Moment,
 }
 
 impl Refusals {
@@ -47,15 +47,15 @@ impl Refusals {
     }
 
     /// Keeps for what the store, which was asked then, has refused a secret.
-    pub(crate) fn keep(&self, token: &PresentedToken<'_>, refusal: Refusal, asked: Duration) {
+    pub(crate) fn keep(&self, token: &PresentedToken<'_>, refusal: Refusal, asked: Moment) {
         self.at(token, |kept, hash| *kept = Some(Kept { hash, refusal, asked }));
     }
 
     /// Why a secret was refused, if it was lately.
-    pub(crate) fn recall(&self, token: &PresentedToken<'_>, now: Duration) -> Option<Refusal> {
+    pub(crate) fn recall(&self, token: &PresentedToken<'_>, now: Moment) -> Option<Refusal> {
         self.at(token, |kept, hash| {
             let kept = kept.as_ref().filter(|it| it.hash == hash)?;
-            (now.saturating_sub(kept.asked) < self.max_staleness).then_some(kept.refusal)
+            (kept.asked.until(now) < self.max_staleness).then_some(kept.refusal)
         })?
     }
 
@@ -76,11 +76,17 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
     use crate::token::{Digests, Prefix, TokenFormat, TokenId};
 
     const MANY: u128 = 3 * PLACES as u128;
     const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(elapsed: Duration) -> Moment {
+        Moment { elapsed, wall: SystemTime::UNIX_EPOCH }
+    }
 
     /// What is done with the token that has this number.
     fn with<T>(number: u128, act: impl FnOnce(&PresentedToken<'_>) -> T) -> T {
@@ -94,12 +100,12 @@ mod tests {
     #[test]
     fn a_refusal_is_kept_for_so_long() {
         let refusals = Refusals::new(5 * SECOND);
-        let recall = |number, at| with(number, |it| refusals.recall(it, at));
-        with(1, |it| refusals.keep(it, Refusal::Unknown, 10 * SECOND));
+        let recall = |number, now| with(number, |it| refusals.recall(it, at(now)));
+        with(1, |it| refusals.keep(it, Refusal::Unknown, at(10 * SECOND)));
         assert_eq!(recall(1, Duration::new(14, 999_999_999)), Some(Refusal::Unknown));
         assert_eq!(recall(1, 15 * SECOND), None);
         assert_eq!(recall(2, 10 * SECOND), None);
-        with(1, |it| refusals.keep(it, Refusal::RetiredSecret, 15 * SECOND));
+        with(1, |it| refusals.keep(it, Refusal::RetiredSecret, at(15 * SECOND)));
         assert_eq!(recall(1, 15 * SECOND), Some(Refusal::RetiredSecret));
     }
 
@@ -107,9 +113,9 @@ mod tests {
     fn memory_is_bounded_and_no_secret_is_taken_for_another_one() {
         let refusals = Refusals::new(SECOND);
         for number in 0..MANY {
-            with(number, |it| refusals.keep(it, Refusal::WrongSecret, SECOND));
+            with(number, |it| refusals.keep(it, Refusal::WrongSecret, at(SECOND)));
         }
-        let is_kept = |number: &u128| with(*number, |it| refusals.recall(it, SECOND).is_some());
+        let is_kept = |number: &u128| with(*number, |it| refusals.recall(it, at(SECOND)).is_some());
         assert!((0..MANY).filter(is_kept).count() <= PLACES);
         assert_eq!((MANY..3 * MANY).filter(is_kept).count(), 0);
     }
@@ -117,7 +123,7 @@ mod tests {
     #[test]
     fn where_nothing_may_be_remembered_nothing_is() {
         let refusals = Refusals::new(Duration::ZERO);
-        with(1, |it| refusals.keep(it, Refusal::Unknown, SECOND));
-        assert_eq!(with(1, |it| refusals.recall(it, SECOND)), None);
+        with(1, |it| refusals.keep(it, Refusal::Unknown, at(SECOND)));
+        assert_eq!(with(1, |it| refusals.recall(it, at(SECOND))), None);
     }
 }

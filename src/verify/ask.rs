@@ -5,6 +5,7 @@ use std::{future::Future, net::IpAddr, sync::Arc, time::Instant};
 use crate::{
     ApiTokens, Event,
     api_tokens::ATTEMPTS,
+    clock::Moment,
     lookups::Source,
     refusals::Refusal,
     store::{self, ChangeOutcome, StoreError, Use},
@@ -57,7 +58,7 @@ impl ApiTokens {
         from: Option<IpAddr>,
     ) -> Result<VerifiedToken, VerifyError> {
         let presented = self.format().parse(presented)?;
-        if let Some(refusal) = self.refusals().recall(&presented, self.clock().elapsed()) {
+        if let Some(refusal) = self.refusals().recall(&presented, Moment::now(self.clock())) {
             return Err(self.refuse(VerifyError::lasting(refusal, presented.id())));
         }
         let from = from.map(|from| from.to_canonical());
@@ -106,7 +107,7 @@ impl ApiTokens {
         until: Instant,
     ) -> Result<(Proven, Timestamp), VerifyError> {
         loop {
-            let asked = self.clock().elapsed();
+            let asked = Moment::now(self.clock());
             let found = self.watch(self.lookups().find(claim.id(), source, until).await)?;
             let now = self.now();
             let verdict = claim.prove(self.digests(), found.record.clone(), now);

@@ -29,7 +29,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("usage", &["token", "store"]),
     ("rekey", &["token", "store"]),
     ("lookups", &["token", "clock", "timer", "store"]),
-    ("refusals", &["token"]),
+    ("refusals", &["token", "clock"]),
     ("owner_gate", &["token", "clock", "store"]),
     (
         "api_tokens",
@@ -52,7 +52,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("owner_tokens", &["token", "store", "policy", "api_tokens"]),
     ("all_tokens", &["token", "store", "event", "api_tokens"]),
     ("issue", &["token", "entropy", "store", "event", "terms", "policy", "api_tokens"]),
-    ("verify", &["token", "store", "event", "usage", "lookups", "refusals", "api_tokens"]),
+    ("verify", &["token", "clock", "store", "event", "usage", "lookups", "refusals", "api_tokens"]),
     (
         "rotate",
         &["token", "entropy", "store", "event", "terms", "policy", "api_tokens", "owner_tokens"],

@@ -18,7 +18,9 @@ use keyfob::{
 };
 use time::Duration;
 
-use crate::support::{World, after, checked, code_of, on_every_store, secret_of, verdict};
+use crate::support::{
+    SleepyClock, World, after, checked, code_of, on_every_store, secret_of, verdict,
+};
 
 on_every_store! {
     a_disabled_owner_is_refused_as_anybody_else
@@ -27,6 +29,7 @@ on_every_store! {
     a_gate_that_fails_is_never_a_pass
     a_gate_that_hangs_is_never_a_pass
     without_staleness_it_is_asked_each_time
+    an_answer_from_before_the_machine_slept_is_asked_for_again
     an_answer_is_kept_no_longer_than_allowed
     an_answer_counts_from_when_it_was_asked_for
     what_failed_is_not_kept
@@ -228,6 +231,19 @@ async fn a_gate_that_hangs_is_never_a_pass(world: World) {
             "{refused:?}"
         );
     }
+}
+
+async fn an_answer_from_before_the_machine_slept_is_asked_for_again(world: World) {
+    let (_, gate, issued) = kept_for(&world, 60).await;
+    let clock = SleepyClock::new();
+    let builder = world.builder().clock(clock.clone()).owner_gate(gate.clone());
+    let tokens = builder.owner_gate_max_staleness(Duration::MINUTE).build().unwrap();
+    assert_eq!(verdict(&tokens, &issued).await, "good");
+    gate.disable(&world.owner);
+    clock.sleep(60);
+    assert_eq!(verdict(&tokens, &issued).await, "good");
+    clock.sleep(1);
+    assert_eq!(verdict(&tokens, &issued).await, "owner_disabled");
 }
 
 async fn without_staleness_it_is_asked_each_time(world: World) {

@@ -4,13 +4,13 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 use foldhash::fast::RandomState;
 
 use super::{lookups::Lookups, ring::Ring};
 use crate::{
+    clock::Moment,
     store::{Peek, Selection, Use},
     token::{Revocation, TokenId, TokenRecord},
 };
@@ -39,8 +39,8 @@ struct Entry {
 #[derive(Clone, Copy)]
 pub(super) struct Lookup {
     number: u64,
-    /// When it was sent at the earliest, as [`Clock::elapsed`](crate::Clock::elapsed).
-    sent: Duration,
+    /// When it was sent at the earliest.
+    sent: Moment,
 }
 
 impl Entries {
@@ -59,7 +59,7 @@ impl Entries {
 
     /// What is in memory, where that is fresh enough by when it was asked for. Of a revoked token it always is.
     #[inline]
-    pub(super) fn peek(&self, id: TokenId, is_fresh: impl FnOnce(Duration) -> bool) -> Peek {
+    pub(super) fn peek(&self, id: TokenId, is_fresh: impl FnOnce(Moment) -> bool) -> Peek {
         let records = self.records.pin();
         let Some(entry) = records.get(&id) else {
             return Peek::Ask;
@@ -79,7 +79,7 @@ impl Entries {
     }
 
     /// A look-up that is sent to the store after this.
-    pub(super) fn send(&self, now: Duration) -> Lookup {
+    pub(super) fn send(&self, now: Moment) -> Lookup {
         Lookup { number: self.order().lookups.send(), sent: now }
     }
 

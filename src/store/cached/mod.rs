@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use self::entries::{Entries, Lookup};
 use crate::{
-    clock::{Clock, SystemClock},
+    clock::{Clock, Moment, SystemClock},
     token::{KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord},
 };
 
@@ -32,7 +32,8 @@ pub(crate) const CACHE_CAPACITY: usize = 100_000;
 /// transaction of the application's own; this is for whoever wants one elsewhere. An `ApiTokens` that is built on one
 /// does not know that it is a cache, so that neither comes to it.
 ///
-/// * What was read is good for `max_staleness`, counted on a clock that nobody can set from before the store was asked.
+/// * What was read is good for `max_staleness`, counted from before the store was asked by what has elapsed, or by the
+///   wall clock where that has moved further: a machine that slept asks again.
 ///   After that it is asked for again; where the store does not answer, that is the answer. Expiry and all else that
 ///   depends on the time is judged on each verification, so nothing that is remembered lets anyone in past its end.
 /// * What is changed through this store is forgotten at once, also where a change fails midway and nobody knows what
@@ -126,7 +127,7 @@ impl CachedStore {
         Self { capacity, entries: Entries::new(capacity), ..self }
     }
 
-    /// Another clock than the operating system's. Only what has elapsed by it counts.
+    /// Another clock than the operating system's. An answer is as old as the hand says that has moved further.
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {
         self.shared_clock(Arc::new(clock))
@@ -158,7 +159,7 @@ impl CachedStore {
     }
 
     fn send(&self) -> Lookup {
-        self.entries.send(self.clock.elapsed())
+        self.entries.send(Moment::now(&*self.clock))
     }
 
     fn outdates<'a>(&'a self, tokens: Tokens<'a>) -> Outdated<'a> {
@@ -196,7 +197,7 @@ impl TokenStore for CachedStore {
         match self.inner.peek(id) {
             Peek::Ask => self
                 .entries
-                .peek(id, |sent| self.clock.elapsed().saturating_sub(sent) < self.max_staleness),
+                .peek(id, |sent| sent.until(Moment::now(&*self.clock)) < self.max_staleness),
             known => known,
         }
     }

@@ -9,13 +9,14 @@ use keyfob::{
 };
 use time::Duration;
 
-use super::{STALENESS, node, remembered, revoke_elsewhere, warm};
-use crate::support::{World, on_every_store, once, verdict};
+use super::{STALENESS, building, node, remembered, revoke_elsewhere, warm};
+use crate::support::{SleepyClock, World, on_every_store, once, verdict};
 
 on_every_store! {
     what_another_node_revokes_is_refused_once_what_was_read_is_too_old
     the_age_counts_from_before_the_store_was_asked
     a_wall_clock_that_is_put_back_makes_nothing_younger
+    what_was_read_before_the_machine_slept_is_read_again
     a_token_that_is_remembered_ends_at_the_second_of_its_expiry
     a_store_that_fails_lets_nobody_in_by_what_is_too_old
 }
@@ -54,6 +55,17 @@ async fn the_age_counts_from_before_the_store_was_asked(world: World) {
     world.clock.advance(Duration::SECOND - NANOSECOND);
     assert_eq!(remembered(&world, &tokens, &issued).await, "good");
     world.clock.advance(NANOSECOND);
+    assert_eq!(verdict(&tokens, &issued).await, "revoked");
+}
+
+async fn what_was_read_before_the_machine_slept_is_read_again(world: World) {
+    let clock = SleepyClock::new();
+    let tokens = building(&world).clock(clock.clone()).build().unwrap();
+    let issued = warm(&world, &tokens).await;
+    revoke_elsewhere(&world, issued.record.id).await;
+    clock.sleep(4);
+    assert_eq!(remembered(&world, &tokens, &issued).await, "good");
+    clock.sleep(1);
     assert_eq!(verdict(&tokens, &issued).await, "revoked");
 }
 

@@ -27,11 +27,15 @@ mod writers;
 
 use std::{
     any::Any,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::SystemTime,
 };
 
 use keyfob::{
-    ApiTokens, ApiTokensBuilder, Event, IssueError, IssuedToken, ManageError, ManualClock,
+    ApiTokens, ApiTokensBuilder, Clock, Event, IssueError, IssuedToken, ManageError, ManualClock,
     NewToken, Observer, Owner, Timestamp, TokenId, TokenRecord, VerifyError,
     store::{CorruptRecord, InsertOutcome, InsertRules, MemoryStore, StoreError, TokenStore},
 };
@@ -192,6 +196,33 @@ impl World {
     /// What is stored of a token, without what is only noted.
     pub async fn stored(&self, issued: &IssuedToken) -> Arc<TokenRecord> {
         self.store.find(issued.record.id).await.unwrap().unwrap()
+    }
+}
+
+/// A clock of a machine that sleeps: only the wall clock goes on meanwhile.
+#[derive(Clone, Debug)]
+pub struct SleepyClock {
+    pub awake: ManualClock,
+    slept: Arc<AtomicU64>,
+}
+
+impl SleepyClock {
+    pub fn new() -> Self {
+        Self { awake: ManualClock::at(START), slept: Arc::default() }
+    }
+
+    pub fn sleep(&self, seconds: u64) {
+        self.slept.fetch_add(seconds, SeqCst);
+    }
+}
+
+impl Clock for SleepyClock {
+    fn now(&self) -> SystemTime {
+        self.awake.now() + std::time::Duration::from_secs(self.slept.load(SeqCst))
+    }
+
+    fn elapsed(&self) -> std::time::Duration {
+        self.awake.elapsed()
     }
 }
 
