@@ -70,13 +70,13 @@ impl ApiTokens {
 impl AllTokens {
     /// Says who acts: kept with what is revoked, and told to observers.
     pub fn by(mut self, actor: Actor) -> Self {
-        self.by = Some(actor);
+        self.by = Some(actor.without_tokens(self.tokens.format()));
         self
     }
 
     /// Says why: kept with what is revoked, and told to observers.
     pub fn because(mut self, reason: Reason) -> Self {
-        self.because = Some(reason);
+        self.because = Some(reason.without_tokens(self.tokens.format()));
         self
     }
 

@@ -164,9 +164,8 @@ fn nanoseconds(elapsed: Duration) -> u64 {
 
 /// How long it is until the wall clock shows another second.
 fn rest_of_second(wall: SystemTime) -> Duration {
-    const SECOND: Duration = Duration::from_secs(1);
     match wall.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => SECOND - Duration::from_nanos(since.subsec_nanos().into()),
+        Ok(since) => Duration::from_nanos(u64::from(1_000_000_000 - since.subsec_nanos())),
         Err(before) => Duration::from_nanos(before.duration().subsec_nanos().into()),
     }
 }
@@ -354,13 +353,12 @@ mod tests {
 
     #[test]
     fn a_second_ends_when_the_wall_clock_says_so() {
-        let second = std::time::Duration::from_secs(1);
-        let at = |nanoseconds: u64| {
-            SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(nanoseconds)
-        };
-        assert_eq!(rest_of_second(at(7_000_000_000)), second);
-        assert_eq!(rest_of_second(at(7_000_000_001)), second - std::time::Duration::from_nanos(1));
-        assert_eq!(rest_of_second(at(7_999_999_999)), std::time::Duration::from_nanos(1));
+        let nanoseconds = std::time::Duration::from_nanos;
+        let rest =
+            |past| rest_of_second(SystemTime::UNIX_EPOCH + nanoseconds(7_000_000_000 + past));
+        for (past, expected) in [(0, 1_000_000_000), (1, 999_999_999), (999_999_999, 1)] {
+            assert_eq!(rest(past), nanoseconds(expected));
+        }
     }
 
     #[test]

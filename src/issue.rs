@@ -13,7 +13,8 @@ use crate::{
     store::{InsertOutcome, InsertRules, StoreError, TokenStore},
     terms::{Terms, terms_setters},
     token::{
-        Actor, IdempotencyKey, IssuedToken, Owner, PlainToken, RareFields, TokenId, TokenRecord,
+        Actor, ContainsToken, IdempotencyKey, IssuedToken, Owner, PlainToken, RareFields, TokenId,
+        TokenRecord,
     },
 };
 
@@ -147,6 +148,16 @@ impl ApiTokens {
         let terms = policy.check(&new.terms, Instants::new(now), format, &mut fields);
         if let (Some(parent), Some(terms)) = (&new.parent, &terms) {
             parent.confine(&new.owner, terms, &mut fields);
+        }
+        let texts = [
+            ("owner", Some(new.owner.as_str())),
+            ("created_by", new.created_by.as_ref().map(Actor::as_str)),
+            ("idempotency_key", new.idempotency_key.as_ref().map(IdempotencyKey::as_str)),
+        ];
+        for (field, text) in texts {
+            if text.is_some_and(|text| format.contains_token(text)) {
+                fields.refuse(field, ContainsToken);
+            }
         }
         let (Some(name), Some(terms), true) = (name, terms, fields.is_empty()) else {
             return Err(fields.into_error().into());

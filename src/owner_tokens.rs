@@ -67,13 +67,13 @@ impl ApiTokens {
 impl OwnerTokens {
     /// Says who acts, where that is not the owner: kept with what is revoked, and told to observers.
     pub fn by(mut self, actor: Actor) -> Self {
-        self.by = Some(actor);
+        self.by = Some(actor.without_tokens(self.tokens.format()));
         self
     }
 
     /// Says why: kept with what is revoked or suspended, and told to observers.
     pub fn because(mut self, reason: Reason) -> Self {
-        self.because = Some(reason);
+        self.because = Some(reason.without_tokens(self.tokens.format()));
         self
     }
 

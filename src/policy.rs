@@ -123,7 +123,7 @@ impl Policy {
         let abilities = fields.check("abilities", abilities.transpose());
         let expiry = terms.expiry.map(|it| self.expiry(it, instants.issued, instants.now));
         let expires_at = fields.check("expires_at", expiry.transpose());
-        let metadata = terms.metadata.clone().map(Metadata::new);
+        let metadata = terms.metadata.clone().map(|it| Metadata::without_tokens(it, format));
         let metadata = fields.check("metadata", metadata.transpose());
         let idle = terms.idle_period.map(|it| it.map(idle_seconds).transpose());
         let idle_seconds = fields.check("idle_seconds", idle.transpose());
@@ -150,14 +150,14 @@ impl Policy {
         })
     }
 
-    /// A whole token has the form of a name and of an ability. Pasted into the wrong field it must not be kept.
+    /// A token can be pasted into the wrong field, where it must not be kept.
     pub(crate) fn name(
         &self,
         text: &str,
         format: &TokenFormat,
     ) -> Result<TokenName, TokenNameError> {
-        if format.parse(text).is_ok() {
-            return Err(TokenNameError::IsToken);
+        if format.contains_token(text) {
+            return Err(TokenNameError::ContainsToken);
         }
         let name = TokenName::new(text)?;
         self.names.check(&name)?;
@@ -172,8 +172,8 @@ impl Policy {
     ) -> Result<Abilities, AbilityError> {
         match asked {
             Requested::All => Ok(Abilities::all()),
-            Requested::Set(texts) if texts.iter().any(|text| format.parse(text).is_ok()) => {
-                Err(AbilityError::IsToken)
+            Requested::Set(texts) if texts.iter().any(|text| format.contains_token(text)) => {
+                Err(AbilityError::ContainsToken)
             }
             Requested::Set(texts) => self.known(Abilities::set(texts)?),
         }

@@ -333,7 +333,6 @@ impl ApiTokensBuilder {
             lookups: Lookups::new(store, self.clock.clone(), deadline),
             refusals: Refusals::new(self.max_staleness.unsigned_abs()),
             signal: self.signal,
-            format,
             digests: Digests::new(self.pepper),
             timeline: Timeline::new(&*self.clock),
             clock: self.clock,
@@ -345,10 +344,11 @@ impl ApiTokensBuilder {
             suspends_on_retired_secret: self.suspend_on_retired_secret,
             deadline,
             usage: UsageLog::new(interval, self.last_used_capacity, is_heard),
-            abilities: self.track_abilities.then(Arc::<AbilityLog>::default),
+            abilities: self.track_abilities.then(|| AbilityLog::new(format.clone()).into()),
             rekeying: Rekeying::default(),
             latest_id: AtomicU64::new(0),
             latest_secret: (AtomicU64::new(0), RandomState::default()),
+            format,
         })))
     }
 

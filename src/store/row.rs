@@ -3,8 +3,8 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::token::{
-    Abilities, AllowedAddresses, KeyId, Metadata, PreviousSecret, RareFields, RateLimit,
-    Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord,
+    Abilities, AllowedAddresses, KeyId, Metadata, PreviousSecret, RareFields, RateLimit, Reason,
+    Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenName, TokenRecord,
 };
 
 use super::CorruptRecord;
@@ -239,7 +239,7 @@ impl StoredRow {
             id,
             parsed(&self.prefix).ok_or("prefix")?,
             parsed(&self.owner).ok_or("owner")?,
-            parsed(&self.name).ok_or("name")?,
+            TokenName::stored(&self.name).map_err(|_| "name")?,
             digest,
             Timestamp::from_unix_seconds(self.created_at).map_err(|_| "created_at")?,
         );
@@ -265,14 +265,14 @@ impl StoredRow {
             record.suspension = Some(Box::new(Suspension {
                 since,
                 until: instant(self.suspended_until).ok_or("suspended_until")?,
-                reason: maybe(self.suspended_reason).ok_or("suspended_reason")?,
+                reason: reason(self.suspended_reason).ok_or("suspended_reason")?,
             }));
         }
         if let Some(at) = instant(self.revoked_at).ok_or("revoked_at")? {
             record.revocation = Some(Box::new(Revocation {
                 at,
                 by: maybe(self.revoked_by).ok_or("revoked_by")?,
-                reason: maybe(self.revoked_reason).ok_or("revoked_reason")?,
+                reason: reason(self.revoked_reason).ok_or("revoked_reason")?,
             }));
         }
 
@@ -312,6 +312,11 @@ fn instant(column: Option<i64>) -> Option<Option<Timestamp>> {
 #[allow(clippy::option_option, reason = "the outer one says whether it could be read")]
 fn maybe<T: std::str::FromStr>(column: Option<String>) -> Option<Option<T>> {
     optional(column, |text| parsed(&text))
+}
+
+#[allow(clippy::option_option, reason = "the outer one says whether it could be read")]
+fn reason(column: Option<String>) -> Option<Option<Reason>> {
+    optional(column, |text| Reason::stored(&text).ok())
 }
 
 fn parsed<T: std::str::FromStr>(text: &str) -> Option<T> {

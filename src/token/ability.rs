@@ -46,9 +46,9 @@ pub enum AbilityError {
     /// There are more of them than a token may hold.
     #[error("must be at most {MAX_PER_TOKEN}")]
     TooMany,
-    /// One is a whole token, pasted into the wrong field.
-    #[error("must not be tokens")]
-    IsToken,
+    /// A token stands in one, pasted into the wrong field.
+    #[error("must not contain a token")]
+    ContainsToken,
     /// The application has declared its abilities, and this is none of them.
     #[error("must be among those that are declared")]
     Unknown,

@@ -38,6 +38,11 @@ impl Checksums {
         by_crc || self.accept_keyed(checksum, covered)
     }
 
+    /// Returns `true` if a token may have had this checksum at any time.
+    pub(crate) fn were_made(&self, checksum: u64, covered: &[u8]) -> bool {
+        checksum == u64::from(crc32fast::hash(covered)) || self.accept_keyed(checksum, covered)
+    }
+
     /// Each key costs three blocks of the hash: two for what is covered, at most 99 bytes, and one for the outer hash.
     fn accept_keyed(&self, checksum: u64, covered: &[u8]) -> bool {
         self.keys.iter().any(|key| u64::from(key.checksum(covered)).ct_eq(&checksum).into())

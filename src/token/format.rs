@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use super::{
     PlainToken, Prefix, TokenDigest, TokenId, base62, checksums::Checksums, digests::Digests,
@@ -171,6 +171,72 @@ impl TokenFormat {
         prefixes.sort_by_key(|it| std::cmp::Reverse(it.len()));
         let (prefixes, rest) = (prefixes.join("|"), SECRET + CHECKSUM);
         format!(r"(?:{prefixes})_[0-9A-Za-z]{{{ID}}}_[0-9A-Za-z]{{{rest}}}\b")
+    }
+
+    /// Returns `true` if a token of this application stands anywhere in a text, with its prefix or without: an id and a
+    /// secret with the checksum that one of its prefixes gives them. A checksum without a key counts also where it is
+    /// no longer accepted.
+    ///
+    /// Nothing that a client sends is stored with a token in it: fields that have one are refused, and in reasons and
+    /// actors it is replaced by `[token]`.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// let issued = tokens.issue(NewToken::new(owner, "ci")).await.unwrap();
+    /// let pasted = format!("Bearer {}", issued.plain.expose_secret());
+    /// assert!(tokens.format().contains_token(&pasted));
+    /// assert!(!tokens.format().contains_token("Bearer acme_"));
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn contains_token(&self, text: &str) -> bool {
+        self.find_token(text.as_bytes(), 0).is_some()
+    }
+
+    /// The text with `[token]` in place of each token in it, and of the prefix before that.
+    pub(crate) fn without_tokens<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let bytes = text.as_bytes();
+        let (mut rest, mut without) = (0, String::new());
+        while let Some(start) = self.find_token(bytes, rest) {
+            let before = &text[rest..start];
+            let prefixes = self.prefixes.iter().filter_map(|it| {
+                before.strip_suffix('_').and_then(|before| before.strip_suffix(it.as_str()))
+            });
+            without.push_str(prefixes.min_by_key(|it| it.len()).unwrap_or(before));
+            without.push_str("[token]");
+            rest = start + TAIL;
+        }
+        match rest {
+            0 => Cow::Borrowed(text),
+            _ => Cow::Owned(without + &text[rest..]),
+        }
+    }
+
+    /// Where the id of the first token begins that begins at this place or later.
+    fn find_token(&self, text: &[u8], from: usize) -> Option<usize> {
+        let starts = from..=text.len().checked_sub(TAIL)?;
+        starts.into_iter().find(|start| {
+            let tail = text[*start..].first_chunk::<TAIL>();
+            tail.is_some_and(|tail| tail[ID] == b'_' && self.is_tail_of_token(tail))
+        })
+    }
+
+    /// Returns `true` if this follows one of the prefixes in a token.
+    fn is_tail_of_token(&self, tail: &[u8; TAIL]) -> bool {
+        let mut digits = *tail;
+        digits[ID] = b'0';
+        let Some(parts) = Parts::of(tail).filter(|_| digits.iter().all(u8::is_ascii_alphanumeric))
+        else {
+            return false;
+        };
+        let checksum = base62::decode_u32(*parts.checksum);
+        self.prefixes.iter().any(|prefix| {
+            let covered = [prefix.as_str().as_bytes(), b"_", &tail[..COVERED_TAIL]].concat();
+            self.checksums.were_made(checksum, &covered)
+        })
     }
 
     /// Tells whether tokens of this prefix are accepted.

@@ -1,5 +1,7 @@
 use serde_json::{Map, Value};
 
+use super::TokenFormat;
+
 const MAX_BYTES: usize = 4096;
 /// `serde_json` reads no more than 127 levels, so deeper metadata could be kept and never be read again.
 const MAX_DEPTH: usize = 100;
@@ -31,6 +33,9 @@ pub enum MetadataError {
     /// Its arrays and objects lie deeper in each other than they may.
     #[error("must not be nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
+    /// A token stands in it, in a key or a value.
+    #[error("must not contain a token")]
+    ContainsToken,
     /// It is no JSON.
     #[error("must be JSON")]
     NotJson(#[source] serde_json::Error),
@@ -52,6 +57,19 @@ impl Metadata {
         let metadata = Self(object);
         if metadata.to_json().len() > MAX_BYTES {
             return Err(MetadataError::TooLong);
+        }
+        Ok(metadata)
+    }
+
+    /// Takes a JSON object that a client sent.
+    pub(crate) fn without_tokens(
+        value: Value,
+        format: &TokenFormat,
+    ) -> Result<Self, MetadataError> {
+        let metadata = Self::new(value)?;
+        // JSON escapes no character of a token.
+        if format.contains_token(&metadata.to_json()) {
+            return Err(MetadataError::ContainsToken);
         }
         Ok(metadata)
     }

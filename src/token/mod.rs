@@ -42,5 +42,6 @@ pub use plain::{IssuedToken, PlainToken};
 pub use prefix::{Prefix, PrefixError};
 pub use rate_limit::{RateLimit, RateLimitError};
 pub use record::{PreviousSecret, RareFields, Revocation, Suspension, TokenRecord, TokenState};
+pub(crate) use text::ContainsToken;
 pub use text::TextError;
 pub use timestamp::{Timestamp, TimestampError};

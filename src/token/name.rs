@@ -2,12 +2,14 @@ use std::{fmt, sync::Arc};
 
 use smol_str::SmolStr;
 
-use super::text::text_traits;
+use super::text::{is_visible, text_traits};
 
 const MAX_CHARACTERS: usize = 100;
 
-/// What a user calls a token: 1 to 100 characters without white space at either end and without control or bidi
-/// characters.
+/// What a user calls a token: 1 to 100 characters, of which at least one can be seen, without white space at either end
+/// and without control or bidi characters.
+///
+/// Names are compared by bytes: `é` as one character and as two are different names, and so are `CI` and `ci`.
 ///
 /// These rules hold whatever the [`NamePolicy`] says; a policy may ask for more.
 ///
@@ -43,9 +45,12 @@ pub enum TokenNameError {
     /// It holds a character that the strict policy does not know.
     #[error("must contain only letters of a to z and A to Z, digits, hyphens and underscores")]
     NotStrict,
-    /// It is a whole token, pasted into the wrong field.
-    #[error("must not be a token")]
-    IsToken,
+    /// There is nothing in it that can be seen.
+    #[error("must have a visible character")]
+    NothingVisible,
+    /// A token stands in it, pasted into the wrong field.
+    #[error("must not contain a token")]
+    ContainsToken,
     /// The application's own policy refuses it, for the reason given.
     #[error("{0}")]
     Refused(String),
@@ -57,7 +62,12 @@ impl TokenName {
     /// # Errors
     /// [`TokenNameError`] names the rule that it breaks.
     pub fn new(text: impl AsRef<str>) -> Result<Self, TokenNameError> {
-        let text = text.as_ref();
+        let name = Self::stored(text.as_ref())?;
+        if is_visible(name.as_str()) { Ok(name) } else { Err(TokenNameError::NothingVisible) }
+    }
+
+    /// Takes a name that a store kept: an earlier version may have asked for less.
+    pub(crate) fn stored(text: &str) -> Result<Self, TokenNameError> {
         if text.is_empty() {
             Err(TokenNameError::Empty)
         } else if text.chars().nth(MAX_CHARACTERS).is_some() {

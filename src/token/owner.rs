@@ -1,11 +1,14 @@
-use super::text::text_value;
+use std::borrow::Cow;
+
+use super::{TokenFormat, text::text_value};
 
 text_value! {
     /// Whom a token belongs to: an opaque text of 1 to 255 bytes that the application chooses.
     ///
     /// `user:42`, `project:7`: a person, a project, whatever the application's own login has proven. It is compared
     /// by bytes; owners that differ only in case, accents or trailing spaces are different owners in every store.
-    /// Never make one from what a request says of itself.
+    /// Never make one from what a request says of itself, and never give the text of a deleted owner out again: tokens
+    /// that were not erased would belong to the new one.
     ///
     /// ```
     /// use keyfob::Owner;
@@ -34,7 +37,8 @@ text_value! {
 }
 
 text_value! {
-    /// Why a token was revoked or suspended: 1 to 255 bytes for people to read.
+    /// Why a token was revoked or suspended: 1 to 255 bytes for people to read. A token of the application in it is
+    /// kept and told as `[token]`.
     ///
     /// ```
     /// use keyfob::token::Reason;
@@ -42,7 +46,7 @@ text_value! {
     /// assert_eq!(Reason::new("laptop stolen")?.as_str(), "laptop stolen");
     /// # Ok::<(), keyfob::token::TextError>(())
     /// ```
-    Reason, 255
+    Reason, 255, visible
 }
 
 text_value! {
@@ -57,4 +61,24 @@ text_value! {
     /// # Ok::<(), keyfob::token::TextError>(())
     /// ```
     IdempotencyKey, 255
+}
+
+impl Actor {
+    /// The same without tokens of the application in it.
+    pub(crate) fn without_tokens(self, format: &TokenFormat) -> Self {
+        match format.without_tokens(&self.0) {
+            Cow::Borrowed(_) => self,
+            Cow::Owned(text) => Self(text.into()),
+        }
+    }
+}
+
+impl Reason {
+    /// The same without tokens of the application in it.
+    pub(crate) fn without_tokens(self, format: &TokenFormat) -> Self {
+        match format.without_tokens(&self.0) {
+            Cow::Borrowed(_) => self,
+            Cow::Owned(text) => Self(text.into()),
+        }
+    }
 }

@@ -18,6 +18,29 @@ pub enum TextError {
     /// It holds a control character (Unicode category Cc), such as NUL or a line break.
     #[error("must not contain control characters")]
     ControlCharacter,
+    /// It is for people to read, and has nothing that can be seen.
+    #[error("must have a visible character")]
+    NothingVisible,
+}
+
+/// A text that a client sent has a token in it, which is not to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must not contain a token")]
+pub(crate) struct ContainsToken;
+
+/// Returns `true` if there is something to see: a character that is no white space, no default-ignorable code point
+/// (Unicode 17, `Default_Ignorable_Code_Point`) and not the braille pattern without dots. What joins the characters
+/// beside it, as in emoji and in Persian, is ignorable and does no harm.
+pub(crate) fn is_visible(text: &str) -> bool {
+    text.chars().any(|it| {
+        !it.is_whitespace()
+            && !matches!(it,
+                '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}'
+                | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+                | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
+                | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFF8}' | '\u{1BCA0}'..='\u{1BCA3}'
+                | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
+    })
 }
 
 pub(super) fn check(text: &str, max: usize) -> Result<SmolStr, TextError> {
@@ -32,9 +55,7 @@ pub(super) fn check(text: &str, max: usize) -> Result<SmolStr, TextError> {
 /// Makes a validated text of 1 to `$max` bytes without control characters, compared by bytes.
 macro_rules! text_value {
     ($(#[$doc:meta])* $name:ident, $max:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(smol_str::SmolStr);
+        super::text::text_value!(@kept $(#[$doc])* $name, $max);
 
         impl $name {
             /// Takes a text of 1 to
@@ -45,7 +66,39 @@ macro_rules! text_value {
             pub fn new(text: impl AsRef<str>) -> Result<Self, $crate::token::TextError> {
                 super::text::check(text.as_ref(), $max).map(Self)
             }
+        }
+    };
+    ($(#[$doc:meta])* $name:ident, $max:literal, visible) => {
+        super::text::text_value!(@kept $(#[$doc])* $name, $max);
 
+        impl $name {
+            /// Takes a text of 1 to
+            #[doc = concat!(stringify!($max), " bytes.")]
+            ///
+            /// # Errors
+            /// [`TextError`](crate::token::TextError) where it is empty, too long, holds a control character or nothing
+            /// that can be seen.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, $crate::token::TextError> {
+                let text = Self::stored(text.as_ref())?;
+                if super::text::is_visible(&text.0) {
+                    Ok(text)
+                } else {
+                    Err($crate::token::TextError::NothingVisible)
+                }
+            }
+
+            /// Takes a text that a store kept: an earlier version may have asked for less.
+            pub(crate) fn stored(text: &str) -> Result<Self, $crate::token::TextError> {
+                super::text::check(text, $max).map(Self)
+            }
+        }
+    };
+    (@kept $(#[$doc:meta])* $name:ident, $max:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(smol_str::SmolStr);
+
+        impl $name {
             /// The text as it was given.
             #[must_use]
             pub fn as_str(&self) -> &str {
@@ -103,3 +156,38 @@ macro_rules! serde_as_text {
 }
 
 pub(super) use {serde_as_text, text_traits, text_value};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{TokenName, token::Reason};
+
+    #[test]
+    fn a_name_and_a_reason_have_something_that_can_be_seen() {
+        let unseen = [
+            "\u{200B}",
+            "\u{2800}",
+            "\u{3164}",
+            "\u{AD}",
+            "\u{FEFF}\u{2060}",
+            "\u{E0061}",
+            "\u{2800} \u{2800}",
+        ];
+        for text in unseen {
+            assert!(!is_visible(text));
+            assert!(TokenName::new(text).is_err() && Reason::new(text).is_err(), "{text:?}");
+            assert!(TokenName::stored(text).is_ok() && Reason::stored(text).is_ok());
+        }
+        assert!(Reason::new(" \u{3000}").is_err());
+        let seen = [
+            "\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}",
+            "\u{645}\u{6CC}\u{200C}\u{62E}\u{648}\u{627}\u{647}\u{645}",
+            "e\u{301}",
+            "\u{2764}\u{FE0F}",
+            ".",
+        ];
+        for text in seen {
+            assert!(TokenName::new(text).is_ok() && Reason::new(text).is_ok(), "{text:?}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 
 use crate::{
     store::{AbilityUse, StoreError, TokenStore},
-    token::{Abilities, Ability, TokenId},
+    token::{Abilities, Ability, TokenFormat, TokenId},
 };
 
 /// How many tokens are remembered, and how many uses wait at most. Beyond, tokens are forgotten, so that their uses are
@@ -19,8 +19,12 @@ const MOST: usize = 100;
 const BATCH: usize = 1_000;
 
 /// Which abilities tokens were seen to use: each is written once.
-#[derive(Debug, Default)]
-pub(crate) struct AbilityLog(Mutex<Log>);
+#[derive(Debug)]
+pub(crate) struct AbilityLog {
+    log: Mutex<Log>,
+    /// How a token looks, which a client may have put into the path that the ability is built from.
+    format: TokenFormat,
+}
 
 #[derive(Debug, Default)]
 struct Log {
@@ -31,12 +35,16 @@ struct Log {
 }
 
 impl AbilityLog {
+    pub(crate) fn new(format: TokenFormat) -> Self {
+        Self { log: Mutex::default(), format }
+    }
+
     /// Notes that a token was asked for an ability and had it: the one that it holds, or, where it holds all, the one
     /// that was asked for.
     pub(crate) fn note(&self, id: TokenId, abilities: &Abilities, required: &str) {
         let used = match abilities.as_set() {
             Some(held) => held.iter().find(|it| it.permits(required)).cloned(),
-            None => Ability::new(required).ok(),
+            None => Ability::new(required).ok().filter(|_| !self.format.contains_token(required)),
         };
         let Some(ability) = used else { return };
         let log = &mut *self.lock();
@@ -73,6 +81,6 @@ impl AbilityLog {
     }
 
     fn lock(&self) -> MutexGuard<'_, Log> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -33,6 +33,7 @@ mod mysql;
 mod notices;
 mod owner_gate;
 mod parsing;
+mod pasted;
 mod pepper;
 #[cfg(feature = "postgres")]
 mod postgres;
