@@ -355,7 +355,7 @@ mod tests {
     fn a_second_ends_when_the_wall_clock_says_so() {
         let nanoseconds = std::time::Duration::from_nanos;
         let rest =
-            |past| rest_of_second(SystemTime::UNIX_EPOCH + nanoseconds(7_000_000_000 + past));
+            |past: u64| rest_of_second(SystemTime::UNIX_EPOCH + nanoseconds(7_000_000_000 + past));
         for (past, expected) in [(0, 1_000_000_000), (1, 999_999_999), (999_999_999, 1)] {
             assert_eq!(rest(past), nanoseconds(expected));
         }

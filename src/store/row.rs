@@ -290,9 +290,35 @@ impl StoredRow {
             used_abilities: parsed_all(&self.used_abilities).ok_or("used_abilities")?,
             idempotency_key: maybe(self.idempotency_key).ok_or("idempotency_key")?,
         };
+        check_history(&record, &rare)?;
         record.rare = (rare != RareFields::default()).then(|| Box::new(rare));
         Ok(record)
     }
+}
+
+/// Refuses what no step writes, though each column can be read. The error is the name of the column that is lost.
+fn check_history(record: &TokenRecord, rare: &RareFields) -> Result<(), &'static str> {
+    // The generation, its instant and the secret before it come with the first rotation, and none of them ever goes.
+    let is_rotated = record.generation > 0;
+    if record.rotated_at.is_some() != is_rotated {
+        return Err("rotated_at");
+    }
+    if record.previous.is_some() != is_rotated {
+        return Err("previous_digest");
+    }
+    // A replaced secret without an end would be good for ever.
+    if record.previous.as_ref().is_some_and(|it| it.ends_at.is_none() && !it.ends_on_first_use) {
+        return Err("previous_ends_at");
+    }
+    // Only the first use of a secret that a rotation made is recorded.
+    if record.first_used_at.is_some() && !is_rotated {
+        return Err("first_used_at");
+    }
+    // A token that never expires has no notices: a new expiry forgets them.
+    if record.expires_at.is_none() && !rare.notices.is_empty() {
+        return Err("expires_at");
+    }
+    Ok(())
 }
 
 /// An absent column is fine and stays absent; one that is there has to be readable.

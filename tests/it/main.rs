@@ -8,6 +8,7 @@ mod architecture;
 mod cache;
 mod concurrency;
 mod conformance;
+mod damage;
 mod deadline;
 mod delegation;
 #[cfg(any(feature = "postgres", feature = "mysql"))]

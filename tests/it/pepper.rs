@@ -13,7 +13,7 @@ use keyfob::{
 use sha2::{Digest, Sha256};
 use time::Duration;
 
-use crate::support::{Fixed, World, after, checked, on_every_store, secret_of};
+use crate::support::{Fixed, World, after, checked, complete, on_every_store, secret_of};
 
 on_every_store! {
     a_digest_is_the_hmac_of_id_and_secret
@@ -87,6 +87,7 @@ async fn kept(world: &World, issued: &IssuedToken) -> (Option<String>, Option<St
 async fn tamper(world: &World, issued: &IssuedToken, alter: impl FnOnce(&mut TokenRecord)) {
     let mut record = (*world.stored(issued).await).clone();
     alter(&mut record);
+    complete(&mut record);
     world.store.erase(&world.owner).await.unwrap();
     let inserted = world.store.insert(&record, InsertRules::default()).await.unwrap();
     assert_eq!(inserted, InsertOutcome::Inserted);
@@ -141,7 +142,11 @@ async fn a_row_that_was_put_in_with_a_plain_digest_is_refused(world: World) {
         })
         .await;
         assert_ne!(tried(&tokens, &planted).await, "good", "nor as the secret from before");
-        tamper(&world, &planted, |it| it.previous = None).await;
+        tamper(&world, &planted, |it| {
+            it.previous = None;
+            (it.generation, it.rotated_at, it.first_used_at) = (0, None, None);
+        })
+        .await;
     }
 }
 

@@ -73,8 +73,8 @@ async fn rewrite(world: &World, issued: &IssuedToken, alter: impl FnOnce(&mut To
 async fn rotate(world: &World, issued: &IssuedToken, seconds: i64, grace_until: Option<i64>) {
     rewrite(world, issued, |it| {
         let before = std::mem::replace(&mut it.digest, digest(seconds));
-        let grace = grace_until.map(|end| Box::new(PreviousSecret::until(before, after(end))));
-        it.previous = grace;
+        let end = grace_until.unwrap_or(0);
+        it.previous = Some(Box::new(PreviousSecret::until(before, after(end))));
         it.generation += 1;
         it.rotated_at = Some(after(seconds));
         it.first_used_at = None;

@@ -29,7 +29,10 @@ fn by(key: Option<&KeyId>) -> TokenRecord {
 
 fn rotated(key: Option<&KeyId>, previous: Option<&KeyId>) -> TokenRecord {
     let previous = PreviousSecret::until(new_digest(previous), at(2));
-    with(&by(key), |it| it.previous = Some(Box::new(previous)))
+    with(&rotated_once(&new_owner()), |it| {
+        it.digest = new_digest(key);
+        it.previous = Some(Box::new(previous));
+    })
 }
 
 /// Current digests of tokens that are not revoked are counted for each key, and for none.
@@ -85,13 +88,13 @@ pub async fn previous_digests_are_counted_for_each_key(store: &dyn TokenStore) {
     assert!(store.rekey(first.id, old, &new_digest(None)).await.answered());
     let rotation = Rotation {
         digest: new_digest(Some(&key)),
-        generation: 1,
+        generation: 2,
         at: at(2_500),
-        previous: None,
+        previous: Some(PreviousSecret::until(new_digest(Some(&previous)), at(2_600))),
         expires_at: None,
     };
     store.rotate(last.id, &Expected::of(last), &rotation).await.changed();
-    assert_eq!(counts_of(store, Some(&previous)).await, (0, 1), "no longer by its old key");
+    assert_eq!(counts_of(store, Some(&previous)).await, (0, 2), "one came and one went");
     assert_eq!(counts_of(store, Some(&key)).await, (5, 1), "a rotation brings a new digest");
     let without_key = counts_of(store, None).await;
     let counts = (current_without + 2, previous_without + 2);

@@ -21,7 +21,10 @@ async fn sweep(store: &dyn TokenStore) {
 }
 
 fn ending(owner: &Owner, expires: Option<i64>, revoked_at: Option<i64>) -> TokenRecord {
-    let record = with(&full(owner), |it| it.expires_at = expires.map(early));
+    let record = with(&full(owner), |it| {
+        it.expires_at = expires.map(early);
+        it.rare_mut().notices.clear();
+    });
     match revoked_at {
         Some(second) => revoked(record, early(second)),
         None => record,

@@ -94,6 +94,28 @@ pub(super) fn named(owner: &Owner, text: &str) -> TokenRecord {
     TokenRecord::new(new_id(), prefix, owner.clone(), name(text), new_digest(None), at(1_000))
 }
 
+/// A token that was rotated once, and whose new secret was not used.
+pub(super) fn rotated_once(owner: &Owner) -> TokenRecord {
+    let mut record = named(owner, "rotated");
+    record.generation = 1;
+    record.rotated_at = Some(at(1_100));
+    record.previous = Some(Box::new(PreviousSecret {
+        digest: new_digest(None),
+        ends_at: None,
+        ends_on_first_use: true,
+        may_ask_again: false,
+    }));
+    record
+}
+
+/// Takes away what the first rotation of a token brings.
+pub(super) fn unrotate(record: &mut TokenRecord) {
+    record.generation = 0;
+    record.rotated_at = None;
+    record.first_used_at = None;
+    record.previous = None;
+}
+
 /// A token that is not revoked and has every other field, each with a value of its own.
 pub(super) fn full(owner: &Owner) -> TokenRecord {
     let mut record = named(owner, "Every field");

@@ -42,17 +42,22 @@ pub async fn a_rotation_replaces_the_secret_and_nothing_else(store: &dyn TokenSt
         assert_same(&changed, &expected, "a rotation answers the token as it is now");
         assert_stored(store, &expected, "a rotation replaces the secret and nothing else").await;
 
-        // Back to a digest without a key, no secret in grace, and the generation that it has.
+        // Back to a digest without a key, another secret in grace, and the generation that it has.
         let last = Rotation {
             digest: new_digest(None),
             generation: expected.generation,
             at: at(2_600),
-            previous: None,
+            previous: Some(PreviousSecret {
+                digest: new_digest(None),
+                ends_at: Some(at(2_700)),
+                ends_on_first_use: false,
+                may_ask_again: false,
+            }),
             expires_at: expected.expires_at,
         };
         store.rotate(record.id, &Expected::of(&expected), &last).await.changed();
         let expected = rotated(&expected, &last);
-        assert_stored(store, &expected, "a rotation takes the previous secret away").await;
+        assert_stored(store, &expected, "a rotation replaces the previous secret").await;
     }
     assert_stored(store, &bystander, "another token stays as it is").await;
 }
@@ -64,6 +69,10 @@ pub async fn a_rotation_keeps_how_the_previous_secret_ends(store: &dyn TokenStor
     insert(store, &record).await;
     for ends_at in [None, Some(Timestamp::MAX), Some(at(6_000))] {
         for (ends_on_first_use, may_ask_again) in [(true, false), (false, true), (false, false)] {
+            if ends_at.is_none() && !ends_on_first_use {
+                // It would never end.
+                continue;
+            }
             let digest = record.digest.clone();
             let previous =
                 Some(PreviousSecret { digest, ends_at, ends_on_first_use, may_ask_again });
@@ -124,7 +133,7 @@ pub async fn a_revoked_or_unknown_token_is_not_rotated(store: &dyn TokenStore) {
 /// Of any number of concurrent rotations with one expectation, one is done: its secret is the one that is kept. So it
 /// is where they keep the generation, as a retry does that replaces a secret which was never used.
 pub async fn concurrent_rotations_have_one_winner(store: &dyn TokenStore) {
-    for (record, step) in [full(&new_owner()), plain(&new_owner())].into_iter().zip([1, 0]) {
+    for (record, step) in [full(&new_owner()), rotated_once(&new_owner())].into_iter().zip([1, 0]) {
         insert(store, &record).await;
         let expected = Expected::of(&record);
         let generation = record.generation + step;
@@ -155,7 +164,9 @@ pub async fn a_rotation_with_a_new_expiry_forgets_its_notices(store: &dyn TokenS
 
 /// The first use of a secret is recorded once, and nothing else changes.
 pub async fn the_first_use_is_marked_once(store: &dyn TokenStore) {
-    for record in [plain(&new_owner()), with(&full(&new_owner()), |it| it.first_used_at = None)] {
+    for record in
+        [rotated_once(&new_owner()), with(&full(&new_owner()), |it| it.first_used_at = None)]
+    {
         insert(store, &record).await;
         let mark = async |at| store.mark_first_use(record.id, &record.digest, at).await.answered();
         assert!(mark(at(2_000)).await, "the first use is recorded");
@@ -190,7 +201,7 @@ pub async fn the_first_use_of_another_secret_is_not_marked(store: &dyn TokenStor
 
 /// Of any number of concurrent first uses, one is recorded.
 pub async fn concurrent_first_uses_mark_one(store: &dyn TokenStore) {
-    let record = plain(&new_owner());
+    let record = rotated_once(&new_owner());
     insert(store, &record).await;
     let uses =
         join_all((0..8).map(|i| store.mark_first_use(record.id, &record.digest, at(2_000 + i))))

@@ -117,7 +117,7 @@ pub async fn pepper_keys_that_look_alike_stay_apart(store: &dyn TokenStore) {
             "{key} has no canary yet"
         );
         let previous = PreviousSecret::until(new_digest(Some(key)), at(2));
-        let record = with(&plain(&owner), |it| {
+        let record = with(&rotated_once(&owner), |it| {
             it.digest = new_digest(Some(key));
             it.previous = Some(Box::new(previous));
         });

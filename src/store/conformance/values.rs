@@ -35,8 +35,11 @@ pub async fn an_absent_field_stays_absent(store: &dyn TokenStore) {
     let without: [fn(&mut TokenRecord); 16] = [
         |it| it.digest = new_digest(None),
         |it| it.first_used_at = None,
-        |it| it.previous = None,
-        |it| it.expires_at = None,
+        unrotate,
+        |it| {
+            it.expires_at = None;
+            it.rare_mut().notices.clear();
+        },
         |it| it.not_before = None,
         |it| it.idle_seconds = None,
         |it| it.last_used_from = None,
@@ -53,16 +56,15 @@ pub async fn an_absent_field_stays_absent(store: &dyn TokenStore) {
     for remove in without {
         assert_reads_back(store, &with(&again(&full), remove)).await;
     }
-    let mut bare = again(&full);
-    bare.previous = Some(Box::new(PreviousSecret {
-        digest: new_digest(None),
-        ends_at: None,
-        ends_on_first_use: false,
-        may_ask_again: false,
-    }));
-    bare.suspension = Some(Box::new(Suspension::new(at(1_600))));
-    bare.revocation = Some(Box::new(Revocation::new(at(1_800))));
-    assert_reads_back(store, &bare).await;
+    for (ends_at, ends_on_first_use) in [(None, true), (Some(at(1_200)), false)] {
+        let mut bare = again(&full);
+        let digest = new_digest(None);
+        let previous = PreviousSecret { digest, ends_at, ends_on_first_use, may_ask_again: false };
+        bare.previous = Some(Box::new(previous));
+        bare.suspension = Some(Box::new(Suspension::new(at(1_600))));
+        bare.revocation = Some(Box::new(Revocation::new(at(1_800))));
+        assert_reads_back(store, &bare).await;
+    }
 }
 
 /// Addresses keep their family: an IPv4 address, an IPv6 address, and one that is the other in disguise. So does a

@@ -182,6 +182,7 @@ impl World {
         let nowhere = nowhere.clock(self.clock.clone()).build().unwrap();
         let mut issued = nowhere.issue(self.new_token("planted")).await.unwrap();
         alter(&mut issued.record);
+        complete(&mut issued.record);
         let outcome = self.store.insert(&issued.record, InsertRules::default()).await.unwrap();
         assert_eq!(outcome, InsertOutcome::Inserted);
         self.store.take_calls();
@@ -196,6 +197,17 @@ impl World {
     /// What is stored of a token, without what is only noted.
     pub async fn stored(&self, issued: &IssuedToken) -> Arc<TokenRecord> {
         self.store.find(issued.record.id).await.unwrap().unwrap()
+    }
+}
+
+/// Adds what stands beside a previous secret in a record that a rotation wrote.
+pub fn complete(record: &mut TokenRecord) {
+    if record.previous.is_some() && record.generation == 0 {
+        record.generation = 1;
+        record.first_used_at = Some(record.created_at);
+    }
+    if record.generation > 0 {
+        record.rotated_at.get_or_insert(record.created_at);
     }
 }
 
