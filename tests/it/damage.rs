@@ -13,8 +13,11 @@ use time::Duration;
 
 use crate::support::{Random, World};
 
-/// Columns that depend on each other, with a value of each: what is there where it is written, and what where not.
-const HISTORY: &[(&str, fn() -> Value, fn() -> Value)] = &[
+/// A column, a value that may be there, and what stands for none.
+type Column = (&'static str, fn() -> Value, fn() -> Value);
+
+/// Columns that depend on each other.
+const HISTORY: &[Column] = &[
     ("generation", || json!(1), || json!(0)),
     ("rotated_at", || json!(1_000), none),
     ("first_used_at", || json!(1_000), none),
@@ -25,19 +28,19 @@ const HISTORY: &[(&str, fn() -> Value, fn() -> Value)] = &[
     ("expires_at", || json!(9_000), none),
     ("notices", || json!("7"), || json!("")),
 ];
-const SUSPENSION: &[(&str, fn() -> Value, fn() -> Value)] = &[
+const SUSPENSION: &[Column] = &[
     ("suspended_since", || json!(1_000), none),
     ("suspended_until", || json!(1_000), none),
     ("suspended_reason", || json!("unpaid"), none),
 ];
-const REVOCATION: &[(&str, fn() -> Value, fn() -> Value)] = &[
+const REVOCATION: &[Column] = &[
     ("revoked_at", || json!(1_000), none),
     ("revoked_by", || json!("user:42"), none),
     ("revoked_reason", || json!("stolen"), none),
 ];
-const USE: &[(&str, fn() -> Value, fn() -> Value)] =
+const USE: &[Column] =
     &[("last_used_at", || json!(1_000), none), ("last_used_from", || json!("192.0.2.7"), none)];
-const LIMIT: &[(&str, fn() -> Value, fn() -> Value)] =
+const LIMIT: &[Column] =
     &[("rate_limit_requests", || json!(1), none), ("rate_limit_seconds", || json!(1), none)];
 
 fn none() -> Value {
@@ -96,7 +99,7 @@ async fn act(world: &World, tokens: &ApiTokens, token: &mut Vec<IssuedToken>, ra
 }
 
 /// Which of the columns are there.
-fn pattern(row: &Value, columns: &[(&str, fn() -> Value, fn() -> Value)]) -> Vec<bool> {
+fn pattern(row: &Value, columns: &[Column]) -> Vec<bool> {
     columns.iter().map(|(column, _, absent)| row[column] != absent()).collect()
 }
 
@@ -148,7 +151,7 @@ fn every_combination_of_columns_that_no_step_writes_is_damage() {
 async fn note(
     world: &World,
     id: keyfob::TokenId,
-    groups: &[&[(&str, fn() -> Value, fn() -> Value)]],
+    groups: &[&[Column]],
     written: &mut [BTreeSet<Vec<bool>>],
 ) {
     use keyfob::store::TokenStore;

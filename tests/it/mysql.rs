@@ -4,6 +4,7 @@ mod dropped;
 mod migrations;
 mod modes;
 mod plans;
+mod settings;
 mod transactions;
 mod trouble;
 mod writers;

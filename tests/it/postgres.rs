@@ -3,6 +3,7 @@
 mod dropped;
 mod migrations;
 mod plans;
+mod settings;
 mod spoilt;
 mod told;
 mod transactions;

@@ -32,7 +32,8 @@ impl Engine for MySql {
 
     /// `READ COMMITTED` locks no gaps, so that owners stay out of each other's way. And if a caller gives up, the server
     /// goes on waiting for a lock, with all that the step has locked itself: for rows no longer than 5 seconds, and for
-    /// a table that another statement alters, or a server that is being backed up, the same.
+    /// a table that another statement alters, or a server that is being backed up, the same. `NO CHAIN NO RELEASE`
+    /// is the default, which `completion_type` can change: the session would then stay in a transaction.
     const OWN: Transaction = Transaction {
         begin: "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
             SET @keyfob_lock_wait = @@innodb_lock_wait_timeout,
@@ -40,9 +41,10 @@ impl Engine for MySql {
                 innodb_lock_wait_timeout = LEAST(@@innodb_lock_wait_timeout, 5),
                 lock_wait_timeout = LEAST(@@lock_wait_timeout, 5);
             START TRANSACTION",
-        commit: "COMMIT; SET innodb_lock_wait_timeout = @keyfob_lock_wait,
+        commit: "COMMIT AND NO CHAIN NO RELEASE; SET innodb_lock_wait_timeout = @keyfob_lock_wait,
             lock_wait_timeout = @keyfob_table_wait",
-        rollback: "ROLLBACK; SET innodb_lock_wait_timeout = @keyfob_lock_wait,
+        rollback:
+            "ROLLBACK AND NO CHAIN NO RELEASE; SET innodb_lock_wait_timeout = @keyfob_lock_wait,
             lock_wait_timeout = @keyfob_table_wait",
     };
     /// Outside a transaction a savepoint is not refused, but is gone when it is to be released: at the beginning

@@ -15,6 +15,16 @@ pub enum MySqlOpenError {
     /// The connections of the pool read what is not committed: a revocation that is rolled back would count.
     #[error("the connections of the pool are READ UNCOMMITTED")]
     ReadUncommitted,
+    /// The server, or the connections of the pool, have a setting with which statements mean something else, or fail.
+    #[error("the setting {setting} of the pool's connections is {found:?}, and must be {needed}")]
+    Setting {
+        /// The name of the variable.
+        setting: &'static str,
+        /// Its value.
+        found: String,
+        /// The rule that it breaks.
+        needed: &'static str,
+    },
     /// A later version of keyfob has migrated the tables; this one would not know what it reads.
     #[error(
         "the token tables are at version {found}, made by a later keyfob; this one knows up to {known}"

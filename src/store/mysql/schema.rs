@@ -58,8 +58,62 @@ pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlO
     Ok(())
 }
 
+/// What the statements rely on: a setting, a condition that holds where it is right, and what it must be. The server
+/// compares, because the setting may be one that garbles what the client reads.
+const SETTINGS: [(&str, &str, &str); 9] = [
+    // A text of UTF-16 would be written where one of a byte a character is meant.
+    (
+        "character_set_connection",
+        "@@character_set_connection NOT REGEXP '^(ucs2|utf16|utf32)'",
+        WITH_ASCII,
+    ),
+    (
+        "character_set_results",
+        "COALESCE(@@character_set_results NOT REGEXP '^(ucs2|utf16|utf32)', 1)",
+        WITH_ASCII,
+    ),
+    // A revocation of all tokens would end as many as a result may have rows.
+    ("sql_select_limit", "@@sql_select_limit >= 18446744073709551615", WITHOUT_LIMIT),
+    (
+        "sql_mode",
+        "NOT FIND_IN_SET('EMPTY_STRING_IS_NULL', @@sql_mode)",
+        "without EMPTY_STRING_IS_NULL",
+    ),
+    ("sql_safe_updates", "NOT @@sql_safe_updates", "off"),
+    ("sql_big_selects", "@@sql_big_selects", "on"),
+    // Two equal keys in one transaction would go unnoticed until nothing of it is kept.
+    ("unique_checks", "@@unique_checks", "on"),
+    // Transactions that read what was committed can't be written to it.
+    (
+        "binlog_format",
+        "NOT @@log_bin OR @@binlog_format <> 'STATEMENT'",
+        "ROW or MIXED, where log_bin is on",
+    ),
+    // A row would not fit.
+    ("innodb_page_size", "@@innodb_page_size >= 8192", "at least 8192"),
+];
+
+const WITHOUT_LIMIT: &str = "without a limit";
+const WITH_ASCII: &str = "a character set whose ASCII characters have one byte";
+
 /// The isolation level has one name on MariaDB and another on MySQL.
 async fn check_session(connection: &mut MySqlConnection) -> Result<(), MySqlOpenError> {
+    for (setting, is_right, needed) in SETTINGS {
+        let is_right = AssertSqlSafe(format!("SELECT CAST(({is_right}) AS SIGNED)"));
+        let row: Option<Option<i64>> =
+            sqlx::query_scalar(is_right).fetch_optional(&mut *connection).await?;
+        let Some(is_right) = row else {
+            let (setting, needed) = ("sql_select_limit", WITHOUT_LIMIT);
+            return Err(MySqlOpenError::Setting { setting, found: "0".to_owned(), needed });
+        };
+        if is_right != Some(1) {
+            let found = AssertSqlSafe(format!("SELECT CAST(@@{setting} AS BINARY)"));
+            let found: Option<Vec<u8>> =
+                sqlx::query_scalar(found).fetch_one(&mut *connection).await?;
+            let found = String::from_utf8_lossy(&found.unwrap_or_default()).into_owned();
+            return Err(MySqlOpenError::Setting { setting, found, needed });
+        }
+    }
     let settings = "SHOW SESSION VARIABLES
         WHERE variable_name IN ('autocommit', 'tx_isolation', 'transaction_isolation')";
     let settings: Vec<(String, String)> = sqlx::query_as(settings).fetch_all(connection).await?;

@@ -6,10 +6,45 @@ use crate::store::{BoxError, StoreError, sql::is_out_of_reach};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresOpenError {
-    /// The name of the schema is not 1 to 63 of `[a-z0-9_]`, or begins with a digit; or there is no schema on the
-    /// `search_path`.
+    /// The name of the schema is not 1 to 63 of `[a-z0-9_]`, or begins with a digit.
     #[error("the schema is not 1 to 63 of [a-z0-9_] that do not begin with a digit")]
     Schema,
+    /// No schema was given, and none that exists is on the `search_path`.
+    #[error("no schema on the search_path {search_path:?} exists")]
+    NoSchema {
+        /// The setting `search_path`.
+        search_path: String,
+    },
+    /// The database, or the connections of the pool, have a setting with which statements mean something else, or fail.
+    #[error("the setting {setting} is {found:?}, and must be {needed}")]
+    Setting {
+        /// The name of the setting.
+        setting: &'static str,
+        /// Its value.
+        found: String,
+        /// The rule that it breaks.
+        needed: &'static str,
+    },
+    /// The role of the pool may not do with a table what the store does.
+    #[error("the role {role:?} has no {right} on {table}")]
+    MissingRight {
+        /// The role.
+        role: String,
+        /// The right, such as `UPDATE`.
+        right: String,
+        /// The table.
+        table: String,
+    },
+    /// Row-level security hides rows from the role of the pool: good tokens would be unknown.
+    #[error(
+        "row-level security of {table} applies to the role {role:?}, which would not see all tokens"
+    )]
+    RowSecurity {
+        /// The role.
+        role: String,
+        /// The table.
+        table: String,
+    },
     /// A later version of keyfob has migrated the tables; this one would not know what it reads.
     #[error(
         "the token tables are at version {found}, made by a later keyfob; this one knows up to {known}"

@@ -38,8 +38,8 @@ impl PostgresStore {
     /// `PgPool` is the one of sqlx 0.9.
     ///
     /// # Errors
-    /// [`PostgresOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob, or
-    /// where no schema on the `search_path` is there.
+    /// [`PostgresOpenError`] if the database can't be reached or migrated, is the work of a later keyfob, has a setting
+    /// or lacks a right that the store relies on, or if no schema on the `search_path` exists.
     pub async fn with_pool(pool: PgPool) -> Result<Self, PostgresOpenError> {
         Self::open(pool, None).await
     }

@@ -50,11 +50,13 @@ pub(super) async fn migrate(
     schema: Option<&str>,
 ) -> Result<String, PostgresOpenError> {
     let mut connection = pool.acquire().await?;
+    check_encoding(&mut connection).await?;
     let schema = match schema {
         Some(schema) => check(schema)?.to_owned(),
         None => on_the_search_path(&mut connection).await?,
     };
     if version(&mut connection, &schema).await? == KNOWN {
+        check_rights(&mut connection, &schema).await?;
         return Ok(schema);
     }
     // A connection that is dropped midway must not go back with a lock that it holds.
@@ -75,8 +77,55 @@ pub(super) async fn migrate(
     for (_, migration) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
         sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
     }
+    check_rights(&mut transaction, &schema).await?;
     transaction.commit().await?;
     Ok(schema)
+}
+
+/// Owners and names may have any character.
+async fn check_encoding(connection: &mut PgConnection) -> Result<(), PostgresOpenError> {
+    for (setting, ask) in [
+        ("server_encoding", "SELECT current_setting('server_encoding')"),
+        ("client_encoding", "SELECT current_setting('client_encoding')"),
+    ] {
+        let found: String = sqlx::query_scalar(ask).fetch_one(&mut *connection).await?;
+        if found != "UTF8" {
+            return Err(PostgresOpenError::Setting { setting, found, needed: "UTF8" });
+        }
+    }
+    Ok(())
+}
+
+/// What the steps do with each table. In a database that can only be read, nothing is written.
+async fn check_rights(
+    connection: &mut PgConnection,
+    schema: &str,
+) -> Result<(), PostgresOpenError> {
+    const ALL: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+    let role: String =
+        sqlx::query_scalar("SELECT current_user::text").fetch_one(&mut *connection).await?;
+    let read_only = "SELECT current_setting('transaction_read_only') = 'on'";
+    let read_only: bool = sqlx::query_scalar(read_only).fetch_one(&mut *connection).await?;
+    for (table, needed) in [("tokens", &ALL[..]), ("owners", &ALL), ("canaries", &ALL[..2])] {
+        let table = format!("{}.keyfob_{table}", quoted(schema));
+        for right in &needed[..if read_only { 1 } else { needed.len() }] {
+            // A table that is not there is for the first step to find.
+            let has = "SELECT coalesce(has_table_privilege(to_regclass($1), $2), true)";
+            let has = sqlx::query_scalar(has).bind(&table).bind(right);
+            if !has.fetch_one(&mut *connection).await? {
+                return Err(PostgresOpenError::MissingRight {
+                    role,
+                    right: (*right).to_owned(),
+                    table,
+                });
+            }
+        }
+        let hides = "SELECT coalesce(row_security_active(to_regclass($1)), false)";
+        if sqlx::query_scalar(hides).bind(&table).fetch_one(&mut *connection).await? {
+            return Err(PostgresOpenError::RowSecurity { role, table });
+        }
+    }
+    Ok(())
 }
 
 /// The schema that has the tables, or else the one that they would be made in.
@@ -85,8 +134,13 @@ async fn on_the_search_path(connection: &mut PgConnection) -> Result<String, Pos
         (SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
             WHERE pg_class.oid = to_regclass('keyfob_migrations')),
         current_schema())";
-    let schema: Option<String> = sqlx::query_scalar(schema).fetch_one(connection).await?;
-    schema.ok_or(PostgresOpenError::Schema)
+    let found: Option<String> = sqlx::query_scalar(schema).fetch_one(&mut *connection).await?;
+    let Some(schema) = found else {
+        let search_path = "SELECT current_setting('search_path')";
+        let search_path = sqlx::query_scalar(search_path).fetch_one(connection).await?;
+        return Err(PostgresOpenError::NoSchema { search_path });
+    };
+    Ok(schema)
 }
 
 async fn version(connection: &mut PgConnection, schema: &str) -> Result<i64, PostgresOpenError> {

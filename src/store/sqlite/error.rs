@@ -21,6 +21,12 @@ pub enum SqliteOpenError {
     /// one of its own.
     #[error("a database in memory can't be opened as a token store, only a file can")]
     InMemory,
+    /// The database keeps texts as UTF-16: they would be in another order than their bytes, and pages leave tokens out.
+    #[error("the encoding of the database is {found}, and must be UTF-8")]
+    Encoding {
+        /// What `PRAGMA encoding` says.
+        found: String,
+    },
     /// A later version of keyfob has migrated the database; this one would not know what it reads.
     #[error(
         "the token tables are at version {found}, made by a later keyfob; this one knows up to {known}"

@@ -11,6 +11,10 @@ const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
 /// Brings the tables to the latest version. Where they are, nothing is written: a read-only database will do.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), SqliteOpenError> {
+    let found: String = sqlx::query_scalar("PRAGMA encoding").fetch_one(&mut *connection).await?;
+    if found != "UTF-8" {
+        return Err(SqliteOpenError::Encoding { found });
+    }
     if version(connection).await? == KNOWN {
         return Ok(());
     }

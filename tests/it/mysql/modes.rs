@@ -11,13 +11,14 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 
 use super::{Tables, at, record};
 
-const MODES: [&str; 7] = [
+const MODES: [&str; 8] = [
     "SET sql_mode = ''",
     "SET sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES'",
     "SET sql_mode = 'ANSI,TRADITIONAL'",
     "SET sql_mode = 'PAD_CHAR_TO_FULL_LENGTH,NO_ZERO_DATE,ONLY_FULL_GROUP_BY'",
     "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
     "SET NAMES latin1",
+    "SET completion_type = CHAIN",
     "SET time_zone = '-11:00', collation_connection = utf8mb4_bin, sql_select_limit = DEFAULT",
 ];
 

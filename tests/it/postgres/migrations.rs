@@ -188,7 +188,7 @@ async fn a_search_path_that_leads_nowhere_is_refused() {
     let schema = Schema::new();
     let pool = schema.pool_with(&[("search_path", &schema.name)]).await;
     let error = PostgresStore::with_pool(pool).await.unwrap_err();
-    assert!(matches!(error, PostgresOpenError::Schema), "{error:?}");
+    assert!(matches!(error, PostgresOpenError::NoSchema { .. }), "{error:?}");
 }
 
 #[tokio::test]

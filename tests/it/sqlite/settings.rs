@@ -91,3 +91,11 @@ async fn a_file_that_is_being_written_is_opened_when_the_writer_is_done() {
     writer.rollback().await.unwrap();
     assert_eq!(open.await.unwrap().unwrap().warnings(), []);
 }
+
+#[tokio::test]
+async fn a_database_of_utf_16_is_refused() {
+    let file = File::new();
+    file.run("PRAGMA encoding = 'UTF-16le'; CREATE TABLE made (first)").await;
+    let error = SqliteStore::open(file.path()).await.unwrap_err();
+    assert_eq!(error.to_string(), "the encoding of the database is UTF-16le, and must be UTF-8");
+}

@@ -1,0 +1,45 @@
+//! Settings with which statements mean something else are found when the store is opened.
+
+use keyfob::store::{MySqlOpenError, MySqlStore};
+use sqlx::MySqlPool;
+
+use super::Tables;
+use crate::support::engine::{MySql, OwnServer};
+
+const WRONG: [(&str, &str, &str); 8] = [
+    ("SET sql_select_limit = 1", "sql_select_limit", "1"),
+    ("SET sql_select_limit = 0", "sql_select_limit", "0"),
+    ("SET sql_mode = 'EMPTY_STRING_IS_NULL'", "sql_mode", "EMPTY_STRING_IS_NULL"),
+    ("SET sql_safe_updates = 1", "sql_safe_updates", "1"),
+    ("SET sql_big_selects = 0", "sql_big_selects", "0"),
+    ("SET unique_checks = 0", "unique_checks", "0"),
+    ("SET character_set_connection = ucs2", "character_set_connection", "ucs2"),
+    ("SET character_set_results = utf16", "character_set_results", "utf16"),
+];
+
+#[tokio::test]
+async fn a_setting_that_changes_what_statements_mean_is_named() {
+    let tables = Tables::new();
+    for (statement, name, value) in WRONG {
+        let pool = Tables::pool_that_says(statement).await;
+        match MySqlStore::with_prefix(pool, &tables.prefix).await {
+            Err(MySqlOpenError::Setting { setting, found, .. }) => {
+                assert_eq!((setting, found.as_str()), (name, value), "{statement}");
+            }
+            other => panic!("{statement}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binary_log_of_statements_is_refused() {
+    let options = &["--log-bin=log", "--server-id=1", "--binlog-format=STATEMENT"];
+    let server = OwnServer::<MySql>::start(options).await;
+    let opened = MySqlStore::with_pool(MySqlPool::connect(&server.url).await.unwrap()).await;
+    let Err(error) = opened else { panic!("{opened:?}") };
+    assert_eq!(
+        error.to_string(),
+        "the setting binlog_format of the pool's connections is \"STATEMENT\", and must be ROW or MIXED, \
+         where log_bin is on"
+    );
+}
