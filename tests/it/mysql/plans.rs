@@ -9,11 +9,12 @@ use crate::support::plans::{
 };
 
 const FILL: &str = "INSERT INTO {tokens} (id, prefix, owner, name, digest, digest_key, generation,
-        previous_ends_on_first_use, previous_may_ask_again, abilities, created_at, expires_at,
+        rotated_at, previous_digest, previous_ends_on_first_use, previous_may_ask_again, abilities, created_at, expires_at,
         revoked_at, parent, notices, used_abilities, idempotency_key)
     SELECT UNHEX(LPAD(HEX(seq), 32, '0')), 'acme',
         IF(seq BETWEEN 3000 AND 3019, 'user:42', CONCAT('user:', 100 + seq MOD 60)),
-        CONCAT('token ', seq), REPEAT('\u{7}', 32), IF(seq MOD 5, 'key', NULL), 1, 0, 0, '*',
+        CONCAT('token ', seq), REPEAT('\u{7}', 32), IF(seq MOD 5, 'key', NULL), 1,
+        1000, REPEAT('\u{9}', 32), 1, 0, '*',
         1000 + seq, IF(seq MOD 3, NULL, 100000 + seq), IF(seq MOD 2, NULL, 50000 + seq),
         UNHEX(LPAD(HEX(seq DIV 10), 32, '0')), '', '', CONCAT('key ', seq)
     FROM seq_1_to_6000";

@@ -10,9 +10,9 @@ const WRONG: [(&str, &str, &str); 8] = [
     ("SET sql_select_limit = 1", "sql_select_limit", "1"),
     ("SET sql_select_limit = 0", "sql_select_limit", "0"),
     ("SET sql_mode = 'EMPTY_STRING_IS_NULL'", "sql_mode", "EMPTY_STRING_IS_NULL"),
-    ("SET sql_safe_updates = 1", "sql_safe_updates", "1"),
-    ("SET sql_big_selects = 0", "sql_big_selects", "0"),
-    ("SET unique_checks = 0", "unique_checks", "0"),
+    ("SET sql_safe_updates = 1", "sql_safe_updates", "ON"),
+    ("SET sql_big_selects = 0", "sql_big_selects", "OFF"),
+    ("SET unique_checks = 0", "unique_checks", "OFF"),
     ("SET character_set_connection = ucs2", "character_set_connection", "ucs2"),
     ("SET character_set_results = utf16", "character_set_results", "utf16"),
 ];

@@ -10,12 +10,12 @@ use crate::support::plans::{
 /// See `no_step_reads_more_tokens_than_it_is_about`. Nothing else reads the table meanwhile.
 const FILL: &str = "ALTER TABLE {tokens} SET (autovacuum_enabled = off);
     INSERT INTO {tokens} (id, prefix, owner, name, digest, digest_key, generation,
-        previous_ends_on_first_use, previous_may_ask_again, abilities, created_at, expires_at,
+        rotated_at, previous_digest, previous_ends_on_first_use, previous_may_ask_again, abilities, created_at, expires_at,
         revoked_at, parent, notices, used_abilities, idempotency_key)
     SELECT lpad(to_hex(n), 32, '0')::uuid, 'acme',
         CASE WHEN n BETWEEN 3000 AND 3019 THEN 'user:42' ELSE 'user:' || 100 + n % 60 END,
         'token ' || n, decode(repeat('07', 32), 'hex'), CASE WHEN n % 5 > 0 THEN 'key' END,
-        1, false, false, '*', 1000 + n, CASE WHEN n % 3 = 0 THEN 100000 + n END,
+        1, 1000, decode(repeat('09', 32), 'hex'), true, false, '*', 1000 + n, CASE WHEN n % 3 = 0 THEN 100000 + n END,
         CASE WHEN n % 2 = 0 THEN 50000 + n END, lpad(to_hex(n / 10), 32, '0')::uuid,
         '', '', 'key ' || n
     FROM generate_series(1, 6000) AS n;

@@ -9,7 +9,7 @@ use keyfob::{
         AbilityUse, Change, InsertOutcome, InsertRules, PageQuery, Selection, Show, Sort,
         StoreError, TokenStore, Use,
     },
-    token::{Ability, IdempotencyKey, Prefix, Revocation, Suspension, TokenDigest},
+    token::{Ability, IdempotencyKey, Prefix, PreviousSecret, Revocation, Suspension, TokenDigest},
 };
 
 use super::Random;
@@ -176,6 +176,10 @@ fn record(number: usize, random: &mut Random) -> TokenRecord {
     let id = TokenId::from_u128(u128::from(random.next()) << 64 | u128::from(random.next()));
     let (prefix, digest) = (Prefix::new("acme").unwrap(), TokenDigest::from_bytes([7; 32], None));
     let mut record = TokenRecord::new(id, prefix, owner(number), name(random), digest, at(random));
+    // Rotated once, so that its first use can be recorded.
+    let previous = TokenDigest::from_bytes([9; 32], None);
+    record.previous = Some(Box::new(PreviousSecret::until(previous, record.created_at)));
+    (record.generation, record.rotated_at) = (1, Some(record.created_at));
     if random.below(3) == 0 {
         let key = format!("key {}", random.below(4));
         record.rare_mut().idempotency_key = Some(IdempotencyKey::new(key).unwrap());
