@@ -12,6 +12,9 @@ use super::{Changed, Heard, Signal, SignalError, answered, within_heartbeat};
 /// that a message that was lost with its connection is sent once more.
 const TIMEOUT: Duration = Duration::from_millis(250);
 
+/// How often a message is sent at most whose answer does not come. The caller waits no longer than it wants to.
+const TRIES: usize = 20;
+
 /// Tells other nodes of changes by a channel of a Redis server: `PUBLISH` and `SUBSCRIBE`.
 ///
 /// It serves any store, and needs tokio. It holds two connections: one that listens, which asks every two seconds
@@ -59,11 +62,16 @@ impl Signal for RedisSignal {
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(&self.channel).arg(changed.to_string());
         let publish = &publish;
-        // To hear it twice does no harm.
-        let sent = self
-            .sender
-            .ask(|_| true, async |mut connection| publish.query_async::<()>(&mut connection).await);
-        sent.await.map_err(SignalError::new)
+        let publish = async |mut connection| publish.query_async::<()>(&mut connection).await;
+        let mut sent = Ok(());
+        for _ in 0..TRIES {
+            // To hear it twice does no harm.
+            sent = self.sender.ask(|_| true, publish).await;
+            if !sent.as_ref().is_err_and(RedisError::is_timeout) {
+                break;
+            }
+        }
+        sent.map_err(SignalError::new)
     }
 
     async fn listen(

@@ -117,7 +117,9 @@ impl Scene {
         let (first, second, third) =
             tokio::join!(self.tokens.verify(a), self.tokens.verify(a), self.tokens.verify(b));
         told(first)?;
-        assert_eq!(second.is_ok(), third.is_ok());
+        // Two that gather are answered alike, unless one of them is over before.
+        let is_late = |outcome: &Result<_, _>| told(outcome.as_ref().map(drop)) == unavailable();
+        assert!(second.is_ok() == third.is_ok() || is_late(&second) || is_late(&third));
         told(second)
     }
 }

@@ -151,7 +151,7 @@ async fn a_use_that_cannot_be_written_is_no_reason_to_refuse(world: World) {
 }
 
 async fn a_write_that_hangs_is_no_reason_to_refuse(world: World) {
-    let tokens = world.builder().last_used_interval(seconds(10)).deadline(seconds(1));
+    let tokens = world.builder().last_used_interval(seconds(10));
     let tokens = tokens.build().unwrap();
     let issued = issue(&world, &tokens, 1_000).await;
     world.store.hang("record_uses");

@@ -84,7 +84,7 @@ impl Drop for Tables {
         let drop_all = self.drop_all();
         clean_up(|| async {
             let mut connection = MySqlConnection::connect_with(&Self::options()).await?;
-            sqlx::raw_sql("SET lock_wait_timeout = 5").execute(&mut connection).await?;
+            sqlx::raw_sql("SET lock_wait_timeout = 50").execute(&mut connection).await?;
             sqlx::raw_sql(drop_all).execute(&mut connection).await.map(drop)
         });
     }

@@ -84,7 +84,7 @@ async fn a_database_that_can_only_be_read_is_unavailable_and_still_read<E: Engin
 
 async fn a_pool_that_is_closed_or_has_no_free_connection_is_unavailable<E: Engine>() {
     let place = Place::<E>::new().await;
-    let pool = place.pool_that_waits(Duration::from_secs(1)).await;
+    let pool = place.pool_that_waits(Duration::from_secs(8)).await;
     let store = place.store(pool.clone()).await;
     let held = pool.acquire().await.unwrap();
     assert!(is_unavailable(&store.find(id(1)).await));

@@ -23,7 +23,7 @@ impl Ear {
 
     /// The next that is told, in order, which is long since if there is any.
     async fn hears(&mut self) -> String {
-        let told = tokio::time::timeout(Duration::from_secs(30), self.0.recv()).await;
+        let told = tokio::time::timeout(Duration::from_mins(1), self.0.recv()).await;
         told.unwrap().unwrap().payload().to_owned()
     }
 }

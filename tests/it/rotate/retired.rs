@@ -175,7 +175,7 @@ async fn a_retired_secret_is_refused_also_where_nothing_can_be_written(world: Wo
         assert_eq!(told(&world).len(), 1);
     }
     world.store.hang("suspend");
-    let impatient = world.builder().suspend_on_retired_secret(true).deadline(Duration::SECOND);
+    let impatient = world.builder().suspend_on_retired_secret(true);
     let impatient = impatient.build().unwrap();
     world.heard.take();
     assert_eq!(tried(&impatient, &old).await, "retired_secret", "it has half of the time alone");

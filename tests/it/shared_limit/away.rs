@@ -139,7 +139,7 @@ async fn a_server_that_hangs_is_waited_for_by_few() {
 #[tokio::test]
 async fn a_server_that_begins_to_hang_is_left_and_taken_up_again() {
     let server = OwnServer::start();
-    let limits = server.corner.limits().timeout(Duration::milliseconds(300));
+    let limits = server.corner.limits().timeout(Duration::SECOND);
     let limiter = RateLimiter::redis(limits);
     once_it_is_counted(&limiter).await;
     let hung = server.hang();

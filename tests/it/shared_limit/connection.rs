@@ -28,7 +28,7 @@ async fn all_share_one_connection_that_is_made_when_it_is_needed() {
 #[tokio::test]
 async fn who_waits_for_the_connection_can_be_dropped() {
     let server = OwnServer::start();
-    let limits = server.corner.limits().timeout(Duration::SECOND);
+    let limits = server.corner.limits().timeout(Duration::seconds(5));
     let limiter = RateLimiter::redis(limits);
     for number in 0..20 {
         let limiter = limiter.clone();
@@ -43,7 +43,7 @@ async fn who_waits_for_the_connection_can_be_dropped() {
         let _ = charge.await;
         if number == 0 {
             // Longer than it may take.
-            tokio::time::sleep(Span::from_millis(1_100)).await;
+            tokio::time::sleep(Span::from_millis(5_100)).await;
         }
     }
     assert!(remaining(&limiter, slow(5)).await.is_some());

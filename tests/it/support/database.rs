@@ -39,9 +39,9 @@ pub async fn insert(store: &dyn TokenStore, record: &TokenRecord) {
     assert_eq!(outcome, InsertOutcome::Inserted);
 }
 
-/// What a database answers once there is something, ten seconds later at most.
+/// What a database answers once there is something, a minute later at most.
 pub async fn answer<T>(ask: impl AsyncFnMut() -> Option<T>) -> T {
-    answer_within(10, ask).await
+    answer_within(60, ask).await
 }
 
 /// Damages a token in the middle of three, in each way: the column that can't be read is named, and the token can be

@@ -113,7 +113,7 @@ impl Engine for Postgres {
     const WRITABLE: &'static str = "ALTER ROLE {name} RESET default_transaction_read_only";
 
     const IMPATIENT: &'static str = "SET lock_timeout = 100";
-    const HURRIED: &'static str = "SET statement_timeout = 1000";
+    const HURRIED: &'static str = "SET statement_timeout = 10000; SET lock_timeout = 60000";
     const ONLY_READS: &'static str = "SET default_transaction_read_only = on";
     const COUNT_WAITING: &'static str = "SELECT count(*) FROM pg_stat_activity
         WHERE usename = '{name}' AND wait_event_type = 'Lock'";
@@ -182,7 +182,7 @@ impl Engine for MySql {
     const WRITABLE: &'static str = "SET GLOBAL read_only = 0";
 
     const IMPATIENT: &'static str = "SET innodb_lock_wait_timeout = 1";
-    const HURRIED: &'static str = "SET max_statement_time = 1";
+    const HURRIED: &'static str = "SET max_statement_time = 4";
     const ONLY_READS: &'static str = "SET SESSION TRANSACTION READ ONLY";
     const COUNT_WAITING: &'static str = "SELECT COUNT(*) FROM information_schema.processlist
         WHERE user = '{name}' AND info LIKE '%FOR */ UPDATE %'";

@@ -37,7 +37,7 @@ impl Drop for Schema {
         let drop_all = AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {} CASCADE", self.name));
         clean_up(|| async {
             let mut connection = PgConnection::connect_with(&Self::options()).await?;
-            sqlx::raw_sql("SET lock_timeout = '5s'").execute(&mut connection).await?;
+            sqlx::raw_sql("SET lock_timeout = '50s'").execute(&mut connection).await?;
             sqlx::raw_sql(drop_all).execute(&mut connection).await.map(drop)
         });
     }
