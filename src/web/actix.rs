@@ -317,8 +317,8 @@ impl FromRequest for JsonBody {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, chunks) = (request.clone(), payload.take());
         async move {
-            let media_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-            body::read(chunks, media_type).await
+            let value = |name| request.headers().get(name).map(HeaderValue::as_bytes);
+            body::read(chunks, value(header::CONTENT_TYPE), value(header::CONTENT_ENCODING)).await
         }
         .boxed_local()
     }

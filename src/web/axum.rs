@@ -294,7 +294,9 @@ impl<S: Sync> FromRequest<S> for JsonBody {
     async fn from_request(request: axum::extract::Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let media_type = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-        body::read(body.into_data_stream().map_err(axum::Error::into_inner), media_type).await
+        let encoding = parts.headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+        let chunks = body.into_data_stream().map_err(axum::Error::into_inner);
+        body::read(chunks, media_type, encoding).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! Nothing in a body ever says whose token it is. Members that are not named here are passed over.
 
 mod body;
+mod json;
 
 use serde_json::Value;
 use time::Duration;
@@ -30,6 +31,9 @@ pub enum RequestError {
     /// The body does not say that it is JSON.
     #[error("the body has another media type than JSON")]
     UnknownMediaType,
+    /// The body has a `Content-Encoding` other than `identity`.
+    #[error("the body is encoded")]
+    Encoded,
     /// The body is longer than [`MAX_BODY`].
     #[error("the body is longer than {MAX_BODY} bytes")]
     TooLong,
@@ -47,7 +51,9 @@ pub enum RequestError {
 impl From<&RequestError> for Problem {
     fn from(error: &RequestError) -> Self {
         match error {
-            RequestError::UnknownMediaType => Self::unsupported_media_type(),
+            RequestError::UnknownMediaType | RequestError::Encoded => {
+                Self::unsupported_media_type()
+            }
             RequestError::TooLong => Self::content_too_large(),
             RequestError::Interrupted(_) | RequestError::NotJson(_) => Self::malformed_body(),
             RequestError::Invalid(invalid) => Self::validation_failed(invalid),
@@ -148,10 +154,10 @@ pub fn list(query: &str) -> Result<ListTokens, RequestError> {
 /// ```
 pub fn new_token(owner: Owner, body: &[u8]) -> Result<NewToken, RequestError> {
     let mut body = Body::read(body)?;
-    let name = body.text("name");
     if !body.members.contains_key("name") {
         body.refuse("name", "must be given");
     }
+    let name = body.text("name");
     let terms = body.terms(Body::expiry);
     body.finish()?;
     let mut new = NewToken::new(owner, name.unwrap_or_default());
@@ -274,6 +280,53 @@ mod tests {
         assert_eq!(refused("[]"), ["body"]);
         assert_eq!(refused("{}"), ["name"]);
         assert_eq!(refused(r#"{"name":null}"#), ["name"]);
+    }
+
+    type Reader = fn(&[u8]) -> Result<(), RequestError>;
+
+    /// Each function that reads a body, with one that it takes.
+    const READERS: [(&str, Reader); 5] = [
+        (r#"{"name":"a""#, |body| new_token(Owner::new("user:42").unwrap(), body).map(drop)),
+        (r#"{"name":"a""#, |body| token_change(body).map(drop)),
+        (r#"{"generation":1"#, |body| rotation(body).map(drop)),
+        (r#"{"reason":"a""#, |body| suspension(body).map(drop)),
+        (r#"{"all":true"#, |body| revoke(body).map(drop)),
+    ];
+
+    #[test]
+    fn what_is_not_known_repeated_or_inexact_is_refused_by_every_function() {
+        let long = "x".repeat(80);
+        for (body, read) in READERS {
+            read(format!("{body}}}").as_bytes()).unwrap();
+            for (more, message) in [
+                (r#""ability":["a:b"]"#.to_owned(), r#"must not have the member "ability""#),
+                (format!(r#""{long}":1"#), r#"must not have the member "…""#),
+                (r#""x":1,"x":1"#.to_owned(), "must have each member once"),
+                (
+                    r#""x":18446744073709551616"#.to_owned(),
+                    "must have only numbers that can be kept as they are",
+                ),
+            ] {
+                let Err(RequestError::Invalid(invalid)) =
+                    read(format!("{body},{more}}}").as_bytes())
+                else {
+                    panic!("{body},{more}");
+                };
+                let [error] = &invalid.errors[..] else { panic!("{invalid}") };
+                assert_eq!((error.field, error.message.as_str()), ("body", message), "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn null_is_none_for_every_member_that_need_not_be_there() {
+        let nulls = r#"{"name":"a","expires_at":null,"not_before":null,"idle_seconds":null,
+            "allowed_addresses":null,"metadata":null}"#;
+        let owner = Owner::new("user:42").unwrap();
+        let new = new_token(owner, nulls.as_bytes()).unwrap();
+        assert_eq!(new.terms.metadata, Some(serde_json::json!({})));
+        drop(token_change(nulls.as_bytes()).unwrap());
+        suspension(br#"{"until":null,"reason":null}"#).unwrap();
     }
 
     #[test]

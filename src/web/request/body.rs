@@ -1,12 +1,18 @@
 use serde_json::{Map, Value};
 use time::Duration;
 
-use super::RequestError;
+use super::{
+    RequestError,
+    json::{self, NotStrict},
+};
 use crate::{
     InvalidFields, Timestamp,
     policy::Fields,
     terms::{Expiry, Requested, Terms},
 };
+
+/// The longest name of a member that is told back, in bytes.
+const LONGEST_SHOWN: usize = 40;
 
 /// The members of a body, and what is wrong with them so far.
 pub(super) struct Body {
@@ -17,11 +23,15 @@ pub(super) struct Body {
 impl Body {
     pub(super) fn read(body: &[u8]) -> Result<Self, RequestError> {
         let mut fields = Fields::default();
-        let value = serde_json::from_slice(body).map_err(RequestError::NotJson)?;
-        if let Value::Object(members) = value {
-            return Ok(Self { members, fields });
+        match json::read(body) {
+            Ok(Value::Object(members)) => return Ok(Self { members, fields }),
+            Ok(_) => fields.refuse("body", "must be a JSON object"),
+            Err(NotStrict::NotJson(error)) => return Err(RequestError::NotJson(error)),
+            Err(NotStrict::Repeated) => fields.refuse("body", "must have each member once"),
+            Err(NotStrict::Inexact) => {
+                fields.refuse("body", "must have only numbers that can be kept as they are");
+            }
         }
-        fields.refuse("body", "must be a JSON object");
         Err(fields.into_error().into())
     }
 
@@ -37,12 +47,18 @@ impl Body {
         self.fields.refuse(field, message);
     }
 
-    pub(super) fn finish(self) -> Result<(), InvalidFields> {
+    /// Refuses members that nothing has taken: a mistyped one would be passed over.
+    pub(super) fn finish(mut self) -> Result<(), InvalidFields> {
+        for member in self.members.keys() {
+            // A longer one may be anything, also a token.
+            let shown = if member.len() <= LONGEST_SHOWN { member } else { "…" };
+            self.fields.refuse("body", format_args!("must not have the member {shown:?}"));
+        }
         if self.fields.is_empty() { Ok(()) } else { Err(self.fields.into_error()) }
     }
 
     pub(super) fn text(&mut self, field: &'static str) -> Option<String> {
-        let text = self.members.get(field)?.as_str().map(str::to_owned);
+        let text = self.take(field)?.as_str().map(str::to_owned);
         if text.is_none() {
             self.refuse(field, "must be a text");
         }
@@ -91,7 +107,10 @@ impl Body {
         Terms {
             abilities: self.abilities(),
             expiry: expiry(self),
-            metadata: self.take("metadata"),
+            metadata: self.take("metadata").map(|it| match it {
+                Value::Null => Map::new().into(),
+                other => other,
+            }),
             not_before: self
                 .instant("not_before", "must be an RFC 3339 date and time, or null for at once"),
             idle_period: self.idle_period(),
@@ -103,6 +122,7 @@ impl Body {
     #[allow(clippy::option_option, reason = "the outer one says whether it is there")]
     fn idle_period(&mut self) -> Option<Option<Duration>> {
         if self.members.get("idle_seconds").is_some_and(Value::is_null) {
+            self.take("idle_seconds");
             return Some(None);
         }
         self.number("idle_seconds").map(|seconds| Some(Duration::seconds(seconds)))
@@ -148,7 +168,7 @@ impl Body {
         let Some(days) = self.take("expires_in_days") else {
             return self.expires_at();
         };
-        if self.members.contains_key("expires_at") {
+        if self.take("expires_at").is_some() {
             self.refuse("expires_in_days", "must not be given together with expires_at");
         }
         let days = days.as_u64().and_then(|days| u32::try_from(days).ok());

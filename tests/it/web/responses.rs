@@ -136,8 +136,10 @@ fn bodies() -> Rows {
             "another media type",
             post("/json", "{}").with("good").header("content-type", "text/plain"),
         ),
+        row("encoded", json("{}").header("content-encoding", "gzip")),
         row("more than 16 KiB", json(&longest)),
         row("a field that is wrong", json("{\"name\":7}")),
+        row("a member that is not known", json("{\"name\":\"a\",\"ability\":[]}")),
         row("no credentials, whatever the body", post("/json", "{")),
     ]
 }
