@@ -3,7 +3,7 @@ use smol_str::{SmolStr, format_smolstr};
 use crate::limit::Quota;
 
 /// What is told of a limit, with lower-case names: the two headers that clients read today, and where wanted those of
-/// [draft-ietf-httpapi-ratelimit-headers-10](https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10).
+/// [draft-ietf-httpapi-ratelimit-headers-11](https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-11).
 pub(super) fn headers(
     quota: &Quota,
     draft: bool,

@@ -103,7 +103,8 @@ impl Authenticator {
         self
     }
 
-    /// Reads a token from a header of another name as well, such as `X-Api-Key`. A request with both is refused.
+    /// Reads a token from a header of another name as well, such as `X-Api-Key`. A request with two tokens of ours is
+    /// refused (400); beside one of ours, foreign credentials in `Authorization`, such as a proxy's JWT, are passed over.
     ///
     /// # Errors
     /// [`HeaderNameError`] where the name is none, or is `Authorization` or `Cookie`.
@@ -218,6 +219,12 @@ impl Authenticator {
         let format = self.tokens.format();
         match (self.sources.read(request, format), self.manner) {
             (Ok(None), Manner::Require) => Err(self.missing_credentials()),
+            // A half of Basic credentials that only begins as ours is a user name or a password.
+            (Ok(Some(Presented::Decoded(text))), Manner::Identify)
+                if format.parse(&text).is_err() =>
+            {
+                Ok(None)
+            }
             (Ok(Some(presented)), Manner::Identify) if !format.has_prefix(presented.as_bytes()) => {
                 Ok(None)
             }

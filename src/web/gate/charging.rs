@@ -93,7 +93,9 @@ impl Authenticator {
     #[cold]
     fn limited(&self, id: TokenId, quota: &Quota, retry_after: u32) -> Problem {
         self.tokens.report(|| Event::RateLimited { id, limit: quota.name, retry_after });
-        self.finish(Problem::rate_limited(retry_after), Some(*quota))
+        // To a refused client the draft tells when the request may succeed.
+        let quota = Quota { resets_in: retry_after, ..*quota };
+        self.finish(Problem::rate_limited(retry_after), Some(quota))
     }
 
     /// Nobody knows whether the limit is reached.

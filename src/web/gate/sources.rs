@@ -50,25 +50,29 @@ impl Deref for Presented<'_> {
 
 impl Sources {
     /// The one credential of a request, if there is one.
+    ///
+    /// ```text
+    ///                   beside: ours            looks like ours     foreign, malformed or none
+    /// ours              Two (400)               the other (401)     it
+    /// looks like ours   it (401)                it (401)            it (401)
+    /// foreign           the other               the other (401)     whichever can be read
+    /// ```
+    /// *Ours* has the whole form of a token, with its checksum. What *looks like ours* begins with one of our prefixes.
+    /// All else is *foreign*: a proxy's JWT or Basic credentials, which are not for us where there is one of ours.
     pub(super) fn read<'a>(
         &self,
         request: &'a impl Arrival,
         format: &TokenFormat,
     ) -> Result<Option<Presented<'a>>, CredentialsError> {
-        let authorization = match one(request.authorization())? {
-            Some(value) => self.authorization(value, format)?,
-            None => None,
-        };
+        let authorization =
+            one(request.authorization())?.and_then(|it| self.authorization(it, format).transpose());
         let Some(name) = &self.header else {
-            return Ok(authorization);
+            return authorization.transpose();
         };
-        let other = match one(request.header(name))? {
-            Some(value) => Some(text(value, format)?),
-            None => None,
-        };
+        let other = one(request.header(name))?.map(|value| text(value, format));
         match (authorization, other) {
-            (Some(_), Some(_)) => Err(CredentialsError::Two),
-            (authorization, other) => Ok(authorization.or(other)),
+            (Some(first), Some(second)) => one_of(first, second, format).map(Some),
+            (first, second) => first.or(second).transpose(),
         }
     }
 
@@ -81,10 +85,48 @@ impl Sources {
         if scheme.eq_ignore_ascii_case(b"bearer") {
             text(credentials, format).map(Some)
         } else if self.basic && scheme.eq_ignore_ascii_case(b"basic") {
-            basic(token68(credentials)?, format)
+            match token68(credentials).and_then(|encoded| basic(encoded, format)) {
+                Err(CredentialsError::Malformed) => Ok(Some(Presented::Unreadable)),
+                read => read,
+            }
         } else {
             Ok(None)
         }
+    }
+}
+
+type Read<'a> = Result<Presented<'a>, CredentialsError>;
+
+/// What credentials are, from what counts least.
+#[derive(PartialEq, PartialOrd)]
+enum Kind {
+    Unreadable,
+    Foreign,
+    Ours,
+    /// It begins as ours and has not the form: a bad one is never passed over for a good one.
+    LooksLikeOurs,
+}
+
+impl Kind {
+    fn of(read: &Read<'_>, format: &TokenFormat) -> Self {
+        match read {
+            Ok(Presented::Unreadable) => Self::Unreadable,
+            Ok(presented) if format.parse(presented).is_ok() => Self::Ours,
+            // A half of Basic credentials may begin as it likes.
+            Ok(Presented::AsIs(text)) if format.has_prefix(text.as_bytes()) => Self::LooksLikeOurs,
+            Ok(_) => Self::Foreign,
+            Err(_) => Self::LooksLikeOurs,
+        }
+    }
+}
+
+/// Of two credentials, that which counts.
+#[cold]
+fn one_of<'a>(first: Read<'a>, second: Read<'a>, format: &TokenFormat) -> Read<'a> {
+    match (Kind::of(&first, format), Kind::of(&second, format)) {
+        (Kind::Ours, Kind::Ours) => Err(CredentialsError::Two),
+        (one, other) if one >= other => first,
+        _ => second,
     }
 }
 
@@ -101,7 +143,7 @@ fn text<'a>(
 }
 
 /// The token stands as the user name or as the password, as in `curl -u <token>:`; the other half is passed over,
-/// unless it is a token of ours as well.
+/// unless it is a whole token of ours as well. A user name may begin as our tokens do.
 fn basic(
     encoded: &str,
     format: &TokenFormat,
@@ -110,13 +152,12 @@ fn basic(
     let decoded = decoded.map_err(|_| CredentialsError::Malformed)?;
     let text = std::str::from_utf8(&decoded).map_err(|_| CredentialsError::Malformed)?;
     let (user, password) = text.split_once(':').ok_or(CredentialsError::Malformed)?;
-    let presented =
-        match (format.has_prefix(user.as_bytes()), format.has_prefix(password.as_bytes())) {
-            (true, true) => return Err(CredentialsError::Two),
-            (true, false) => user,
-            (false, false) if password.is_empty() => user,
-            (false, _) => password,
-        };
+    let presented = match (format.parse(user).is_ok(), format.parse(password).is_ok()) {
+        (true, true) => return Err(CredentialsError::Two),
+        (true, false) => user,
+        (false, false) if password.is_empty() => user,
+        (false, _) => password,
+    };
     let presented = Zeroizing::new(presented.to_owned());
     Ok((!presented.is_empty()).then_some(Presented::Decoded(presented)))
 }

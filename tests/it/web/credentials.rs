@@ -15,6 +15,7 @@ use super::{
 on_both! {
     a_token_is_read_from_basic_credentials
     a_token_is_read_from_a_header_of_another_name
+    of_two_credentials_that_which_is_ours_counts
     nothing_else_is_read_unless_that_is_switched_on
     what_was_read_is_marked_as_sensitive
 }
@@ -92,7 +93,7 @@ async fn a_token_is_read_from_a_header_of_another_name(framework: Framework) {
         ("repeated", key("{good}").header("x-api-key", "{good}"), (400, "invalid_request")),
         ("repeated, one empty", key("").header("x-api-key", "{good}"), (400, "invalid_request")),
         ("two kinds", key("{good}").with("good"), (400, "invalid_request")),
-        ("two kinds, one bad", key("{revoked}").with("good"), (400, "invalid_request")),
+        ("two kinds, one revoked", key("{revoked}").with("good"), (400, "invalid_request")),
         ("garbage", key("two tokens"), (400, "invalid_request")),
         ("with a scheme", key("Bearer {good}"), (400, "invalid_request")),
         ("empty", key(""), (401, "missing_credentials")),
@@ -102,10 +103,85 @@ async fn a_token_is_read_from_a_header_of_another_name(framework: Framework) {
             key("{good}").authorization("Basic eA=="),
             (200, "hello user:42"),
         ),
-        ("beside a bad bearer", key("{good}").authorization("Bearer"), (400, "invalid_request")),
+        ("beside a bad bearer", key("{good}").authorization("Bearer"), (200, "hello user:42")),
         ("none", get("/allowed"), (401, "missing_credentials")),
     ] {
         assert_eq!(client.told(request).await, is(expected.0, expected.1), "{title}");
+    }
+}
+
+/// Each kind of credentials in each pair of places. In `require` and `identify`, a status and what is told.
+async fn of_two_credentials_that_which_is_ours_counts(framework: Framework) {
+    let scene = Scene::new(framework).await;
+    let accept = |it: Authenticator| it.accept_basic().accept_header("x-api-key").unwrap();
+    let require = scene.client(accept(scene.require())).await;
+    let identify = scene.client(accept(scene.identify())).await;
+    let (good, other) = (scene.text("good").to_owned(), scene.text("other").to_owned());
+    let jwt = scene.text("jwt").to_owned();
+    let kinds = ["none", "foreign", "malformed", "looks like ours", "ours", "another of ours"];
+    let token = |kind: &str| match kind {
+        "none" => String::new(),
+        "foreign" => jwt.clone(),
+        "malformed" => "two words".to_owned(),
+        "looks like ours" => "acme_deploy".to_owned(),
+        "ours" => good.clone(),
+        _ => other.clone(),
+    };
+    let bearer = |kind: &str| (kind != "none").then(|| format!("Bearer {}", token(kind)));
+    let basic = |kind: &str| match kind {
+        "none" => None,
+        "malformed" => Some("Basic a".to_owned()),
+        kind => Some(format!("Basic {}", BASE64_STANDARD.encode(format!("ada:{}", token(kind))))),
+    };
+    let refused =
+        |is_ours: bool| if is_ours { (401, "invalid_token") } else { (400, "invalid_request") };
+    for first in kinds {
+        for second in kinds {
+            for is_basic in [false, true] {
+                let authorization = if is_basic { basic(first) } else { bearer(first) };
+                let mut request = get("/maybe");
+                if let Some(authorization) = &authorization {
+                    request = request.authorization(authorization.as_str());
+                }
+                if second != "none" {
+                    request = request.header("x-api-key", token(second));
+                }
+                // A half of Basic credentials has to be a whole token.
+                let looks = [(first, !is_basic), (second, true)];
+                let looks = looks.contains(&("looks like ours", true));
+                let ours = [first, second]
+                    .into_iter()
+                    .filter(|it| it.ends_with("ours") && !it.starts_with("looks"));
+                let ours: Vec<_> = ours.collect();
+                let foreign = [first, second].contains(&"foreign")
+                    || (is_basic && first == "looks like ours");
+                let malformed = [first, second].contains(&"malformed");
+                let required = match ours[..] {
+                    [_, _] => refused(false),
+                    _ if looks => refused(true),
+                    [_] => (200, "hello user:42"),
+                    _ if foreign => refused(true),
+                    _ if malformed => refused(false),
+                    _ => (401, "missing_credentials"),
+                };
+                let identified = match required {
+                    _ if ours.is_empty() && !looks => (200, "hello nobody"),
+                    other => other,
+                };
+                let title = format!("{first} beside {second}, basic: {is_basic}");
+                assert_eq!(
+                    require.told(request.clone()).await,
+                    is(required.0, required.1),
+                    "{title}"
+                );
+                assert_eq!(identify.told(request).await, is(identified.0, identified.1), "{title}");
+            }
+        }
+    }
+    let deploy = format!("Basic {}", BASE64_STANDARD.encode(format!("acme_deploy:{good}")));
+    for client in [&require, &identify] {
+        let told = client.told(get("/maybe").authorization(deploy.as_str())).await;
+        assert_eq!(told, is(200, "hello user:42"), "the user name is none of ours");
     }
 }
 

@@ -129,14 +129,14 @@ async fn what_does_not_begin_as_ours_is_nobody_whatever_its_form(framework: Fram
             assert_eq!(scene.world.heard.take().len(), usize::from(identified == MALFORMED));
         }
     }
-    for request in [
-        bearer(b"a b").header("x-api-key", "a b"),
-        bearer(b"a b").authorization("Bearer a b"),
-        key(b"a b").header("x-api-key", "{good}"),
-        key(b"{good}").authorization("Bearer"),
+    for (request, identified) in [
+        (bearer(b"a b").header("x-api-key", "a b"), NOBODY),
+        (bearer(b"a b").authorization("Bearer a b"), MALFORMED),
+        (key(b"a b").header("x-api-key", "{good}"), MALFORMED),
+        (key(b"{good}").authorization("Bearer"), (200, "hello user:42")),
     ] {
         let told = identify.told(request.clone()).await;
-        assert_eq!(told, is(MALFORMED.0, MALFORMED.1), "{request}");
+        assert_eq!(told, is(identified.0, identified.1), "{request}");
     }
 }
 

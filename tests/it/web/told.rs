@@ -1,5 +1,6 @@
 //! What is told of requests: events without a guess, and no secret anywhere.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use std::fmt::Write;
 
 use super::{
@@ -21,11 +22,14 @@ async fn what_cannot_be_read_is_reported_without_an_id(framework: Framework) {
     let authenticator = scene.require().accept_basic().accept_header("x-api-key").unwrap();
     let client = scene.client(authenticator).await;
     let get = || get("/allowed");
+    let good = scene.text("good");
+    let twice = format!("Basic {}", BASE64_STANDARD.encode(format!("{good}:{good}")));
     for (request, reason) in [
         (get().with("good").with("good"), "repeated_credentials"),
         (get().header("x-api-key", "{good}").header("x-api-key", ""), "repeated_credentials"),
         (get().with("good").header("x-api-key", "{good}"), "two_credentials"),
-        (get().authorization("Basic YWNtZV9hOmFjbWVfYQ=="), "two_credentials"),
+        (get().authorization(twice.as_str()), "two_credentials"),
+        (get().authorization("Basic YWNtZV9hOmFjbWVfYQ=="), "malformed"),
         (get().authorization("Bearer {good} {good}"), "malformed_credentials"),
         (get().authorization("Bearer\t{good}"), "malformed_credentials"),
         (get().authorization("Basic {good}"), "malformed_credentials"),
