@@ -92,5 +92,4 @@ fn as_it_is(tokens: &ApiTokens, record: &TokenRecord) -> Answer {
 pub(crate) fn with_secret(issued: &IssuedToken) -> Answer {
     Answer::created(&IssuedTokenResource::new(issued))
         .header("location", format!("/account/tokens/{}", issued.record.id))
-        .header("cache-control", "no-store")
 }

@@ -35,7 +35,9 @@ impl Answer {
     fn json(status: u16, body: &impl Serialize) -> Self {
         // Resources of the library, and values, can always be written as JSON.
         let body = serde_json::to_string(body).unwrap_or_default();
-        Self { status, headers: Vec::new(), body }.header("content-type", "application/json")
+        let answer = Self { status, headers: Vec::new(), body };
+        // All of them are about one account.
+        answer.header("content-type", "application/json").header("cache-control", "no-store")
     }
 }
 

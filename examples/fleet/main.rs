@@ -75,6 +75,7 @@ struct App {
     panel: Panel,
     cookie_key: Key,
     authenticator: Authenticator,
+    realm: Realm,
 }
 
 #[tokio::main]
@@ -112,13 +113,15 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     tokens.check().await?;
     tokio::spawn(tokens.background());
 
+    let realm = Realm::new("Fleet")?;
     let app = App {
         tokens: tokens.clone(),
         panel: Panel::new(database.clone()).await?,
         cookie_key: login::cookie_key(&database).await?,
-        authenticator: Authenticator::require(tokens.clone(), Realm::new("Fleet")?)
+        authenticator: Authenticator::require(tokens.clone(), realm.clone())
             .rate_limit(RateLimit::new(arguments.per_minute, time::Duration::MINUTE)?)
             .limiter(limiter),
+        realm,
     };
     let listener = TcpListener::bind(&arguments.listen).await?;
     let stop = stop::signal()?;

@@ -1,7 +1,11 @@
 //! The token that a request bears. The first resource that fits is taken, so these stand before those with an id.
 
 use actix_web::{
-    http::Method,
+    HttpRequest,
+    http::{
+        Method,
+        header::{AUTHORIZATION, HeaderValue},
+    },
     web::{self, Data, ServiceConfig},
 };
 use keyfob::web::{Authenticated, JsonBody, actix::TokenMiddleware};
@@ -10,14 +14,18 @@ use super::resource;
 use crate::{App, answer::Answered, current};
 
 pub(super) fn routes(config: &mut ServiceConfig, tokens: &TokenMiddleware) {
-    let resource = |path, routes| resource(path, Some(tokens), routes);
     config
         .service(resource(
             "/account/tokens/current",
-            vec![(Method::GET, web::route().to(show)), (Method::DELETE, web::route().to(revoke))],
+            None,
+            vec![
+                (Method::GET, web::route().to(show).wrap(tokens.clone())),
+                (Method::DELETE, web::route().to(revoke)),
+            ],
         ))
         .service(resource(
             "/account/tokens/current/rotate",
+            Some(tokens),
             vec![(Method::POST, web::route().to(rotate))],
         ));
 }
@@ -30,6 +38,7 @@ async fn rotate(token: Authenticated, app: Data<App>, body: JsonBody) -> Answere
     current::rotate(&app.tokens, &token, &body).await
 }
 
-async fn revoke(token: Authenticated, app: Data<App>) -> Answered {
-    current::revoke(&app.tokens, &token).await
+async fn revoke(request: HttpRequest, app: Data<App>) -> Answered {
+    let headers = request.headers().get_all(AUTHORIZATION);
+    current::revoke(&app, headers.map(HeaderValue::as_bytes)).await
 }

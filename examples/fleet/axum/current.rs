@@ -3,16 +3,19 @@
 use axum::{
     Router,
     extract::State,
-    routing::{get, post},
+    http::{HeaderMap, HeaderValue, header::AUTHORIZATION},
+    routing::{delete, get, post},
 };
-use keyfob::web::{Authenticated, JsonBody};
+use keyfob::web::{Authenticated, JsonBody, axum::TokenLayer};
 
 use crate::{App, answer::Answered, current};
 
-pub(super) fn routes() -> Router<App> {
+pub(super) fn routes(tokens: TokenLayer) -> Router<App> {
     Router::new()
-        .route("/account/tokens/current", get(show).delete(revoke))
+        .route("/account/tokens/current", get(show))
         .route("/account/tokens/current/rotate", post(rotate))
+        .route_layer(tokens)
+        .route("/account/tokens/current", delete(revoke))
 }
 
 async fn show(token: Authenticated, State(app): State<App>) -> Answered {
@@ -23,6 +26,6 @@ async fn rotate(token: Authenticated, State(app): State<App>, body: JsonBody) ->
     current::rotate(&app.tokens, &token, &body).await
 }
 
-async fn revoke(token: Authenticated, State(app): State<App>) -> Answered {
-    current::revoke(&app.tokens, &token).await
+async fn revoke(State(app): State<App>, headers: HeaderMap) -> Answered {
+    current::revoke(&app, headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes)).await
 }

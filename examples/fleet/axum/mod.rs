@@ -37,7 +37,7 @@ fn routes(app: App) -> Router {
         .client_address(|parts| Some(parts.extensions.get::<ConnectInfo<SocketAddr>>()?.ip()));
     Router::new()
         .merge(account::routes())
-        .merge(current::routes().route_layer(layer.clone()))
+        .merge(current::routes(layer.clone()))
         .nest("/api/v1", api::routes().route_layer(layer))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })

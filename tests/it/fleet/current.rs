@@ -15,6 +15,7 @@ on_every_server! {
     whoever_bears_a_token_does_not_prolong_it,
     a_replaced_secret_replaces_only_a_new_one_that_was_not_used,
     whoever_bears_a_token_ends_it,
+    whoever_proves_a_secret_can_end_its_token_whatever_else_is_to_be_said,
 }
 
 const CURRENT: &str = "/account/tokens/current";
@@ -38,6 +39,9 @@ fn a_token_is_shown_to_whoever_bears_it(server: Server) {
         assert_eq!((shown.status, &shown.json()["id"]), (200, &json!(token.id)), "{shown:?}");
         assert_eq!(shown.header("x-ratelimit-remaining"), Some("59"));
         assert_eq!(shown.body, ada.get(&token.path()).body);
+        for answer in [&shown, &ada.get(&token.path()), &ada.get("/account/tokens")] {
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+        }
         assert!(shown.json()["last_used_at"].is_string() && shown.json()["token"].is_null());
     }
     let nothing = service.call(&ada.issue("third", &[]).plain, Request::get(CURRENT));
@@ -142,11 +146,33 @@ fn whoever_bears_a_token_ends_it(server: Server) {
     let ended = service.call(&old.plain, Request::delete(CURRENT));
     assert_eq!((ended.status, ended.body.as_str()), (204, ""), "{ended:?}");
     for token in [&old, &new] {
-        for request in routes() {
-            assert_eq!(service.call(&token.plain, request), invalid_token());
+        for request in &routes()[..2] {
+            assert_eq!(service.call(&token.plain, request.clone()), invalid_token());
         }
+        assert_eq!(service.call(&token.plain, Request::delete(CURRENT)).status, 204, "again");
         assert_eq!(service.status(token), 401);
     }
     assert_eq!(ada.get(&old.path()).json()["state"], "revoked");
     assert_eq!(service.status(&other), 200);
+}
+
+/// A thief uses up its limit, it may do nothing, or it is suspended.
+fn whoever_proves_a_secret_can_end_its_token_whatever_else_is_to_be_said(server: Server) {
+    let service = Service::start(server);
+    let ada = service.log_in("ada");
+    let able = &["servers:read"][..];
+    let [limited, unable, suspended] = [("limited", able), ("unable", &[]), ("suspended", able)]
+        .map(|(name, it)| ada.issue(name, it));
+    while service.status(&limited) != 429 {}
+    assert_eq!(service.call(&unable.plain, Request::get(CURRENT)).status, 403);
+    ada.send(Request::post(&format!("{}/suspend", suspended.path())));
+    assert_eq!(service.status(&suspended), 401);
+    for token in [&limited, &unable, &suspended] {
+        assert_eq!(service.call(&token.plain, Request::delete(CURRENT)).status, 204);
+        assert_eq!(ada.get(&token.path()).json()["state"], "revoked");
+    }
+    let wrong = ada.issue("wrong", &["servers:read"]);
+    let forged = format!("{}0", &wrong.plain[..wrong.plain.len() - 1]);
+    assert_eq!(service.call(&forged, Request::delete(CURRENT)), invalid_token());
+    assert_eq!(service.status(&wrong), 200);
 }

@@ -27,9 +27,22 @@ on_every_ground! {
     layers_that_share_a_limiter_share_its_counts
     limits_of_one_name_that_differ_are_counted_apart
     headers_of_the_handler_are_left_as_they_are
+    a_refusal_says_in_the_drafts_words_when_the_request_may_succeed
 }
 
 const REACHED: (u16, &str) = (429, "rate_limited");
+
+async fn a_refusal_says_in_the_drafts_words_when_the_request_may_succeed(ground: Ground) {
+    let scene = Scene::new(ground).await;
+    let authenticator = scene.counting(scene.limited(60)).draft_rate_limit_headers(true);
+    let client = scene.client(authenticator).await;
+    for _ in 0..60 {
+        assert_eq!(client.send(get("/allowed").with("good")).await.status, 200);
+    }
+    let answer = client.send(get("/allowed").with("good")).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")));
+    assert_eq!(answer.header("ratelimit"), Some("\"default\";r=0;t=1"));
+}
 
 async fn sixty_a_minute_is_the_limit_unless_another_is_set(ground: Ground) {
     let scene = Scene::new(ground).await;
