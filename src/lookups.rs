@@ -58,6 +58,9 @@ pub(crate) struct Found {
     pub(crate) source: Source,
 }
 
+/// How often a caller asks once more at most. Each question stays with those before it, and the deadline may be long.
+const MOST_TRIES: u32 = 40;
+
 const SHORTEST_PATIENCE: Duration = Duration::from_millis(1);
 
 type Answer = Result<Found, StoreError>;
@@ -83,18 +86,27 @@ impl Lookups {
     ///
     /// Memory is asked also where it has been before: what was looked up meanwhile may be there by now. A store that is
     /// busy is asked again until that instant.
-    pub(crate) async fn find(&self, id: TokenId, source: Source, until: Instant) -> Answer {
+    pub(crate) fn find(
+        &self,
+        id: TokenId,
+        source: Source,
+        until: Instant,
+    ) -> impl Future<Output = Answer> + Send {
+        self.find_again(id, source, until, MOST_TRIES)
+    }
+
+    async fn find_again(&self, id: TokenId, source: Source, until: Instant, tries: u32) -> Answer {
         let since = self.clock.elapsed();
         let waited = || self.clock.elapsed().saturating_sub(since);
         let mut asked = pin!(self.ask(id, source, until, since));
         // By the clock that look-ups are judged by, which may stand still.
-        while waited() <= STALLED {
+        while waited() <= STALLED || tries == 0 {
             let rest = STALLED.saturating_sub(waited()).max(SHORTEST_PATIENCE);
             if let Some(answer) = timer::in_time(Instant::now() + rest, asked.as_mut()).await {
                 return answer;
             }
         }
-        let again = Box::pin(self.find(id, source, until));
+        let again = Box::pin(self.find_again(id, source, until, tries - 1));
         match select(asked, again).await {
             Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
         }

@@ -253,7 +253,9 @@ impl OwnerTokens {
         Ok(revoked)
     }
 
-    /// Deletes all tokens of the owner, whatever their state, as data protection asks for, and tells how many.
+    /// Deletes all tokens of the owner, whatever their state, as data protection asks for, and returns how many.
+    ///
+    /// Never give the owner's text out again: a token that is issued to it while this runs would be the next owner's.
     ///
     /// ```
     /// # futures_executor::block_on(async {

@@ -58,7 +58,7 @@ pub enum ManageError {
 }
 
 impl ApiTokens {
-    /// Everything that manages the tokens of one owner. The application's own login says who that is.
+    /// Returns what manages the tokens of one owner. The application's own login says who that is.
     pub fn owned_by(&self, owner: &Owner) -> OwnerTokens {
         OwnerTokens { tokens: self.clone(), owner: owner.clone(), by: None, because: None }
     }

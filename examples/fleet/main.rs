@@ -116,7 +116,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let realm = Realm::new("Fleet")?;
     let app = App {
         tokens: tokens.clone(),
-        panel: Panel::new(database.clone()).await?,
+        panel: Panel::new(database.clone(), tokens.clone()).await?,
         cookie_key: login::cookie_key(&database).await?,
         authenticator: Authenticator::require(tokens.clone(), realm.clone())
             .rate_limit(RateLimit::new(arguments.per_minute, time::Duration::MINUTE)?)

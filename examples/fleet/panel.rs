@@ -1,6 +1,6 @@
 //! What the panel keeps: servers and what is on them, all in one table.
 
-use keyfob::{Owner, web::Problem};
+use keyfob::{ApiTokens, Owner, web::Problem};
 use serde_json::{Map, Value, json};
 use sqlx::error::DatabaseError;
 
@@ -96,10 +96,13 @@ impl From<&PanelError> for Problem {
 
 /// The table. Every question to it names the account that asks, so what belongs to another is not there.
 #[derive(Clone)]
-pub(crate) struct Panel(Database);
+pub(crate) struct Panel {
+    database: Database,
+    tokens: ApiTokens,
+}
 
 impl Panel {
-    pub(crate) async fn new(database: Database) -> sqlx::Result<Self> {
+    pub(crate) async fn new(database: Database, tokens: ApiTokens) -> sqlx::Result<Self> {
         let columns = "account VARCHAR(255) NOT NULL,
              kind VARCHAR(16) NOT NULL,
              parent BIGINT,
@@ -108,7 +111,7 @@ impl Panel {
              UNIQUE (parent, id),
              FOREIGN KEY (parent) REFERENCES panel (id) ON DELETE CASCADE";
         database.create_table("panel", columns).await?;
-        Ok(Self(database))
+        Ok(Self { database, tokens })
     }
 
     pub(crate) async fn list(
@@ -124,7 +127,8 @@ impl Panel {
         let select = "SELECT id, body FROM panel
              WHERE account = ? AND kind = ? AND coalesce(parent, 0) = ? ORDER BY id";
         let of = [Text(account.as_str()), Text(name), Number(parent.unwrap_or(0))];
-        let objects: Vec<_> = self.0.rows(select, &of).await?.into_iter().map(object).collect();
+        let objects: Vec<_> =
+            self.database.rows(select, &of).await?.into_iter().map(object).collect();
         Ok(json!({ plural: objects }))
     }
 
@@ -135,7 +139,7 @@ impl Panel {
         id: i64,
     ) -> Result<Value, PanelError> {
         let select = "SELECT id, body FROM panel WHERE id = ? AND account = ? AND kind = ?";
-        let row = self.0.rows(select, &this(account, kind, id)).await?.pop();
+        let row = self.database.rows(select, &this(account, kind, id)).await?.pop();
         row.map(object).ok_or(PanelError::NotFound)
     }
 
@@ -146,18 +150,18 @@ impl Panel {
         parent: Option<i64>,
         members: Map<String, Value>,
     ) -> Result<Value, PanelError> {
-        let body = check(kind, members, true)?;
+        let body = self.check(kind, members, true)?;
         let new = [Text(kind.names().0), Text(&body)];
         let created = if let (Some(parent), Some(parent_kind)) = (parent, kind.parent()) {
             // One statement, so that nothing is put on what is deleted meanwhile.
             let insert = "INSERT INTO panel (kind, body, parent, account)
                  SELECT ?, ?, id, account FROM panel WHERE id = ? AND account = ? AND kind = ?";
             let arguments = [&new[..], &this(account, parent_kind, parent)].concat();
-            self.0.insert(insert, &arguments).await
+            self.database.insert(insert, &arguments).await
         } else {
             let insert = "INSERT INTO panel (kind, body, account) VALUES (?, ?, ?)";
             let arguments = [&new[..], &[Text(account.as_str())]].concat();
-            self.0.insert(insert, &arguments).await
+            self.database.insert(insert, &arguments).await
         };
         let id = created?.ok_or(PanelError::NotFound)?;
         Ok(object((id, body)))
@@ -170,12 +174,12 @@ impl Panel {
         id: i64,
         members: Map<String, Value>,
     ) -> Result<Value, PanelError> {
-        let body = check(kind, members, false)?;
-        let patched = self.0.json_patch();
+        let body = self.check(kind, members, false)?;
+        let patched = self.database.json_patch();
         let update =
             format!("UPDATE panel SET body = {patched} WHERE id = ? AND account = ? AND kind = ?");
         let arguments = [&[Text(&body)][..], &this(account, kind, id)].concat();
-        self.0.execute(&update, &arguments).await?;
+        self.database.execute(&update, &arguments).await?;
         self.get(account, kind, id).await
     }
 
@@ -187,7 +191,7 @@ impl Panel {
         id: i64,
     ) -> Result<(), PanelError> {
         let delete = "DELETE FROM panel WHERE id = ? AND account = ? AND kind = ?";
-        match self.0.execute(delete, &this(account, kind, id)).await? {
+        match self.database.execute(delete, &this(account, kind, id)).await? {
             0 => Err(PanelError::NotFound),
             _ => Ok(()),
         }
@@ -205,26 +209,41 @@ fn object((id, body): Row) -> Value {
     object.into()
 }
 
-/// Takes what is known of the kind, and passes over the rest.
-fn check(kind: Kind, mut members: Map<String, Value>, is_new: bool) -> Result<String, PanelError> {
-    let (mut body, mut wrong) = (Map::new(), Vec::new());
-    for &field in kind.fields() {
-        match members.remove(field) {
-            None if is_new && kind.must_have(field) => {
-                wrong.push((field, "must be given".to_owned()));
-            }
-            None => {}
-            Some(Value::String(text)) if (1..=LONGEST_TEXT).contains(&text.chars().count()) => {
-                body.insert(field.to_owned(), text.into());
-            }
-            Some(_) => {
-                wrong.push((field, format!("must be a text of 1 to {LONGEST_TEXT} characters")));
+impl Panel {
+    /// Takes what is known of the kind, and passes over the rest.
+    fn check(
+        &self,
+        kind: Kind,
+        mut members: Map<String, Value>,
+        is_new: bool,
+    ) -> Result<String, PanelError> {
+        let (mut body, mut wrong) = (Map::new(), Vec::new());
+        for &field in kind.fields() {
+            match members.remove(field) {
+                None if is_new && kind.must_have(field) => {
+                    wrong.push((field, "must be given".to_owned()));
+                }
+                None => {}
+                // PostgreSQL keeps no NUL, neither as it is nor as an escape in JSON.
+                Some(Value::String(text)) if text.contains('\0') => {
+                    wrong.push((field, "must not contain the character U+0000".to_owned()));
+                }
+                Some(Value::String(text)) if self.tokens.format().contains_token(&text) => {
+                    wrong.push((field, "must not contain a token".to_owned()));
+                }
+                Some(Value::String(text)) if (1..=LONGEST_TEXT).contains(&text.chars().count()) => {
+                    body.insert(field.to_owned(), text.into());
+                }
+                Some(_) => {
+                    wrong
+                        .push((field, format!("must be a text of 1 to {LONGEST_TEXT} characters")));
+                }
             }
         }
-    }
-    if wrong.is_empty() {
-        Ok(Value::from(body).to_string())
-    } else {
-        Err(PanelError::Invalid(wrong))
+        if wrong.is_empty() {
+            Ok(Value::from(body).to_string())
+        } else {
+            Err(PanelError::Invalid(wrong))
+        }
     }
 }

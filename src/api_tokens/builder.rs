@@ -176,7 +176,8 @@ impl ApiTokensBuilder {
     /// request is answered where the last one that is stored is older than the slack: the
     /// [interval](Self::last_used_interval), or a hundredth of the period, whichever is longer, and at most half of the
     /// period. On another node, or where the process dies, a token may be refused by that much before its period is
-    /// over.
+    /// over. While uses can't be written, another node, or this one after a restart, may take a token for idle that is
+    /// in use.
     pub fn default_idle_period(mut self, period: Duration) -> Self {
         self.policy.default_idle_period = Some(period);
         self

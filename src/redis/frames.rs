@@ -29,12 +29,14 @@ enum State {
 enum Number {
     None,
     Some(u64),
+    Minus,
+    Minus1,
     Not,
 }
 
 /// A reply that is too long, or none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the server sent a reply of more than 64 KiB")]
+#[error("the server sent a reply of more than 64 KiB, or none that can be read")]
 pub(super) struct TooLong;
 
 impl Frames {
@@ -82,13 +84,24 @@ impl Frames {
     }
 
     fn end_line(&mut self, kind: Option<u8>, number: Number) -> Result<(), TooLong> {
-        let count = match number {
-            Number::Some(count) => count,
-            Number::None | Number::Not => 0,
+        let count = match (kind, number) {
+            // A string or a list that is absent has the length -1.
+            (Some(b'$' | b'*'), Number::Minus1) => {
+                self.end_part(0);
+                return Ok(());
+            }
+            (Some(b'$' | b'=' | b'!' | b'*' | b'~' | b'>' | b'%' | b'|'), Number::Some(count)) => {
+                count
+            }
+            // The driver takes more for a length than this does.
+            (Some(b'$' | b'=' | b'!' | b'*' | b'~' | b'>' | b'%' | b'|'), _) => {
+                return Err(TooLong);
+            }
+            _ => 0,
         };
         match kind {
-            // Bulk string, verbatim string, bulk error; one that is absent has the length -1.
-            Some(b'$' | b'=' | b'!') if matches!(number, Number::Some(_)) => {
+            // Bulk string, verbatim string, bulk error.
+            Some(b'$' | b'=' | b'!') => {
                 let left = usize::try_from(count).map_err(|_| TooLong)?.saturating_add(2);
                 if left > LONGEST_REPLY {
                     return Err(TooLong);
@@ -118,10 +131,12 @@ const LINE: State = State::Line { kind: None, number: Number::None, is_ending: f
 
 impl Number {
     fn followed_by(self, byte: u8) -> Self {
-        let before = match self {
-            Self::None => 0,
-            Self::Some(number) => number,
-            Self::Not => return Self::Not,
+        let before = match (self, byte) {
+            (Self::None, b'-') => return Self::Minus,
+            (Self::Minus, b'1') => return Self::Minus1,
+            (Self::None, _) => 0,
+            (Self::Some(number), _) => number,
+            (Self::Minus | Self::Minus1 | Self::Not, _) => return Self::Not,
         };
         match byte {
             b'0'..=b'9' => {
@@ -180,6 +195,10 @@ mod tests {
         assert_eq!(follow(&bulk(room + 1), 999), Err(TooLong));
         assert_eq!(follow(b"$536870912\r\n", 999), Err(TooLong));
         assert_eq!(follow(b"$99999999999999999999999\r\n", 999), Err(TooLong));
+        for odd in ["$+7", "$ 7", "$7 ", "*+7", "=-1", "!-1", "$-2", "$-", "$-12", "*?", "$", "%-1"]
+        {
+            assert_eq!(follow(format!("{odd}\r\n").as_bytes(), 999), Err(TooLong), "{odd}");
+        }
         let line = [&vec![b'x'; LONGEST_REPLY + 1][..], b"\r\n"].concat();
         assert_eq!(follow(&line, 999), Err(TooLong));
         let list = [b"*1000000000\r\n", &b":1\r\n".repeat(LONGEST_REPLY / 4)[..]].concat();

@@ -17,12 +17,13 @@ use ::redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, RedisError, RedisResult,
     aio::{MultiplexedConnection, PubSub},
 };
+use futures_util::future::select_ok;
 use socket2::SockRef;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
     task::AbortHandle,
 };
 
@@ -85,7 +86,13 @@ async fn bounded_stream(client: &Client) -> RedisResult<Option<Bounded<Box<dyn S
     let info = client.get_connection_info();
     let stream: Box<dyn Stream> = match info.addr() {
         ConnectionAddr::Tcp(host, port) => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            let addresses = lookup_host((host.as_str(), *port)).await?;
+            // All at the same time: the first may be one that lets packets fall.
+            let connecting: Vec<_> = addresses.map(|it| Box::pin(TcpStream::connect(it))).collect();
+            if connecting.is_empty() {
+                return Err(io::Error::from(io::ErrorKind::AddrNotAvailable).into());
+            }
+            let (stream, _) = select_ok(connecting).await?;
             // A question is small, and must not wait for the answers to others.
             stream.set_nodelay(true)?;
             if let Some(keepalive) = info.tcp_settings().keepalive() {

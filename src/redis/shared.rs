@@ -67,7 +67,10 @@ impl SharedConnection {
                 if is_new {
                     self.keep(&connecting);
                 }
-                ask(connection.commands.clone()).await
+                let mut unanswered = Unanswered(Some((self, &connecting)));
+                let answer = ask(connection.commands.clone()).await;
+                unanswered.0 = None;
+                answer
             }
             Err(error) => Err(error),
         };
@@ -102,6 +105,18 @@ impl SharedConnection {
     /// A panic leaves nothing half changed.
     fn lock(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A question whose caller may go before the answer comes. Then the connection may be silent, and nobody else would
+/// find that out: it is made anew for the next caller.
+struct Unanswered<'a>(Option<(&'a SharedConnection, &'a Connecting)>);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some((shared, connecting)) = self.0 {
+            shared.replace(connecting, Current::None);
+        }
     }
 }
 

@@ -228,7 +228,7 @@ pub struct Rotation {
     pub generation: u32,
     /// When the rotation happens.
     pub at: Timestamp,
-    /// The secret from before, while it may still be used.
+    /// The secret from before. It is kept beyond its end, until the next rotation replaces it.
     pub previous: Option<PreviousSecret>,
     /// The expiry from now on.
     pub expires_at: Option<Timestamp>,

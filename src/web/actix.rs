@@ -80,6 +80,9 @@ type Answer<B> = Result<ServiceResponse<EitherBody<B>>, Error>;
 ///
 /// It changes a header of the request, to mark it as sensitive. As for actix's own routing, no middleware further out
 /// may keep a clone of the `HttpRequest` meanwhile: actix panics then.
+///
+/// Middlewares further out, such as one that logs requests, run before and see the token in plain: let them leave
+/// `Authorization` out.
 pub type TokenMiddleware = Entrance<HttpRequest>;
 
 /// The service that [`TokenMiddleware`] and [`Guard`] make.

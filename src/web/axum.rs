@@ -76,6 +76,10 @@ use super::{
 type Answer<E> = Result<Response, E>;
 
 /// A layer that lets in whom an [`Authenticator`](super::Authenticator) lets in.
+///
+/// It marks the header with the token as sensitive, for all layers inside. Layers further out, such as one that traces
+/// requests, run before and see it in plain. Mark it outermost, with tower-http:
+/// `.layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION]))`.
 pub type TokenLayer = Entrance<Parts>;
 
 /// The service that [`TokenLayer`] and [`Guard`] make.

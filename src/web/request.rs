@@ -1,7 +1,7 @@
 //! What a client asks for, read from JSON or a query: field by field, so that it is told everything that is wrong at
 //! once.
 //!
-//! Nothing in a body ever says whose token it is. Members that are not named here are passed over.
+//! Nothing in a body ever says whose token it is. A member that is not named at its function is refused.
 
 mod body;
 mod json;

@@ -93,6 +93,6 @@ async fn log_request(
     let response = next.call(request).await?;
     let request = response.request();
     let route = request.match_pattern();
-    log::request(request.method(), route.as_deref(), response.status().as_u16(), start);
+    log::request(request.method().as_str(), route.as_deref(), response.status().as_u16(), start);
     Ok(response)
 }

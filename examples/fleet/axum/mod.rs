@@ -51,6 +51,6 @@ async fn log_request(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     let route = route.as_ref().map(MatchedPath::as_str);
-    log::request(&method, route, response.status().as_u16(), start);
+    log::request(method.as_str(), route, response.status().as_u16(), start);
     response
 }

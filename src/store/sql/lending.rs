@@ -78,6 +78,7 @@ impl<E: Engine> Lender<E> {
         }
     }
 
+    #[cfg(feature = "postgres")]
     pub(super) fn pool(&self) -> &Pool<E::Database> {
         &self.pool
     }

@@ -55,6 +55,7 @@ impl<E: Engine> SqlStore<E> {
         Self { lender, statements, within, channel: channel.into() }
     }
 
+    #[cfg(feature = "postgres")]
     pub(crate) fn pool(&self) -> &Pool<E::Database> {
         self.lender.pool()
     }

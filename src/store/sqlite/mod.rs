@@ -98,7 +98,7 @@ impl SqliteStore {
         }
         enter_wal(&mut connection).await?;
         drop(connection);
-        Self::new(pool(READERS), write).await
+        Self::new(Pools::apart(pool(READERS), write)).await
     }
 
     /// Keeps tokens in the application's own database, and migrates the store's tables in it.
@@ -130,19 +130,19 @@ impl SqliteStore {
     /// # Errors
     /// [`SqliteOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob.
     pub async fn with_pool(pool: SqlitePool) -> Result<Self, SqliteOpenError> {
-        Self::new(pool.clone(), pool).await
+        Self::new(Pools::shared(pool)).await
     }
 
-    async fn new(read: SqlitePool, write: SqlitePool) -> Result<Self, SqliteOpenError> {
-        let mut connection = write.acquire().await?;
-        let warnings = settings::warnings(&write, &mut connection).await?;
+    async fn new(pools: Pools) -> Result<Self, SqliteOpenError> {
+        let mut connection = pools.write.acquire().await?;
+        let warnings = settings::warnings(&pools.write, &mut connection).await?;
         schema::migrate(&mut connection).await?;
         drop(connection);
         #[cfg(feature = "tracing")]
         for warning in &warnings {
             tracing::warn!("token store: {warning}");
         }
-        Ok(Self { pools: Pools::new(read, write), warnings: warnings.into() })
+        Ok(Self { pools, warnings: warnings.into() })
     }
 
     /// What the settings of the database put at risk; empty for a store made by [`open`](Self::open) on a file

@@ -23,13 +23,18 @@ pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(super) struct Pools {
     pub(super) read: SqlitePool,
     pub(super) write: SqlitePool,
-    shares: Shares,
+    /// Of the pool that the application gave for both. A pool for writes alone needs no share.
+    shares: Option<Shares>,
 }
 
 impl Pools {
-    pub(super) fn new(read: SqlitePool, write: SqlitePool) -> Self {
-        let shares = Shares::of(read.options().get_max_connections());
-        Self { read, write, shares }
+    pub(super) fn apart(read: SqlitePool, write: SqlitePool) -> Self {
+        Self { read, write, shares: None }
+    }
+
+    pub(super) fn shared(pool: SqlitePool) -> Self {
+        let shares = Some(Shares::of(pool.options().get_max_connections()));
+        Self { read: pool.clone(), write: pool, shares }
     }
 }
 
@@ -44,7 +49,10 @@ impl<'s, 'c> Steps<'s, 'c> {
     pub(super) async fn lease(self, work: Work) -> Result<Lease<'s, 'c>, StoreError> {
         match self {
             Self::InPools(pools) => {
-                let share = pools.shares.take(work).await;
+                let share = match &pools.shares {
+                    Some(shares) => shares.take(work).await,
+                    None => Share::default(),
+                };
                 let pool = if work == Work::Write { &pools.write } else { &pools.read };
                 Ok(Lease::Pooled(pool.acquire().await.map_err(failed)?, share))
             }

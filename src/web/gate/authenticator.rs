@@ -89,7 +89,7 @@ impl Authenticator {
     /// Lets through as nobody in particular who has no credentials, credentials of another scheme, or what doesn't
     /// begin as our tokens do: for routes on which cookie sessions or JWTs are good as well. A bad token of ours is
     /// refused all the same, and a request without one is where a handler asks for more than
-    /// [`MaybeAllowed`](super::MaybeAllowed).
+    /// [`MaybeAllowed`](super::MaybeAllowed). In Basic credentials only a whole token with its checksum counts as ours.
     #[must_use]
     pub fn identify(tokens: ApiTokens, realm: Realm) -> Self {
         Self { manner: Manner::Identify, ..Self::require(tokens, realm) }

@@ -54,11 +54,11 @@ impl Sources {
     /// ```text
     ///                   beside: ours            looks like ours     foreign, malformed or none
     /// ours              Two (400)               the other (401)     it
-    /// looks like ours   it (401)                it (401)            it (401)
+    /// looks like ours   it (401 or 400)         it (401 or 400)     it (401 or 400)
     /// foreign           the other               the other (401)     whichever can be read
     /// ```
-    /// *Ours* has the whole form of a token, with its checksum. What *looks like ours* begins with one of our prefixes.
-    /// All else is *foreign*: a proxy's JWT or Basic credentials, which are not for us where there is one of ours.
+    /// *Ours* has the whole form of a token, with its checksum. What *looks like ours* begins with one of our prefixes,
+    /// outside of Basic credentials; it is 400 if it is longer than a token can be, or no token68. All else is *foreign*: a proxy's JWT or Basic credentials, which are not for us where there is one of ours.
     pub(super) fn read<'a>(
         &self,
         request: &'a impl Arrival,

@@ -14,6 +14,9 @@ use crate::{
 /// The longest name of a member that is told back, in bytes.
 const LONGEST_SHOWN: usize = 40;
 
+/// How many members that are not known are named.
+const MOST_NAMED: usize = 25;
+
 /// The members of a body, and what is wrong with them so far.
 pub(super) struct Body {
     pub(super) members: Map<String, Value>,
@@ -49,7 +52,7 @@ impl Body {
 
     /// Refuses members that nothing has taken: a mistyped one would be passed over.
     pub(super) fn finish(mut self) -> Result<(), InvalidFields> {
-        for member in self.members.keys() {
+        for member in self.members.keys().take(MOST_NAMED) {
             // A longer one may be anything, also a token.
             let shown = if member.len() <= LONGEST_SHOWN { member } else { "…" };
             self.fields.refuse("body", format_args!("must not have the member {shown:?}"));

@@ -10,6 +10,7 @@ on_every_server! {
     what_is_not_there_is_not_found,
     objects_are_kept_changed_and_deleted_with_what_is_on_them,
     a_body_that_is_no_json_is_told_from_fields_that_are_wrong,
+    a_text_that_can_not_be_kept_or_has_a_token_in_it_is_refused,
 }
 
 fn unrestricted(account: &Account) -> String {
@@ -173,4 +174,20 @@ fn a_body_that_is_no_json_is_told_from_fields_that_are_wrong(server: Server) {
     let long = json!({ "name": "a".repeat(20_000) });
     assert_eq!(create(&long.to_string()).status, 413);
     assert_eq!(service.call(&token, Request::get("/api/v1/servers")).body, r#"{"servers":[]}"#);
+}
+
+fn a_text_that_can_not_be_kept_or_has_a_token_in_it_is_refused(server: Server) {
+    let service = Service::start(server);
+    let token = unrestricted(&service.log_in("ada"));
+    let (server, _) = server_and_site(&service, &token);
+    let path = format!("/api/v1/servers/{}", server["id"]);
+    let bare = token.strip_prefix("fleet_").unwrap();
+    for text in ["a\0b".to_owned(), token.clone(), format!("Bearer {token},"), bare.to_owned()] {
+        let name = json!({ "name": text });
+        for request in [Request::post("/api/v1/servers"), Request::patch(&path)] {
+            let refused = service.call(&token, request.json(&name));
+            assert_eq!(refused.fields(), ["name"], "{text:?}");
+        }
+    }
+    assert_eq!(service.call(&token, Request::get(&path)).json(), server);
 }
