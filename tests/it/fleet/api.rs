@@ -180,7 +180,8 @@ fn a_text_that_can_not_be_kept_or_has_a_token_in_it_is_refused(server: Server) {
     let service = Service::start(server);
     let token = unrestricted(&service.log_in("ada"));
     let (server, _) = server_and_site(&service, &token);
-    let path = format!("/api/v1/servers/{}", server["id"]);
+    let path = format!("/api/v1/servers/{server}");
+    let before = service.call(&token, Request::get(&path)).body;
     let bare = token.strip_prefix("fleet_").unwrap();
     for text in ["a\0b".to_owned(), token.clone(), format!("Bearer {token},"), bare.to_owned()] {
         let name = json!({ "name": text });
@@ -189,5 +190,5 @@ fn a_text_that_can_not_be_kept_or_has_a_token_in_it_is_refused(server: Server) {
             assert_eq!(refused.fields(), ["name"], "{text:?}");
         }
     }
-    assert_eq!(service.call(&token, Request::get(&path)).json(), server);
+    assert_eq!(service.call(&token, Request::get(&path)).body, before);
 }
