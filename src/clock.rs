@@ -310,6 +310,28 @@ mod tests {
     #[derive(Debug)]
     struct Hands(AtomicI64, AtomicI64);
 
+    impl Hands {
+        fn new() -> Self {
+            Self(AtomicI64::new(1_000), AtomicI64::new(0))
+        }
+
+        /// To a second, and to milliseconds that have elapsed.
+        fn set(&self, wall: i64, elapsed: i64) {
+            self.0.store(wall, Relaxed);
+            self.1.store(elapsed, Relaxed);
+        }
+    }
+
+    /// The second that it is, each time that the hands are set.
+    fn timeline() -> impl Fn(i64, i64) -> i64 {
+        let clock = Hands::new();
+        let timeline = Timeline::new(&clock);
+        move |wall, elapsed| {
+            clock.set(wall, elapsed);
+            timeline.now(&clock).unix_seconds()
+        }
+    }
+
     impl Clock for Hands {
         fn now(&self) -> SystemTime {
             at(self.0.load(Relaxed).unsigned_abs())
@@ -322,13 +344,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_put_forward_by_mistake_can_be_mended() {
-        let clock = Hands(AtomicI64::new(1_000), AtomicI64::new(0));
-        let timeline = Timeline::new(&clock);
-        let at = |wall: i64, elapsed: i64| {
-            clock.0.store(wall, Relaxed);
-            clock.1.store(elapsed, Relaxed);
-            timeline.now(&clock).unix_seconds()
-        };
+        let at = timeline();
         assert_eq!(at(9_000, 10_000), 9_000);
         assert_eq!(at(1_011, 11_000), 1_011);
         assert_eq!(at(1_020, 20_000), 1_020);
@@ -338,13 +354,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_put_back_into_the_second_of_the_last_look_revives_nothing() {
-        let clock = Hands(AtomicI64::new(1_000), AtomicI64::new(0));
-        let timeline = Timeline::new(&clock);
-        let at = |wall: i64, elapsed: i64| {
-            clock.0.store(wall, Relaxed);
-            clock.1.store(elapsed, Relaxed);
-            timeline.now(&clock).unix_seconds()
-        };
+        let at = timeline();
         assert_eq!(at(1_000, 0), 1_000);
         assert_eq!(at(1_000, 999), 1_000);
         assert_eq!(at(1_000, 59 * 60 * 1_000), 1_000 + 59 * 60);
@@ -363,13 +373,10 @@ mod tests {
 
     #[test]
     fn a_moment_is_as_old_as_either_hand_says() {
-        let clock = Hands(AtomicI64::new(1_000), AtomicI64::new(0));
         let age = |wall, elapsed| {
-            clock.0.store(1_000, Relaxed);
-            clock.1.store(0, Relaxed);
+            let clock = Hands::new();
             let before = Moment::now(&clock);
-            clock.0.store(wall, Relaxed);
-            clock.1.store(elapsed, Relaxed);
+            clock.set(wall, elapsed);
             before.until(Moment::now(&clock)).as_secs()
         };
         assert_eq!(age(1_005, 5_000), 5);
@@ -379,13 +386,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_put_forward_is_believed_after_an_hour() {
-        let clock = Hands(AtomicI64::new(1_000), AtomicI64::new(0));
-        let timeline = Timeline::new(&clock);
-        let at = |wall: i64, elapsed: i64| {
-            clock.0.store(wall, Relaxed);
-            clock.1.store(elapsed * 1_000, Relaxed);
-            timeline.now(&clock).unix_seconds()
-        };
+        let timeline = timeline();
+        let at = |wall: i64, elapsed: i64| timeline(wall, elapsed * 1_000);
         assert_eq!(at(9_000, 10), 9_000);
         assert_eq!(at(12_590, 3_600), 12_590);
         assert_eq!(at(12_560, 3_601), 12_560, "it is put back before it is believed");

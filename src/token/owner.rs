@@ -63,22 +63,18 @@ text_value! {
     IdempotencyKey, 255
 }
 
-impl Actor {
-    /// The same without tokens of the application in it.
-    pub(crate) fn without_tokens(self, format: &TokenFormat) -> Self {
-        match format.without_tokens(&self.0) {
-            Cow::Borrowed(_) => self,
-            Cow::Owned(text) => Self(text.into()),
-        }
-    }
+macro_rules! without_tokens {
+    ($($name:ident)+) => {
+        $(impl $name {
+            /// The same without tokens of the application in it.
+            pub(crate) fn without_tokens(self, format: &TokenFormat) -> Self {
+                match format.without_tokens(&self.0) {
+                    Cow::Borrowed(_) => self,
+                    Cow::Owned(text) => Self(text.into()),
+                }
+            }
+        })+
+    };
 }
 
-impl Reason {
-    /// The same without tokens of the application in it.
-    pub(crate) fn without_tokens(self, format: &TokenFormat) -> Self {
-        match format.without_tokens(&self.0) {
-            Cow::Borrowed(_) => self,
-            Cow::Owned(text) => Self(text.into()),
-        }
-    }
-}
+without_tokens! { Actor Reason }

@@ -17,12 +17,13 @@ use super::error;
 
 /// A use, and the abilities that a token used: a row each, whose types do not hang on what is bound.
 const USE: &str = "SELECT CAST(? AS BINARY(16)) AS id, CAST(? AS SIGNED) AS used_at, CAST(? AS BINARY) AS used_from";
-/// The same limits for a statement that stands alone, or in a transaction of the caller's: MariaDB reads this comment,
-/// and MySQL does not.
+const USED: &str = "SELECT CAST(? AS BINARY(16)) AS id, CAST(? AS BINARY) AS used";
+
+/// Bounds the waits for rows and tables as [`OWN`](Engine::OWN) does, for a statement that stands alone or in a
+/// transaction of the caller's. MariaDB reads this comment, and MySQL does not.
 const WAITS_BRIEFLY: &str = "/*M! SET STATEMENT
     lock_wait_timeout = LEAST(@@lock_wait_timeout, 5),
     innodb_lock_wait_timeout = LEAST(@@innodb_lock_wait_timeout, 5) FOR */ ";
-const USED: &str = "SELECT CAST(? AS BINARY(16)) AS id, CAST(? AS BINARY) AS used";
 
 #[derive(Debug)]
 pub(super) struct MySql;

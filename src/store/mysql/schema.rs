@@ -58,8 +58,8 @@ pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlO
     Ok(())
 }
 
-/// What the statements rely on: a setting, a condition that holds where it is right, and what it must be. The server
-/// compares, because the setting may be one that garbles what the client reads.
+/// The settings that the statements rely on: the name, a condition that holds if the value is right, and the rule in
+/// words. The server compares, because the setting may be one that garbles what the client reads.
 const SETTINGS: [(&str, &str, &str); 9] = [
     // A text of UTF-16 would be written where one of a byte a character is meant.
     (

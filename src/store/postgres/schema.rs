@@ -84,11 +84,9 @@ pub(super) async fn migrate(
 
 /// Owners and names may have any character.
 async fn check_encoding(connection: &mut PgConnection) -> Result<(), PostgresOpenError> {
-    for (setting, ask) in [
-        ("server_encoding", "SELECT current_setting('server_encoding')"),
-        ("client_encoding", "SELECT current_setting('client_encoding')"),
-    ] {
-        let found: String = sqlx::query_scalar(ask).fetch_one(&mut *connection).await?;
+    for setting in ["server_encoding", "client_encoding"] {
+        let found = sqlx::query_scalar("SELECT current_setting($1)").bind(setting);
+        let found: String = found.fetch_one(&mut *connection).await?;
         if found != "UTF8" {
             return Err(PostgresOpenError::Setting { setting, found, needed: "UTF8" });
         }
@@ -96,7 +94,7 @@ async fn check_encoding(connection: &mut PgConnection) -> Result<(), PostgresOpe
     Ok(())
 }
 
-/// What the steps do with each table. In a database that can only be read, nothing is written.
+/// Refuses a role that lacks a right that the steps need. In a database that can only be read, nothing is written.
 async fn check_rights(
     connection: &mut PgConnection,
     schema: &str,

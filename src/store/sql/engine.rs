@@ -93,7 +93,7 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
 
     fn integer(row: &Row<Self>, column: usize) -> sqlx::Result<Option<i64>>;
 
-    /// Tells whether a connection has lost what was prepared on it, which proves that nothing was done.
+    /// Returns `true` if a connection has lost its prepared statements, which proves that nothing was done.
     fn is_spoilt(error: &sqlx::Error) -> bool;
 
     /// Tells by situation what went wrong.

@@ -91,9 +91,7 @@ impl<E: Engine> Lender<E> {
     }
 
     async fn acquire(&self) -> sqlx::Result<PoolConnection<E::Database>> {
-        if self.questions.has_stalled() {
-            self.test_idle().await;
-        }
+        self.test_idle_if_stalled().await;
         let mut acquiring = Box::pin(self.pool.acquire());
         let patience = Instant::now() + STALLED;
         if let Some(acquired) = timer::in_time(patience, acquiring.as_mut()).await {
@@ -102,9 +100,7 @@ impl<E: Engine> Lender<E> {
         // It may be testing a connection that is silent. It may as well wait for its turn, or connect slowly, so it
         // goes on.
         let again = Box::pin(async {
-            if self.questions.has_stalled() {
-                self.test_idle().await;
-            }
+            self.test_idle_if_stalled().await;
             self.pool.acquire().await
         });
         match select(acquiring, again).await {
@@ -112,9 +108,12 @@ impl<E: Engine> Lender<E> {
         }
     }
 
-    /// Takes connections that are idle and silent out of the pool, which makes room for others. This goes on where the
-    /// caller is dropped: in the pool's hands, a connection is waited for without end.
-    async fn test_idle(&self) {
+    /// Once a question has stalled, takes connections that are idle and silent out of the pool, which makes room for
+    /// others. This goes on if the caller is dropped: in the pool's hands, a connection is waited for without end.
+    async fn test_idle_if_stalled(&self) {
+        if !self.questions.has_stalled() {
+            return;
+        }
         let idle: Vec<_> = std::iter::from_fn(|| self.pool.try_acquire()).collect();
         let tested = idle.into_iter().map(|mut connection| {
             tokio::spawn(async move {
@@ -133,7 +132,7 @@ impl<E: Engine> Lender<E> {
         self.unprepared.store(LENT_UNPREPARED, Relaxed);
     }
 
-    /// Tells whether a connection is to be lent without what was prepared on it.
+    /// Returns `true` if a connection is to be lent without its prepared statements.
     pub(super) fn lends_unprepared(&self) -> bool {
         self.unprepared.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
     }
@@ -157,7 +156,7 @@ impl<E: Engine> Lent<E> {
     /// closed where it `is_lost`.
     pub(super) fn leave(&mut self, is_lost: bool) {
         let Some(mut connection) = self.connection.take() else { return };
-        let (share, mut question) = (mem::take(&mut self.share), self.question.take());
+        let (share, question) = (mem::take(&mut self.share), self.question.take());
         let left = self.left.clone();
         tokio::spawn(async move {
             let answered = timer::in_time(Instant::now() + WAITED_FOR, connection.ping()).await;
@@ -166,7 +165,7 @@ impl<E: Engine> Lent<E> {
                 Some(Ok(())) => {}
                 Some(Err(_)) => drop(connection.detach()),
                 None => {
-                    question.has_stalled();
+                    question.mark_stalled();
                     leave_pool::<E>(connection, share, left).await;
                 }
             }
@@ -209,7 +208,7 @@ impl<E: Engine> DerefMut for Lent<E> {
     }
 }
 
-/// What the server is being asked, or is about to be.
+/// The questions that the server has not answered yet, or is about to be asked.
 #[derive(Debug, Default)]
 struct Questions(Mutex<Unanswered>);
 
@@ -233,7 +232,7 @@ impl Questions {
         Question { questions: questions.clone(), number, since }
     }
 
-    /// Tells whether the connections that are idle may be silent, once for all questions that have stalled by now.
+    /// Returns `true` if idle connections may be silent, once for all questions that have stalled by now.
     fn has_stalled(&self) -> bool {
         let mut unanswered = self.lock();
         let now = Instant::now();
@@ -270,7 +269,7 @@ impl Question {
         Self { questions: self.questions.clone(), number, since: self.since }
     }
 
-    fn has_stalled(&mut self) {
+    fn mark_stalled(&self) {
         let mut unanswered = self.questions.lock();
         unanswered.stalled = unanswered.stalled.max(Some(self.since));
     }

@@ -219,15 +219,7 @@ impl Authenticator {
         let format = self.tokens.format();
         match (self.sources.read(request, format), self.manner) {
             (Ok(None), Manner::Require) => Err(self.missing_credentials()),
-            // A half of Basic credentials that only begins as ours is a user name or a password.
-            (Ok(Some(Presented::Decoded(text))), Manner::Identify)
-                if format.parse(&text).is_err() =>
-            {
-                Ok(None)
-            }
-            (Ok(Some(presented)), Manner::Identify) if !format.has_prefix(presented.as_bytes()) => {
-                Ok(None)
-            }
+            (Ok(Some(presented)), Manner::Identify) if presented.is_foreign(format) => Ok(None),
             (Ok(Some(Presented::Unreadable)), _) => {
                 Err(self.malformed(CredentialsError::Malformed))
             }

@@ -48,6 +48,19 @@ impl Deref for Presented<'_> {
     }
 }
 
+impl Presented<'_> {
+    /// Returns `true` if this is not to be judged as a token of ours. A half of Basic credentials that only begins as
+    /// one is a user name or a password.
+    #[inline]
+    pub(super) fn is_foreign(&self, format: &TokenFormat) -> bool {
+        match self {
+            Self::AsIs(text) => !format.has_prefix(text.as_bytes()),
+            Self::Unreadable => true,
+            Self::Decoded(text) => format.parse(text).is_err(),
+        }
+    }
+}
+
 impl Sources {
     /// The one credential of a request, if there is one.
     ///
@@ -58,7 +71,8 @@ impl Sources {
     /// foreign           the other               the other (401)     whichever can be read
     /// ```
     /// *Ours* has the whole form of a token, with its checksum. What *looks like ours* begins with one of our prefixes,
-    /// outside of Basic credentials; it is 400 if it is longer than a token can be, or no token68. All else is *foreign*: a proxy's JWT or Basic credentials, which are not for us where there is one of ours.
+    /// outside of Basic credentials; it is 400 if it is longer than a token can be, or no token68. All else is
+    /// *foreign*: a proxy's JWT or Basic credentials, which are not for us if there is one of ours.
     pub(super) fn read<'a>(
         &self,
         request: &'a impl Arrival,
@@ -111,11 +125,9 @@ impl Kind {
     fn of(read: &Read<'_>, format: &TokenFormat) -> Self {
         match read {
             Ok(Presented::Unreadable) => Self::Unreadable,
+            Ok(presented) if presented.is_foreign(format) => Self::Foreign,
             Ok(presented) if format.parse(presented).is_ok() => Self::Ours,
-            // A half of Basic credentials may begin as it likes.
-            Ok(Presented::AsIs(text)) if format.has_prefix(text.as_bytes()) => Self::LooksLikeOurs,
-            Ok(_) => Self::Foreign,
-            Err(_) => Self::LooksLikeOurs,
+            Ok(_) | Err(_) => Self::LooksLikeOurs,
         }
     }
 }

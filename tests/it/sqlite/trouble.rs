@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use keyfob::store::{InsertOutcome, InsertRules, SqliteStore, StoreError, TokenStore, Use};
 use sqlx::{Connection, sqlite::SqlitePoolOptions};
+use tokio::task::JoinHandle;
 
 use super::{File, at, insert, record};
 use crate::support::eventually;
@@ -32,6 +33,11 @@ async fn a_lock_that_is_not_given_up_is_busy_and_a_lookup_does_not_mind() {
     insert(&store, &record(2)).await;
 }
 
+fn sixteen_writes(store: &Arc<SqliteStore>) -> Vec<JoinHandle<Result<(), StoreError>>> {
+    let write = |store: Arc<SqliteStore>| async move { store.record_uses(&[a_use()]).await };
+    (0..16).map(|_| tokio::spawn(write(store.clone()))).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lookups_do_not_queue_behind_writes_that_wait() {
     let file = File::new();
@@ -39,12 +45,7 @@ async fn lookups_do_not_queue_behind_writes_that_wait() {
     insert(&store, &record(1)).await;
     let mut other = file.connection().await;
     let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let writes: Vec<_> = (0..16)
-        .map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move { store.record_uses(&[a_use()]).await })
-        })
-        .collect();
+    let writes = sixteen_writes(&store);
     for _ in 0..20 {
         tokio::task::yield_now().await;
         assert!(store.find(record(1).id).await.unwrap().is_some());
@@ -67,12 +68,7 @@ async fn writers_that_wait_leave_connections_of_the_applications_pool_to_lookups
     let store = Arc::new(SqliteStore::with_pool(pool.clone()).await.unwrap());
     let mut other = file.connection().await;
     let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let writes: Vec<_> = (0..16)
-        .map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move { store.record_uses(&[a_use()]).await })
-        })
-        .collect();
+    let writes = sixteen_writes(&store);
     eventually(async || pool.size() as usize - pool.num_idle() == 2).await;
     for _ in 0..20 {
         let found = tokio::time::timeout(LONG / 2, store.find(record(1).id)).await;
