@@ -91,6 +91,27 @@ impl Charge {
     }
 }
 
+/// What one request is charged in several places.
+#[cfg(any(feature = "axum", feature = "actix"))]
+impl Charge {
+    pub(crate) fn is_default(&self) -> bool {
+        self.name() == DEFAULT
+    }
+
+    /// Returns `true` if both draw on one bucket.
+    pub(crate) fn shares_bucket(&self, other: &Self) -> bool {
+        (self.name(), self.limit()) == (other.name(), other.limit())
+    }
+
+    /// The same where these were charged before: at most the whole limit in all, or the request could never pass.
+    /// `None` if nothing is left to charge.
+    pub(crate) fn beside(self, earlier: impl Iterator<Item = Self>) -> Option<Self> {
+        let spent = earlier.filter(|it| it.shares_bucket(&self)).map(|it| it.cost.get());
+        let left = self.limit().requests().saturating_sub(spent.fold(0, u32::saturating_add));
+        self.cost(self.cost.get().min(left)).ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

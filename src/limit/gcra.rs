@@ -25,16 +25,31 @@ pub(super) struct Charged {
 /// any instant, but since the same one and by the same clock: nodes that share a state take the time of whoever keeps
 /// it. A bucket that nobody has used is 0.
 pub(super) fn charge(tat: u64, now: u64, limit: RateLimit, cost: NonZeroU32) -> Charged {
-    let (interval, all) = (interval(limit), all(limit));
-    let used = tat.saturating_sub(now).min(all);
+    let (used, all) = (used(tat, now, limit), all(limit));
     let wanted = used + price(limit, cost);
     let missing = wanted.saturating_sub(all);
     let used = if missing == 0 { wanted } else { used };
+    let retry_after = (missing > 0).then(|| saturated(missing.div_ceil(SECOND)));
+    Charged { retry_after, ..state(used, now, limit) }
+}
+
+/// Puts requests back into a bucket that were taken out of it before.
+pub(super) fn refund(tat: u64, now: u64, limit: RateLimit, cost: NonZeroU32) -> Charged {
+    state(used(tat, now, limit).saturating_sub(price(limit, cost)), now, limit)
+}
+
+/// The nanoseconds until the bucket is full again.
+fn used(tat: u64, now: u64, limit: RateLimit) -> u64 {
+    tat.saturating_sub(now).min(all(limit))
+}
+
+/// A bucket of which so much is used.
+fn state(used: u64, now: u64, limit: RateLimit) -> Charged {
     Charged {
         tat: now.saturating_add(used),
-        remaining: saturated((all - used) / interval),
+        remaining: saturated((all(limit) - used) / interval(limit)),
         resets_in: saturated(used.div_ceil(SECOND)),
-        retry_after: (missing > 0).then(|| saturated(missing.div_ceil(SECOND))),
+        retry_after: None,
     }
 }
 
@@ -141,6 +156,19 @@ mod tests {
         let refused = charge(used.tat, NOW, minute, 3);
         assert_eq!(refused, Charged { retry_after: Some(1), ..used });
         assert_eq!(charge(refused.tat, NOW, minute, 2).remaining, 0);
+    }
+
+    #[test]
+    fn a_refund_gives_back_what_was_charged_and_no_more() {
+        let (minute, one) = (limit(60, 60), NonZeroU32::MIN);
+        let used = charge(0, NOW, minute, 58);
+        let more = charge(used.tat, NOW, minute, 2);
+        assert_eq!(refund(more.tat, NOW, minute, NonZeroU32::new(2).unwrap()), used);
+        for tat in [0, NOW, NOW + SECOND / 2, NOW + SECOND] {
+            let full = Charged { tat: NOW, remaining: 60, resets_in: 0, retry_after: None };
+            assert_eq!(refund(tat, NOW, minute, one), full);
+        }
+        assert_eq!(refund(u64::MAX, NOW, minute, one).remaining, 1, "an empty bucket gets one");
     }
 
     #[test]

@@ -58,11 +58,21 @@ impl Local {
         charge: &Charge,
         now: SystemTime,
     ) -> Result<Quota, LimitError> {
+        let (key, mut shard) = self.bucket(token, charge);
+        shard.charge(key, charge, nanoseconds(now), self.most).outcome(charge)
+    }
+
+    /// Gives back what was charged before.
+    pub(super) fn refund(&self, token: TokenId, charge: &Charge, now: SystemTime) -> Quota {
+        let (key, mut shard) = self.bucket(token, charge);
+        shard.refund(key, charge, nanoseconds(now)).quota(charge)
+    }
+
+    fn bucket(&self, token: TokenId, charge: &Charge) -> (Key, MutexGuard<'_, Shard>) {
         let key = (token, charge.name(), charge.limit());
         #[allow(clippy::cast_possible_truncation, reason = "the low bits are as good as any")]
         let shard = self.hasher.hash_one(key) as usize & (self.shards.len() - 1);
-        let charged = lock(&self.shards[shard]).charge(key, charge, nanoseconds(now), self.most);
-        charged.outcome(charge)
+        (key, lock(&self.shards[shard]))
     }
 
     pub(super) fn buckets(&self) -> usize {
@@ -94,6 +104,14 @@ impl Shard {
         let charged = gcra::charge(0, now, limit, charge.requests());
         self.buckets.insert(key, charged.tat);
         charged
+    }
+
+    fn refund(&mut self, key: Key, charge: &Charge, now: u64) -> Charged {
+        let (now, limit) = (self.at(now), charge.limit());
+        let tat = self.buckets.get(&key).copied().unwrap_or_default();
+        let refunded = gcra::refund(tat, now, limit, charge.requests());
+        self.buckets.entry(key).and_modify(|tat| *tat = refunded.tat);
+        refunded
     }
 
     /// The instant of a charge. One that comes late counts as now: it would take the state of a bucket that is used up

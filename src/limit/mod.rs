@@ -8,7 +8,8 @@
 //!   a minute later, do 120 pass, whatever the pattern.
 //! * **A `Retry-After` that is obeyed is followed by success**, as long as nobody else uses the token; a second less
 //!   would not do.
-//! * **A refusal costs nothing**: whoever knocks too early waits no longer for it.
+//! * **A refusal by a limit costs nothing**: a client that comes too early waits no longer for it. A request that is
+//!   charged to several limits is charged to none of them if one refuses it.
 //! * **Nobody waits longer than the period**, also when the clock is put back. A clock that is put back by a second or
 //!   less stands still until it has caught up.
 //!
@@ -29,8 +30,6 @@ mod news;
 mod quota;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(any(feature = "axum", feature = "actix"))]
-mod spending;
 
 use std::{
     fmt,
@@ -134,6 +133,54 @@ impl RateLimiter {
             Counts::Local(local) => local.charge(token, charge, now),
             #[cfg(feature = "redis")]
             Counts::Shared(shared) => shared.charge(token, charge, now).await,
+        }
+    }
+
+    /// Gives back what [`charge`](Self::charge) took for a request that was then refused elsewhere: the same token,
+    /// charge and clock. It returns the state of the limit afterwards.
+    ///
+    /// An [`Authenticator`](crate::web) does this by itself: a request that one limit refuses is charged to none.
+    /// A limit never holds more than it does when nothing is used. If the shared limits became unreachable since the
+    /// charge, it may be lost.
+    ///
+    /// # Errors
+    /// [`LimitError::Unavailable`] and [`LimitError::Corrupt`], from a shared limiter.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// use std::time::SystemTime;
+    /// use keyfob::{TokenId, limit::{Charge, RateLimiter}, token::RateLimit};
+    ///
+    /// let limiter = RateLimiter::local();
+    /// let upload = Charge::new("uploads", RateLimit::new(60, time::Duration::MINUTE)?)?.cost(5)?;
+    /// let (token, now) = (TokenId::from_u128(1), SystemTime::now());
+    /// assert_eq!(limiter.charge(token, &upload, now).await?.remaining, 55);
+    /// assert_eq!(limiter.refund(token, &upload, now).await?.remaining, 60);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async))]
+    pub async fn refund(
+        &self,
+        token: TokenId,
+        charge: &Charge,
+        now: SystemTime,
+    ) -> Result<Quota, LimitError> {
+        match &self.0 {
+            Counts::Local(local) => Ok(local.refund(token, charge, now)),
+            #[cfg(feature = "redis")]
+            Counts::Shared(shared) => shared.refund(token, charge, now).await,
+        }
+    }
+
+    /// Returns `true` if both count in the same place, as clones do.
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Counts::Local(one), Counts::Local(other)) => Arc::ptr_eq(one, other),
+            #[cfg(feature = "redis")]
+            (Counts::Shared(one), Counts::Shared(other)) => Arc::ptr_eq(one, other),
+            #[cfg(feature = "redis")]
+            _ => false,
         }
     }
 

@@ -29,8 +29,13 @@ pub struct RateLimited {
 
 impl Charged {
     pub(super) fn outcome(self, of: &Charge) -> Result<Quota, LimitError> {
-        let Self { remaining, resets_in, retry_after, .. } = self;
-        let quota = Quota { name: of.name(), limit: of.limit(), remaining, resets_in };
-        retry_after.map_or(Ok(quota), |retry_after| Err(RateLimited { quota, retry_after }.into()))
+        let quota = self.quota(of);
+        let refused = self.retry_after.map(|retry_after| RateLimited { quota, retry_after }.into());
+        refused.map_or(Ok(quota), Err)
+    }
+
+    pub(super) fn quota(self, of: &Charge) -> Quota {
+        let Self { remaining, resets_in, .. } = self;
+        Quota { name: of.name(), limit: of.limit(), remaining, resets_in }
     }
 }

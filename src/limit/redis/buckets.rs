@@ -49,8 +49,34 @@ impl Buckets {
         now: SystemTime,
     ) -> Result<Charged, Failure> {
         let (limit, requests) = (charge.limit(), charge.requests());
+        let price = parts(gcra::price(limit, requests));
+        let used = self.used(token, charge, price, now).await?;
+        // The script has decided the same.
+        Ok(gcra::charge(used, 0, limit, requests))
+    }
+
+    pub(super) async fn refund(
+        &self,
+        token: TokenId,
+        charge: &Charge,
+        now: SystemTime,
+    ) -> Result<Charged, Failure> {
+        let (limit, requests) = (charge.limit(), charge.requests());
+        let (seconds, nanoseconds) = parts(gcra::price(limit, requests));
+        let used = self.used(token, charge, (-seconds, -nanoseconds), now).await?;
+        Ok(gcra::refund(used, 0, limit, requests))
+    }
+
+    /// Adds a price to a bucket, if there is room for it, and returns how much was used before, in nanoseconds.
+    async fn used(
+        &self,
+        token: TokenId,
+        charge: &Charge,
+        price: (i64, i64),
+        now: SystemTime,
+    ) -> Result<u64, Failure> {
         let mut script = self.script.key(self.key(token, charge));
-        script.arg(parts(gcra::price(limit, requests))).arg(parts(gcra::all(limit)));
+        script.arg(price).arg(parts(gcra::all(charge.limit())));
         if self.by_given_instants {
             script.arg(SPARE_MILLISECONDS_BY_ANOTHER_CLOCK).arg(parts(nanoseconds(now)));
         } else {
@@ -65,9 +91,7 @@ impl Buckets {
             .await;
         match used {
             Ok((seconds, nanoseconds)) => {
-                let used = seconds.saturating_mul(SECOND).saturating_add(nanoseconds);
-                // The script has decided the same.
-                Ok(gcra::charge(used, 0, limit, requests))
+                Ok(seconds.saturating_mul(SECOND).saturating_add(nanoseconds))
             }
             Err(error) if matches!(error.code(), Some("CORRUPT" | "WRONGTYPE")) => {
                 Err(Failure::Corrupt(error))
@@ -84,6 +108,7 @@ impl Buckets {
 }
 
 /// As the script takes an instant or a span.
-fn parts(nanoseconds: u64) -> (u64, u64) {
-    (nanoseconds / SECOND, nanoseconds % SECOND)
+fn parts(nanoseconds: u64) -> (i64, i64) {
+    let part = |number| i64::try_from(number).unwrap_or(i64::MAX);
+    (part(nanoseconds / SECOND), part(nanoseconds % SECOND))
 }

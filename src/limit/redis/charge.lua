@@ -1,10 +1,10 @@
--- What `gcra::charge` does, in one step on the server that nodes share, by its clock: the same to the nanosecond.
+-- What `gcra::charge` and `gcra::refund` do, in one step on the server that nodes share, by its clock: the same to the nanosecond.
 --
 -- Numbers are doubles here, and can't hold the nanoseconds since 1970. So an instant, and the time that requests take
 -- to come back, is two of them: whole seconds, and nanoseconds.
 --
 -- KEYS[1]      the bucket: the instant at which it is full again, as in `1769846400.016949153`
--- ARGV[1], [2] what the request costs
+-- ARGV[1], [2] what the request costs; both parts are negative to give it back
 -- ARGV[3], [4] what the whole bucket holds
 -- ARGV[5]      for how many milliseconds more than it takes to be full again the bucket is kept
 -- ARGV[6], [7] the instant, in tests that bring their own
@@ -50,10 +50,14 @@ elseif kept then
   elseif is_more(used, used_ns, all, all_ns) then
     used, used_ns = all, all_ns
   end
+elseif cost < 0 or cost_ns < 0 then
+  return { 0, 0 }
 end
 
 local after, after_ns = pair(used + cost, used_ns + cost_ns)
-if is_more(after, after_ns, all, all_ns) then
+if after < 0 then
+  after, after_ns = 0, 0
+elseif is_more(after, after_ns, all, all_ns) then
   after, after_ns = used, used_ns
 end
 local full_at = string.format('%.0f.%09.0f', pair(now + after, now_ns + after_ns))

@@ -6,7 +6,7 @@ use std::{
 use crate::{redis::SharedConnection, token::TokenId};
 
 use super::{
-    super::{Charge, LimitError, LimiterNews, Quota, local::Local},
+    super::{Charge, LimitError, LimiterNews, Quota, gcra::Charged, local::Local},
     RedisLimits, WhileAway,
     breaker::{Breaker, Cause},
     buckets::{Buckets, Failure},
@@ -34,36 +34,47 @@ impl Shared {
         charge: &Charge,
         now: SystemTime,
     ) -> Result<Quota, LimitError> {
-        let attempt = match self.breaker.attempt(Instant::now()) {
-            Ok(attempt) => attempt,
-            Err(cause) => return self.charge_alone(token, charge, now, cause),
-        };
-        match self.buckets.charge(token, charge, now).await {
-            Ok(charged) => {
-                attempt.succeeded();
-                charged.outcome(charge)
-            }
-            Err(Failure::Corrupt(error)) => {
-                attempt.succeeded();
-                Err(LimitError::Corrupt(Arc::new(error)))
-            }
-            Err(Failure::Away(error)) => {
-                let cause: Cause = Arc::new(error);
-                attempt.failed(Instant::now(), cause.clone());
-                self.charge_alone(token, charge, now, cause)
-            }
-        }
+        let charged = self.attempt(self.buckets.charge(token, charge, now)).await?;
+        let alone = || self.local.charge(token, charge, now);
+        charged.map_or_else(alone, |charged| charged.outcome(charge))
     }
 
-    fn charge_alone(
+    pub(crate) async fn refund(
         &self,
         token: TokenId,
         charge: &Charge,
         now: SystemTime,
-        cause: Cause,
     ) -> Result<Quota, LimitError> {
+        let refunded = self.attempt(self.buckets.refund(token, charge, now)).await?;
+        let alone = || self.local.refund(token, charge, now);
+        Ok(refunded.map_or_else(alone, |refunded| refunded.quota(charge)))
+    }
+
+    /// Asks the server; `None` if it is away and this process counts for itself.
+    async fn attempt(
+        &self,
+        ask: impl Future<Output = Result<Charged, Failure>>,
+    ) -> Result<Option<Charged>, LimitError> {
+        let cause = match self.breaker.attempt(Instant::now()) {
+            Err(cause) => cause,
+            Ok(attempt) => match ask.await {
+                Ok(charged) => {
+                    attempt.succeeded();
+                    return Ok(Some(charged));
+                }
+                Err(Failure::Corrupt(error)) => {
+                    attempt.succeeded();
+                    return Err(LimitError::Corrupt(Arc::new(error)));
+                }
+                Err(Failure::Away(error)) => {
+                    let cause: Cause = Arc::new(error);
+                    attempt.failed(Instant::now(), cause.clone());
+                    cause
+                }
+            },
+        };
         match self.while_away {
-            WhileAway::Local => self.local.charge(token, charge, now),
+            WhileAway::Local => Ok(None),
             WhileAway::Refuse => Err(LimitError::Unavailable(cause)),
         }
     }

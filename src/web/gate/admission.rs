@@ -17,11 +17,10 @@ use super::{Authenticator, arrival::Arrival, charging::Spent};
 /// outside, so that a handler can't learn the owner without saying in its signature what it needs.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) authenticator: Authenticator,
     /// `None` is nobody in particular, where the layer only identifies.
     pub(super) token: Option<VerifiedToken>,
-    /// Boxed, because an admission travels far, and a limit is looked at seldom.
-    pub(super) spent: Option<Box<Spent>>,
+    pub(super) spent: Option<Arc<Spent>>,
     /// By other rules, for the handler arguments that go by those.
     pub(super) beside: Option<Arc<Admission>>,
     #[cfg(feature = "test-util")]
@@ -81,7 +80,7 @@ impl Admission {
         required: &[&str],
         enforced: bool,
     ) -> Result<(), Problem> {
-        self.authenticator.tokens.report(|| Event::AbilityMissing {
+        self.authenticator.rules.tokens.report(|| Event::AbilityMissing {
             id: token.id(),
             owner: token.owner().clone(),
             required: required.iter().map(SmolStr::new).collect(),
@@ -118,8 +117,8 @@ impl Admission {
     }
 
     /// What was decided by an authenticator.
-    pub(super) fn by(&self, authenticator: &Arc<Authenticator>) -> Option<&Self> {
-        if Arc::ptr_eq(&self.authenticator, authenticator) {
+    pub(super) fn by(&self, authenticator: &Authenticator) -> Option<&Self> {
+        if self.authenticator.is(authenticator) {
             return Some(self);
         }
         self.beside.as_ref()?.by(authenticator)
@@ -147,7 +146,7 @@ impl Admission {
     pub(crate) fn enter(self, request: &mut impl Arrival) -> Passage {
         let passage = Passage {
             quota: self.quota(),
-            draft: self.authenticator.draft_headers,
+            draft: self.authenticator.rules.draft_headers,
             #[cfg(feature = "test-util")]
             trail: self.trail.clone(),
         };

@@ -39,8 +39,17 @@ use super::{
 /// # Beside it
 /// A CORS layer goes outside of this one, because a preflight request carries no credentials. It should expose the
 /// headers that tell of rate limits: `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `Retry-After`.
+///
+/// # In several places
+/// Clones are cheap, and one authenticator: a request is judged and charged by it once, by the outermost layer that has
+/// a clone of it. A setter on a clone makes another authenticator.
 #[derive(Clone)]
 pub struct Authenticator {
+    pub(super) rules: Arc<Rules>,
+}
+
+#[derive(Clone)]
+pub(super) struct Rules {
     pub(super) tokens: ApiTokens,
     pub(super) sources: Sources,
     pub(super) draft_headers: bool,
@@ -53,7 +62,8 @@ pub struct Authenticator {
     guards: Option<GuardLog>,
 }
 
-type ProblemBody = Arc<dyn Fn(&Problem) -> (&'static str, String) + Send + Sync>;
+/// Writes the body of a problem in the application's own form: a media type and a text.
+pub(super) type ProblemBody = Arc<dyn Fn(&Problem) -> (&'static str, String) + Send + Sync>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
@@ -72,7 +82,7 @@ impl Authenticator {
     /// in the challenges.
     #[must_use]
     pub fn require(tokens: ApiTokens, realm: Realm) -> Self {
-        Self {
+        let rules = Rules {
             tokens,
             sources: Sources::default(),
             draft_headers: false,
@@ -83,7 +93,8 @@ impl Authenticator {
             body: None,
             #[cfg(feature = "test-util")]
             guards: None,
-        }
+        };
+        Self { rules: Arc::new(rules) }
     }
 
     /// Lets through as nobody in particular who has no credentials, credentials of another scheme, or what doesn't
@@ -92,15 +103,14 @@ impl Authenticator {
     /// [`MaybeAllowed`](super::MaybeAllowed). In Basic credentials only a whole token with its checksum counts as ours.
     #[must_use]
     pub fn identify(tokens: ApiTokens, realm: Realm) -> Self {
-        Self { manner: Manner::Identify, ..Self::require(tokens, realm) }
+        Self::require(tokens, realm).with(|rules| rules.manner = Manner::Identify)
     }
 
     /// Reads HTTP Basic credentials as well, with the token as the user name or as the password, as `curl -u <token>:`
     /// sends it. It never asks for them: a browser would show a dialogue.
     #[must_use]
-    pub fn accept_basic(mut self) -> Self {
-        self.sources.basic = true;
-        self
+    pub fn accept_basic(self) -> Self {
+        self.with(|rules| rules.sources.basic = true)
     }
 
     /// Reads a token from a header of another name as well, such as `X-Api-Key`. A request with two tokens of ours is
@@ -108,7 +118,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// [`HeaderNameError`] where the name is none, or is `Authorization` or `Cookie`.
-    pub fn accept_header(mut self, name: &str) -> Result<Self, HeaderNameError> {
+    pub fn accept_header(self, name: &str) -> Result<Self, HeaderNameError> {
         let name = name.to_ascii_lowercase();
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty()
@@ -117,39 +127,34 @@ impl Authenticator {
         {
             return Err(HeaderNameError);
         }
-        self.sources.header = Some(name.into());
-        Ok(self)
+        Ok(self.with(|rules| rules.sources.header = Some(name.into())))
     }
 
     /// How often each token may be used: 60 times a minute unless set here. A token's own limit, where it has one,
     /// takes its place.
     #[must_use]
-    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
-        self.limit = Some(limit);
-        self
+    pub fn rate_limit(self, limit: RateLimit) -> Self {
+        self.with(|rules| rules.limit = Some(limit))
     }
 
     /// Limits only tokens that have a limit of their own.
     #[must_use]
-    pub fn without_rate_limit(mut self) -> Self {
-        self.limit = None;
-        self
+    pub fn without_rate_limit(self) -> Self {
+        self.with(|rules| rules.limit = None)
     }
 
     /// Who counts. Unless set here, an own [`RateLimiter::local`]; services that share one share its counts, and with
     /// `RateLimiter::redis` so do processes.
     #[must_use]
-    pub fn limiter(mut self, limiter: RateLimiter) -> Self {
-        self.limiter = limiter;
-        self
+    pub fn limiter(self, limiter: RateLimiter) -> Self {
+        self.with(|rules| rules.limiter = limiter)
     }
 
     /// Whether `RateLimit-Policy` and `RateLimit` are sent beside `X-RateLimit-Limit` and `X-RateLimit-Remaining`, as
     /// the current draft of the IETF has them. They are not unless set here: a draft may change.
     #[must_use]
-    pub fn draft_rate_limit_headers(mut self, send: bool) -> Self {
-        self.draft_headers = send;
-        self
+    pub fn draft_rate_limit_headers(self, send: bool) -> Self {
+        self.with(|rules| rules.draft_headers = send)
     }
 
     /// Writes the bodies of refusals in the application's own form: a media type and a text. The status, the challenge
@@ -164,41 +169,49 @@ impl Authenticator {
     /// ```
     #[must_use]
     pub fn problem_body(
-        mut self,
+        self,
         write: impl Fn(&Problem) -> (&'static str, String) + Send + Sync + 'static,
     ) -> Self {
-        self.body = Some(Arc::new(write));
-        self
+        self.with(|rules| rules.body = Some(Arc::new(write)))
     }
 
     /// Records which guards are asked, for a test that pins them.
     #[cfg(feature = "test-util")]
     #[must_use]
-    pub fn record_guards(mut self, log: &GuardLog) -> Self {
-        self.guards = Some(log.clone());
+    pub fn record_guards(self, log: &GuardLog) -> Self {
+        self.with(|rules| rules.guards = Some(log.clone()))
+    }
+
+    fn with(mut self, set: impl FnOnce(&mut Rules)) -> Self {
+        set(Arc::make_mut(&mut self.rules));
         self
+    }
+
+    /// Returns `true` if both are one authenticator, as clones are.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.rules, &other.rules)
     }
 
     /// Judges a request that came from an address, once.
     #[inline]
-    pub(crate) fn step(self: &Arc<Self>, request: &impl Arrival, from: Option<IpAddr>) -> Step {
+    pub(crate) fn step(&self, request: &impl Arrival, from: Option<IpAddr>) -> Step {
         if let Some(earlier) = request.with_admission(|it| it?.by(self).cloned()) {
             return Step::Now(Ok(earlier));
         }
         let nobody = Admission {
             authenticator: self.clone(),
             token: None,
-            spent: None,
+            spent: request.with_admission(|it| it?.spent.clone()),
             beside: None,
             #[cfg(feature = "test-util")]
-            trail: self.guards.clone().map(|log| Arc::new(Trail::new(log, request))),
+            trail: self.rules.guards.clone().map(|log| Arc::new(Trail::new(log, request))),
         };
         let presented = match self.presented(request) {
             Ok(Some(presented)) => presented,
             Ok(None) => return Step::Now(Ok(nobody)),
             Err(problem) => return Step::Now(Err(problem)),
         };
-        match self.tokens.try_verify_from(&presented, from) {
+        match self.rules.tokens.try_verify_from(&presented, from) {
             Some(verdict) => self.admit(nobody, verdict),
             None => Self::ask(nobody, Zeroizing::new(presented.to_owned()), from),
         }
@@ -208,7 +221,7 @@ impl Authenticator {
     fn ask(nobody: Admission, presented: Zeroizing<String>, from: Option<IpAddr>) -> Step {
         Step::Later(Box::pin(async move {
             let this = nobody.authenticator.clone();
-            let verdict = this.tokens.ask_from(&presented, from).await;
+            let verdict = this.rules.tokens.ask_from(&presented, from).await;
             this.admit(nobody, verdict).verdict().await
         }))
     }
@@ -216,8 +229,8 @@ impl Authenticator {
     /// The one credential of a request; `None` where nobody in particular is let through.
     #[inline]
     fn presented<'a>(&self, request: &'a impl Arrival) -> Result<Option<Presented<'a>>, Problem> {
-        let format = self.tokens.format();
-        match (self.sources.read(request, format), self.manner) {
+        let format = self.rules.tokens.format();
+        match (self.rules.sources.read(request, format), self.rules.manner) {
             (Ok(None), Manner::Require) => Err(self.missing_credentials()),
             (Ok(Some(presented)), Manner::Identify) if presented.is_foreign(format) => Ok(None),
             (Ok(Some(Presented::Unreadable)), _) => {
@@ -234,11 +247,11 @@ impl Authenticator {
             Ok(token) => token,
             Err(reason) => return Step::Now(Err(self.refused(&reason))),
         };
-        let limit = token.rate_limit().or(self.limit);
+        let limit = token.rate_limit().or(self.rules.limit);
         let admission = Admission { token: Some(token), ..nobody };
         match limit {
             Some(limit) => {
-                self.charge(admission, Charge::of(limit)).then(Admission::holding_something)
+                self.charge(admission, Charge::of(limit), None).then(Admission::holding_something)
             }
             None => Step::Now(admission.holding_something()),
         }
@@ -246,23 +259,23 @@ impl Authenticator {
 
     #[cold]
     pub(super) fn missing_credentials(&self) -> Problem {
-        self.finish(Problem::missing_credentials(&self.realm), None)
+        self.finish(Problem::missing_credentials(&self.rules.realm), None)
     }
 
     #[cold]
     fn malformed(&self, error: CredentialsError) -> Problem {
-        self.tokens.report(|| Event::Refused { id: None, reason: error.code() });
-        self.finish(Problem::invalid_request(&self.realm, error), None)
+        self.rules.tokens.report(|| Event::Refused { id: None, reason: error.code() });
+        self.finish(Problem::invalid_request(&self.rules.realm, error), None)
     }
 
     #[cold]
     fn refused(&self, reason: &VerifyError) -> Problem {
-        self.finish(Problem::refused(&self.realm, reason), None)
+        self.finish(Problem::refused(&self.rules.realm, reason), None)
     }
 
     #[cold]
     pub(super) fn lacks(&self, required: &[&str], quota: Option<Quota>) -> Problem {
-        self.finish(Problem::insufficient_scope(&self.realm, required), quota)
+        self.finish(Problem::insufficient_scope(&self.rules.realm, required), quota)
     }
 
     #[cold]
@@ -272,10 +285,10 @@ impl Authenticator {
 
     pub(super) fn finish(&self, problem: Problem, quota: Option<Quota>) -> Problem {
         let problem = match quota {
-            Some(quota) => problem.with_quota(&quota, self.draft_headers),
+            Some(quota) => problem.with_quota(&quota, self.rules.draft_headers),
             None => problem,
         };
-        match &self.body {
+        match &self.rules.body {
             Some(write) => {
                 let (media_type, text) = write(&problem);
                 problem.with_body(media_type, text)
@@ -287,12 +300,13 @@ impl Authenticator {
 
 impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rules { tokens, sources, realm, manner, limit, .. } = &*self.rules;
         f.debug_struct("Authenticator")
-            .field("tokens", &self.tokens)
-            .field("realm", &self.realm)
-            .field("manner", &self.manner)
-            .field("sources", &self.sources)
-            .field("limit", &self.limit)
+            .field("tokens", tokens)
+            .field("realm", realm)
+            .field("manner", manner)
+            .field("sources", sources)
+            .field("limit", limit)
             .finish_non_exhaustive()
     }
 }

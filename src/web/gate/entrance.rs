@@ -4,7 +4,7 @@ use super::{Arrival, Authenticator, Guard, Step};
 
 /// An [`Authenticator`] for the requests of one framework.
 pub struct Entrance<Q> {
-    authenticator: Arc<Authenticator>,
+    authenticator: Authenticator,
     client_address: Option<ClientAddress<Q>>,
 }
 
@@ -21,7 +21,7 @@ impl<Q> Entrance<Q> {
     /// Lets in whom the authenticator lets in.
     #[must_use]
     pub fn new(authenticator: Authenticator) -> Self {
-        Self { authenticator: Arc::new(authenticator), client_address: None }
+        Self { authenticator, client_address: None }
     }
 
     /// How the client's address is found, for tokens that may be used from some networks only and for where a token was
@@ -39,12 +39,12 @@ impl<Q> Entrance<Q> {
     /// Whether both go by the same authenticator, as clones do.
     #[cfg(feature = "actix")]
     pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.authenticator, &other.authenticator)
+        self.authenticator.is(&other.authenticator)
     }
 
     /// The lower-case name of the header beside `Authorization` that must not be seen in logs.
     pub(crate) fn further_header(&self) -> Option<&str> {
-        self.authenticator.sources.header.as_deref()
+        self.authenticator.rules.sources.header.as_deref()
     }
 }
 

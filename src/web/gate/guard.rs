@@ -74,7 +74,9 @@ impl Guard {
     }
 
     /// Charges the token as well, before its abilities are looked at. The limit that the layer charges is charged all
-    /// the same; of two, the answer tells of this one.
+    /// the same; of two, the answer tells of this one. A request that one of them refuses is charged to none.
+    ///
+    /// One request is charged once by a guard, wherever its clones are mounted.
     #[must_use]
     pub fn charge(mut self, charge: Charge) -> Self {
         Arc::make_mut(&mut self.0).charge = Some(charge);
@@ -86,6 +88,11 @@ impl Guard {
     pub fn report_only(mut self) -> Self {
         Arc::make_mut(&mut self.0).enforced = false;
         self
+    }
+
+    /// Returns `true` if both are one guard, as clones are.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Judges a request that was let in by a layer further out.
@@ -115,7 +122,10 @@ impl Guard {
         }
         admission.token()?;
         let charged = match charge {
-            Some(charge) => admission.authenticator.clone().charge(admission, *charge),
+            Some(charge) => {
+                let authenticator = admission.authenticator.clone();
+                authenticator.charge(admission, *charge, Some(self.clone()))
+            }
             None => Step::Now(Ok(admission)),
         };
         Ok(match charged {

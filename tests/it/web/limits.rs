@@ -7,7 +7,7 @@ use keyfob::{
 use time::Duration;
 
 use super::{
-    app::Ground,
+    app::{Ground, Outer, Setup},
     http::{get, post},
     scene::{Client, Scene, is, per_minute},
 };
@@ -23,7 +23,10 @@ on_every_ground! {
     a_guard_charges_a_limit_of_its_own_beside_the_other
     what_a_guard_refuses_is_charged_too
     a_guard_charges_more_of_what_every_request_is_charged
-    a_refusal_waits_for_all_that_is_charged
+    a_refusal_waits_for_the_limit_that_refuses
+    a_request_that_one_limit_refuses_is_charged_to_none
+    an_authenticator_in_two_layers_judges_and_charges_once
+    authenticators_that_share_a_limit_charge_it_once
     layers_that_share_a_limiter_share_its_counts
     limits_of_one_name_that_differ_are_counted_apart
     headers_of_the_handler_are_left_as_they_are
@@ -207,7 +210,7 @@ async fn a_guard_charges_a_limit_of_its_own_beside_the_other(ground: Ground) {
     let events = scene.world.heard.take();
     assert!(events[0].contains("limit: \"create\", retry_after: 180"), "{events:?}");
     let answer = client.send(get("/allowed").with("good")).await;
-    assert_eq!(answer.quota(), Some((60, 60 - 22)), "each of them was a request, too");
+    assert_eq!(answer.quota(), Some((60, 60 - 21)), "each that passed was a request, too");
     scene.world.clock.advance(Duration::seconds(180));
     assert_eq!(client.send(charged()).await.quota(), Some((100, 0)));
     let answer = client.send(get("/charged").with("three")).await;
@@ -253,7 +256,7 @@ async fn a_guard_charges_more_of_what_every_request_is_charged(ground: Ground) {
         waited.push(seconds.to_owned());
         scene.world.clock.advance(Duration::seconds(seconds.parse().unwrap()));
     }
-    assert_eq!(waited, ["20", "60"], "the layer's one, and all that the request costs");
+    assert_eq!(waited, ["20", "40"], "the layer's one, and all that the request costs");
     let without = scene.client(scene.require()).await;
     assert_eq!(without.send(get("/costly").with("good")).await.quota(), Some((60, 56)));
     let alone = scene.client(scene.limited(1)).await;
@@ -261,10 +264,80 @@ async fn a_guard_charges_more_of_what_every_request_is_charged(ground: Ground) {
     assert_eq!((answer.status, answer.quota()), (200, Some((60, 56))), "limits that differ");
 }
 
-async fn a_refusal_waits_for_all_that_is_charged(ground: Ground) {
+async fn a_request_that_one_limit_refuses_is_charged_to_none(ground: Ground) {
+    let scene = Scene::new(ground).await;
+    let inner = Setup::new(scene.counting(scene.limited(2)));
+    let client = scene.client_of(inner.under(Outer::Another(scene.limited(60)))).await;
+    let allowed = || get("/allowed").with("good");
+    for (status, quota) in
+        [(200, (2, 1)), (200, (2, 0)), (429, (2, 0)), (429, (2, 0)), (429, (2, 0))]
+    {
+        let answer = client.send(allowed()).await;
+        assert_eq!((answer.status, answer.quota()), (status, Some(quota)));
+    }
+    scene.world.clock.advance(Duration::seconds(30));
+    assert_eq!(client.send(allowed()).await.status, 200, "what it was told is true");
+
+    let limiter = scene.limiter();
+    let client = scene.client(scene.limited(60).limiter(limiter)).await;
+    assert_eq!(client.send(get("/seldom").with("other")).await.status, 200);
+    for _ in 0..100 {
+        assert_eq!(client.send(get("/seldom").with("other")).await.status, 429);
+    }
+    assert_eq!(client.send(get("/allowed").with("other")).await.quota(), Some((60, 58)));
+
+    let client = scene.client(scene.limited(60)).await;
+    for left in [55, 50, 45, 40, 35, 30, 25, 20, 15, 10, 5, 0] {
+        assert_eq!(client.send(get("/costly").with("good")).await.quota(), Some((60, left)));
+    }
+    scene.world.clock.advance(Duration::seconds(3));
+    for _ in 0..3 {
+        let answer = client.send(get("/costly").with("good")).await;
+        assert_eq!((answer.status, answer.quota()), (429, Some((60, 3))), "nothing was taken");
+        assert_eq!(answer.header("retry-after"), Some("2"));
+    }
+}
+
+async fn an_authenticator_in_two_layers_judges_and_charges_once(ground: Ground) {
+    let scene = Scene::new(ground).await;
+    let authenticator = scene.limited(60);
+    let setup = Setup::new(authenticator.clone()).under(Outer::Another(authenticator.clone()));
+    let client = scene.client_of(setup).await;
+    for (used, path) in (1..).zip(["/allowed", "/guarded", "/state/two"]) {
+        scene.world.store.take_calls();
+        let answer = client.send(get(path).with("good")).await;
+        assert_eq!((answer.status, answer.quota()), (200, Some((60, 60 - used))), "{path}");
+        assert_eq!(scene.world.store.take_calls(), ["peek"], "{path}");
+    }
+    let other = authenticator.clone().draft_rate_limit_headers(true);
+    let other = scene.client_of(Setup::new(authenticator).under(Outer::Another(other))).await;
+    scene.world.store.take_calls();
+    other.send(get("/allowed").with("good")).await;
+    assert_eq!(scene.world.store.take_calls(), ["peek", "peek"], "another one judges by itself");
+}
+
+async fn authenticators_that_share_a_limit_charge_it_once(ground: Ground) {
+    let scene = Scene::new(ground).await;
+    let limiter = scene.limiter();
+    let shared = |limit| scene.limited(limit).limiter(limiter.clone());
+    let both = |inner, outer| Setup::new(inner).under(Outer::Another(outer));
+    let client = scene.client_of(both(shared(60), shared(60))).await;
+    for path in ["/allowed", "/state/two"] {
+        client.send(get(path).with("good")).await;
+    }
+    assert_eq!(client.send(get("/allowed").with("good")).await.quota(), Some((60, 57)));
+    let client = scene.client_of(both(shared(60), shared(100))).await;
+    client.send(get("/allowed").with("good")).await;
+    let alone = scene.client(shared(60)).await;
+    assert_eq!(alone.send(get("/allowed").with("good")).await.quota(), Some((60, 55)));
+    let alone = scene.client(shared(100)).await;
+    assert_eq!(alone.send(get("/allowed").with("good")).await.quota(), Some((100, 98)));
+}
+
+async fn a_refusal_waits_for_the_limit_that_refuses(ground: Ground) {
     let scene = Scene::new(ground).await;
     for (requests, period, told) in
-        [(2, Duration::HOUR, "1800"), (3, Duration::HOUR, "60"), (2, Duration::MINUTE, "60")]
+        [(2, Duration::HOUR, "60"), (3, Duration::HOUR, "60"), (2, Duration::MINUTE, "60")]
     {
         let limit = RateLimit::new(requests, period).unwrap();
         let client = scene.client(scene.require().rate_limit(limit)).await;
