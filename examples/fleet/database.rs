@@ -269,7 +269,7 @@ fn is_passing(error: &dyn DatabaseError) -> bool {
     }
     #[cfg(feature = "mysql")]
     if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
-        // Too many connections; shut down, interrupted, killed; lock, deadlock; read-only; full.
+        // Too many connections; shut down, interrupted, killed, out of time; lock, deadlock; read-only; full.
         return matches!(
             error.number(),
             1040 | 1203
@@ -277,6 +277,9 @@ fn is_passing(error: &dyn DatabaseError) -> bool {
                 | 1053
                 | 1317
                 | 1927
+                | 1969
+                | 3024
+                | 4031
                 | 1205
                 | 1213
                 | 1290

@@ -6,18 +6,22 @@
 use std::error::Error;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use cookie::{Cookie, CookieJar, Key, SameSite};
+use cookie::{Cookie, CookieBuilder, CookieJar, Key, SameSite};
 use keyfob::{Owner, web::Problem};
+use rand::{TryRng, rngs::SysRng};
 use sqlx::error::DatabaseError;
+use time::{Duration, OffsetDateTime};
 
 use crate::{
     answer::{Answer, Answered, Failure},
     database::{Argument::Text, Database},
     extract::object,
+    origin::{Headers, SameOrigin},
 };
 
 const ACCOUNTS: [&str; 2] = ["ada", "grace"];
 const COOKIE: &str = "fleet_login";
+const LASTS: Duration = Duration::hours(12);
 
 pub(crate) fn log_in(key: &Key, body: &[u8]) -> Answered {
     let claimed = object(body)?;
@@ -25,33 +29,62 @@ pub(crate) fn log_in(key: &Key, body: &[u8]) -> Answered {
     let Some(account) = ACCOUNTS.into_iter().find(|account| claimed == Some(account)) else {
         return Err(Failure(Problem::invalid_fields([("account", "must be ada or grace")])));
     };
-    // A service that is reached over https says `secure` as well.
-    let cookie =
-        Cookie::build((COOKIE, account)).path("/").http_only(true).same_site(SameSite::Lax);
+    // What the browser is told of its end binds nobody, so the end is signed as well. The number makes each login
+    // another cookie.
+    let ends_at = (OffsetDateTime::now_utc() + LASTS).unix_timestamp();
+    let number = SysRng.try_next_u64().map_err(|error| {
+        tracing::error!(%error, "no random number");
+        Failure(Problem::internal())
+    })?;
     let mut jar = CookieJar::new();
-    jar.signed_mut(key).add(cookie);
-    let answer = Answer::no_content();
-    Ok(jar.delta().fold(answer, |it, cookie| it.header("set-cookie", cookie.encoded().to_string())))
+    jar.signed_mut(key).add(cookie(format!("{account}.{ends_at}.{number}")).max_age(LASTS));
+    Ok(set(&jar))
 }
 
-/// A handler argument: the account that is logged in, as the owner of its tokens.
+/// Takes the cookie out of the browser. One that was copied before is good until it ends: a login that must end
+/// everywhere is kept in the database.
+pub(crate) fn log_out() -> Answer {
+    let mut jar = CookieJar::new();
+    jar.add_original(cookie(String::new()));
+    jar.remove(cookie(String::new()));
+    set(&jar)
+}
+
+/// A service that is reached over https says `secure` as well.
+fn cookie(value: String) -> CookieBuilder<'static> {
+    Cookie::build((COOKIE, value)).path("/").http_only(true).same_site(SameSite::Lax)
+}
+
+fn set(jar: &CookieJar) -> Answer {
+    let answer = Answer::no_content();
+    jar.delta().fold(answer, |it, cookie| it.header("set-cookie", cookie.encoded().to_string()))
+}
+
+/// A handler argument: the account that is logged in, as the owner of its tokens. A request that changes something must
+/// also be of the same origin.
 pub(crate) struct Login(pub(crate) Owner);
 
 impl Login {
-    /// Reads the values of the `Cookie` headers.
-    pub(crate) fn read<'a>(
-        key: &Key,
-        headers: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<Self, Failure> {
-        let jar = CookieJar::new();
-        let account = headers
+    pub(crate) fn read(key: &Key, method: &str, headers: &Headers<'_>) -> Result<Self, Failure> {
+        let (jar, now) = (CookieJar::new(), OffsetDateTime::now_utc());
+        let owner = headers("cookie")
+            .into_iter()
             .filter_map(|header| std::str::from_utf8(header).ok())
             .flat_map(|header| Cookie::split_parse_encoded(header.to_owned()))
             .filter_map(|cookie| cookie.ok().filter(|cookie| cookie.name() == COOKIE))
-            .find_map(|cookie| jar.signed(key).verify(cookie));
-        let owner = account.and_then(|account| Owner::new(account.value()).ok());
-        owner.map(Self).ok_or_else(|| Failure(Problem::new(401, "login_required")))
+            .filter_map(|cookie| jar.signed(key).verify(cookie))
+            .find_map(|cookie| owner(cookie.value(), now));
+        let login = owner.map(Self).ok_or_else(|| Failure(Problem::new(401, "login_required")))?;
+        SameOrigin::check_unsafe(method, headers)?;
+        Ok(login)
     }
+}
+
+/// Whose login a signed value is, until it ends.
+fn owner(value: &str, now: OffsetDateTime) -> Option<Owner> {
+    let mut parts = value.split('.');
+    let (account, ends_at) = (parts.next()?, parts.next()?.parse::<i64>().ok()?);
+    if now.unix_timestamp() < ends_at { Owner::new(account).ok() } else { None }
 }
 
 /// The key that signs the cookies. It is kept, so that a login outlives a restart and holds on every node.

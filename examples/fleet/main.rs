@@ -16,10 +16,11 @@ mod database;
 mod extract;
 mod log;
 mod login;
+mod origin;
 mod panel;
 mod stop;
 
-use std::{error::Error, net::SocketAddr, process::ExitCode};
+use std::{error::Error, net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use cookie::Key;
@@ -56,6 +57,12 @@ struct Arguments {
     /// How often a token may be used in a minute
     #[arg(long, value_name = "REQUESTS", default_value_t = 60)]
     per_minute: u32,
+    /// How long a client may take to send the headers of a request
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    header_timeout: u64,
+    /// How long a request may take, from its headers to its answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    request_timeout: u64,
     /// The framework that serves
     #[arg(long, value_enum, default_value_t)]
     server: Server,
@@ -76,6 +83,14 @@ struct App {
     cookie_key: Key,
     authenticator: Authenticator,
     realm: Realm,
+    patience: Patience,
+}
+
+/// How long a client is waited for. A client that never ends what it began would otherwise hold a connection for ever.
+#[derive(Clone, Copy)]
+struct Patience {
+    headers: Duration,
+    request: Duration,
 }
 
 #[tokio::main]
@@ -122,6 +137,10 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             .rate_limit(RateLimit::new(arguments.per_minute, time::Duration::MINUTE)?)
             .limiter(limiter),
         realm,
+        patience: Patience {
+            headers: Duration::from_secs(arguments.header_timeout),
+            request: Duration::from_secs(arguments.request_timeout),
+        },
     };
     let listener = TcpListener::bind(&arguments.listen).await?;
     let stop = stop::signal()?;
@@ -138,7 +157,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 
 /// The token goes from one program to the next: it is on no screen, in no history and in no list of processes.
 fn greet(address: SocketAddr) {
-    let json = "-H 'Content-Type: application/json'";
+    let json = format!("-H 'Content-Type: application/json' -H 'Origin: http://{address}'");
     let new = r#"{"name":"first-'$RANDOM$RANDOM'","abilities":["servers:read"]}"#;
     let header = r#"s/.*"token":"\([^"]*\)".*/header = "Authorization: Bearer \1"/"#;
     println!("Listening on http://{address}");

@@ -65,7 +65,7 @@ use futures_util::{
 
 use super::{
     Problem,
-    body::{self, JsonBody},
+    body::{self, Declared, JsonBody},
     gate::{
         AbilitySet, Admission, Allowed, AllowedAll, AllowedAny, Arrival, Authenticated, Check,
         Entrance, Guard, HandlerArgument, MaybeAllowed, Passage, ResponseFuture, Step,
@@ -178,20 +178,19 @@ fn mark(headers: &mut HeaderMap, name: &HeaderName) {
 
 fn leave<B>(passage: &Passage, answer: Result<ServiceResponse<B>, Error>) -> Answer<B> {
     match answer {
-        Ok(mut response) => {
-            let status = response.status();
-            finish(passage, status, response.headers_mut());
-            Ok(response.map_into_left_body())
+        Ok(response) => {
+            let (request, response) = response.into_parts();
+            Ok(ServiceResponse::new(request, finish(passage, response)))
         }
         Err(error) => {
-            let mut response = error.error_response();
-            finish(passage, response.status(), response.headers_mut());
+            let response = finish(passage, error.error_response()).map_into_boxed_body();
             Err(InternalError::from_response(error, response).into())
         }
     }
 }
 
-fn finish(passage: &Passage, status: StatusCode, headers: &mut HeaderMap) {
+fn finish<B>(passage: &Passage, mut response: HttpResponse<B>) -> HttpResponse<EitherBody<B>> {
+    let headers = response.headers_mut();
     for (name, value) in passage.headers() {
         if let Ok(value) = HeaderValue::from_str(&value)
             && !headers.contains_key(name)
@@ -199,7 +198,26 @@ fn finish(passage: &Passage, status: StatusCode, headers: &mut HeaderMap) {
             headers.insert(HeaderName::from_static(name), value);
         }
     }
-    passage.end(status.as_u16());
+    passage.end(response.status().as_u16());
+    let problem = {
+        let media_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let is_encoded = response.headers().contains_key(header::CONTENT_ENCODING);
+        let status = response.status().as_u16();
+        passage.rewrite(response.extensions().get(), status, media_type, is_encoded)
+    };
+    match problem {
+        None => response.map_into_left_body(),
+        Some(problem) => {
+            let headers = response.headers_mut();
+            headers.remove(header::CONTENT_TYPE);
+            if let Ok(media_type) = HeaderValue::from_str(problem.media_type()) {
+                headers.insert(header::CONTENT_TYPE, media_type);
+            }
+            let text = problem.body();
+            response.extensions_mut().insert(problem);
+            response.map_body(|_, _| EitherBody::right(BoxBody::new(text)))
+        }
+    }
 }
 
 impl Arrival for HttpRequest {
@@ -318,10 +336,15 @@ impl FromRequest for JsonBody {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, chunks) = (request.clone(), payload.take());
+        let (request, mut chunks) = (request.clone(), payload.take());
         async move {
             let value = |name| request.headers().get(name).map(HeaderValue::as_bytes);
-            body::read(chunks, value(header::CONTENT_TYPE), value(header::CONTENT_ENCODING)).await
+            let declared = Declared {
+                media_type: value(header::CONTENT_TYPE),
+                encoding: value(header::CONTENT_ENCODING),
+                length: value(header::CONTENT_LENGTH),
+            };
+            body::read(&mut chunks, &declared).await
         }
         .boxed_local()
     }
@@ -339,6 +362,7 @@ impl ResponseError for Problem {
                 response.headers_mut().append(HeaderName::from_static(name), value);
             }
         }
+        response.extensions_mut().insert(self.clone());
         response
     }
 }

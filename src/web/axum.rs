@@ -43,6 +43,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod unread;
+
 use std::task::{Context, Poll};
 
 use axum::{
@@ -65,13 +67,15 @@ use tower_service::Service;
 
 use super::{
     Problem,
-    body::{self, JsonBody},
+    body::{self, Declared, JsonBody},
     gate::{
         AbilitySet, Admission, Allowed, AllowedAll, AllowedAny, Arrival, Authenticated, Check,
         Entrance, Guard, HandlerArgument, MaybeAllowed, Passage, ResponseFuture, Step,
         with_admission,
     },
 };
+
+use unread::{Loan, can_be_passed_over, is_lent, lend, pass_over};
 
 type Answer<E> = Result<Response, E>;
 
@@ -80,6 +84,12 @@ type Answer<E> = Result<Response, E>;
 /// It marks the header with the token as sensitive, for all layers inside. Layers further out, such as one that traces
 /// requests, run before and see it in plain. Mark it outermost, with tower-http:
 /// `.layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION]))`.
+///
+/// # A client that is still sending
+/// hyper closes the connection after an answer to a request that was not read to its end, and such a client may see a
+/// broken pipe in place of a refusal. So the layer first reads on whenever a [`Problem`] is the answer, also one of a
+/// guard, a handler argument or a handler: at most 16 MiB and 2 seconds, for 64 requests at a time. It does not after
+/// `Expect: 100-continue`, and not on HTTP/2. The service inside therefore takes a request with axum's [`Body`].
 pub type TokenLayer = Entrance<Parts>;
 
 /// The service that [`TokenLayer`] and [`Guard`] make.
@@ -105,9 +115,12 @@ layers!(TokenLayer, Guard);
 
 impl<S, B, R> Service<Request<B>> for CheckedService<S>
 where
-    S: Service<Request<B>, Response = http::Response<R>, Error: 'static> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = http::Response<R>, Error: 'static>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send,
-    B: Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     R: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response;
@@ -122,29 +135,59 @@ where
         let (mut parts, body) = request.into_parts();
         let step = self.check.step(&mut parts);
         hide(&mut parts.headers, self.check.further_header());
-        match step {
-            Step::Now(Err(problem)) => ResponseFuture::refused(Ok(answer(&problem))),
-            Step::Now(Ok(admission)) => {
+        let (body, loan) = match Body::new(body) {
+            body if self.check.is_entrance() => lend(&mut parts, body),
+            body => (body, None),
+        };
+        match (step, loan) {
+            (Step::Now(Err(problem)), None) => ResponseFuture::refused(Ok(answer(problem))),
+            (Step::Now(Err(problem)), loan) => {
+                drop(body);
+                ResponseFuture::later(Box::pin(
+                    async move { Ok(after(loan, answer(problem)).await) },
+                ))
+            }
+            (Step::Now(Ok(admission)), loan) => {
                 let passage = admission.enter(&mut parts);
                 let inner = self.inner.call(Request::from_parts(parts, body));
-                ResponseFuture::passed(inner, passage, leave)
+                if loan.is_none() {
+                    return ResponseFuture::passed(inner, passage, leave);
+                }
+                ResponseFuture::later(Box::pin(async move {
+                    let answer = leave(&passage, inner.await)?;
+                    Ok(after(loan, answer).await)
+                }))
             }
-            Step::Later(verdict) => {
+            (Step::Later(verdict), loan) => {
                 // The service that was polled ready is the one to call; the clone stays behind.
                 let clone = self.inner.clone();
                 let mut inner = std::mem::replace(&mut self.inner, clone);
                 ResponseFuture::later(Box::pin(async move {
-                    match verdict.await {
-                        Err(problem) => Ok(answer(&problem)),
+                    let answer = match verdict.await {
+                        Err(problem) => {
+                            drop(body);
+                            answer(problem)
+                        }
                         Ok(admission) => {
                             let passage = admission.enter(&mut parts);
-                            leave(&passage, inner.call(Request::from_parts(parts, body)).await)
+                            leave(&passage, inner.call(Request::from_parts(parts, body)).await)?
                         }
-                    }
+                    };
+                    Ok(after(loan, answer).await)
                 }))
             }
         }
     }
+}
+
+/// The answer, once a client that is refused will read it.
+async fn after(loan: Option<Loan>, answer: Response) -> Response {
+    if let Some(loan) = loan
+        && answer.extensions().get::<Problem>().is_some()
+    {
+        loan.pass_over().await;
+    }
+    answer
 }
 
 fn hide(headers: &mut HeaderMap, further: Option<&str>) {
@@ -172,11 +215,27 @@ where
             }
         }
         passage.end(response.status().as_u16());
+        let media_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let is_encoded = response.headers().contains_key(header::CONTENT_ENCODING);
+        let (problem, status) = (response.extensions().get(), response.status().as_u16());
+        if let Some(problem) = passage.rewrite(problem, status, media_type, is_encoded) {
+            let text = problem.body();
+            let headers = response.headers_mut();
+            headers.remove(header::CONTENT_TYPE);
+            if let Ok(media_type) = HeaderValue::from_str(problem.media_type()) {
+                headers.insert(header::CONTENT_TYPE, media_type);
+            }
+            if let Entry::Occupied(mut length) = headers.entry(header::CONTENT_LENGTH) {
+                length.insert(text.len().into());
+            }
+            *response.body_mut() = text.into();
+            response.extensions_mut().insert(problem);
+        }
         response
     })
 }
 
-fn answer(problem: &Problem) -> Response {
+fn answer(problem: Problem) -> Response {
     let mut response = Response::new(problem.body().into());
     let status = StatusCode::from_u16(problem.status());
     *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -185,6 +244,7 @@ fn answer(problem: &Problem) -> Response {
             response.headers_mut().append(name, value);
         }
     }
+    response.extensions_mut().insert(problem);
     response
 }
 
@@ -245,8 +305,8 @@ macro_rules! handler_arguments {
 handler_arguments!(Allowed<A>, AllowedAny<T>, AllowedAll<T>, MaybeAllowed<A>, Authenticated);
 
 /// A handler argument around another, for routes without a layer: it authenticates by itself, with the [`TokenLayer`]
-/// in the application's state. It is a little faster. Answers of the handler don't tell of the rate limit, and what no
-/// argument asks for is open.
+/// in the application's state. It is a little faster. Answers of the handler don't tell of the rate limit, what no
+/// argument asks for is open, and a client that is still sending a long body may see a broken pipe in place of a refusal.
 ///
 /// ```
 /// use axum::{Router, extract::FromRef, routing::get};
@@ -297,15 +357,23 @@ impl<S: Sync> FromRequest<S> for JsonBody {
 
     async fn from_request(request: axum::extract::Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let media_type = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-        let encoding = parts.headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
-        let chunks = body.into_data_stream().map_err(axum::Error::into_inner);
-        body::read(chunks, media_type, encoding).await
+        let value = |name| parts.headers.get(name).map(HeaderValue::as_bytes);
+        let declared = Declared {
+            media_type: value(header::CONTENT_TYPE),
+            encoding: value(header::CONTENT_ENCODING),
+            length: value(header::CONTENT_LENGTH),
+        };
+        let mut chunks = body.into_data_stream().map_err(axum::Error::into_inner);
+        let read = body::read(&mut chunks, &declared).await;
+        if read.is_err() && !is_lent(&parts) && can_be_passed_over(&parts) {
+            pass_over(chunks).await;
+        }
+        read
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        answer(&self)
+        answer(self)
     }
 }

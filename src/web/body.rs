@@ -9,10 +9,6 @@ use super::{
     request::{self, MAX_BODY, RequestError},
 };
 
-/// A server that answers while the client still sends, and then closes, takes the answer back. So this much is read,
-/// and passed over, before a body is refused.
-const MOST_READ: usize = 16 * 1024 * 1024;
-
 /// A handler argument: the bytes of a body that says that it is JSON, at most [`MAX_BODY`] of them, for the functions
 /// of [`request`](super::request).
 ///
@@ -28,34 +24,57 @@ impl Deref for JsonBody {
     }
 }
 
-/// A body that is encoded would be read as what it is not.
-fn check_type(media_type: Option<&[u8]>, encoding: Option<&[u8]>) -> Result<(), RequestError> {
-    request::check_media_type(media_type)?;
-    let is_plain = encoding.is_none_or(|it| it.trim_ascii().eq_ignore_ascii_case(b"identity"));
-    if is_plain { Ok(()) } else { Err(RequestError::Encoded) }
+/// What the headers say of a body.
+pub(super) struct Declared<'a> {
+    pub(super) media_type: Option<&'a [u8]>,
+    pub(super) encoding: Option<&'a [u8]>,
+    pub(super) length: Option<&'a [u8]>,
 }
 
-/// Reads a body as it arrives.
+impl Declared<'_> {
+    /// A body that is encoded would be read as what it is not.
+    fn check_type(&self) -> Result<(), RequestError> {
+        request::check_media_type(self.media_type)?;
+        let is_plain = |encoding: &[u8]| encoding.trim_ascii().eq_ignore_ascii_case(b"identity");
+        if self.encoding.is_none_or(is_plain) { Ok(()) } else { Err(RequestError::Encoded) }
+    }
+
+    /// A number of more digits is longer, too.
+    fn is_too_long(&self) -> bool {
+        let length = self.length.and_then(|it| std::str::from_utf8(it).ok());
+        length
+            .is_some_and(|it| it.parse().map_or(!it.is_empty(), |length: usize| length > MAX_BODY))
+    }
+}
+
+/// Reads a body as it arrives, and no further than it may go.
 pub(super) async fn read<C: AsRef<[u8]>, E: Into<BoxError>>(
-    mut chunks: impl Stream<Item = Result<C, E>> + Unpin,
-    media_type: Option<&[u8]>,
-    encoding: Option<&[u8]>,
+    chunks: &mut (impl Stream<Item = Result<C, E>> + Unpin),
+    declared: &Declared<'_>,
 ) -> Result<JsonBody, Problem> {
-    let (mut bytes, mut length) = (Vec::new(), 0);
-    while length <= MOST_READ
-        && let Some(chunk) = chunks.next().await
-    {
-        let chunk = chunk.map_err(|error| RequestError::Interrupted(error.into()));
-        let chunk = chunk.map_err(|error| Problem::from(&error))?;
-        length += chunk.as_ref().len();
-        if length <= MAX_BODY {
-            bytes.extend_from_slice(chunk.as_ref());
+    let bytes = collect(chunks, declared).await;
+    bytes.map(JsonBody).map_err(|error| Problem::from(&error))
+}
+
+async fn collect<C: AsRef<[u8]>, E: Into<BoxError>>(
+    chunks: &mut (impl Stream<Item = Result<C, E>> + Unpin),
+    declared: &Declared<'_>,
+) -> Result<Vec<u8>, RequestError> {
+    if declared.is_too_long() {
+        declared.check_type()?;
+        return Err(RequestError::TooLong);
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| RequestError::Interrupted(error.into()))?;
+        if chunk.as_ref().is_empty() {
+            continue;
+        }
+        declared.check_type()?;
+        bytes.extend_from_slice(chunk.as_ref());
+        if bytes.len() > MAX_BODY {
+            return Err(RequestError::TooLong);
         }
     }
-    let verdict = match length {
-        0 => Ok(()),
-        1..=MAX_BODY => check_type(media_type, encoding),
-        _ => check_type(media_type, encoding).and(Err(RequestError::TooLong)),
-    };
-    verdict.map_err(|error| Problem::from(&error)).map(|()| JsonBody(bytes))
+    Ok(bytes)
 }

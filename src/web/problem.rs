@@ -11,6 +11,9 @@ use crate::{
 
 use super::{credentials::CredentialsError, quota};
 
+/// The media type of a problem, unless the application writes the body ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
+const MEDIA_TYPE: &str = "application/problem+json";
+
 /// An answer that is no success, as plain values: a status, headers, and a body of `application/problem+json`
 /// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
 ///
@@ -105,6 +108,19 @@ impl Problem {
     pub fn with_body(mut self, media_type: &'static str, text: impl Into<String>) -> Self {
         self.body.replaced = Some((media_type, text.into()));
         self
+    }
+
+    /// Returns `true` if an answer still has the body of this problem, and not one of the application's own: a layer
+    /// inside may have made something else of it.
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    pub(super) fn is_as_written(&self, status: u16, media_type: Option<&[u8]>) -> bool {
+        let is_same = status == self.status() && media_type == Some(MEDIA_TYPE.as_bytes());
+        is_same && self.body.replaced.is_none()
+    }
+
+    /// The media type of the body.
+    pub(super) fn media_type(&self) -> &'static str {
+        self.body.replaced.as_ref().map_or(MEDIA_TYPE, |(media_type, _)| media_type)
     }
 
     /// The same with what is told of a rate limit: `X-RateLimit-Limit` and `X-RateLimit-Remaining`, and the headers of
@@ -266,8 +282,7 @@ impl Problem {
 
     /// The headers, with lower-case names. The content type is among them.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let media_type = self.body.replaced.as_ref().map(|(media_type, _)| *media_type);
-        let content_type = ("content-type", media_type.unwrap_or("application/problem+json"));
+        let content_type = ("content-type", self.media_type());
         let others = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
         std::iter::once(content_type).chain(others)
     }
@@ -299,6 +314,7 @@ fn phrase(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        408 => "Request Timeout",
         409 => "Conflict",
         413 => "Content Too Large",
         415 => "Unsupported Media Type",

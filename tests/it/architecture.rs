@@ -102,7 +102,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "web::Realm",
         ],
     ),
-    ("web::axum", &["web::body", "web::gate", "web::Problem"]),
+    ("web::axum", &["timer", "web::body", "web::gate", "web::Problem"]),
     ("web::actix", &["web::body", "web::gate", "web::Problem"]),
 ];
 

@@ -46,6 +46,9 @@ use self::{
     service::{Server, Service},
 };
 
+/// That of the service, by the host that requests name.
+const ORIGIN: &str = "http://fleet";
+
 /// Somebody who is logged in.
 struct Account<'a> {
     service: &'a Service,
@@ -61,7 +64,8 @@ struct Issued {
 
 impl Service {
     fn log_in(&self, account: &str) -> Account<'_> {
-        let answer = Request::post("/login").json(&json!({ "account": account })).send(self);
+        let log_in = Request::post("/login").header("origin", ORIGIN);
+        let answer = log_in.json(&json!({ "account": account })).send(self);
         assert_eq!(answer.status, 204, "{answer:?}");
         let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
         Account { service: self, cookie }
@@ -79,7 +83,12 @@ impl Service {
 
 impl Account<'_> {
     fn send(&self, request: Request) -> Response {
-        request.header("cookie", &self.cookie).send(self.service)
+        self.request(request).send(self.service)
+    }
+
+    /// The request as a page of the service makes it.
+    fn request(&self, request: Request) -> Request {
+        request.header("cookie", &self.cookie).header("origin", ORIGIN)
     }
 
     fn get(&self, path: &str) -> Response {

@@ -10,14 +10,16 @@ use keyfob::{TokenId, web::JsonBody};
 use super::resource;
 use crate::{
     App, account,
-    answer::Answered,
+    answer::{Answer, Answered},
     extract::Id,
     login::{self, Login},
+    origin::SameOrigin,
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/login", None, vec![(Method::POST, web::route().to(log_in))]))
+        .service(resource("/logout", None, vec![(Method::POST, web::route().to(log_out))]))
         .service(resource(
             "/account/tokens",
             None,
@@ -54,8 +56,12 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         ));
 }
 
-async fn log_in(app: Data<App>, body: JsonBody) -> Answered {
+async fn log_in(_: SameOrigin, app: Data<App>, body: JsonBody) -> Answered {
     login::log_in(&app.cookie_key, &body)
+}
+
+async fn log_out(_: SameOrigin) -> Answer {
+    login::log_out()
 }
 
 async fn list(Login(owner): Login, app: Data<App>, request: HttpRequest) -> Answered {

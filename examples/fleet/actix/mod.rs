@@ -8,7 +8,7 @@ mod translate;
 use std::{
     future::{Future, ready},
     io,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix_web::{
@@ -24,7 +24,7 @@ use actix_web::{
     web::{self, Data},
 };
 use keyfob::web::{Problem, actix::TokenMiddleware};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 
 use crate::{App, log, stop};
 
@@ -35,6 +35,7 @@ pub(crate) async fn serve(
 ) -> io::Result<()> {
     let tokens = TokenMiddleware::new(app.authenticator.clone())
         .client_address(|request| Some(request.peer_addr()?.ip()));
+    let patience = app.patience;
     let app = Data::new(app);
     let server = HttpServer::new(move || {
         actix_web::App::new()
@@ -45,6 +46,7 @@ pub(crate) async fn serve(
             .default_service(web::to(async || Problem::not_found().error_response()))
             .wrap(from_fn(log_request))
     })
+    .client_request_timeout(patience.headers)
     .disable_signals()
     .shutdown_timeout(stop::PATIENCE.as_secs())
     .listen(listener.into_std()?)?
@@ -89,10 +91,15 @@ async fn log_request(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let start = Instant::now();
-    let response = next.call(request).await?;
-    let request = response.request();
-    let route = request.match_pattern();
-    log::request(request.method().as_str(), route.as_deref(), response.status().as_u16(), start);
+    let (start, method) = (Instant::now(), request.method().clone());
+    let patience =
+        request.app_data::<Data<App>>().map_or(Duration::MAX, |app| app.patience.request);
+    let Ok(response) = timeout(patience, next.call(request)).await else {
+        log::request(method.as_str(), None, 408, start);
+        return Err(Problem::new(408, "request_timeout").into());
+    };
+    let response = response?;
+    let route = response.request().match_pattern();
+    log::request(method.as_str(), route.as_deref(), response.status().as_u16(), start);
     Ok(response)
 }

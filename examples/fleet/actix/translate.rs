@@ -8,10 +8,7 @@ use std::{
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse, Responder,
     dev::Payload,
-    http::{
-        StatusCode,
-        header::{COOKIE, HeaderValue},
-    },
+    http::{StatusCode, header::HeaderValue},
     web::{Data, Path},
 };
 use keyfob::web::Problem;
@@ -21,6 +18,7 @@ use crate::{
     answer::{Answer, Failure},
     extract::Id,
     login::Login,
+    origin::SameOrigin,
 };
 
 impl<T: FromStr> FromRequest for Id<T> {
@@ -39,12 +37,24 @@ impl FromRequest for Login {
     type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
         ready(match request.app_data::<Data<App>>() {
-            Some(app) => Self::read(&app.cookie_key, cookies),
+            Some(app) => Self::read(&app.cookie_key, request.method().as_str(), &headers(request)),
             None => Err(Failure(Problem::internal())),
         })
     }
+}
+
+impl FromRequest for SameOrigin {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::check(&headers(request)))
+    }
+}
+
+fn headers<'a>(request: &'a HttpRequest) -> impl Fn(&'static str) -> Vec<&'a [u8]> {
+    |name| request.headers().get_all(name).map(HeaderValue::as_bytes).collect()
 }
 
 impl Responder for Answer {

@@ -9,14 +9,16 @@ use keyfob::{TokenId, web::JsonBody};
 
 use crate::{
     App, account,
-    answer::Answered,
+    answer::{Answer, Answered},
     extract::Id,
     login::{self, Login},
+    origin::SameOrigin,
 };
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/login", post(log_in))
+        .route("/logout", post(log_out))
         .route("/account/tokens", get(list).post(create))
         .route("/account/tokens/revoke", post(revoke))
         .route("/account/tokens/{id}", get(show).patch(change).delete(revoke_one))
@@ -25,8 +27,12 @@ pub(super) fn routes() -> Router<App> {
         .route("/account/tokens/{id}/resume", post(resume))
 }
 
-async fn log_in(State(app): State<App>, body: JsonBody) -> Answered {
+async fn log_in(_: SameOrigin, State(app): State<App>, body: JsonBody) -> Answered {
     login::log_in(&app.cookie_key, &body)
+}
+
+async fn log_out(_: SameOrigin) -> Answer {
+    login::log_out()
 }
 
 async fn list(Login(owner): Login, State(app): State<App>, RawQuery(query): RawQuery) -> Answered {

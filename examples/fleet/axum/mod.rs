@@ -3,33 +3,68 @@
 mod account;
 mod api;
 mod current;
+mod path;
 mod translate;
 
 use std::{future::Future, io, net::SocketAddr, time::Instant};
 
 use axum::{
     Router,
-    extract::{ConnectInfo, MatchedPath, Request},
+    body::Body,
+    extract::{ConnectInfo, MatchedPath, Request, State},
     middleware::{self, Next},
-    response::Response,
+    response::{IntoResponse, Response},
+    serve::Listener,
+};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
 };
 use keyfob::web::{Problem, axum::TokenLayer};
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+use tower::util::MapRequest;
 
-use crate::{App, log, stop};
+use crate::{App, Patience, log, stop};
 
 pub(crate) async fn serve(
     app: App,
-    listener: TcpListener,
+    mut listener: TcpListener,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let service = routes(app).into_make_service_with_connect_info::<SocketAddr>();
-    let (begin, asked) = oneshot::channel::<()>();
-    let asked = async move {
-        let _ = asked.await;
+    let Patience { headers, .. } = app.patience;
+    let routes = routes(app);
+    let (begin, mut asked) = oneshot::channel::<()>();
+    // `axum::serve` waits for headers without an end.
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(headers);
+    let server = async move {
+        let connections = GracefulShutdown::new();
+        loop {
+            let (stream, client) = tokio::select! {
+                accepted = Listener::accept(&mut listener) => accepted,
+                _ = &mut asked => break,
+            };
+            let arrive = move |request| arrive(request, client);
+            let service = TowerToHyperService::new(MapRequest::new(routes.clone(), arrive));
+            let connection = http.serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(connections.watch(connection));
+        }
+        drop(listener);
+        connections.shutdown().await;
+        Ok(())
     };
-    let server = axum::serve(listener, service).with_graceful_shutdown(asked);
-    stop::serve_until(stop, server.into_future(), || drop(begin)).await
+    stop::serve_until(stop, server, || drop(begin)).await
+}
+
+/// What is done before a route is looked for.
+fn arrive(mut request: Request<Incoming>, client: SocketAddr) -> Request {
+    request.extensions_mut().insert(ConnectInfo(client));
+    if let Some(uri) = path::normalized(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request.map(Body::new)
 }
 
 fn routes(app: App) -> Router {
@@ -41,15 +76,17 @@ fn routes(app: App) -> Router {
         .nest("/api/v1", api::routes().route_layer(layer))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(middleware::from_fn(log_request))
+        .layer(middleware::from_fn_with_state(app.clone(), log_request))
         .with_state(app)
 }
 
-async fn log_request(request: Request, next: Next) -> Response {
+async fn log_request(State(app): State<App>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
+    let response = timeout(app.patience.request, next.run(request)).await;
+    let response =
+        response.unwrap_or_else(|_| Problem::new(408, "request_timeout").into_response());
     let route = route.as_ref().map(MatchedPath::as_str);
     log::request(method.as_str(), route, response.status().as_u16(), start);
     response

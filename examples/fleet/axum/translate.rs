@@ -5,7 +5,7 @@ use std::str::FromStr;
 use axum::{
     body::Body,
     extract::{FromRequestParts, Path},
-    http::{HeaderValue, StatusCode, header::COOKIE, request::Parts},
+    http::{HeaderValue, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 
@@ -14,6 +14,7 @@ use crate::{
     answer::{Answer, Failure},
     extract::Id,
     login::Login,
+    origin::SameOrigin,
 };
 
 impl<T: FromStr> FromRequestParts<App> for Id<T> {
@@ -29,9 +30,20 @@ impl FromRequestParts<App> for Login {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let cookies = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
-        Self::read(&app.cookie_key, cookies)
+        Self::read(&app.cookie_key, parts.method.as_str(), &headers(parts))
     }
+}
+
+impl FromRequestParts<App> for SameOrigin {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
+        Self::check(&headers(parts))
+    }
+}
+
+fn headers<'a>(parts: &'a Parts) -> impl Fn(&'static str) -> Vec<&'a [u8]> {
+    |name| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect()
 }
 
 impl IntoResponse for Answer {

@@ -11,7 +11,12 @@ use crate::{
 
 #[cfg(feature = "test-util")]
 use super::guard_log::Trail;
-use super::{Authenticator, arrival::Arrival, charging::Spent};
+use super::{
+    Authenticator,
+    arrival::Arrival,
+    authenticator::{ProblemBody, rewritten},
+    charging::Spent,
+};
 
 /// What a layer leaves in a request: by whom it is made, and by what rules that was decided. It can't be named from
 /// outside, so that a handler can't learn the owner without saying in its signature what it needs.
@@ -37,6 +42,7 @@ pub(crate) enum Step {
 pub(crate) struct Passage {
     quota: Option<Quota>,
     draft: bool,
+    body: Option<ProblemBody>,
     #[cfg(feature = "test-util")]
     trail: Option<Arc<Trail>>,
 }
@@ -147,6 +153,7 @@ impl Admission {
         let passage = Passage {
             quota: self.quota(),
             draft: self.authenticator.rules.draft_headers,
+            body: self.authenticator.rules.body.clone(),
             #[cfg(feature = "test-util")]
             trail: self.trail.clone(),
         };
@@ -159,6 +166,19 @@ impl Passage {
     /// The headers that the answer gets where it has none of the same name, with lower-case names.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&'static str, SmolStr)> + use<> {
         self.quota.map(|quota| quota::headers(&quota, self.draft)).into_iter().flatten()
+    }
+
+    /// The problem that an answer from further inside is, in the application's own form. It is `None` if the answer
+    /// stays as it is. An encoded body stays, because its encoding is not known here.
+    pub(crate) fn rewrite(
+        &self,
+        problem: Option<&Problem>,
+        status: u16,
+        media_type: Option<&[u8]>,
+        is_encoded: bool,
+    ) -> Option<Problem> {
+        let problem = problem.filter(|it| !is_encoded && it.is_as_written(status, media_type))?;
+        self.body.as_ref().map(|write| rewritten(problem.clone(), write))
     }
 
     /// The request was answered.

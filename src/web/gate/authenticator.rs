@@ -57,7 +57,7 @@ pub(super) struct Rules {
     manner: Manner,
     pub(super) limiter: RateLimiter,
     limit: Option<RateLimit>,
-    body: Option<ProblemBody>,
+    pub(super) body: Option<ProblemBody>,
     #[cfg(feature = "test-util")]
     guards: Option<GuardLog>,
 }
@@ -157,8 +157,13 @@ impl Authenticator {
         self.with(|rules| rules.draft_headers = send)
     }
 
-    /// Writes the bodies of refusals in the application's own form: a media type and a text. The status, the challenge
+    /// Writes the bodies of problems in the application's own form: a media type and a text. The status, the challenge
     /// and the other headers stay as they are.
+    ///
+    /// Within the layer, this is every [`Problem`]: its own refusals, those of guards, of handler arguments and of
+    /// [`JsonBody`](crate::web::JsonBody), and those that the application's handlers return. A problem that has a
+    /// [body](Problem::with_body) of the application's own already keeps it. An argument without a layer writes its own
+    /// refusals only.
     ///
     /// ```
     /// # use keyfob::{ApiTokens, store::MemoryStore, web::{Authenticator, Realm}};
@@ -289,13 +294,16 @@ impl Authenticator {
             None => problem,
         };
         match &self.rules.body {
-            Some(write) => {
-                let (media_type, text) = write(&problem);
-                problem.with_body(media_type, text)
-            }
+            Some(write) => rewritten(problem, write),
             None => problem,
         }
     }
+}
+
+/// A problem with the body that the application writes for it.
+pub(super) fn rewritten(problem: Problem, write: &ProblemBody) -> Problem {
+    let (media_type, text) = write(&problem);
+    problem.with_body(media_type, text)
 }
 
 impl fmt::Debug for Authenticator {

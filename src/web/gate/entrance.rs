@@ -65,6 +65,14 @@ impl<Q> Check<Q> {
     }
 }
 
+#[cfg(feature = "axum")]
+impl<Q> Check<Q> {
+    /// Returns `true` if this is the layer, which all guards and handler arguments are inside of.
+    pub(crate) fn is_entrance(&self) -> bool {
+        matches!(self, Self::Entrance(_))
+    }
+}
+
 impl<Q: Arrival> Check<Q> {
     pub(crate) fn step(&self, request: &mut Q) -> Step {
         match self {

@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     process::Command,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ on_every_server! {
     a_restart_keeps_tokens_logins_servers_and_the_last_use,
     a_request_that_is_there_is_answered_before_the_service_stops,
     clients_that_hold_their_connections_do_not_hold_up_the_stop,
+    a_request_that_is_never_ended_does_not_hold_a_connection,
     the_line_that_it_prints_logs_in_and_calls_the_api_as_often_as_it_is_pasted,
     no_secret_is_printed_logged_or_stored,
 }
@@ -107,7 +109,7 @@ fn a_request_that_is_there_is_answered_before_the_service_stops(server: Server) 
     let mut client = TcpStream::connect(service.address).unwrap();
     write!(
         client,
-        "POST /account/tokens HTTP/1.1\r\nhost: fleet\r\nconnection: close\r\ncookie: {cookie}\r\n\
+        "POST /account/tokens HTTP/1.1\r\nhost: fleet\r\norigin: http://fleet\r\nconnection: close\r\ncookie: {cookie}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
         body.len()
     )
@@ -149,6 +151,29 @@ fn clients_that_hold_their_connections_do_not_hold_up_the_stop(server: Server) {
     let service = service.restart();
     let ada = super::Account { service: &service, cookie };
     assert!(ada.get(&path).json()["last_used_at"].is_string());
+}
+
+fn a_request_that_is_never_ended_does_not_hold_a_connection(server: Server) {
+    let settings = ["--header-timeout", "1", "--request-timeout", "1"];
+    let service = Service::start_several(server, &settings, 1).remove(0);
+    let send = |request: &str| {
+        let mut stream = TcpStream::connect(service.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        // It may be closed with what was sent unread.
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    };
+    for headers in ["", "GET /account/tok", "GET /account/tokens HTTP/1.1\r\nhost: fl"] {
+        let answer = send(headers);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{headers}: {answer}");
+    }
+    let login = "POST /login HTTP/1.1\r\nhost: fleet\r\norigin: http://fleet\r\n";
+    let body = "content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let answer = send(&format!("{login}{body}"));
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
+    assert!(answer.ends_with("\"code\":\"request_timeout\"}"), "{answer}");
 }
 
 fn the_line_that_it_prints_logs_in_and_calls_the_api_as_often_as_it_is_pasted(server: Server) {

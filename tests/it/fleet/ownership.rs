@@ -1,8 +1,12 @@
 //! Who may manage which tokens: the login says so, and nothing in a request.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use cookie::{CookieJar, Key};
 use serde_json::json;
 
-use super::{Issued, Request, Response, Server, Service};
+use super::{Issued, ORIGIN, Request, Response, Server, Service};
 
 on_every_server! {
     every_management_route_asks_for_the_owner_who_is_logged_in,
@@ -10,6 +14,8 @@ on_every_server! {
     the_query_does_not_say_whose_tokens_are_listed,
     a_login_of_another_service_is_none_here,
     a_login_is_one_signed_cookie_that_scripts_and_other_sites_do_not_get,
+    a_login_ends_when_it_was_signed_to,
+    a_request_of_another_site_changes_nothing,
 }
 
 /// Every management route, for a token.
@@ -130,20 +136,115 @@ fn a_login_of_another_service_is_none_here(server: Server) {
 
 fn a_login_is_one_signed_cookie_that_scripts_and_other_sites_do_not_get(server: Server) {
     let service = Service::start(server);
-    let log_in = |body| Request::post("/login").json(&body).send(&service);
+    let post = || Request::post("/login").header("origin", ORIGIN);
+    let log_in = |body| post().json(&body).send(&service);
     let answer = log_in(json!({ "account": "ada" }));
     assert_eq!((answer.status, answer.body.as_str()), (204, ""));
     let cookie = answer.header("set-cookie").unwrap();
-    for attribute in ["; HttpOnly", "; SameSite=Lax", "; Path=/"] {
+    for attribute in ["; HttpOnly", "; SameSite=Lax", "; Path=/", "; Max-Age=43200"] {
         assert!(cookie.contains(attribute), "{cookie}");
     }
     assert!(!cookie.starts_with("fleet_login=ada;"), "it is signed: {cookie}");
+    let again = log_in(json!({ "account": "ada" }));
+    assert_ne!(again.header("set-cookie").unwrap(), cookie, "each login is a new one");
 
     for body in [json!({}), json!({ "account": "eve" }), json!({ "account": ["ada"] })] {
         let refused = log_in(body);
         assert_eq!(refused.fields(), ["account"]);
         assert_eq!(refused.header("set-cookie"), None);
     }
-    let form = Request::post("/login").header("content-type", "application/x-www-form-urlencoded");
+    let form = post().header("content-type", "application/x-www-form-urlencoded");
     assert_eq!(form.body("account=ada").send(&service).status, 415);
+}
+
+fn a_login_ends_when_it_was_signed_to(server: Server) {
+    let service = Service::start(server);
+    let ada = service.log_in("ada");
+    let secret = service.text("SELECT secret FROM cookie_keys");
+    let key = Key::try_from(&*BASE64_STANDARD.decode(secret).unwrap()).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for (value, status) in [
+        (format!("ada.{}.7", now + 3_600), 200),
+        (format!("ada.{}.7", now - 1), 401),
+        (format!("ada.{}.7", i64::MIN), 401),
+        ("ada".to_owned(), 401),
+        ("ada.never.7".to_owned(), 401),
+    ] {
+        let mut jar = CookieJar::new();
+        jar.signed_mut(&key).add(("fleet_login", value.clone()));
+        let cookie = jar.get("fleet_login").unwrap().stripped().encoded().to_string();
+        let list = Request::get("/account/tokens").header("cookie", &cookie);
+        assert_eq!(list.send(&service).status, status, "{value}");
+    }
+    let out = ada.send(Request::post("/logout"));
+    let cookie = out.header("set-cookie").unwrap();
+    assert_eq!((out.status, out.body.as_str()), (204, ""));
+    assert!(cookie.starts_with("fleet_login=; ") && cookie.contains("; Max-Age=0"), "{cookie}");
+    assert!(cookie.contains("; Path=/"), "else it is another cookie: {cookie}");
+}
+
+type Headers = &'static [(&'static str, &'static str)];
+
+/// What a browser says of the page whose request it is, and whether it may change something.
+const ORIGINS: [(Headers, bool); 18] = [
+    (&[("sec-fetch-site", "same-origin")], true),
+    (&[("sec-fetch-site", "none")], true),
+    (&[("sec-fetch-site", "same-origin"), ("origin", "null")], true),
+    (&[("origin", "http://fleet")], true),
+    (&[("origin", "https://fleet")], true),
+    (&[("origin", "https://FLEET")], true),
+    (&[("sec-fetch-site", "cross-site")], false),
+    (&[("sec-fetch-site", "same-site")], false),
+    (&[("sec-fetch-site", "same-site"), ("origin", "http://fleet")], false),
+    (&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], false),
+    (&[("sec-fetch-site", "")], false),
+    (&[], false),
+    (&[("origin", "null")], false),
+    (&[("origin", "http://evil")], false),
+    (&[("origin", "http://fleet:81")], false),
+    (&[("origin", "http://fleet.evil")], false),
+    (&[("origin", "fleet")], false),
+    (&[("origin", "http://fleet"), ("origin", "http://evil")], false),
+];
+
+fn a_request_of_another_site_changes_nothing(server: Server) {
+    let service = Service::start(server);
+    let ada = service.log_in("ada");
+    let token = ada.issue("ci", &["servers:read"]);
+    let account = json!({ "account": "ada" });
+    let change = json!({ "name": "changed" });
+    let path = token.path();
+    let act = |verb: &str| Request::post(&format!("{path}/{verb}"));
+    for (headers, passes) in ORIGINS {
+        let from = |request: Request| {
+            let request = request.header("cookie", &ada.cookie);
+            headers.iter().fold(request, |it, (name, value)| it.header(name, value)).send(&service)
+        };
+        for (request, status) in [
+            (Request::post("/login").json(&account), 204),
+            (Request::post("/logout"), 204),
+            (Request::post("/account/tokens").json(&json!({ "name": "" })), 422),
+            (Request::patch(&path).json(&change), 200),
+            (act("rotate").json(&json!({ "grace_seconds": -1 })), 422),
+            (act("suspend"), 200),
+            (act("resume"), 200),
+            (Request::post("/account/tokens/revoke").json(&json!({ "ids": [] })), 200),
+            (Request::delete("/account/tokens/0000000000000000000007"), 404),
+        ] {
+            let answer = from(request);
+            let expected = if passes { status } else { 403 };
+            assert_eq!(answer.status, expected, "{headers:?}: {answer:?}");
+            if !passes {
+                assert_eq!(answer.code(), "cross_site_request");
+                assert_eq!(answer.header("set-cookie"), None);
+            }
+        }
+        assert_eq!(from(Request::get(&path)).status, 200, "{headers:?}: what only reads passes");
+        let upgrade = from(Request::get(&path).header("upgrade", "websocket"));
+        assert_eq!(upgrade.status, if passes { 200 } else { 403 }, "{headers:?}");
+        let bearer = from(Request::get("/account/tokens/current").bearer(&token.plain));
+        assert_eq!(bearer.status, 200, "{headers:?}: no site can send a token");
+    }
+    let without_login = Request::post("/account/tokens").header("origin", "http://evil");
+    assert_eq!(without_login.json(&change).send(&service).status, 401);
 }

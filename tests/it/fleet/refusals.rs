@@ -13,6 +13,7 @@ on_every_server! {
     a_token_that_holds_nothing_opens_nothing,
     what_is_wrong_with_a_request_is_told_in_one_form,
     a_body_may_have_16_kib_and_a_much_longer_one_is_answered_too,
+    a_refusal_reaches_a_client_that_is_still_sending,
     a_database_that_somebody_holds_is_unavailable_and_costs_no_client_its_token,
     a_fault_of_the_service_is_logged_and_not_told,
 }
@@ -140,19 +141,15 @@ fn what_is_wrong_with_a_request_is_told_in_one_form(server: Server) {
     let service = Service::start(server);
     let ada = service.log_in("ada");
     let token = ada.issue("taken", &["servers:create"]);
-    let create = || {
-        Request::post("/account/tokens")
-            .header("cookie", &ada.cookie)
-            .header("content-type", "application/json")
-    };
+    let create =
+        || ada.request(Request::post("/account/tokens")).header("content-type", "application/json");
     let problem = |status: u16, title: &str, code: &str| {
         format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"code":"{code}"}}"#)
     };
     let allow = |methods| [("allow", methods)];
     let long = json!({ "name": "a".repeat(16 * 1024) }).to_string();
-    let plain_text = Request::post("/account/tokens")
-        .header("cookie", &ada.cookie)
-        .header("content-type", "text/plain");
+    let plain_text =
+        ada.request(Request::post("/account/tokens")).header("content-type", "text/plain");
     for (request, expected) in [
         (create().body("{"), refusal(400, &[], &problem(400, "Bad Request", "malformed_body"))),
         (create(), refusal(400, &[], &problem(400, "Bad Request", "malformed_body"))),
@@ -194,7 +191,7 @@ fn what_is_wrong_with_a_request_is_told_in_one_form(server: Server) {
             refusal(415, &[], &problem(415, "Unsupported Media Type", "unsupported_media_type")),
         ),
         (
-            Request::post("/account/tokens").header("cookie", &ada.cookie).body("{}"),
+            ada.request(Request::post("/account/tokens")).body("{}"),
             refusal(415, &[], &problem(415, "Unsupported Media Type", "unsupported_media_type")),
         ),
         (
@@ -217,7 +214,26 @@ fn a_body_may_have_16_kib_and_a_much_longer_one_is_answered_too(server: Server) 
         let padding = " ".repeat(length - r#"{"name":"ci"}"#.len());
         let body = format!(r#"{{"name":"ci"{padding}}}"#);
         let create = Request::post("/account/tokens").header("content-type", "application/json");
-        assert_eq!(ada.send(create.body(&body)).status, status, "{length}");
+        let create = ada.request(create.body(&body));
+        assert_eq!(create.send_much(&service).status, status, "{length}");
+    }
+}
+
+fn a_refusal_reaches_a_client_that_is_still_sending(server: Server) {
+    let service = Service::start(server);
+    let ada = service.log_in("ada");
+    let token = ada.issue("ci", &["servers:read"]).plain;
+    let long = " ".repeat(8 * 1024 * 1024);
+    let post = |path: &str| Request::post(path).body(&long);
+    for (request, status, code) in [
+        (post("/api/v1/servers"), 401, "missing_credentials"),
+        (post("/api/v1/servers").bearer("fleet_x"), 401, "invalid_token"),
+        (post("/api/v1/servers").bearer("a b"), 400, "invalid_request"),
+        (post("/api/v1/servers").bearer(&token), 403, "insufficient_scope"),
+        (post("/account/tokens/current/rotate").bearer(&token), 415, "unsupported_media_type"),
+    ] {
+        let answer = request.send_much(&service);
+        assert_eq!((answer.status, answer.code().as_str()), (status, code));
     }
 }
 

@@ -7,6 +7,7 @@ use super::{Request, Server, Service, refusals::refusal};
 on_every_server! {
     a_method_that_a_resource_does_not_have_is_told_which_it_has,
     what_is_nowhere_is_not_found_with_any_method,
+    a_path_is_the_same_however_its_characters_are_encoded,
     head_is_answered_as_get_is_and_without_the_body,
     answers_are_json_and_say_no_more_than_that,
 }
@@ -14,8 +15,9 @@ on_every_server! {
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// Every resource, with its methods as they stand in `Allow`.
-const RESOURCES: [(&str, &str); 16] = [
+const RESOURCES: [(&str, &str); 17] = [
     ("/login", "POST"),
+    ("/logout", "POST"),
     ("/account/tokens", "GET,HEAD,POST"),
     ("/account/tokens/revoke", "POST"),
     ("/account/tokens/1", "GET,HEAD,PATCH,DELETE"),
@@ -73,6 +75,46 @@ fn what_is_nowhere_is_not_found_with_any_method(server: Server) {
             assert_eq!(Request::new(method, path).send(&service), expected, "{method} {path}");
         }
     }
+}
+
+fn a_path_is_the_same_however_its_characters_are_encoded(server: Server) {
+    let service = Service::start(server);
+    let ada = service.log_in("ada");
+    let token = ada.issue("ci", &["servers:read"]);
+    let get = |path: &str| {
+        let request = Request::get(path).header("cookie", &ada.cookie);
+        request.bearer(&token.plain).send(&service)
+    };
+    let (name, current) = (&token.id, "/account/tokens/current");
+    let encoded =
+        |text: &str| text.bytes().map(|it| format!("%{it:02x}")).collect::<Vec<_>>().concat();
+    for (path, same) in [
+        ("/account/tokens/%63urrent".to_owned(), current),
+        (format!("/account/tokens/{}", encoded("current")), current),
+        ("/%61ccount/tokens/c%75rren%74?a=%63".to_owned(), current),
+        (format!("/account/tokens/{}", encoded(name)), current),
+        ("/api/%761/server%73".to_owned(), "/api/v1/servers"),
+    ] {
+        let (one, other) = (get(&path), get(same));
+        assert_eq!((one.status, &one.body), (200, &other.body), "{path}");
+    }
+    for path in [
+        "/account/tokens%2Fcurrent",
+        "/account/tokens/current%2Frotate",
+        "/account/tokens/%2563urrent",
+        "/account/tokens/current%00",
+        "/account/tokens/%",
+        "/account/tokens/%6",
+        "/account/tokens/%FF",
+        "/account/tokens/%2E%2E/tokens",
+        "/account/tokens/./current",
+        "/account//tokens",
+        "/account/tokens/Current",
+    ] {
+        assert_eq!((get(path).status, get(path).code().as_str()), (404, "not_found"), "{path}");
+    }
+    let ended = Request::delete("/account/tokens/%63urrent").bearer(&token.plain).send(&service);
+    assert_eq!((ended.status, service.status(&token)), (204, 401));
 }
 
 fn head_is_answered_as_get_is_and_without_the_body(server: Server) {

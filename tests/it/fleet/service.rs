@@ -133,6 +133,18 @@ impl Service {
         self.beside(what, "BEGIN IMMEDIATE", "ROLLBACK");
     }
 
+    /// One text of the database.
+    pub(super) fn text(&self, sql: &'static str) -> String {
+        let options = SqliteConnectOptions::new().filename(database(self.directory.path()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+            let text = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+            text
+        })
+    }
+
     fn beside(&self, what: impl FnOnce(), before: &'static str, after: &'static str) {
         let options = SqliteConnectOptions::new().filename(database(self.directory.path()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -104,6 +104,7 @@ macro_rules! every_route {
         $build! {
             get "/open" => open;
             get "/absent" => absent;
+            get "/own-body" => own_body;
             get "/authenticated" => authenticated;
             get "/allowed" => allowed;
             get "/maybe" => maybe;

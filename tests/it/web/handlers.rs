@@ -63,6 +63,11 @@ pub async fn absent() -> Result<String, Problem> {
     Err(Problem::not_found())
 }
 
+pub async fn own_body() -> Result<String, Problem> {
+    handled();
+    Err(Problem::new(409, "busy").with_body("text/plain", "the handler's own"))
+}
+
 pub async fn authenticated(token: Authenticated) -> String {
     hello(&token)
 }

@@ -1,10 +1,10 @@
 //! Requiring a token, and only telling who it is.
 
-use keyfob::web::Authenticator;
+use keyfob::web::{Authenticator, Problem};
 
 use super::{
-    app::Framework,
-    http::{Request, get},
+    app::{Framework, Outer, Setup},
+    http::{Request, get, post},
     scene::{BAD, Scene, is},
 };
 
@@ -14,6 +14,7 @@ on_both! {
     a_bad_token_of_ours_is_nobody_to_no_manner
     nobody_is_never_charged
     a_body_of_the_applications_own_leaves_the_rest_as_it_is
+    every_problem_of_a_route_has_a_body_of_the_applications_own
     a_media_type_that_is_none_changes_neither_status_nor_challenge
 }
 
@@ -200,6 +201,57 @@ async fn a_body_of_the_applications_own_leaves_the_rest_as_it_is(framework: Fram
     assert_eq!(statuses, [401, 400, 401, 403, 403, 429, 403, 404, 403, 503]);
     let success = own.send(get("/allowed").with("good")).await;
     assert_eq!(success.told(), is(200, "hello user:42"), "what is no refusal is left alone");
+}
+
+async fn every_problem_of_a_route_has_a_body_of_the_applications_own(framework: Framework) {
+    let json =
+        |body: &str| post("/json", body).with("good").header("content-type", "application/json");
+    let long = " ".repeat(16 * 1024 + 1);
+    for cold in [false, true] {
+        let scene = Scene::new(framework).await;
+        let write = |it: &Problem| ("text/x-problem", format!("{} {}", it.status(), it.code()));
+        let own = scene.client(scene.limited(60).problem_body(write)).await;
+        let plain = scene.client(scene.limited(60)).await;
+        let outer = scene.identify().problem_body(write);
+        let under = Setup::new(scene.limited(60)).under(Outer::Another(outer));
+        let under = scene.client_of(under).await;
+        let mut statuses = Vec::new();
+        for request in [
+            json("{"),
+            json(&long),
+            json("{}").header("content-encoding", "gzip"),
+            post("/json", "{}").with("good"),
+            json("{\"name\":7}"),
+            get("/absent").with("good"),
+            get("/misnamed/42").with("everything"),
+            get("/guarded/create").with("good"),
+            get("/any").with("delete"),
+        ] {
+            if cold {
+                scene.world.store.forget();
+            }
+            let plain = plain.send(request.clone()).await;
+            let (status, code) = plain.told();
+            for (own, by) in [(&own, "its layer"), (&under, "a layer further out")] {
+                let own = own.send(request.clone()).await;
+                assert_eq!(own.body, format!("{status} {code}"), "{by}: {request}");
+                assert_eq!(own.header("content-type"), Some("text/x-problem"), "{by}: {request}");
+                assert_eq!(own.header("cache-control"), Some("no-store"), "{by}: {request}");
+                assert_eq!((own.status, own.quota()), (status, plain.quota()), "{by}: {request}");
+            }
+            statuses.push(status);
+        }
+        assert_eq!(statuses, [400, 413, 415, 415, 422, 404, 500, 403, 403]);
+
+        let answer = own.send(get("/own-body").with("good")).await;
+        assert_eq!((answer.status, answer.body.as_str()), (409, "the handler's own"));
+        let inner = scene.limited(60).problem_body(|_| ("text/plain", "the inner one".to_owned()));
+        let outer = scene.identify().problem_body(write);
+        let both = scene.client_of(Setup::new(inner).under(Outer::Another(outer))).await;
+        for request in [get("/absent").with("good"), get("/allowed"), get("/any").with("delete")] {
+            assert_eq!(both.send(request).await.body, "the inner one");
+        }
+    }
 }
 
 async fn a_media_type_that_is_none_changes_neither_status_nor_challenge(framework: Framework) {

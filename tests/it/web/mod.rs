@@ -60,3 +60,4 @@ mod shared;
 mod state;
 mod told;
 mod tower;
+mod unread;

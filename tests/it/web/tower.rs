@@ -12,16 +12,21 @@ use std::{
 };
 
 use ::http::{Request, Response};
-use ::tower::{Layer, Service};
+use ::tower::{Layer, Service, ServiceExt};
 use axum::body::{Body, Bytes};
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use keyfob::{
     testing,
-    web::{Authenticator, Realm, axum::TokenLayer},
+    web::{Authenticator, Guard, Realm, axum::TokenLayer},
 };
 
-use super::{app::Framework, handlers::guard, http::get, scene::Scene};
+use super::{
+    app::Framework,
+    handlers::{five, guard},
+    http::get,
+    scene::Scene,
+};
 
 /// A service that may be called only when it was polled ready, and once for each time.
 #[derive(Default)]
@@ -39,7 +44,7 @@ impl Clone for Strict {
 
 type Answer = Result<Response<Full<Bytes>>, Infallible>;
 
-impl Service<Request<()>> for Strict {
+impl Service<Request<Body>> for Strict {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -49,7 +54,7 @@ impl Service<Request<()>> for Strict {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<()>) -> Self::Future {
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
         assert!(std::mem::take(&mut self.ready), "called without having been polled ready");
         self.calls.fetch_add(1, SeqCst);
         let (held, hangs) = (self.calls.clone(), self.hangs);
@@ -65,7 +70,7 @@ impl Service<Request<()>> for Strict {
 
 async fn call<S>(service: &mut S, token: Option<&str>) -> (u16, String)
 where
-    S: Service<Request<()>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
     poll_fn(|context| service.poll_ready(context)).await.unwrap();
     let (status, body) = service.call(request(token)).await.unwrap().into_parts();
@@ -73,13 +78,13 @@ where
     (status.status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
 }
 
-fn request(token: Option<&str>) -> Request<()> {
+fn request(token: Option<&str>) -> Request<Body> {
     let request = Request::get("/");
     let request = match token {
         Some(token) => request.header("authorization", format!("Bearer {token}")),
         None => request,
     };
-    request.body(()).unwrap()
+    request.body(Body::empty()).unwrap()
 }
 
 #[tokio::test]
@@ -113,7 +118,7 @@ async fn a_service_whose_answer_nobody_waits_for_any_more_is_dropped() {
         }
         let strict = Strict { hangs: true, ..Strict::default() };
         let mut service = TokenLayer::new(scene.require()).layer(strict.clone());
-        poll_fn(|context| service.poll_ready(context)).await.unwrap();
+        poll_fn(|context| ready_for_body(&mut service, context)).await.unwrap();
         let mut answer = service.call(request(Some(scene.text("good"))));
         assert!(answer.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
         assert_eq!(strict.calls.load(SeqCst), 1, "it was called");
@@ -123,7 +128,7 @@ async fn a_service_whose_answer_nobody_waits_for_any_more_is_dropped() {
     }
 }
 
-async fn boxed(_: Request<()>) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+async fn boxed(_: Request<Body>) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     Ok(Response::new(Full::from("boxed").boxed()))
 }
 
@@ -141,11 +146,30 @@ async fn a_service_has_the_body_that_it_has() {
     }
 }
 
+fn ready_for_body<S: Service<Request<Body>>>(
+    service: &mut S,
+    context: &mut Context<'_>,
+) -> Poll<Result<(), S::Error>> {
+    service.poll_ready(context)
+}
+
+#[tokio::test]
+async fn a_guard_charges_a_request_once_wherever_its_clones_stand() {
+    let scene = Scene::new(Framework::Axum).await;
+    let once = Guard::charging(five());
+    for (inner, left) in [(once.clone(), 95), (Guard::charging(five()), 90)] {
+        let guarded = once.layer(inner.layer(Strict::default()));
+        let service = TokenLayer::new(scene.limited(60)).layer(guarded);
+        let answer = service.oneshot(request(Some(scene.text("good")))).await.unwrap();
+        assert_eq!(answer.headers()["x-ratelimit-remaining"], left.to_string());
+    }
+}
+
 /// A service that is never ready.
 #[derive(Clone)]
 struct Busy;
 
-impl Service<Request<()>> for Busy {
+impl Service<Request<Body>> for Busy {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = std::future::Ready<Answer>;
@@ -154,7 +178,7 @@ impl Service<Request<()>> for Busy {
         Poll::Pending
     }
 
-    fn call(&mut self, _: Request<()>) -> Self::Future {
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
         ready(Ok(Response::default()))
     }
 }
@@ -164,7 +188,7 @@ async fn a_layer_is_ready_when_its_service_is() {
     let scene = Scene::new(Framework::Axum).await;
     let mut service = TokenLayer::new(scene.require()).layer(guard("servers:read").layer(Busy));
     let mut context = Context::from_waker(Waker::noop());
-    assert!(service.poll_ready(&mut context).is_pending());
+    assert!(ready_for_body(&mut service, &mut context).is_pending());
 }
 
 #[tokio::test]

@@ -1,0 +1,33 @@
+//! axum compares a path with its routes as it was sent. `/account/tokens/%63urrent` is the same as
+//! `/account/tokens/current` (RFC 3986 §6.2.2.2), and must not be taken for the token with the id `current`.
+
+use axum::http::Uri;
+
+/// A URI without the percent-encoding that is not needed in its path; `None` if there is none.
+pub(super) fn normalized(uri: &Uri) -> Option<Uri> {
+    let mut pieces = uri.path().split('%');
+    let mut path = pieces.next()?.to_owned();
+    for piece in pieces {
+        match unreserved(piece) {
+            Some(character) => {
+                path.push(character);
+                path.push_str(&piece[2..]);
+            }
+            None => path.extend(["%", piece]),
+        }
+    }
+    if path == uri.path() {
+        return None;
+    }
+    if let Some(query) = uri.query() {
+        path.extend(["?", query]);
+    }
+    path.parse().ok()
+}
+
+/// The character that two hexadecimal digits stand for, if it never needs to be encoded.
+fn unreserved(digits: &str) -> Option<char> {
+    let byte = u8::from_str_radix(digits.get(..2)?, 16).ok()?;
+    let is_unreserved = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    is_unreserved.then_some(byte.into())
+}
