@@ -117,3 +117,29 @@ impl Gatekeeper {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[derive(Debug)]
+    struct Open;
+
+    #[async_trait]
+    impl OwnerGate for Open {
+        async fn is_enabled(&self, _: &Owner) -> Result<bool, StoreError> {
+            Ok(true)
+        }
+    }
+
+    #[test]
+    fn no_more_answers_are_kept_than_there_is_room_for() {
+        let gate = Gatekeeper::new(Arc::new(Open), Duration::from_mins(1));
+        for number in 0..=(2 * CAPACITY) {
+            let owner = Owner::new(number.to_string()).unwrap();
+            let asked = futures_executor::block_on(gate.ask(&owner, &SystemClock));
+            assert!(asked.unwrap() && gate.lock().by_owner.len() <= CAPACITY);
+        }
+    }
+}

@@ -123,7 +123,7 @@ impl Policy {
         let abilities = fields.check("abilities", abilities.transpose());
         let expiry = terms.expiry.map(|it| self.expiry(it, instants.issued, instants.now));
         let expires_at = fields.check("expires_at", expiry.transpose());
-        let metadata = terms.metadata.clone().map(|it| Metadata::without_tokens(it, format));
+        let metadata = terms.metadata.as_ref().map(|it| Metadata::without_tokens(it, format));
         let metadata = fields.check("metadata", metadata.transpose());
         let idle = terms.idle_period.map(|it| it.map(idle_seconds).transpose());
         let idle_seconds = fields.check("idle_seconds", idle.transpose());

@@ -74,3 +74,17 @@ impl Rekeying {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_digests_wait_than_there_is_room_for() {
+        let (waiting, digest) = (Rekeying::default(), TokenDigest::from_bytes([7; 32], None));
+        for number in 0..u128::try_from(CAPACITY).unwrap() + 10 {
+            waiting.queue(TokenId::from_u128(number), 0, &digest, || digest.clone());
+        }
+        assert_eq!(waiting.lock().len(), CAPACITY);
+    }
+}

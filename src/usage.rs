@@ -26,7 +26,7 @@ use addresses::Addresses;
 
 use crate::{
     store::{StoreError, TokenStore, Use},
-    token::{Timestamp, TokenId, TokenRecord, TokenState},
+    token::{Timestamp, TokenId, TokenRecord, TokenState, room_for},
 };
 
 /// How many uses go to the store in one call.
@@ -59,6 +59,8 @@ struct Log {
     /// The batch that a flush is writing, or was writing when it failed or was dropped.
     writing: HashMap<TokenId, Use, RandomState>,
     oldest: Option<Timestamp>,
+    /// What the records that wait take, in bytes.
+    weight: usize,
     /// How often written uses were forgotten.
     forgotten: u64,
 }
@@ -134,21 +136,26 @@ impl UsageLog {
                 waiting.from = from;
             }
             record.noted.open(now.max(noted.unwrap_or(now)), tag);
-            waiting.record = record.clone();
+            let before = std::mem::replace(&mut waiting.record, record.clone());
+            log.weight = log.weight + record.weight() - before.weight();
             return false;
         }
         let is_known = record.last_used_at.is_some() || log.writing.contains_key(&record.id);
         let others = log.waiting.len() + log.draining.len() + log.writing.len();
-        if others >= self.capacity && !log.writing.contains_key(&record.id) {
+        let (weight, most) = (record.weight(), room_for(self.capacity));
+        let has_room = others < self.capacity && log.weight + weight <= most;
+        if !has_room && !log.writing.contains_key(&record.id) {
             self.dropped.fetch_add(1, Relaxed);
             return false;
         }
         record.noted.open(now, tag);
+        log.weight += weight;
+        let fills_half = log.weight > most / 2 && log.weight - weight <= most / 2;
         log.waiting.insert(record.id, Waiting { record: record.clone(), from });
         log.oldest.get_or_insert(now);
         drop(log);
         // Once, on the way up: while writes fail, every further use would have them tried again.
-        if others + 1 == self.capacity / 2 {
+        if others + 1 == self.capacity / 2 || fills_half {
             self.nudge.give();
         }
         !is_known
@@ -283,6 +290,7 @@ impl Log {
         while self.writing.len() < BATCH && !self.draining.is_empty() {
             let room = BATCH - self.writing.len();
             for (id, waiting) in self.draining.extract_if(|_, _| true).take(room) {
+                self.weight -= waiting.record.weight();
                 drain(&mut self.writing, id, &waiting);
             }
         }

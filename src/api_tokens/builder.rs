@@ -126,8 +126,8 @@ impl ApiTokensBuilder {
         self
     }
 
-    /// How many tokens are [remembered](Self::max_staleness) at most. Each takes some hundred bytes. 100,000 unless set
-    /// here.
+    /// Sets how many tokens are [remembered](Self::max_staleness) at most. Together they take at most as many KiB; a plain
+    /// token takes a third of one. Default: 100,000, and so 100 MB.
     pub fn cache_capacity(mut self, tokens: usize) -> Self {
         self.cache_capacity = tokens;
         self
@@ -228,16 +228,17 @@ impl ApiTokensBuilder {
         self
     }
 
-    /// How many tokens may have uses that wait to be written. Each keeps its record in memory, with its abilities and
-    /// metadata: some hundred bytes as a rule. Uses of further tokens are let go and reported. 100,000 unless set here.
+    /// Sets how many tokens may have uses that wait to be written. Each keeps its record in memory, and together these
+    /// take at most as many KiB; a plain token takes a third of one. Uses of further tokens are let go and
+    /// [reported](crate::Event::UsesDropped). Default: 100,000, and so 100 MB.
     pub fn last_used_capacity(mut self, tokens: usize) -> Self {
         self.last_used_capacity = tokens;
         self
     }
 
     /// Who is told what happens, on a thread of its own: whatever it does, it holds up and fails no request. Where it
-    /// is slower than things happen, 4,096 events wait, and [it is told](crate::Event::EventsDropped) how many were let
-    /// go. Said again, one more is told.
+    /// is slower than things happen, 4,096 events wait, of at most 16 MiB together, and
+    /// [it is told](crate::Event::EventsDropped) how many were let go. Said again, one more is told.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observers.push(Box::new(observer));
         self

@@ -22,6 +22,9 @@ use crate::{
     token::{Actor, IssuedToken, KeyId, Owner, Revocation, TokenId, TokenName, TokenRecord},
 };
 
+/// How many bytes the owner, the actor, the name and the reason of an event take at most.
+const SMALL_TEXTS: usize = 1_024;
+
 /// Something that happened. It never carries a secret, and an id only where its holder has proven the token or the
 /// application has named it; a token that can't be read is told by its id, whoever came with it.
 ///
@@ -273,6 +276,34 @@ pub enum Event {
 }
 
 impl Event {
+    /// About how many bytes the event takes in memory, at most.
+    fn weight(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Issued { token }
+                | Self::Rotated { token, .. }
+                | Self::Renamed { token, .. }
+                | Self::Changed { token, .. }
+                | Self::Suspended { token, .. }
+                | Self::Resumed { token, .. }
+                | Self::ExpiringSoon { token, .. } => token.weight(),
+                Self::Revoked { ids, .. } | Self::Uncommitted { ids } => size_of_val::<[_]>(ids),
+                Self::AbilityMissing { required, .. } => {
+                    required.iter().map(|it| size_of_val(it) + it.len()).sum()
+                }
+                Self::LimitsAway { error }
+                | Self::LimitCorrupt { error, .. }
+                | Self::SignalLost { error }
+                | Self::SignalNotSent { error } => error.len(),
+                Self::StoreFailed { error } | Self::UsesNotWritten { error, .. } => {
+                    error.message.len()
+                }
+                // Owners, actors and names of at most some hundred bytes.
+                _ => 0,
+            }
+            + SMALL_TEXTS
+    }
+
     pub(crate) fn issued(issued: &IssuedToken) -> Self {
         Self::Issued { token: Arc::new(issued.record.clone()) }
     }

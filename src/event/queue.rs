@@ -2,7 +2,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -13,8 +13,10 @@ use futures_timer::Delay;
 
 use super::{Event, Observer, tell};
 
-/// How many events wait for one observer. Further ones are let go, and the observer is told how many.
+/// How many events wait for one observer, and how many bytes they take. Further ones are let go, and the observer is
+/// told how many. One that takes more alone waits if no other does.
 const CAPACITY: usize = 4_096;
+const MOST_BYTES: usize = 16 * 1_024 * 1_024;
 /// How often it is looked whether an observer has been told everything.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -29,6 +31,8 @@ struct Counts {
     put: AtomicU64,
     told: AtomicU64,
     dropped: AtomicU64,
+    /// What the events that wait take.
+    bytes: AtomicUsize,
 }
 
 impl Queue {
@@ -44,10 +48,12 @@ impl Queue {
 
     /// Puts an event in, and waits for nothing.
     pub(super) fn put(&self, event: &Event) {
-        let count = match self.sender.try_send(event.clone()) {
-            Ok(()) => &self.counts.put,
-            Err(_) => &self.counts.dropped,
+        let counts = &*self.counts;
+        let is_put = counts.take_room(event.weight()) && {
+            let sent = self.sender.try_send(event.clone());
+            sent.inspect_err(|_| counts.give_room(event.weight())).is_ok()
         };
+        let count = if is_put { &counts.put } else { &counts.dropped };
         count.fetch_add(1, SeqCst);
     }
 
@@ -60,9 +66,24 @@ impl Queue {
     }
 }
 
+impl Counts {
+    fn take_room(&self, bytes: usize) -> bool {
+        let taken = self.bytes.fetch_update(SeqCst, SeqCst, |taken| {
+            let all = taken.saturating_add(bytes);
+            (taken == 0 || all <= MOST_BYTES).then_some(all)
+        });
+        taken.is_ok()
+    }
+
+    fn give_room(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, SeqCst);
+    }
+}
+
 fn run(observer: &dyn Observer, events: &Receiver<Event>, counts: &Counts) {
     for event in events {
         tell(observer, &event);
+        counts.give_room(event.weight());
         tell_of_dropped(observer, counts);
         counts.told.fetch_add(1, SeqCst);
     }

@@ -52,6 +52,10 @@ impl AllowedAddresses {
         }
     }
 
+    pub(super) fn weight(&self) -> usize {
+        self.0.len() * size_of::<IpNet>()
+    }
+
     /// Tells whether an address is in one of the networks.
     #[must_use]
     pub fn contain(&self, address: IpAddr) -> bool {

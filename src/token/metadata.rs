@@ -1,3 +1,5 @@
+use std::{io, sync::Arc};
+
 use serde_json::{Map, Value};
 
 use super::TokenFormat;
@@ -6,19 +8,24 @@ const MAX_BYTES: usize = 4096;
 /// `serde_json` reads no more than 127 levels, so deeper metadata could be kept and never be read again.
 const MAX_DEPTH: usize = 100;
 
+/// The longest text that is read as metadata: compact JSON is shorter, other JSON may be longer by its white space.
+const MAX_TEXT: usize = 4 * MAX_BYTES;
+
 /// What an application keeps beside a token: a JSON object of at most 4 KiB.
+///
+/// It is kept as compact JSON and read when it is asked for. As a tree, 4 KiB can take half a megabyte.
 ///
 /// ```
 /// use keyfob::token::Metadata;
 /// use serde_json::json;
 ///
-/// let metadata = Metadata::new(json!({ "environment": "production" }))?;
-/// assert_eq!(metadata.get("environment"), Some(&json!("production")));
-/// assert!(Metadata::new(json!([1, 2])).is_err());
+/// let metadata = Metadata::new(&json!({ "environment": "production" }))?;
+/// assert_eq!(metadata.get("environment"), Some(json!("production")));
+/// assert!(Metadata::new(&json!([1, 2])).is_err());
 /// # Ok::<(), keyfob::token::MetadataError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Metadata(Map<String, Value>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata(Option<Arc<str>>);
 
 /// Which rule a token's metadata breaks.
 #[derive(Debug, thiserror::Error)]
@@ -47,28 +54,30 @@ impl Metadata {
     /// # Errors
     /// [`MetadataError`] where it is no object, longer than 4,096 bytes as compact JSON, or nested more than 100
     /// levels deep.
-    pub fn new(value: Value) -> Result<Self, MetadataError> {
-        if is_deeper_than(MAX_DEPTH, &value) {
+    pub fn new(value: &Value) -> Result<Self, MetadataError> {
+        if is_deeper_than(MAX_DEPTH, value) {
             return Err(MetadataError::TooDeep);
         }
         let Value::Object(object) = value else {
             return Err(MetadataError::NotAnObject);
         };
-        let metadata = Self(object);
-        if metadata.to_json().len() > MAX_BYTES {
-            return Err(MetadataError::TooLong);
+        if object.is_empty() {
+            return Ok(Self::default());
         }
-        Ok(metadata)
+        let mut json = Short(Vec::new());
+        serde_json::to_writer(&mut json, object).map_err(|_| MetadataError::TooLong)?;
+        let json = String::from_utf8(json.0).map_err(|_| MetadataError::TooLong)?;
+        Ok(Self(Some(json.into())))
     }
 
     /// Takes a JSON object that a client sent.
     pub(crate) fn without_tokens(
-        value: Value,
+        value: &Value,
         format: &TokenFormat,
     ) -> Result<Self, MetadataError> {
         let metadata = Self::new(value)?;
         // JSON escapes no character of a token.
-        if format.contains_token(&metadata.to_json()) {
+        if format.contains_token(metadata.as_json()) {
             return Err(MetadataError::ContainsToken);
         }
         Ok(metadata)
@@ -79,26 +88,58 @@ impl Metadata {
     /// # Errors
     /// [`MetadataError`] where it is no JSON, or as for [`new`](Self::new).
     pub fn from_json(text: &str) -> Result<Self, MetadataError> {
-        Self::new(serde_json::from_str(text).map_err(MetadataError::NotJson)?)
+        if text.len() > MAX_TEXT {
+            return Err(MetadataError::TooLong);
+        }
+        Self::new(&serde_json::from_str(text).map_err(MetadataError::NotJson)?)
     }
 
     /// Compact JSON, the text that a store keeps.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // The map's own Display needs no fallible serializer.
-        Value::Object(self.0.clone()).to_string()
+        self.as_json().to_owned()
+    }
+
+    /// The same, borrowed.
+    #[must_use]
+    pub fn as_json(&self) -> &str {
+        self.0.as_deref().unwrap_or("{}")
+    }
+
+    /// All keys and values.
+    #[must_use]
+    pub fn to_object(&self) -> Map<String, Value> {
+        // It was an object when it was written.
+        serde_json::from_str(self.as_json()).unwrap_or_default()
     }
 
     /// The value of one key.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.get(key)
+    pub fn get(&self, key: &str) -> Option<Value> {
+        self.to_object().remove(key)
     }
 
     /// Tells whether there is nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
+    }
+}
+
+/// Text that is cut off where it is longer than it may be.
+struct Short(Vec<u8>);
+
+impl io::Write for Short {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -113,7 +154,7 @@ fn is_deeper_than(levels: usize, value: &Value) -> bool {
 
 impl serde::Serialize for Metadata {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        self.to_object().serialize(serializer)
     }
 }
 
@@ -123,9 +164,13 @@ mod tests {
 
     #[test]
     fn the_limit_is_in_bytes_of_compact_json() {
-        let with = |length: usize| Metadata::new(serde_json::json!({ "k": "x".repeat(length) }));
+        let with = |length: usize| Metadata::new(&serde_json::json!({ "k": "x".repeat(length) }));
         assert!(with(MAX_BYTES - 8).is_ok());
         assert!(matches!(with(MAX_BYTES - 7), Err(MetadataError::TooLong)));
+        let spaces =
+            |length: usize| Metadata::from_json(&format!("{{{}}}", " ".repeat(length - 2)));
+        assert!(spaces(MAX_TEXT).is_ok_and(|it| it.is_empty()));
+        assert!(matches!(spaces(MAX_TEXT + 1), Err(MetadataError::TooLong)));
     }
 
     #[test]
@@ -133,9 +178,9 @@ mod tests {
         let nested = |levels| {
             (1..levels).fold(serde_json::json!({}), |it, _| serde_json::json!({ "a": it }))
         };
-        let deepest = Metadata::new(nested(MAX_DEPTH)).unwrap();
+        let deepest = Metadata::new(&nested(MAX_DEPTH)).unwrap();
         assert_eq!(Metadata::from_json(&deepest.to_json()).ok(), Some(deepest));
-        assert!(matches!(Metadata::new(nested(MAX_DEPTH + 1)), Err(MetadataError::TooDeep)));
+        assert!(matches!(Metadata::new(&nested(MAX_DEPTH + 1)), Err(MetadataError::TooDeep)));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod rate_limit;
 mod record;
 mod text;
 mod timestamp;
+mod weight;
 
 pub use ability::{Abilities, Ability, AbilityError, MissingAbility, is_ability};
 pub use address::{AllowedAddresses, AllowedAddressesError};
@@ -45,3 +46,4 @@ pub use record::{PreviousSecret, RareFields, Revocation, Suspension, TokenRecord
 pub(crate) use text::ContainsToken;
 pub use text::TextError;
 pub use timestamp::{Timestamp, TimestampError};
+pub(crate) use weight::room_for;

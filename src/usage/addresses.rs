@@ -37,3 +37,19 @@ impl Addresses {
         seen.recent.insert(hash) && !is_old
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_are_remembered_than_there_is_room_for() {
+        let addresses = Addresses::default();
+        for number in 0..3 * CAPACITY {
+            let address = IpAddr::from(u32::try_from(number).unwrap().to_be_bytes());
+            assert!(addresses.see(TokenId::from_u128(1), address));
+            let seen = addresses.seen.lock().unwrap();
+            assert!(seen.recent.len() + seen.older.len() <= CAPACITY);
+        }
+    }
+}

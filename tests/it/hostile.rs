@@ -86,7 +86,7 @@ async fn hostile_values_are_returned_unchanged_or_refused(world: World) {
                     let same = match field {
                         0 => stored.name.as_str() == text,
                         1 => stored.abilities.as_set().unwrap()[0].as_str() == text,
-                        2 => stored.metadata().unwrap().get(&text) == Some(&json!(text)),
+                        2 => stored.metadata().unwrap().get(&text) == Some(json!(text)),
                         _ => stored.owner.as_str() == text,
                     };
                     assert!(same, "{text:?}");

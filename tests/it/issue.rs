@@ -71,7 +71,7 @@ async fn a_token_holds_what_was_asked_for(world: World) {
     assert_eq!(stored.name.as_str(), "ci deploy");
     assert_eq!(stored.abilities, Abilities::set(["servers:read", "sites:*"]).unwrap());
     assert_eq!((stored.created_at, stored.expires_at), (after(0), Some(after(90))));
-    assert_eq!(rare.metadata.get("a"), Some(&json!({ "b": [1, 2.5, null, "é"] })));
+    assert_eq!(rare.metadata.get("a"), Some(json!({ "b": [1, 2.5, null, "é"] })));
     assert_eq!(rare.created_by.as_ref().unwrap().as_str(), "user:7");
     assert_eq!(world.heard.count("Issued"), 1);
 }

@@ -1,5 +1,7 @@
 //! Last-used: shown at once, written later, never lost but with the process, and in nobody's way.
 
+mod room;
+
 use std::{
     collections::BTreeSet,
     future::Future,
@@ -16,7 +18,7 @@ use keyfob::{
 };
 use time::Duration;
 
-use crate::support::{World, after, checked, first_use, on_every_store, secret_of};
+use crate::support::{World, after, first_use, on_every_store};
 
 on_every_store! {
     a_use_is_shown_at_once_and_written_later
@@ -372,58 +374,6 @@ async fn a_use_of_a_token_that_is_gone_does_no_harm(world: World) {
     tokens.owned_by(&world.owner).erase().await.unwrap();
     tokens.flush().await.unwrap();
     assert!(world.store.find(other.id).await.unwrap().is_none());
-}
-
-/// A world in which every id is a token, and the text of each.
-async fn crowd() -> (World, impl Fn(usize) -> String) {
-    let world = World::memory().await;
-    let issued = world.tokens().issue(world.new_token("one of many")).await.unwrap();
-    let secret = secret_of(&issued).to_owned();
-    world.store.invent(&issued.record);
-    let text =
-        move |number| checked(&format!("acme_{}_{secret}", TokenId::from_u128(number as u128)));
-    (world, text)
-}
-
-#[tokio::test]
-async fn many_uses_are_written_in_batches_and_memory_stays_bounded() {
-    let (world, text) = crowd().await;
-    let tokens = world.tokens();
-    let mut background = Box::pin(tokens.background());
-    assert!(poll(background.as_mut()).is_pending());
-    world.store.fail(&["record_uses"]);
-
-    for number in 0..49_999 {
-        tokens.verify(&text(number)).await.map(drop).unwrap();
-    }
-    assert!(poll(background.as_mut()).is_pending());
-    assert_eq!(world.store.take_batches().len(), 0, "half full, and its time has not come");
-    for number in 49_999..100_010 {
-        tokens.verify(&text(number)).await.map(drop).unwrap();
-        if number % 10_000 == 0 {
-            assert!(poll(background.as_mut()).is_pending());
-        }
-    }
-    assert_eq!(world.store.take_batches().len(), 1, "what fails is not tried again at once");
-
-    world.clock.advance(Duration::SECOND);
-    tokens.verify(&text(99_999)).await.map(drop).unwrap();
-    world.store.heal();
-    world.heard.take();
-    tokens.flush().await.unwrap();
-    let batches = world.store.take_batches();
-    assert!(batches.iter().all(|it| it.len() <= 1_000));
-    let uses: Vec<_> = batches.into_iter().flatten().collect();
-    let ids: BTreeSet<_> = uses.iter().map(|it| it.id).collect();
-    assert_eq!((uses.len(), ids.len()), (100_000, 100_000));
-    let last = uses.iter().find(|it| it.id == TokenId::from_u128(99_999)).unwrap();
-    assert_eq!(last.at, after(1), "a token that waits is noted also where there is no more room");
-    assert_eq!(world.heard.take(), ["UsesDropped { uses: 10 }"]);
-
-    tokens.verify(&text(200_000)).await.map(drop).unwrap();
-    tokens.flush().await.unwrap();
-    assert_eq!(world.store.take_batches().concat().len(), 1, "there is room again");
-    assert_eq!(world.heard.kinds(), ["FirstUse"]);
 }
 
 #[tokio::test]

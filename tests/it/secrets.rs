@@ -337,7 +337,7 @@ async fn what_was_pasted_into_the_wrong_place_is_not_echoed() {
             Abilities::set([&text]),
             AllowedAddresses::new([&text]),
             Metadata::from_json(&text),
-            Metadata::new(json!(text)),
+            Metadata::new(&json!(text)),
             text.parse::<TokenId>(),
             text.parse::<keyfob::Timestamp>(),
             tokens.format().parse(&format!("{text}0")),

@@ -12,7 +12,7 @@ use super::{lookups::Lookups, ring::Ring};
 use crate::{
     clock::Moment,
     store::{Peek, Selection, Use},
-    token::{Revocation, TokenId, TokenRecord},
+    token::{Revocation, TokenId, TokenRecord, room_for},
 };
 
 /// The records that were read last, as many as there is room for.
@@ -25,12 +25,16 @@ pub(super) struct Entries {
 struct Order {
     lookups: Lookups,
     ring: Ring,
+    /// What all records together take, in bytes, and how much they may take.
+    weight: usize,
+    most: usize,
 }
 
 struct Entry {
     record: Arc<TokenRecord>,
     lookup: Lookup,
     place: usize,
+    weight: usize,
     /// Whether it was found since the hand of the ring last came by.
     used: AtomicBool,
 }
@@ -45,7 +49,8 @@ pub(super) struct Lookup {
 
 impl Entries {
     pub(super) fn new(capacity: usize) -> Self {
-        let order = Order { lookups: Lookups::new(), ring: Ring::new(capacity) };
+        let (lookups, ring, most) = (Lookups::new(), Ring::new(capacity), room_for(capacity));
+        let order = Order { lookups, ring, weight: 0, most };
         Self { records: papaya::HashMap::default(), order: Mutex::new(order) }
     }
 
@@ -55,6 +60,11 @@ impl Entries {
 
     pub(super) fn lookups(&self) -> u64 {
         self.order().lookups.sent()
+    }
+
+    /// What the records take, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.order().weight
     }
 
     /// What is in memory, where that is fresh enough by when it was asked for. Of a revoked token it always is.
@@ -112,18 +122,37 @@ impl Entries {
         }
         let place = match held {
             Some(held) => held.place,
-            None => self.make_room(&mut order.ring, id),
+            None => self.make_room(&mut order, id),
         };
-        let used = AtomicBool::new(held.is_some());
-        records.insert(id, Entry { record: record.clone(), lookup, place, used });
+        self.put(&mut order, Entry::new(record.clone(), lookup, place, held.is_some()));
         record
+    }
+
+    /// Puts an entry in place of that which is held of the token, and lets go of others until all have room.
+    fn put(&self, order: &mut Order, entry: Entry) {
+        let (records, id) = (self.records.pin(), entry.record.id);
+        order.weight += entry.weight;
+        if let Some(before) = records.insert(id, entry) {
+            order.weight -= before.weight;
+        }
+        // A round in which those who were used are spared, as long as few are, and one in which nobody is.
+        for _ in 0..2 * order.ring.len() {
+            if order.weight <= order.most {
+                break;
+            }
+            let (place, other) = order.ring.pass();
+            let others = records.get(&other).filter(|it| it.place == place && other != id);
+            if others.is_some_and(|it| !it.used.swap(false, Relaxed)) {
+                self.remove(order, other);
+            }
+        }
     }
 
     /// Lets go of a token that a look-up has not found.
     pub(super) fn missed(&self, lookup: Lookup, id: TokenId) {
         let mut order = self.order();
         if self.records.pin().get(&id).is_some_and(|held| held.lookup.number < lookup.number) {
-            self.remove(&mut order.ring, id);
+            self.remove(&mut order, id);
         }
     }
 
@@ -138,7 +167,7 @@ impl Entries {
             order.lookups.void(*id);
             let goes = |held: &Entry| !held.is_final() && is_such(&held.record);
             if self.records.pin().get(id).is_some_and(goes) {
-                self.remove(&mut order.ring, *id);
+                self.remove(&mut order, *id);
             }
         }
     }
@@ -169,7 +198,7 @@ impl Entries {
         let such: Vec<_> = such.map(|(id, _)| *id).collect();
         let mut order = self.order();
         for id in such {
-            self.remove(&mut order.ring, id);
+            self.remove(&mut order, id);
         }
     }
 
@@ -178,6 +207,7 @@ impl Entries {
         let mut order = self.order();
         order.lookups.void_all();
         order.ring.clear();
+        order.weight = 0;
         self.records.pin().clear();
     }
 
@@ -203,31 +233,31 @@ impl Entries {
     }
 
     fn amend(&self, ids: impl IntoIterator<Item = TokenId>, change: impl Fn(&mut TokenRecord)) {
-        let _order = self.order();
+        let mut order = self.order();
         let records = self.records.pin();
         for id in ids {
             let Some(held) = records.get(&id).filter(|held| !held.is_final()) else { continue };
             let mut record = TokenRecord::clone(&held.record);
             change(&mut record);
-            let used = AtomicBool::new(held.used.load(Relaxed));
-            let (record, lookup, place) = (Arc::new(record), held.lookup, held.place);
-            records.insert(id, Entry { record, lookup, place, used });
+            let used = held.used.load(Relaxed);
+            self.put(&mut order, Entry::new(Arc::new(record), held.lookup, held.place, used));
         }
     }
 
-    fn make_room(&self, ring: &mut Ring, id: TokenId) -> usize {
+    fn make_room(&self, order: &mut Order, id: TokenId) -> usize {
         let records = self.records.pin();
         let take_use = |id| records.get(&id).is_some_and(|held| held.used.swap(false, Relaxed));
-        let (place, evicted) = ring.place(id, take_use);
-        if let Some(evicted) = evicted {
-            records.remove(&evicted);
+        let (place, evicted) = order.ring.place(id, take_use);
+        if let Some(evicted) = evicted.and_then(|id| records.remove(&id)) {
+            order.weight -= evicted.weight;
         }
         place
     }
 
-    fn remove(&self, ring: &mut Ring, id: TokenId) {
+    fn remove(&self, order: &mut Order, id: TokenId) {
         if let Some(removed) = self.records.pin().remove(&id) {
-            ring.free(removed.place);
+            order.ring.free(removed.place);
+            order.weight -= removed.weight;
         }
     }
 
@@ -238,6 +268,11 @@ impl Entries {
 }
 
 impl Entry {
+    fn new(record: Arc<TokenRecord>, lookup: Lookup, place: usize, used: bool) -> Self {
+        let weight = record.weight();
+        Self { record, lookup, place, weight, used: AtomicBool::new(used) }
+    }
+
     /// A revocation is irreversible, so it is known for ever. The rest of the record ages like any other's.
     fn is_final(&self) -> bool {
         self.record.revocation.is_some()

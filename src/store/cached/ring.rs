@@ -43,6 +43,18 @@ impl Ring {
         (place, Some(std::mem::replace(&mut self.places[place], newcomer)))
     }
 
+    /// Moves the hand on and returns whose place it has passed. Nobody may have it any more.
+    pub(super) fn pass(&mut self) -> (usize, TokenId) {
+        let passed = (self.hand, self.places[self.hand]);
+        self.turn();
+        passed
+    }
+
+    /// How many places there are so far.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
     /// A place that nobody has any more.
     pub(super) fn free(&mut self, place: usize) {
         self.free.push(place);

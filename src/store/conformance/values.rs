@@ -185,7 +185,7 @@ pub async fn hostile_texts_read_back_unchanged(store: &dyn TokenStore) {
         rare.created_by = Actor::new(&text).ok();
         rare.idempotency_key = IdempotencyKey::new(&text).ok();
         rare.metadata =
-            Metadata::new(serde_json::json!({ text.clone(): text })).unwrap_or_default();
+            Metadata::new(&serde_json::json!({ text.clone(): text })).unwrap_or_default();
         assert_reads_back(store, &record).await;
 
         let page = store.page(&query(&record.owner, Sort::Name, Show::Any)).await.answered();

@@ -2,9 +2,11 @@
 
 use futures_util::{FutureExt, future::join_all};
 use keyfob::{
-    IssuedToken, TokenId, TokenRotation,
-    store::{CachedStore, InsertOutcome, InsertRules, MemoryStore, TokenStore},
+    IssuedToken, TokenId, TokenRecord, TokenRotation,
+    store::{CachedStore, InsertOutcome, InsertRules, MemoryStore, Peek, Selection, TokenStore},
+    token::{Abilities, Metadata, Revocation},
 };
+use serde_json::json;
 use time::Duration;
 
 use super::{STALENESS, building, node, remembered, revoke_elsewhere};
@@ -105,6 +107,66 @@ async fn what_has_been_read_never_takes_more_room_than_there_is() {
                 cache.evict(&[record.id]);
                 assert!(cache.find(record.id).await.unwrap().is_some());
             }
+        }
+    }
+}
+
+/// A record that takes about 20 KiB.
+fn heavy(record: &TokenRecord) -> TokenRecord {
+    let ability = |number| format!("a{number:0>99}");
+    let abilities = Abilities::set((0..100).map(ability)).unwrap();
+    let mut record = record.clone();
+    record.abilities = abilities;
+    record.rare_mut().metadata = Metadata::new(&json!({ "a": "x".repeat(4_000) })).unwrap();
+    record
+}
+
+fn with_id(record: &TokenRecord, id: TokenId) -> TokenRecord {
+    let mut record = record.clone();
+    record.id = id;
+    record
+}
+
+#[tokio::test]
+async fn what_has_been_read_takes_no_more_than_a_kib_for_each_token() {
+    let world = World::memory().await;
+    let plain = world.plant(|_| ()).await.record;
+    let heavy = heavy(&plain);
+    let (capacity, most) = (1_000, 1_000 * 1_024);
+    let cache = CachedStore::new(MemoryStore::new(), STALENESS).unwrap().capacity(capacity);
+    let ids: Vec<_> = (1..3_000).map(TokenId::from_u128).collect();
+    for (number, id) in ids.iter().enumerate() {
+        let record = if number % 3 == 0 { &plain } else { &heavy };
+        let record = with_id(record, *id);
+        let _ = cache.insert(&record, InsertRules::default()).await.unwrap();
+        assert!(cache.find(*id).await.unwrap().is_some());
+        assert!(!matches!(cache.peek(*id), Peek::Ask), "who came last stays");
+        assert!(cache.stats().bytes <= most, "{:?}", cache.stats());
+    }
+    let full = cache.stats();
+    assert!(full.entries < 150 && full.bytes > most * 9 / 10, "{full:?}");
+    let revocation = Revocation::new(plain.created_at);
+    for id in &ids {
+        let one = Selection::Tokens { ids: vec![*id], owner: None };
+        cache.revoke(&one, &revocation).await.unwrap();
+        assert!(cache.find(*id).await.unwrap().is_some());
+        assert!(cache.stats().bytes <= most, "{:?}", cache.stats());
+    }
+    cache.erase(&plain.owner).await.unwrap();
+    assert_eq!((cache.stats().entries, cache.stats().bytes), (0, 0), "all were weighed rightly");
+}
+
+#[tokio::test]
+async fn of_tokens_that_take_much_those_in_use_stay() {
+    let world = World::memory().await;
+    let heavy = heavy(&world.plant(|_| ()).await.record);
+    let cache = CachedStore::new(MemoryStore::new(), STALENESS).unwrap().capacity(1_000);
+    for number in 1..500_u128 {
+        let record = with_id(&heavy, TokenId::from_u128(number));
+        let _ = cache.insert(&record, InsertRules::default()).await.unwrap();
+        cache.find(record.id).await.unwrap();
+        for hot in 1..=number.min(10) {
+            assert!(!matches!(cache.peek(TokenId::from_u128(hot)), Peek::Ask), "{hot} at {number}");
         }
     }
 }

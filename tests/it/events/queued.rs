@@ -132,6 +132,30 @@ async fn a_flush_waits_until_an_observer_was_told_everything() {
 }
 
 #[tokio::test]
+async fn events_that_wait_take_no_more_than_16_mib() {
+    let world = World::memory().await;
+    let (held, begins, goes_on, kept) = Held::new();
+    let tokens = world.builder().deadline(Duration::HOUR).observer(held).build().unwrap();
+    happen(&tokens).await;
+    begins.recv().unwrap();
+    let abilities: Vec<_> = (0..100).map(|it| format!("a{it:0>99}")).collect();
+    let metadata = serde_json::json!({ "a": "x".repeat(4_000) });
+    let issued = 1_500;
+    for number in 0..issued {
+        let new = world.new_token(&number.to_string()).abilities(&abilities);
+        let _ = tokens.issue(new.metadata(metadata.clone())).await.unwrap();
+    }
+    drop(goes_on);
+    tokens.flush().await.unwrap();
+    let told = kept.take();
+    let told = told.iter().filter(|it| matches!(it, Event::Issued { .. })).count();
+    assert!((700..1_200).contains(&told), "{told} of about 17 KiB each");
+    happen(&tokens).await;
+    tokens.flush().await.unwrap();
+    assert_eq!(kept.take().len(), 1, "and all had room again");
+}
+
+#[tokio::test]
 async fn what_is_let_go_is_told_exactly() {
     let world = World::memory().await;
     let (held, begins, goes_on, kept) = Held::new();

@@ -92,7 +92,7 @@ async fn a_full_disk_is_unavailable_and_leaves_no_connection_behind_that_fails()
     let error = loop {
         let mut record = record(inserted);
         let metadata = serde_json::json!({ "k": "x".repeat(4_000) });
-        record.rare_mut().metadata = keyfob::token::Metadata::new(metadata).unwrap();
+        record.rare_mut().metadata = keyfob::token::Metadata::new(&metadata).unwrap();
         match store.insert(&record, InsertRules::default()).await {
             Ok(outcome) => assert_eq!(outcome, InsertOutcome::Inserted),
             Err(error) => break error,
