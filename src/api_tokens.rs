@@ -30,7 +30,7 @@ use crate::{
     policy::Policy,
     refusals::Refusals,
     rekey::Rekeying,
-    signal::Signal,
+    signal::{Signal, Untold},
     store::{self, CachedStore, KeyCount, Peek, StoreError, TimedStore, TokenStore},
     token::{
         Digests, KeyId, Owner, Pepper, PlainToken, Prefix, Timestamp, TokenDigest, TokenFormat,
@@ -68,6 +68,7 @@ pub(crate) struct Shared {
     lookups: Lookups,
     refusals: Refusals,
     signal: Option<Arc<dyn Signal>>,
+    untold: Untold,
     format: TokenFormat,
     digests: Digests,
     clock: Arc<dyn Clock>,
@@ -185,6 +186,10 @@ impl ApiTokens {
 
     pub(crate) fn signal(&self) -> Option<&Arc<dyn Signal>> {
         self.0.signal.as_ref()
+    }
+
+    pub(crate) fn untold(&self) -> &Untold {
+        &self.0.untold
     }
 
     pub(crate) fn policy(&self) -> &Policy {

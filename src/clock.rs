@@ -385,6 +385,16 @@ mod tests {
     }
 
     #[test]
+    fn a_jump_that_was_taken_back_is_not_believed_when_it_comes_again() {
+        let timeline = timeline();
+        let at = |wall: i64, elapsed: i64| timeline(wall, elapsed * 1_000);
+        assert_eq!(at(9_000, 10), 9_000);
+        assert_eq!(at(1_020, 20), 1_020, "it is taken back");
+        assert_eq!(at(12_610, 3_620), 12_610, "as if it had gone on all the time");
+        assert_eq!(at(4_621, 3_621), 4_621, "it can still be mended");
+    }
+
+    #[test]
     fn a_clock_that_was_put_forward_is_believed_after_an_hour() {
         let timeline = timeline();
         let at = |wall: i64, elapsed: i64| timeline(wall, elapsed * 1_000);

@@ -56,6 +56,7 @@ impl ApiTokens {
                 let Some(tokens) = ApiTokens::upgrade(&driver.0) else {
                     return;
                 };
+                tokens.tell_untold().await;
                 // What failed is reported, kept and tried again after the next interval.
                 let _ = tokens.write_uses().await;
                 let _ = tokens.write_abilities().await;
@@ -71,6 +72,7 @@ impl ApiTokens {
     /// # Errors
     /// [`StoreError`] where a write fails; what is not written stays noted.
     pub async fn flush(&self) -> Result<(), StoreError> {
+        self.tell_untold().await;
         let written = self.write_uses().await;
         let abilities = self.write_abilities().await;
         let digests = self.write_all_digests().await;

@@ -270,3 +270,20 @@ impl Drop for Seat<'_> {
         drop(unwanted);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_that_has_no_id_may_be_any_token_that_was_not_found() {
+        let damaged =
+            |id| Page { corrupt: vec![CorruptRecord::new(id, "digest")], ..Page::default() };
+        let [one, other] = [1, 2].map(TokenId::from_u128);
+        let without = answers(Ok(damaged(None)));
+        assert!(matches!(without(one), Err(StoreError::Corrupt(_))), "and not unknown");
+        let with = answers(Ok(damaged(Some(one))));
+        assert!(matches!(with(one), Err(StoreError::Corrupt(_))));
+        assert!(matches!(with(other), Ok(Found { record: None, .. })));
+    }
+}

@@ -66,6 +66,18 @@ impl ApiTokens {
         self.tell(ids).await;
     }
 
+    /// Has [`background`](Self::background) tell the other nodes of tokens, where nobody can wait for it.
+    pub(crate) fn tell_later(&self, ids: &[TokenId]) {
+        if self.signal().is_some() && !ids.is_empty() {
+            self.untold().add(ids);
+            self.usage().nudge.give();
+        }
+    }
+
+    pub(crate) async fn tell_untold(&self) {
+        self.tell(self.untold().take()).await;
+    }
+
     async fn tell(&self, ids: Vec<TokenId>) {
         if ids.is_empty() {
             return;

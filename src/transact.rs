@@ -16,7 +16,8 @@ use crate::{
 ///
 /// Say [`committed`](Self::committed) once it is: only then observers and other nodes are told, and a secret is handed
 /// out. Dropped instead, because the transaction was rolled back or nobody knows, it makes this node forget what it has
-/// in memory of the tokens, and says so as [`Event::Uncommitted`]: what has become of them, the store knows.
+/// in memory of the tokens, has [`background`](ApiTokens::background) tell the other nodes, and says so as
+/// [`Event::Uncommitted`]: what has become of them, the store knows.
 #[must_use = "say `committed` once the transaction is"]
 pub struct Pending<T> {
     done: T,
@@ -83,8 +84,9 @@ impl Drop for Unsettled {
     fn drop(&mut self) {
         self.tokens.forget_selected(&self.about);
         if self.event.take().is_some() {
-            let ids = mem::take(&mut self.changed).into();
-            self.tokens.report(|| Event::Uncommitted { ids });
+            let ids = mem::take(&mut self.changed);
+            self.tokens.tell_later(&ids);
+            self.tokens.report(|| Event::Uncommitted { ids: ids.into() });
         }
     }
 }

@@ -327,7 +327,7 @@ pub(crate) struct Nudge {
 }
 
 impl Nudge {
-    fn give(&self) {
+    pub(crate) fn give(&self) {
         if !self.given.swap(true, Relaxed) {
             self.waker.wake();
         }

@@ -17,7 +17,7 @@ use crate::{
     policy::{Policy, idle_seconds},
     refusals::Refusals,
     rekey::Rekeying,
-    signal::Signal,
+    signal::{Signal, Untold},
     store::{CACHE_CAPACITY, CachedStore, LONGEST_STALENESS, TimedStore, TokenStore},
     token::{
         Abilities, Ability, AbilityError, Checksums, DeclaredAbility, Digests, NamePolicy, Pepper,
@@ -335,6 +335,7 @@ impl ApiTokensBuilder {
             lookups: Lookups::new(store, self.clock.clone(), deadline),
             refusals: Refusals::new(self.max_staleness.unsigned_abs()),
             signal: self.signal,
+            untold: Untold::default(),
             digests: Digests::new(self.pepper),
             timeline: Timeline::new(&*self.clock),
             clock: self.clock,

@@ -12,6 +12,7 @@
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+mod untold;
 
 #[cfg(any(feature = "postgres", feature = "redis"))]
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ pub use postgres::PostgresSignal;
 pub use crate::store::changed::Changed;
 
 pub(crate) use crate::store::changed::MOST;
+pub(crate) use untold::Untold;
 
 use crate::store::BoxError;
 #[cfg(any(feature = "postgres", feature = "redis"))]

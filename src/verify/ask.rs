@@ -169,9 +169,8 @@ impl ApiTokens {
         until: Instant,
         write: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let now = Instant::now();
-        let half = until.saturating_duration_since(now) / 2;
-        self.watch(store::in_time(now + half, write).await)
+        let half = half_way(Instant::now(), until);
+        self.watch(store::in_time(half, write).await)
     }
 
     /// Lets a secret that was proven in, and writes what has to be written before; `None` where the token was changed
@@ -240,5 +239,23 @@ impl ApiTokens {
             self.report(|| Event::Suspended { token, by: None });
             self.changed(vec![id]).await;
         }
+    }
+}
+
+fn half_way(now: Instant, until: Instant) -> Instant {
+    now + until.saturating_duration_since(now) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_write_beside_has_half_of_the_time_that_is_left() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        assert_eq!(half_way(now, now + 2 * second), now + second);
+        assert_eq!(half_way(now + second, now), now + second, "none is left");
     }
 }

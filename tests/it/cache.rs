@@ -2,6 +2,7 @@
 
 mod age;
 mod changes;
+mod lost;
 mod races;
 mod room;
 
@@ -38,9 +39,13 @@ async fn remembered(world: &World, tokens: &ApiTokens, issued: &IssuedToken) -> 
     verdict
 }
 
+/// A node of which no other hears.
+fn elsewhere(world: &World) -> ApiTokens {
+    let elsewhere = ApiTokens::builder_on(world.store.inner()).prefix("acme");
+    elsewhere.clock(world.clock.clone()).build().unwrap()
+}
+
 /// Revokes a token where no node hears of it.
 async fn revoke_elsewhere(world: &World, id: TokenId) {
-    let elsewhere = ApiTokens::builder_on(world.store.inner()).prefix("acme");
-    let elsewhere = elsewhere.clock(world.clock.clone()).build().unwrap();
-    elsewhere.owned_by(&world.owner).revoke(id).await.unwrap();
+    elsewhere(world).owned_by(&world.owner).revoke(id).await.unwrap();
 }

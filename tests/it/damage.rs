@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 
 use futures_util::FutureExt;
 use keyfob::{
-    ApiTokens, IssuedToken, TokenChange, TokenRotation,
+    ApiTokens, IssuedToken, TokenChange, TokenId, TokenRecord, TokenRotation,
     store::StoredRow,
-    token::{Actor, Reason},
+    token::{
+        Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, PreviousSecret, Reason,
+        Revocation, Suspension, TokenDigest,
+    },
 };
 use serde_json::{Value, json};
 use time::Duration;
 
-use crate::support::{Random, World};
+use crate::support::{Random, World, after};
 
 /// A column, a value that may be there, and what stands for none.
 type Column = (&'static str, fn() -> Value, fn() -> Value);
@@ -166,8 +169,32 @@ async fn note(
 #[test]
 fn an_empty_text_is_damage_but_where_it_says_none() {
     let world = World::memory().now_or_never().unwrap();
-    let record = world.plant(|_| ()).now_or_never().unwrap().record;
-    let row = serde_json::to_value(StoredRow::from(&record)).unwrap();
+    // Everything is there, so that it is the empty text that is refused, and not what else is missing.
+    let everything = |it: &mut TokenRecord| {
+        let (actor, reason) = (Actor::new("admin").unwrap(), Reason::new("leaked").unwrap());
+        let mut revocation = Revocation::new(after(9));
+        (revocation.by, revocation.reason) = (Some(actor.clone()), Some(reason.clone()));
+        let mut suspension = Suspension::new(after(5));
+        (suspension.until, suspension.reason) = (Some(after(6)), Some(reason));
+        let key = KeyId::new("k1").unwrap();
+        let digest = TokenDigest::from_bytes([7; 32], Some(key));
+        it.digest = digest.clone();
+        it.previous = Some(Box::new(PreviousSecret::until(digest, after(100))));
+        it.revocation = Some(Box::new(revocation));
+        it.suspension = Some(Box::new(suspension));
+        (it.last_used_at, it.last_used_from) = (Some(after(3)), Some([192, 0, 2, 7].into()));
+        (it.expires_at, it.not_before) = (Some(after(1_000)), Some(after(1)));
+        let rare = it.rare_mut();
+        rare.created_by = Some(actor);
+        rare.parent = Some(TokenId::from_u128(7));
+        rare.allowed_addresses = Some(AllowedAddresses::new(["192.0.2.0/24"]).unwrap());
+        rare.metadata = Metadata::new(&json!({ "a": 1 })).unwrap();
+        rare.idempotency_key = Some(IdempotencyKey::new("k").unwrap());
+    };
+    let record = world.plant(everything).now_or_never().unwrap().record;
+    let row = StoredRow::from(&record);
+    assert_eq!(row.clone().into_record().unwrap(), record);
+    let row = serde_json::to_value(row).unwrap();
     let says_none = ["abilities", "notices", "used_abilities"];
     let mut tried = 0;
     for (column, value) in row.as_object().unwrap() {

@@ -27,6 +27,7 @@ on_every_store! {
     another_period_makes_an_idle_token_good
     an_idle_token_is_managed_and_not_rotated
     the_first_use_after_a_rotation_is_a_use
+    the_mark_of_a_first_use_is_a_use_though_the_use_is_lost
     a_use_before_a_second_rotation_is_not_forgotten
     a_connection_that_is_kept_open_uses_its_token
     no_token_ends_that_was_used_in_time
@@ -328,6 +329,23 @@ async fn the_first_use_after_a_rotation_is_a_use(world: World) {
     assert_eq!(verdict(&second, &rotated).await, "good");
     world.at(2_998);
     assert_eq!(verdict(&second, &rotated).await, "idle");
+}
+
+/// The node that has seen the use dies before it can write it.
+async fn the_mark_of_a_first_use_is_a_use_though_the_use_is_lost(world: World) {
+    let (first, second) = (node(&world, 10), node(&world, 10));
+    let issued = issue(&world, &first, 1_000).await;
+    world.at(900);
+    let own = second.owned_by(&world.owner);
+    let rotated = own.rotate(issued.record.id, TokenRotation::new()).await.unwrap();
+    world.at(999);
+    world.store.fail(&["record_uses"]);
+    assert_eq!(verdict(&first, &rotated).await, "good");
+    drop(first);
+    world.store.heal();
+    assert_eq!(world.stored(&rotated).await.last_used_at, None);
+    world.at(1_998);
+    assert_eq!(verdict(&second, &rotated).await, "good");
 }
 
 async fn a_use_before_a_second_rotation_is_not_forgotten(world: World) {

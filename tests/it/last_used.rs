@@ -34,6 +34,7 @@ on_every_store! {
     verifying_does_not_wait_for_a_write
     where_nobody_drives_listing_writes_what_is_due_and_says_so_once
     a_driven_log_is_not_written_by_listing
+    while_writes_fail_listing_tries_once_an_interval
     a_use_of_a_token_that_is_gone_does_no_harm
     a_use_is_shown_also_where_it_is_written_while_the_store_is_read
     two_handles_on_one_store_lose_no_use
@@ -348,6 +349,22 @@ async fn where_nobody_drives_listing_writes_what_is_due_and_says_so_once(world: 
     shown(&world, &tokens, &issued).await;
     assert_eq!(written(&world, &issued).await, Some(after(12)));
     assert_eq!(world.heard.take(), [&first_use(&issued.record), "BackgroundNotDriven"]);
+}
+
+async fn while_writes_fail_listing_tries_once_an_interval(world: World) {
+    let tokens = world.builder().last_used_interval(Duration::MINUTE).build().unwrap();
+    let issued = tokens.issue(world.new_token("a")).await.unwrap();
+    tokens.verify(issued.plain.expose_secret()).await.map(drop).unwrap();
+    world.store.fail(&["record_uses"]);
+    let own = tokens.owned_by(&world.owner);
+    for _ in 0..3 {
+        world.clock.advance(Duration::seconds(61));
+        world.store.take_batches();
+        for _ in 0..4 {
+            own.list(ListTokens::new()).await.map(drop).unwrap();
+        }
+        assert_eq!(world.store.take_batches().len(), 1);
+    }
 }
 
 async fn a_driven_log_is_not_written_by_listing(world: World) {

@@ -13,7 +13,7 @@ use keyfob::{
 use sha2::{Digest, Sha256};
 use time::Duration;
 
-use crate::support::{Fixed, World, after, checked, complete, on_every_store, secret_of};
+use crate::support::{Fixed, World, after, checked, code_of, complete, on_every_store, secret_of};
 
 on_every_store! {
     a_digest_is_the_hmac_of_id_and_secret
@@ -27,6 +27,7 @@ on_every_store! {
     what_has_no_digest_of_a_key_is_let_in_only_where_that_is_said
     an_unknown_token_and_a_wrong_secret_cost_the_same_calls
     a_rotation_is_under_the_current_key
+    a_revoked_token_whose_key_is_lost_is_refused_as_wrong
     the_whole_life_of_a_token_goes_on_with_a_pepper
 }
 
@@ -201,6 +202,18 @@ async fn a_token_under_an_accepted_key_is_good(world: World) {
     }
     assert_eq!(kept(&world, &three).await.0.as_deref(), Some("k3"), "new ones are under the first");
     assert_eq!(tried(&first, &two).await, "unknown_key");
+}
+
+async fn a_revoked_token_whose_key_is_lost_is_refused_as_wrong(world: World) {
+    let there = peppered(&world, "k1", 1);
+    let issued = issue(&world, &there).await;
+    there.owned_by(&world.owner).revoke(issued.record.id).await.unwrap();
+    let realm = Realm::new("r").unwrap();
+    for other in [world.tokens(), peppered(&world, "k2", 2)] {
+        let refused = other.verify(issued.plain.expose_secret()).await;
+        assert_eq!(code_of(&refused), "wrong_secret");
+        assert_eq!(Problem::refused(&realm, &refused.unwrap_err()).status(), 401);
+    }
 }
 
 async fn a_key_that_is_not_here_is_our_fault(world: World) {

@@ -20,7 +20,7 @@ on_every_database! {
     a_rotation_that_is_rolled_back_has_not_happened
     the_tokens_of_others_are_not_found
     what_is_pending_shows_no_secret
-    what_is_dropped_is_told
+    what_is_dropped_is_told_and_forgotten_here
     the_limit_counts_what_a_transaction_has_issued
 }
 
@@ -202,10 +202,15 @@ async fn what_is_pending_shows_no_secret(database: impl Database) {
     assert!(!shown.contains(crate::support::secret_of(&issued)), "{shown}");
 }
 
-async fn what_is_dropped_is_told(database: impl Database) {
+async fn what_is_dropped_is_told_and_forgotten_here(database: impl Database) {
     let world = database.world();
-    let tokens = world.tokens();
+    let tokens = world.builder().max_staleness(time::Duration::MINUTE).build().unwrap();
     let issued = world.issue_many(&tokens, 1).await.remove(0);
+    world.store.forget();
+    for _ in 0..2 {
+        assert_eq!(verdict(&tokens, &issued).await, "good");
+    }
+    world.heard.take();
     let own = tokens.owned_by(&world.owner);
     let mut transaction = database.begin().await;
     let pending = own.revoke_within(&*transaction.store(), issued.record.id).await.unwrap();

@@ -1,9 +1,11 @@
 //! What this node changes shows on it at once.
 
-use keyfob::{TokenChange, TokenRotation};
+use keyfob::{
+    ApiTokens, IssueError, IssuedToken, RotateError, TokenChange, TokenRotation, TokenState,
+};
 use time::Duration;
 
-use super::{STALENESS, building, node, remembered, warm};
+use super::{STALENESS, building, elsewhere, node, remembered, revoke_elsewhere, warm};
 use crate::support::{World, after, ids, on_every_store, owner, verdict};
 
 on_every_store! {
@@ -16,6 +18,8 @@ on_every_store! {
     who_names_tokens_of_others_makes_none_be_forgotten
     a_use_that_is_written_makes_nothing_be_forgotten
     only_the_revocation_of_a_revoked_token_is_final
+    a_token_that_was_suspended_elsewhere_issues_and_rotates_nothing_here
+    a_descendant_that_was_revoked_elsewhere_is_refused_once_all_were_ended_here
 }
 
 async fn what_is_revoked_here_is_refused_at_once(world: World) {
@@ -37,8 +41,8 @@ async fn what_is_revoked_here_is_refused_at_once(world: World) {
     }
 }
 
-async fn who_descends_from_a_revoked_token_is_refused_at_once(world: World) {
-    let tokens = building(&world).delegation("tokens:issue").build().unwrap();
+/// A token, its child and its grandchild.
+async fn family(world: &World, tokens: &ApiTokens) -> Vec<IssuedToken> {
     let mut family = vec![tokens.issue(world.new_token("a").all_abilities()).await.unwrap()];
     for name in ["b", "c"] {
         let last = family.last().unwrap().plain.expose_secret();
@@ -46,6 +50,12 @@ async fn who_descends_from_a_revoked_token_is_refused_at_once(world: World) {
         let new = world.new_token(name).all_abilities();
         family.push(tokens.issue_on_behalf_of(&parent, new).await.unwrap());
     }
+    family
+}
+
+async fn who_descends_from_a_revoked_token_is_refused_at_once(world: World) {
+    let tokens = building(&world).delegation("tokens:issue").build().unwrap();
+    let family = family(&world, &tokens).await;
     for it in &family {
         assert_eq!(verdict(&tokens, it).await, "good");
     }
@@ -142,4 +152,38 @@ async fn only_the_revocation_of_a_revoked_token_is_final(world: World) {
         assert!(record.revocation.is_some());
         assert_eq!(verdict(node, &issued).await, "revoked");
     }
+}
+
+async fn a_token_that_was_suspended_elsewhere_issues_and_rotates_nothing_here(world: World) {
+    let tokens = building(&world).delegation("tokens:issue").build().unwrap();
+    let issued = tokens.issue(world.new_token("a").all_abilities()).await.unwrap();
+    let token = tokens.verify(issued.plain.expose_secret()).await.unwrap();
+    let own = elsewhere(&world).owned_by(&world.owner);
+    own.suspend(issued.record.id).await.unwrap();
+    assert_eq!(remembered(&world, &tokens, &issued).await, "good");
+    let child = tokens.issue_on_behalf_of(&token, world.new_token("b")).await;
+    assert!(matches!(child, Err(IssueError::DelegationNotAllowed)), "{:?}", child.map(drop));
+
+    let issued = tokens.issue(world.new_token("c").all_abilities()).await.unwrap();
+    let token = tokens.verify(issued.plain.expose_secret()).await.unwrap();
+    own.suspend(issued.record.id).await.unwrap();
+    assert_eq!(remembered(&world, &tokens, &issued).await, "good");
+    let rotated = tokens.rotate_presented(&token, TokenRotation::new()).await;
+    let refused = Err(RotateError::NotActive(TokenState::Suspended));
+    assert_eq!(
+        format!("{:?}", rotated.map(drop)),
+        format!("{refused:?}", refused = refused as Result<(), _>)
+    );
+    assert_eq!(world.stored(&issued).await.generation, 0);
+}
+
+/// The ancestors between are not known to the node, and nothing is changed of the grandchild.
+async fn a_descendant_that_was_revoked_elsewhere_is_refused_once_all_were_ended_here(world: World) {
+    let tokens = building(&world).delegation("tokens:issue").build().unwrap();
+    let family = family(&world, &tokens).await;
+    assert_eq!(verdict(&tokens, &family[2]).await, "good");
+    revoke_elsewhere(&world, family[2].record.id).await;
+    assert_eq!(remembered(&world, &tokens, &family[2]).await, "good");
+    tokens.owned_by(&world.owner).revoke_with_descendants(family[0].record.id).await.unwrap();
+    assert_eq!(verdict(&tokens, &family[2]).await, "revoked");
 }

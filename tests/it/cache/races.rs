@@ -19,6 +19,7 @@ on_every_store! {
     a_revocation_that_nobody_waited_for_shows_in_the_next_verification
     a_revocation_whose_answer_is_lost_shows_in_the_next_verification
     an_earlier_answer_does_not_take_the_place_of_a_later_one
+    an_earlier_lookup_that_brings_a_revocation_is_remembered
     who_is_known_to_be_revoked_is_not_revived_by_an_older_answer
     who_was_read_as_revoked_is_not_revived_by_an_older_answer
     who_reads_past_memory_is_told_as_well_that_a_token_is_revoked
@@ -163,6 +164,23 @@ async fn an_earlier_answer_does_not_take_the_place_of_a_later_one(world: World) 
     world.store.forget();
     let Peek::Cached(held) = cache.peek(id) else { panic!() };
     assert!(held.suspension.is_some());
+}
+
+/// The look-up that was sent first waits, and reads the token once it is revoked.
+async fn an_earlier_lookup_that_brings_a_revocation_is_remembered(world: World) {
+    let world = Arc::new(world);
+    let cache = Arc::new(CachedStore::on(world.store.clone(), STALENESS).unwrap());
+    let id = world.plant(|_| ()).await.record.id;
+    let (there, later) = (world.clone(), cache.clone());
+    let overtake = async move {
+        assert!(later.find(id).await.unwrap().unwrap().revocation.is_none());
+        revoke_elsewhere(&there, id).await;
+    };
+    world.store.before("find", once(move || overtake.boxed()));
+    assert!(cache.find(id).await.unwrap().unwrap().revocation.is_some());
+    world.store.forget();
+    let Peek::Found(held) = cache.peek(id) else { panic!("{:?}", cache.peek(id)) };
+    assert!(held.revocation.is_some());
 }
 
 async fn who_is_known_to_be_revoked_is_not_revived_by_an_older_answer(world: World) {

@@ -10,7 +10,7 @@ use serde_json::json;
 use time::Duration;
 
 use super::{STALENESS, building, node, remembered, revoke_elsewhere};
-use crate::support::{World, checked, code_of, secret_of, verdict};
+use crate::support::{World, checked, code_of, once, secret_of, verdict};
 
 #[tokio::test]
 async fn ten_thousand_verifications_of_one_cold_token_are_one_query() {
@@ -67,6 +67,26 @@ async fn a_flood_of_one_dead_token_is_one_query_for_as_long_as_that_is_good() {
         assert_eq!(verdict(&tokens, &good).await, "good");
         world.store.take_lookups();
         world.clock.advance(STALENESS);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_as_old_as_the_query_that_brought_it() {
+    for (slow, queries) in [(STALENESS - Duration::SECOND, 1), (STALENESS, 2)] {
+        let world = World::memory().await;
+        let tokens = node(&world);
+        let issued = tokens.issue(world.new_token("a")).await.unwrap();
+        let text = checked(&format!("acme_{}_{}", TokenId::from_u128(7), secret_of(&issued)));
+        let clock = world.clock.clone();
+        let wait = move || {
+            clock.advance(slow);
+            async {}.boxed()
+        };
+        world.store.after("find", once(wait));
+        for _ in 0..2 {
+            assert_eq!(code_of(&tokens.verify(&text).await), "unknown");
+        }
+        assert_eq!(world.store.take_lookups().len(), queries, "it took {slow}");
     }
 }
 

@@ -13,13 +13,14 @@ use keyfob::{
 };
 
 use super::{assert_not_allowed, delegating, parent, verified};
-use crate::support::{World, after, code_of, ids, on_every_store, owner, verdict};
+use crate::support::{World, after, code_of, ids, on_every_store, once, owner, verdict};
 
 on_every_store! {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)] =>
     all_descendants_are_revoked_and_nobody_else
     somebody_elses_token_is_not_revoked_with_its_descendants
     a_parent_that_is_revoked_meanwhile_takes_the_child_along
+    a_parent_that_is_erased_before_its_child_is_kept_ends_the_child
     where_nobody_knows_of_the_parent_the_child_is_not_good
     no_child_outlives_a_revocation_with_descendants
 }
@@ -139,6 +140,33 @@ async fn a_parent_that_is_revoked_meanwhile_takes_the_child_along(world: World) 
     assert_not_allowed(&tokens.issue_on_behalf_of(&token, world.new_token("b")).await);
     world.store.heal();
     assert_eq!(own.count().await.unwrap().not_revoked, 0);
+}
+
+async fn a_parent_that_is_erased_before_its_child_is_kept_ends_the_child(world: World) {
+    let tokens = delegating(&world).build().unwrap();
+    let other = tokens.issue(NewToken::new(owner("user:other"), "parent").all_abilities()).await;
+    let other = tokens.verify(other.unwrap().plain.expose_secret()).await.unwrap();
+    for step in ["insert", "find"] {
+        let token = parent(&tokens, world.new_token("a").all_abilities()).await;
+        let (erasing, gone) = (world.store.inner(), world.owner.clone());
+        let erase = move || {
+            let (store, owner) = (erasing.clone(), gone.clone());
+            async move { drop(store.erase(&owner).await.unwrap()) }.boxed()
+        };
+        // The check before is past when the child is kept.
+        if step == "insert" {
+            world.store.before("insert", once(erase));
+        } else {
+            world.store.after("insert", once(erase));
+        }
+        assert_not_allowed(&tokens.issue_on_behalf_of(&token, world.new_token("b")).await);
+        world.store.heal();
+        let own = tokens.owned_by(&world.owner);
+        assert_eq!(own.count().await.unwrap().not_revoked, 0);
+    }
+    assert!(
+        tokens.issue_on_behalf_of(&other, NewToken::new(owner("user:other"), "b")).await.is_ok()
+    );
 }
 
 async fn where_nobody_knows_of_the_parent_the_child_is_not_good(world: World) {

@@ -8,7 +8,7 @@ use keyfob::{
 };
 
 use super::*;
-use crate::support::eventually;
+use crate::support::{database::at, eventually};
 
 on_every_engine! {
     a_lock_that_is_not_given_up_is_busy_and_a_lookup_does_not_mind
@@ -17,6 +17,7 @@ on_every_engine! {
     a_database_that_can_only_be_read_is_unavailable_and_still_read
     a_pool_that_is_closed_or_has_no_free_connection_is_unavailable
     tables_that_are_gone_are_faulty
+    pruning_spares_a_token_whose_expiry_is_put_off_while_it_waits
 }
 
 const USE: Use = Use { id: TokenId::from_u128(1), at: Timestamp::MAX, from: None };
@@ -92,6 +93,25 @@ async fn a_pool_that_is_closed_or_has_no_free_connection_is_unavailable<E: Engin
     eventually(async || matches!(store.find(id(1)).await, Ok(None))).await;
     pool.close().await;
     assert!(is_unavailable(&store.find(id(1)).await));
+}
+
+async fn pruning_spares_a_token_whose_expiry_is_put_off_while_it_waits<E: Engine>() {
+    let place = Place::<E>::new().await;
+    let store = place.some_store().await;
+    let mut ended = record(1);
+    ended.expires_at = Some(at(2_000));
+    insert(&store, &ended).await;
+    let mut other = place.connection().await;
+    E::execute(&mut other, "BEGIN").await;
+    E::execute(&mut other, "UPDATE keyfob_tokens SET expires_at = 9000").await;
+    let waits = eventually(async || place.run(E::COUNT_WAITING).await == Some(1));
+    let put_off = async {
+        waits.await;
+        E::execute(&mut other, "COMMIT").await;
+    };
+    let (pruned, ()) = tokio::join!(store.prune(at(3_000), 1_000), put_off);
+    assert_eq!(pruned.unwrap(), 0);
+    assert_eq!(store.find(id(1)).await.unwrap().unwrap().expires_at, Some(at(9_000)));
 }
 
 async fn tables_that_are_gone_are_faulty<E: Engine>() {

@@ -1,5 +1,7 @@
 //! Nobody is judged by what was read before he came, and nobody asks for what is known by now.
 
+use keyfob::{RotateError, TokenRotation, TokenState};
+
 use super::*;
 
 /// Answers of the store are read at once, and arrive only when asked for again.
@@ -45,4 +47,32 @@ async fn who_waits_is_answered_by_what_was_remembered_meanwhile() {
     }
     all_are_good(all).await;
     assert_eq!(queries(&world, &issued), [[0], [1]]);
+}
+
+/// What is written because of a token is never written because of what memory says of it.
+#[tokio::test]
+async fn who_needs_the_store_asks_it_beside_others_who_are_answered_from_memory() {
+    let (world, _, issued) = cold(1).await;
+    let tokens = world.builder().deadline(Duration::MINUTE).max_staleness(Duration::seconds(5));
+    let tokens = tokens.build().unwrap();
+    let token = tokens.verify(text_of(&issued[0])).await.unwrap();
+    world.clock.advance(Duration::seconds(5));
+    world.store.take_lookups();
+
+    let mut first = all_verifying(&tokens, &issued);
+    let beside = all_verifying(&tokens, &issued);
+    let mut rotating = tokens.rotate_presented(&token, TokenRotation::new()).boxed();
+    assert!(poll(&mut rotating).is_pending());
+    assert!(matches!(poll(&mut first[0]), Poll::Ready(Ok(_))), "it is remembered from now on");
+    let elsewhere = ApiTokens::builder_on(world.store.inner()).prefix("acme").build().unwrap();
+    elsewhere.owned_by(&world.owner).suspend(issued[0].record.id).await.unwrap();
+
+    let (verdicts, rotated) = futures_util::future::join(join_all(beside), rotating).await;
+    assert!(
+        matches!(rotated, Err(RotateError::NotActive(TokenState::Suspended))),
+        "{:?}",
+        rotated.map(drop)
+    );
+    assert_eq!(verdicts.len(), 1);
+    assert_eq!(queries(&world, &issued), [[0], [0]]);
 }

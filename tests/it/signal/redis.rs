@@ -3,7 +3,7 @@ use std::sync::{Arc, atomic::Ordering::SeqCst};
 use futures_util::future::join_all;
 use keyfob::{
     TokenId,
-    signal::{Changed, RedisSignal, Signal},
+    signal::{Changed, Heard, RedisSignal, Signal},
     store::{MemoryStore, Selection, TokenStore},
     token::Revocation,
 };
@@ -67,6 +67,67 @@ async fn a_revocation_that_is_repeated_is_told() {
     store.revoke(&selection, &Revocation::new(issued.record.created_at)).await.unwrap();
     assert_eq!(verdict(&b.tokens, &issued).await, "good");
     a.tokens.owned_by(&owner("user:42")).revoke(id).await.unwrap();
+    b.comes_to_be(&issued, "revoked").await;
+}
+
+/// The request was cancelled right after the commit.
+#[tokio::test]
+async fn what_was_committed_and_never_said_to_be_is_told() {
+    let (store, corner) = (store(), Corner::new());
+    let a = Node::start(store.clone(), corner.signal()).await;
+    let b = Node::start(store.clone(), corner.signal()).await;
+    let own = a.tokens.owned_by(&owner("user:42"));
+    for _ in 0..3 {
+        let issued = a.issue().await;
+        b.remembers(&issued).await;
+        drop(own.revoke_within(&*store, issued.record.id).await.unwrap());
+        b.comes_to_be(&issued, "revoked").await;
+    }
+}
+
+/// Nothing that is sent once it says that it is connected is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_while_it_says_that_it_is_connected_is_heard() {
+    let corner = Corner::new();
+    let changed = Changed::Tokens(vec![TokenId::from_u128(7)]);
+    for _ in 0..20 {
+        let signal = corner.signal();
+        let (said, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        let hear = |what| {
+            if what == Heard::Connected {
+                let channel = format!("{}:tokens", corner.prefix());
+                corner.run::<()>(redis::cmd("PUBLISH").arg(channel).arg(changed.to_string()));
+            }
+            said.send(what).unwrap();
+        };
+        let listening = signal.listen(&hear);
+        let both = async { [hears.recv().await.unwrap(), hears.recv().await.unwrap()] };
+        tokio::select! {
+            ended = listening => panic!("{ended:?}"),
+            told = both => {
+                assert_eq!(told, [Heard::Connected, Heard::Changed(changed.clone())]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_change_after_the_server_was_started_again_is_told() {
+    let server = OwnServer::start();
+    let [a, b] = two_nodes(&server.corner).await;
+    let own = a.tokens.owned_by(&owner("user:42"));
+    let before = a.issue().await;
+    b.remembers(&before).await;
+    own.revoke(before.record.id).await.unwrap();
+    b.comes_to_be(&before, "revoked").await;
+    server.kill();
+    server.start_again();
+    b.hears("SignalRestored").await;
+    let issued = a.issue().await;
+    b.remembers(&issued).await;
+    a.heard.take();
+    own.revoke(issued.record.id).await.unwrap();
+    assert_eq!(a.heard.count("SignalNotSent"), 0);
     b.comes_to_be(&issued, "revoked").await;
 }
 

@@ -63,6 +63,7 @@ pub struct Spy {
 enum Trouble {
     Fail(Arc<dyn Fn() -> Option<StoreError> + Send + Sync>),
     Hang,
+    Lose,
     Before(Hook),
     After(Hook),
 }
@@ -145,6 +146,11 @@ impl Spy {
         self.trouble.lock().unwrap().insert(step, Trouble::Hang);
     }
 
+    /// The step is done, and its answer does not come: that is trouble to whoever asked.
+    pub fn lose(&self, step: &'static str) {
+        self.trouble.lock().unwrap().insert(step, Trouble::Lose);
+    }
+
     /// Does something just before the step.
     pub fn before(
         &self,
@@ -171,7 +177,7 @@ impl Spy {
         self.calls.lock().unwrap().push(step);
         let trouble = self.trouble.lock().unwrap().get(step).cloned();
         match trouble {
-            None | Some(Trouble::After(_)) => Ok(()),
+            None | Some(Trouble::After(_) | Trouble::Lose) => Ok(()),
             Some(Trouble::Fail(error)) => error().map_or(Ok(()), Err),
             Some(Trouble::Hang) => future::pending().await,
             Some(Trouble::Before(hook)) => {
@@ -195,11 +201,14 @@ impl Spy {
         self.batches.lock().unwrap().push(uses.to_vec());
     }
 
-    async fn leave(&self, step: &'static str) {
+    async fn leave(&self, step: &'static str) -> Result<(), StoreError> {
         let trouble = self.trouble.lock().unwrap().get(step).cloned();
-        if let Some(Trouble::After(hook)) = trouble {
-            hook().await;
+        match trouble {
+            Some(Trouble::After(hook)) => hook().await,
+            Some(Trouble::Lose) => return Err(StoreError::Unavailable("it was cut off".into())),
+            _ => {}
         }
+        Ok(())
     }
 }
 
@@ -235,7 +244,7 @@ macro_rules! watched {
                 $(self.$note($noted);)?
                 self.enter(stringify!($step)).await?;
                 let answer = self.inner.$step($($argument),*).await;
-                self.leave(stringify!($step)).await;
+                self.leave(stringify!($step)).await?;
                 answer
             })+
         }
