@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     clock::{Clock, Timeline},
+    closing::Closing,
     entropy::{Entropy, EntropyError},
     event::{Event, Observers},
     lookups::Lookups,
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     refusals: Refusals,
     signal: Option<Arc<dyn Signal>>,
     untold: Untold,
+    closing: Closing,
     format: TokenFormat,
     digests: Digests,
     clock: Arc<dyn Clock>,
@@ -186,6 +188,10 @@ impl ApiTokens {
 
     pub(crate) fn signal(&self) -> Option<&Arc<dyn Signal>> {
         self.0.signal.as_ref()
+    }
+
+    pub(crate) fn closing(&self) -> &Closing {
+        &self.0.closing
     }
 
     pub(crate) fn untold(&self) -> &Untold {

@@ -1,7 +1,7 @@
 //! Writes what waits in memory: when tokens were last used, and what else is kept off the path of requests.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::pin,
     sync::{Weak, atomic::Ordering::Relaxed},
     time::Instant,
@@ -21,8 +21,8 @@ impl ApiTokens {
     /// were made anew under another pepper key, and it listens to what other nodes tell by a
     /// [signal](crate::ApiTokensBuilder::signal).
     ///
-    /// It runs on any runtime and ends, at the latest after one interval, when the last handle is dropped. A write
-    /// that fails is reported as [`Event::UsesNotWritten`] and tried again. If the process dies, the uses of the last
+    /// It runs on any runtime and ends with [`close`](Self::close), or, at the latest after one interval, when the last
+    /// handle is dropped. A write that fails is reported as [`Event::UsesNotWritten`] and tried again. If the process dies, the uses of the last
     /// interval are lost, and nothing else.
     ///
     /// ```
@@ -31,15 +31,35 @@ impl ApiTokens {
     /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
     /// tokio::spawn(tokens.background());
     /// // … the service runs …
-    /// tokens.flush().await.unwrap();
+    /// tokens.close().await.unwrap();
     /// # });
     /// ```
     pub fn background(&self) -> impl Future<Output = ()> + Send + use<> {
         let (writing, listening) = (self.writing(), self.listening());
-        // Neither waits for the other, and both end with the last handle.
+        let closing = self.closing().clone();
+        // None waits for another. The first two end with the last handle.
         async move {
-            select(pin!(writing), pin!(listening)).await;
+            let _running = closing.run();
+            let closed = poll_fn(|context| closing.poll_closed(context));
+            select(select(pin!(writing), pin!(listening)), closed).await;
         }
+    }
+
+    /// Ends what [`background`](Self::background) does, and then writes all that waits as [`flush`](Self::flush) does.
+    /// Call it when the service stops, and in a test before its database is dropped: no connection of a
+    /// [signal](crate::ApiTokensBuilder::signal) is left.
+    ///
+    /// It waits for the background no longer than the [deadline](crate::ApiTokensBuilder::deadline): a future that
+    /// nobody polls does not end. All clones of the handle go on to work. Nothing is written in the background any more,
+    /// and what other nodes change shows here once what is remembered is too old.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a write fails. What is not written stays noted.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.closing().close();
+        let ended = poll_fn(|context| self.closing().poll_ended(context));
+        timer::in_time(Instant::now() + self.deadline(), ended).await;
+        self.flush().await
     }
 
     fn writing(&self) -> impl Future<Output = ()> + Send + use<> {
@@ -66,8 +86,8 @@ impl ApiTokens {
     }
 
     /// Writes all that waits: every use that is noted, and digests that were made anew. Then it waits until observers
-    /// have been told what happened, no longer than the [deadline](crate::ApiTokensBuilder::deadline). Call it when the
-    /// service stops.
+    /// have been told what happened, no longer than the [deadline](crate::ApiTokensBuilder::deadline). A service that
+    /// stops calls [`close`](Self::close).
     ///
     /// # Errors
     /// [`StoreError`] where a write fails; what is not written stays noted.

@@ -69,6 +69,7 @@ mod all_tokens;
 mod api_tokens;
 mod bearer;
 pub mod clock;
+mod closing;
 pub mod entropy;
 pub mod event;
 mod flush;

@@ -18,6 +18,27 @@
 //! # clock.advance(time::Duration::DAY);
 //! # });
 //! ```
+//!
+//! # On a database
+//! A test of sqlx's, such as `#[sqlx::test]`, drops its database at the end, and a connection that still listens would
+//! keep it. So it ends what runs in the background before:
+//!
+//! ```no_run
+//! # use keyfob::{ApiTokens, store::MemoryStore};
+//! # #[cfg(feature = "postgres")]
+//! // With `#[sqlx::test]`, which gives a pool of a database of the test's own.
+//! async fn a_token_of_the_application(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
+//!     use keyfob::{signal::PostgresSignal, store::PostgresStore};
+//!
+//!     let store = PostgresStore::with_pool(pool).await?;
+//!     let signal = PostgresSignal::of(&store);
+//!     let tokens = ApiTokens::builder(store).prefix("acme").signal(signal).build()?;
+//!     tokio::spawn(tokens.background());
+//!     // … the test …
+//!     tokens.close().await?;
+//!     Ok(())
+//! }
+//! ```
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},

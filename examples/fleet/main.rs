@@ -150,7 +150,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         Server::Actix => actix::serve(app, listener, stop).await,
     };
 
-    tokens.flush().await?;
+    tokens.close().await?;
     database.close().await;
     Ok(served?)
 }

@@ -10,6 +10,7 @@ use time::Duration;
 
 use crate::{
     clock::{Clock, SystemClock, Timeline},
+    closing::Closing,
     entropy::{Entropy, SystemEntropy},
     event::{Observer, Observers, Queue},
     lookups::Lookups,
@@ -336,6 +337,7 @@ impl ApiTokensBuilder {
             refusals: Refusals::new(self.max_staleness.unsigned_abs()),
             signal: self.signal,
             untold: Untold::default(),
+            closing: Closing::default(),
             digests: Digests::new(self.pepper),
             timeline: Timeline::new(&*self.clock),
             clock: self.clock,

@@ -27,6 +27,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("policy", &["token", "store", "terms"]),
     ("listing", &["token", "store", "policy"]),
     ("usage", &["token", "store"]),
+    ("closing", &[]),
     ("rekey", &["token", "store"]),
     ("lookups", &["token", "clock", "timer", "store"]),
     ("refusals", &["token", "clock"]),
@@ -36,6 +37,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "token",
             "clock",
+            "closing",
             "entropy",
             "store",
             "signal",

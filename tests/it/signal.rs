@@ -195,3 +195,15 @@ async fn listening_ends_with_the_last_handle(node: Node) {
     drop(other);
     tokio::time::timeout(AT_MOST, background).await.unwrap().unwrap();
 }
+
+/// No connection is left to its database, so that this can be dropped.
+async fn closing_ends_what_listens(node: Node) {
+    let Node { tokens, background, .. } = node;
+    let other = tokens.clone();
+    tokens.close().await.unwrap();
+    tokio::time::timeout(AT_MOST, background).await.unwrap().unwrap();
+    tokio::time::timeout(AT_MOST, other.background()).await.unwrap();
+    let issued = other.issue(NewToken::new(owner("user:42"), "ci")).await.unwrap();
+    assert_eq!(verdict(&other, &issued).await, "good", "the handle goes on to work");
+    other.close().await.unwrap();
+}

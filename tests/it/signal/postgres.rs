@@ -4,7 +4,7 @@ use keyfob::{signal::PostgresSignal, store::PostgresStore};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgConnectOptions};
 
 use super::{
-    Node, listening_ends_with_the_last_handle,
+    Node, closing_ends_what_listens, listening_ends_with_the_last_handle,
     many_that_are_revoked_at_once_are_refused_on_the_other, soon,
     what_one_changes_shows_on_the_other,
 };
@@ -95,6 +95,16 @@ async fn it_ends_with_the_last_handle_and_so_does_its_connection() {
     let node = schema.node().await;
     soon(async || schema.listeners("*").await == 1).await;
     listening_ends_with_the_last_handle(node).await;
+    soon(async || schema.listeners("*").await == 0).await;
+    schema.gone().await;
+}
+
+#[tokio::test]
+async fn closing_leaves_no_connection_to_the_database() {
+    let schema = Schema::new();
+    let node = schema.node().await;
+    assert_eq!(schema.listeners("*").await, 1);
+    closing_ends_what_listens(node).await;
     soon(async || schema.listeners("*").await == 0).await;
     schema.gone().await;
 }

@@ -9,7 +9,7 @@ use keyfob::{
 };
 
 use super::{
-    Node, listening_ends_with_the_last_handle,
+    Node, closing_ends_what_listens, listening_ends_with_the_last_handle,
     many_that_are_revoked_at_once_are_refused_on_the_other, soon,
     what_one_changes_shows_on_the_other,
 };
@@ -254,4 +254,10 @@ async fn a_reply_without_end_closes_the_connection() {
 async fn it_ends_with_the_last_handle() {
     let [node, _] = two_nodes(&Corner::new()).await;
     listening_ends_with_the_last_handle(node).await;
+}
+
+#[tokio::test]
+async fn closing_ends_it() {
+    let [node, _] = two_nodes(&Corner::new()).await;
+    closing_ends_what_listens(node).await;
 }
