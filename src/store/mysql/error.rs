@@ -25,6 +25,16 @@ pub enum MySqlOpenError {
         /// The rule that it breaks.
         needed: &'static str,
     },
+    /// The user lacks a right on one of the tables.
+    #[error("the user {user:?} has no {right} on {table}")]
+    MissingRight {
+        /// The user, as `CURRENT_USER()`.
+        user: String,
+        /// The right, such as `UPDATE`.
+        right: &'static str,
+        /// The table.
+        table: String,
+    },
     /// A later version of keyfob has migrated the tables; this one would not know what it reads.
     #[error(
         "the token tables are at version {found}, made by a later keyfob; this one knows up to {known}"
@@ -58,6 +68,11 @@ pub(super) fn is_taken(error: &sqlx::Error) -> bool {
 /// Whether a statement that was prepared is gone, or has to be prepared anew. Either is found before anything is done.
 pub(super) fn is_spoilt(error: &sqlx::Error) -> bool {
     matches!(number(error), Some(1243 | 1615))
+}
+
+/// Whether the user may not do this with a table, or with a column.
+pub(super) fn is_denied(error: &sqlx::Error) -> bool {
+    matches!(number(error), Some(1142 | 1143))
 }
 
 fn number(error: &sqlx::Error) -> Option<u16> {

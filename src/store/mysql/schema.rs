@@ -2,7 +2,7 @@ use sqlx::{AssertSqlSafe, MySqlConnection, MySqlPool};
 
 use crate::store::StoreError;
 
-use super::MySqlOpenError;
+use super::{MySqlOpenError, error::is_denied};
 
 const TABLES: &str = include_str!("0001_tokens.sql");
 
@@ -36,7 +36,7 @@ pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlO
     let mut connection = pool.acquire().await?;
     check_session(&mut connection).await?;
     if version(&mut connection, prefix).await? == KNOWN {
-        return Ok(());
+        return check_rights(&mut connection, prefix).await;
     }
     // A connection that is dropped midway must not go back with a lock that it holds.
     connection.close_on_drop();
@@ -55,6 +55,36 @@ pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlO
     }
     let release = AssertSqlSafe(format!("DO RELEASE_LOCK({LOCK})"));
     sqlx::query(release).bind(prefix).execute(&mut *connection).await?;
+    check_rights(&mut connection, prefix).await
+}
+
+/// What each right is for, on no row: the server asks for the right before it looks for rows.
+const RIGHTS: [(&str, &str); 4] = [
+    ("SELECT", "SELECT 1 FROM {table} WHERE FALSE"),
+    ("INSERT", "INSERT INTO {table} ({column}) SELECT {column} FROM {table} WHERE FALSE"),
+    ("UPDATE", "UPDATE {table} SET {column} = {column} WHERE FALSE"),
+    ("DELETE", "DELETE FROM {table} WHERE FALSE"),
+];
+
+/// Refuses a user that lacks a right that the steps need. Rights can come from roles and patterns, so the server has to
+/// say. Whatever else it refuses, such as a write where it can only be read, is for the first step to find.
+async fn check_rights(
+    connection: &mut MySqlConnection,
+    prefix: &str,
+) -> Result<(), MySqlOpenError> {
+    let tables = [("tokens", "name", 4), ("owners", "owner", 4), ("canaries", "key_id", 2)];
+    for (table, column, needed) in tables {
+        let table = format!("{prefix}{table}");
+        for (right, statement) in &RIGHTS[..needed] {
+            let statement = statement.replace("{table}", &table).replace("{column}", column);
+            let outcome = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await;
+            if outcome.is_err_and(|error| is_denied(&error)) {
+                let user =
+                    sqlx::query_scalar("SELECT CURRENT_USER()").fetch_one(connection).await?;
+                return Err(MySqlOpenError::MissingRight { user, right, table });
+            }
+        }
+    }
     Ok(())
 }
 

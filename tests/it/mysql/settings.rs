@@ -43,3 +43,41 @@ async fn a_binary_log_of_statements_is_refused() {
          where log_bin is on"
     );
 }
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named() {
+    let tables = Tables::new();
+    drop(tables.store().await);
+    let (user, database) =
+        (format!("u{}", &tables.prefix[1..9]), "SELECT CONVERT(DATABASE() USING binary)");
+    let database = tables.text(database).await.unwrap();
+    let grant = async |rights: &str, table: &str| {
+        let table = format!("{database}.{}{table}", tables.prefix);
+        tables.run(&format!("GRANT {rights} ON {table} TO {user}")).await;
+    };
+    tables.run(&format!("CREATE USER {user}")).await;
+    for table in ["migrations", "tokens", "owners", "canaries"] {
+        grant("SELECT", table).await;
+    }
+    let open = async || {
+        let pool = MySqlPool::connect_with(Tables::options().username(&user)).await.unwrap();
+        MySqlStore::with_prefix(pool, &tables.prefix).await
+    };
+    for (table, rights) in [
+        ("tokens", &["INSERT", "UPDATE", "DELETE"][..]),
+        ("owners", &["INSERT", "UPDATE", "DELETE"]),
+        ("canaries", &["INSERT"]),
+    ] {
+        for right in rights {
+            let Err(error) = open().await else { panic!("{right} on {table}") };
+            let table = format!("{}{table}", tables.prefix);
+            assert_eq!(
+                error.to_string(),
+                format!("the user \"{user}@%\" has no {right} on {table}")
+            );
+            grant(right, &table[tables.prefix.len()..]).await;
+        }
+    }
+    super::insert(&open().await.unwrap(), &super::record(1)).await;
+    tables.run(&format!("DROP USER {user}")).await;
+}
