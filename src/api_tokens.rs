@@ -69,7 +69,7 @@ pub(crate) struct Shared {
     lookups: Lookups,
     refusals: Refusals,
     signal: Option<Arc<dyn Signal>>,
-    untold: Untold,
+    untold: Arc<Untold>,
     closing: Closing,
     format: TokenFormat,
     digests: Digests,
@@ -194,7 +194,7 @@ impl ApiTokens {
         &self.0.closing
     }
 
-    pub(crate) fn untold(&self) -> &Untold {
+    pub(crate) fn untold(&self) -> &Arc<Untold> {
         &self.0.untold
     }
 

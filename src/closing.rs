@@ -26,6 +26,10 @@ impl Closing {
         self.alter(|state| state.is_closed = true);
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
     pub(crate) fn run(&self) -> Running {
         self.alter(|state| state.running += 1);
         Running(self.clone())

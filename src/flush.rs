@@ -35,23 +35,24 @@ impl ApiTokens {
     /// # });
     /// ```
     pub fn background(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (writing, listening) = (self.writing(), self.listening());
+        let (writing, listening, telling) = (self.writing(), self.listening(), self.telling());
         let closing = self.closing().clone();
-        // None waits for another. The first two end with the last handle.
+        // None waits for another. The first ends with the last handle.
         async move {
             let _running = closing.run();
             let closed = poll_fn(|context| closing.poll_closed(context));
-            select(select(pin!(writing), pin!(listening)), closed).await;
+            let (writing, listening, telling) = (pin!(writing), pin!(listening), pin!(telling));
+            select(select(writing, select(listening, telling)), closed).await;
         }
     }
 
     /// Ends what [`background`](Self::background) does, and then writes all that waits as [`flush`](Self::flush) does.
-    /// Call it when the service stops, and in a test before its database is dropped: no connection of a
-    /// [signal](crate::ApiTokensBuilder::signal) is left.
+    /// Call it when the service stops, and in a test before its database is dropped: what listens to a
+    /// [signal](crate::ApiTokensBuilder::signal) ends, and its connection is closed right after.
     ///
     /// It waits for the background no longer than the [deadline](crate::ApiTokensBuilder::deadline): a future that
-    /// nobody polls does not end. All clones of the handle go on to work. Nothing is written in the background any more,
-    /// and what other nodes change shows here once what is remembered is too old.
+    /// nobody polls does not end. All clones of the handle go on to work. What waits is then written by
+    /// [`flush`](Self::flush) and by lists only, and what other nodes change shows here once what is remembered is too old.
     ///
     /// # Errors
     /// [`StoreError`] if a write fails. What is not written stays noted.
@@ -76,7 +77,6 @@ impl ApiTokens {
                 let Some(tokens) = ApiTokens::upgrade(&driver.0) else {
                     return;
                 };
-                tokens.tell_untold().await;
                 // What failed is reported, kept and tried again after the next interval.
                 let _ = tokens.write_uses().await;
                 let _ = tokens.write_abilities().await;
@@ -144,7 +144,7 @@ impl ApiTokens {
         if !self.usage().is_abandoned(self.now()) {
             return;
         }
-        if self.usage().warns_now() {
+        if !self.closing().is_closed() && self.usage().warns_now() {
             self.report(|| Event::BackgroundNotDriven);
         }
         // A listing is not refused because last-used can't be written; flush has reported it. The next listing does not

@@ -70,12 +70,14 @@ impl ApiTokens {
     pub(crate) fn tell_later(&self, ids: &[TokenId]) {
         if self.signal().is_some() && !ids.is_empty() {
             self.untold().add(ids);
-            self.usage().nudge.give();
+            self.untold().nudge.give();
         }
     }
 
     pub(crate) async fn tell_untold(&self) {
-        self.tell(self.untold().take()).await;
+        let telling = self.untold().tell();
+        self.tell(telling.ids().to_vec()).await;
+        telling.ended();
     }
 
     async fn tell(&self, ids: Vec<TokenId>) {
@@ -103,6 +105,20 @@ impl ApiTokens {
             _ => changed,
         };
         self.tell(told).await;
+    }
+
+    /// Tells the other nodes what nobody could wait for. It holds no handle.
+    pub(crate) fn telling(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (untold, shared) = (self.untold().clone(), self.downgrade());
+        async move {
+            loop {
+                untold.nudge.given().await;
+                let Some(tokens) = Self::upgrade(&shared) else {
+                    return;
+                };
+                tokens.tell_untold().await;
+            }
+        }
     }
 
     /// Listens to what other nodes tell, and connects anew where that is lost. It holds no handle.

@@ -8,13 +8,17 @@ use std::{
     future::{Future, pending, poll_fn},
     hash::BuildHasher,
     pin::{Pin, pin},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use foldhash::quality::RandomState;
 use futures_timer::Delay;
+use futures_util::task::AtomicWaker;
 
 /// How many timers are kept that nobody uses.
 const SPARE: usize = 256;
@@ -100,5 +104,40 @@ impl Drop for Timeout {
         if spares.len() < SPARE {
             spares.extend(self.lent.take());
         }
+    }
+}
+
+/// Wakes one future, also before it waits.
+#[derive(Debug, Default)]
+pub(crate) struct Nudge {
+    given: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Nudge {
+    pub(crate) fn give(&self) {
+        if !self.given.swap(true, Relaxed) {
+            self.waker.wake();
+        }
+    }
+
+    /// Waits until it is given.
+    pub(crate) async fn given(&self) {
+        poll_fn(|context| self.poll(context)).await;
+    }
+
+    /// The same, or until the time is over.
+    pub(crate) async fn or_after(&self, time: Duration) {
+        let mut delay = pin!(Delay::new(time));
+        poll_fn(|context| match self.poll(context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => delay.as_mut().poll(context),
+        })
+        .await;
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.waker.register(context.waker());
+        if self.given.swap(false, Relaxed) { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -83,9 +83,12 @@ impl<T> fmt::Debug for Pending<T> {
 impl Drop for Unsettled {
     fn drop(&mut self) {
         self.tokens.forget_selected(&self.about);
-        if self.event.take().is_some() {
+        if let Some(event) = self.event.take() {
             let ids = mem::take(&mut self.changed);
-            self.tokens.tell_later(&ids);
+            // Of a token that is new, no node remembers anything.
+            if !matches!(*event, Event::Issued { .. }) {
+                self.tokens.tell_later(&ids);
+            }
             self.tokens.report(|| Event::Uncommitted { ids: ids.into() });
         }
     }

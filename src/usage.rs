@@ -5,27 +5,23 @@ mod addresses;
 
 use std::{
     collections::HashMap,
-    future::{Future, poll_fn},
     hash::BuildHasher,
     net::IpAddr,
-    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    task::Poll,
     time::Duration,
 };
 
 use foldhash::fast::RandomState;
-use futures_timer::Delay;
-use futures_util::task::AtomicWaker;
 
 pub(crate) use abilities::AbilityLog;
 use addresses::Addresses;
 
 use crate::{
     store::{StoreError, TokenStore, Use},
+    timer::Nudge,
     token::{Timestamp, TokenId, TokenRecord, TokenState, room_for},
 };
 
@@ -129,28 +125,33 @@ impl UsageLog {
         tag: u64,
     ) -> bool {
         let mut log = self.lock();
+        let (weight, most) = (record.weight(), room_for(self.capacity));
+        let (before, room) = (log.weight, most.saturating_sub(log.weight));
         if let Some(waiting) = log.entry(record.id) {
-            // The token came with another record, or from another address: the latest record is the one that waits.
+            // The token came with another record, or from another address: the latest record is the one that waits,
+            // unless there is no room for it.
             let noted = waiting.record.noted.close();
             if noted.is_none_or(|noted| noted <= now) {
                 waiting.from = from;
             }
-            record.noted.open(now.max(noted.unwrap_or(now)), tag);
-            let before = std::mem::replace(&mut waiting.record, record.clone());
-            log.weight = log.weight + record.weight() - before.weight();
+            let freed = waiting.record.weight();
+            if weight <= room + freed {
+                waiting.record = record.clone();
+            }
+            waiting.record.noted.open(now.max(noted.unwrap_or(now)), tag);
+            log.weight = before - freed + waiting.record.weight();
             return false;
         }
         let is_known = record.last_used_at.is_some() || log.writing.contains_key(&record.id);
         let others = log.waiting.len() + log.draining.len() + log.writing.len();
-        let (weight, most) = (record.weight(), room_for(self.capacity));
-        let has_room = others < self.capacity && log.weight + weight <= most;
-        if !has_room && !log.writing.contains_key(&record.id) {
+        let is_counted = log.writing.contains_key(&record.id);
+        if weight > room || others >= self.capacity && !is_counted {
             self.dropped.fetch_add(1, Relaxed);
             return false;
         }
         record.noted.open(now, tag);
         log.weight += weight;
-        let fills_half = log.weight > most / 2 && log.weight - weight <= most / 2;
+        let fills_half = log.weight > most / 2 && before <= most / 2;
         log.waiting.insert(record.id, Waiting { record: record.clone(), from });
         log.oldest.get_or_insert(now);
         drop(log);
@@ -319,30 +320,37 @@ fn drain(writing: &mut HashMap<TokenId, Use, RandomState>, id: TokenId, noted: &
     }
 }
 
-/// Wakes the background future before its time.
-#[derive(Debug, Default)]
-pub(crate) struct Nudge {
-    given: AtomicBool,
-    waker: AtomicWaker,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{Abilities, Owner, Prefix, TokenDigest, TokenName};
 
-impl Nudge {
-    pub(crate) fn give(&self) {
-        if !self.given.swap(true, Relaxed) {
-            self.waker.wake();
-        }
+    fn record(number: u128, abilities: usize) -> Arc<TokenRecord> {
+        let mut record = TokenRecord::new(
+            TokenId::from_u128(number),
+            Prefix::new("acme").unwrap(),
+            Owner::new("user:42").unwrap(),
+            TokenName::new("ci").unwrap(),
+            TokenDigest::from_bytes([0; 32], None),
+            Timestamp::MAX,
+        );
+        record.abilities = Abilities::set((0..abilities).map(|it| format!("a{it:0>99}"))).unwrap();
+        Arc::new(record)
     }
 
-    /// Waits until the time is over or somebody nudges.
-    pub(crate) async fn or_after(&self, time: Duration) {
-        let mut delay = pin!(Delay::new(time));
-        poll_fn(|context| {
-            self.waker.register(context.waker());
-            if self.given.swap(false, Relaxed) {
-                return Poll::Ready(());
-            }
-            delay.as_mut().poll(context)
-        })
-        .await;
+    #[test]
+    fn a_record_that_takes_more_than_before_waits_only_where_there_is_room() {
+        let log = UsageLog::new(Duration::from_mins(1), 1_000, false);
+        let at = |seconds| Timestamp::from_unix_seconds(seconds).unwrap();
+        for number in 0..1_000 {
+            log.note(&record(number, 1), at(1), None);
+        }
+        for number in 0..1_000 {
+            log.note(&record(number, 100), at(2), None);
+            assert!(log.lock().weight <= room_for(1_000));
+        }
+        let latest = log.latest_of((0..1_000).map(TokenId::from_u128));
+        assert_eq!(latest.len(), 1_000);
+        assert!(latest.iter().all(|it| it.at == at(2)), "no use is lost for it");
     }
 }

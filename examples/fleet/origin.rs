@@ -15,8 +15,8 @@ pub(crate) type Headers<'a> = dyn Fn(&'static str) -> Vec<&'a [u8]> + 'a;
 
 impl SameOrigin {
     /// A browser of today says by `Sec-Fetch-Site` whose page it is. Where that is missing, `Origin` must be this
-    /// service's own: its host and port are those that the request is sent to. A proxy in front that changes `Host`
-    /// must therefore pass on the original one.
+    /// service's own: its host and port are those that the request is sent to, in `Host`, as HTTP/1 has it. A proxy in
+    /// front that changes `Host` must therefore pass on the original one.
     pub(crate) fn check(headers: &Headers<'_>) -> Result<Self, Failure> {
         let is_same = match headers("sec-fetch-site")[..] {
             [] => is_own(headers),

@@ -18,7 +18,7 @@ use crate::{
     policy::{Policy, idle_seconds},
     refusals::Refusals,
     rekey::Rekeying,
-    signal::{Signal, Untold},
+    signal::Signal,
     store::{CACHE_CAPACITY, CachedStore, LONGEST_STALENESS, TimedStore, TokenStore},
     token::{
         Abilities, Ability, AbilityError, Checksums, DeclaredAbility, Digests, NamePolicy, Pepper,
@@ -336,7 +336,7 @@ impl ApiTokensBuilder {
             lookups: Lookups::new(store, self.clock.clone(), deadline),
             refusals: Refusals::new(self.max_staleness.unsigned_abs()),
             signal: self.signal,
-            untold: Untold::default(),
+            untold: Arc::default(),
             closing: Closing::default(),
             digests: Digests::new(self.pepper),
             timeline: Timeline::new(&*self.clock),

@@ -2,6 +2,8 @@ use std::num::NonZeroU32;
 
 use crate::token::RateLimit;
 
+use super::gcra;
+
 const LONGEST_NAME: usize = 32;
 pub(super) const DEFAULT: &str = "default";
 
@@ -89,11 +91,21 @@ impl Charge {
     pub(super) fn requests(&self) -> NonZeroU32 {
         self.cost
     }
+
+    /// The nanoseconds in which what it takes comes back.
+    pub(crate) fn price(&self) -> u64 {
+        gcra::price(self.limit, self.cost)
+    }
 }
 
 /// What one request is charged in several places.
 #[cfg(any(feature = "axum", feature = "actix"))]
 impl Charge {
+    /// How many requests it costs.
+    pub(crate) fn requests_charged(&self) -> u32 {
+        self.cost.get()
+    }
+
     pub(crate) fn is_default(&self) -> bool {
         self.name() == DEFAULT
     }

@@ -11,6 +11,8 @@ pub(super) const SECOND: u64 = 1_000_000_000;
 pub(super) struct Charged {
     /// The state to keep, after a refusal too: that is how a clock put back is forgotten.
     pub tat: u64,
+    /// The nanoseconds until the bucket is full again.
+    pub used: u64,
     /// How many requests are left.
     pub remaining: u32,
     /// Whole seconds, rounded up, until the bucket is full again.
@@ -33,9 +35,9 @@ pub(super) fn charge(tat: u64, now: u64, limit: RateLimit, cost: NonZeroU32) -> 
     Charged { retry_after, ..state(used, now, limit) }
 }
 
-/// Puts requests back into a bucket that were taken out of it before.
-pub(super) fn refund(tat: u64, now: u64, limit: RateLimit, cost: NonZeroU32) -> Charged {
-    state(used(tat, now, limit).saturating_sub(price(limit, cost)), now, limit)
+/// Puts back into a bucket what was taken out of it before, in nanoseconds.
+pub(super) fn refund(tat: u64, now: u64, limit: RateLimit, taken: u64) -> Charged {
+    state(used(tat, now, limit).saturating_sub(taken), now, limit)
 }
 
 /// The nanoseconds until the bucket is full again.
@@ -47,6 +49,7 @@ fn used(tat: u64, now: u64, limit: RateLimit) -> u64 {
 fn state(used: u64, now: u64, limit: RateLimit) -> Charged {
     Charged {
         tat: now.saturating_add(used),
+        used,
         remaining: saturated((all(limit) - used) / interval(limit)),
         resets_in: saturated(used.div_ceil(SECOND)),
         retry_after: None,
@@ -122,12 +125,22 @@ mod tests {
         let minute = limit(60, 60);
         let first = charge(0, NOW, minute, 1);
         let second = SECOND;
-        let expected =
-            Charged { tat: NOW + second, remaining: 59, resets_in: 1, retry_after: None };
+        let expected = Charged {
+            tat: NOW + second,
+            used: second,
+            remaining: 59,
+            resets_in: 1,
+            retry_after: None,
+        };
         assert_eq!(first, expected);
         let third = charge(first.tat, NOW + second / 2, minute, 2);
-        let expected =
-            Charged { tat: NOW + 3 * second, remaining: 57, resets_in: 3, retry_after: None };
+        let expected = Charged {
+            tat: NOW + 3 * second,
+            used: 5 * second / 2,
+            remaining: 57,
+            resets_in: 3,
+            retry_after: None,
+        };
         assert_eq!(third, expected);
     }
 
@@ -160,15 +173,16 @@ mod tests {
 
     #[test]
     fn a_refund_gives_back_what_was_charged_and_no_more() {
-        let (minute, one) = (limit(60, 60), NonZeroU32::MIN);
+        let minute = limit(60, 60);
         let used = charge(0, NOW, minute, 58);
         let more = charge(used.tat, NOW, minute, 2);
-        assert_eq!(refund(more.tat, NOW, minute, NonZeroU32::new(2).unwrap()), used);
+        assert_eq!(refund(more.tat, NOW, minute, 2 * SECOND), used);
         for tat in [0, NOW, NOW + SECOND / 2, NOW + SECOND] {
-            let full = Charged { tat: NOW, remaining: 60, resets_in: 0, retry_after: None };
-            assert_eq!(refund(tat, NOW, minute, one), full);
+            let full =
+                Charged { tat: NOW, used: 0, remaining: 60, resets_in: 0, retry_after: None };
+            assert_eq!(refund(tat, NOW, minute, SECOND), full);
         }
-        assert_eq!(refund(u64::MAX, NOW, minute, one).remaining, 1, "an empty bucket gets one");
+        assert_eq!(refund(u64::MAX, NOW, minute, SECOND).remaining, 1, "an empty bucket gets one");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::{
     collections::HashMap,
     hash::BuildHasher,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use crate::token::{RateLimit, TokenId};
 
 use super::{
-    Charge, LimitError, Quota,
+    Charge, Counts, LimitError, Quota, Receipt,
     gcra::{self, Charged, SECOND},
     nanoseconds,
 };
@@ -53,19 +53,26 @@ impl Local {
     }
 
     pub(super) fn charge(
-        &self,
+        self: &Arc<Self>,
         token: TokenId,
         charge: &Charge,
         now: SystemTime,
-    ) -> Result<Quota, LimitError> {
+    ) -> Result<Receipt, LimitError> {
         let (key, mut shard) = self.bucket(token, charge);
-        shard.charge(key, charge, nanoseconds(now), self.most).outcome(charge)
+        let charged = shard.charge(key, charge, nanoseconds(now), self.most);
+        charged.outcome(charge, Counts::Local(self.clone()))
     }
 
     /// Gives back what was charged before.
-    pub(super) fn refund(&self, token: TokenId, charge: &Charge, now: SystemTime) -> Quota {
+    pub(super) fn refund(
+        &self,
+        token: TokenId,
+        charge: &Charge,
+        amount: u64,
+        now: SystemTime,
+    ) -> Quota {
         let (key, mut shard) = self.bucket(token, charge);
-        shard.refund(key, charge, nanoseconds(now)).quota(charge)
+        shard.refund(key, amount, nanoseconds(now)).quota(charge)
     }
 
     fn bucket(&self, token: TokenId, charge: &Charge) -> (Key, MutexGuard<'_, Shard>) {
@@ -106,10 +113,10 @@ impl Shard {
         charged
     }
 
-    fn refund(&mut self, key: Key, charge: &Charge, now: u64) -> Charged {
-        let (now, limit) = (self.at(now), charge.limit());
+    fn refund(&mut self, key: Key, amount: u64, now: u64) -> Charged {
+        let now = self.at(now);
         let tat = self.buckets.get(&key).copied().unwrap_or_default();
-        let refunded = gcra::refund(tat, now, limit, charge.requests());
+        let refunded = gcra::refund(tat, now, key.2, amount);
         self.buckets.entry(key).and_modify(|tat| *tat = refunded.tat);
         refunded
     }

@@ -39,6 +39,7 @@ use std::{
 
 use crate::token::TokenId;
 
+pub(crate) use self::quota::Receipt;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisLimits, WhileAway};
 pub use self::{
@@ -122,13 +123,23 @@ impl RateLimiter {
     /// # Errors
     /// [`LimitError::Reached`] where the limit is reached; then nothing was charged. A shared limiter knows other
     /// reasons not to let a request through.
-    #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async))]
     pub async fn charge(
         &self,
         token: TokenId,
         charge: &Charge,
         now: SystemTime,
     ) -> Result<Quota, LimitError> {
+        self.charge_for(token, charge, now).await.map(|receipt| receipt.quota)
+    }
+
+    /// The same, with what is needed to give it back.
+    #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async))]
+    pub(crate) async fn charge_for(
+        &self,
+        token: TokenId,
+        charge: &Charge,
+        now: SystemTime,
+    ) -> Result<Receipt, LimitError> {
         match &self.0 {
             Counts::Local(local) => local.charge(token, charge, now),
             #[cfg(feature = "redis")]
@@ -136,15 +147,13 @@ impl RateLimiter {
         }
     }
 
-    /// Gives back what [`charge`](Self::charge) took for a request that was then refused elsewhere: the same token,
-    /// charge and clock. It returns the state of the limit afterwards.
+    /// Gives back what [`charge`](Self::charge) took for a request that another limit refused: the same token and charge.
+    /// It returns the state of the limit afterwards. An [`Authenticator`](crate::web) does this by itself.
     ///
-    /// An [`Authenticator`](crate::web) does this by itself: a request that one limit refuses is charged to none.
-    /// A limit never holds more than it does when nothing is used. If the shared limits became unreachable since the
-    /// charge, it may be lost.
+    /// Call it at once: what has come back by itself meanwhile would be given back twice.
     ///
     /// # Errors
-    /// [`LimitError::Unavailable`] and [`LimitError::Corrupt`], from a shared limiter.
+    /// [`LimitError::Unavailable`] and [`LimitError::Corrupt`], from a shared limiter. Then it was given back or not.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -166,9 +175,9 @@ impl RateLimiter {
         now: SystemTime,
     ) -> Result<Quota, LimitError> {
         match &self.0 {
-            Counts::Local(local) => Ok(local.refund(token, charge, now)),
+            Counts::Local(local) => Ok(local.refund(token, charge, charge.price(), now)),
             #[cfg(feature = "redis")]
-            Counts::Shared(shared) => shared.refund(token, charge, now).await,
+            Counts::Shared(shared) => shared.refund(token, charge, charge.price(), now).await,
         }
     }
 
@@ -184,7 +193,7 @@ impl RateLimiter {
         }
     }
 
-    /// The same at once; `None` where somebody has to be asked.
+    /// Charges at once; `None` if a server has to be asked.
     #[cfg(any(feature = "axum", feature = "actix"))]
     #[cfg_attr(not(feature = "redis"), expect(clippy::unnecessary_wraps))]
     pub(crate) fn try_charge(
@@ -192,11 +201,44 @@ impl RateLimiter {
         token: TokenId,
         charge: &Charge,
         now: SystemTime,
-    ) -> Option<Result<Quota, LimitError>> {
+    ) -> Option<Result<Receipt, LimitError>> {
         match &self.0 {
             Counts::Local(local) => Some(local.charge(token, charge, now)),
             #[cfg(feature = "redis")]
             Counts::Shared(_) => None,
+        }
+    }
+
+    /// Gives back what is counted in this process.
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    pub(crate) fn refund_at_once(
+        &self,
+        token: TokenId,
+        charge: &Charge,
+        amount: u64,
+        now: SystemTime,
+    ) {
+        match &self.0 {
+            Counts::Local(local) => _ = local.refund(token, charge, amount, now),
+            #[cfg(feature = "redis")]
+            Counts::Shared(_) => {}
+        }
+    }
+
+    /// Gives back what is counted on a server. If that is away, it is lost.
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async, unused_variables))]
+    pub(crate) async fn refund_elsewhere(
+        &self,
+        token: TokenId,
+        charge: &Charge,
+        amount: u64,
+        now: SystemTime,
+    ) {
+        match &self.0 {
+            Counts::Local(_) => {}
+            #[cfg(feature = "redis")]
+            Counts::Shared(shared) => _ = shared.refund(token, charge, amount, now).await,
         }
     }
 

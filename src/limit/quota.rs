@@ -1,6 +1,6 @@
 use crate::token::RateLimit;
 
-use super::{Charge, LimitError, gcra::Charged};
+use super::{Charge, Counts, LimitError, RateLimiter, gcra::Charged};
 
 /// The state of a limit after a request was charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +27,36 @@ pub struct RateLimited {
     pub retry_after: u32,
 }
 
+/// What was charged, and what is needed to give it back.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code))]
+pub(crate) struct Receipt {
+    pub(crate) quota: Quota,
+    /// It is one of this process also where the shared one was away.
+    pub(crate) counted_by: RateLimiter,
+    /// In so many nanoseconds the bucket would be full, if nothing else was charged since.
+    pub(crate) used: u64,
+}
+
+impl RateLimited {
+    /// The same where so much of the limit is given back.
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    pub(crate) fn with_refund(self, requests: u32) -> Self {
+        let remaining = self.quota.remaining.saturating_add(requests);
+        let remaining = remaining.min(self.quota.limit.requests());
+        Self { quota: Quota { remaining, ..self.quota }, ..self }
+    }
+}
+
 impl Charged {
-    pub(super) fn outcome(self, of: &Charge) -> Result<Quota, LimitError> {
+    pub(super) fn outcome(self, of: &Charge, by: Counts) -> Result<Receipt, LimitError> {
         let quota = self.quota(of);
-        let refused = self.retry_after.map(|retry_after| RateLimited { quota, retry_after }.into());
-        refused.map_or(Ok(quota), Err)
+        if let Some(retry_after) = self.retry_after {
+            Err(RateLimited { quota, retry_after }.into())
+        } else {
+            let used = self.used;
+            Ok(Receipt { quota, counted_by: RateLimiter(by), used })
+        }
     }
 
     pub(super) fn quota(self, of: &Charge) -> Quota {

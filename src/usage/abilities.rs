@@ -13,8 +13,8 @@ use crate::{
 
 /// How many uses wait at most, which take about 20 MB. Beyond, uses are let go, to be noted another time.
 const CAPACITY: usize = 100_000;
-/// How many abilities are remembered, of all tokens together: about 20 MB. Beyond, all are forgotten, so that their uses
-/// are written once more, which changes nothing.
+/// How many abilities are remembered, of at most [`CAPACITY`] tokens: about 30 MB. Beyond, all are forgotten, so that
+/// their uses are written once more, which changes nothing.
 const REMEMBERED: usize = 1_000_000;
 /// How many abilities of a token are remembered. A store keeps no more either.
 const MOST: usize = 100;
@@ -57,7 +57,8 @@ impl AbilityLog {
         if log.waiting.len() >= CAPACITY {
             return;
         }
-        if log.remembered >= REMEMBERED {
+        if log.remembered >= REMEMBERED || log.seen.len() >= CAPACITY && !log.seen.contains_key(&id)
+        {
             log.seen = HashMap::default();
             log.remembered = 0;
         }

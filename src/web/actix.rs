@@ -144,7 +144,7 @@ where
                         Err(problem) => Ok(refuse(request, &problem)),
                         Ok(admission) => {
                             let passage = admission.enter(&mut request.request().clone());
-                            leave(&passage, inner.call(request).await)
+                            leave_slowly(&passage, inner.call(request).await).await
                         }
                     }
                 }))
@@ -177,19 +177,44 @@ fn mark(headers: &mut HeaderMap, name: &HeaderName) {
 }
 
 fn leave<B>(passage: &Passage, answer: Result<ServiceResponse<B>, Error>) -> Answer<B> {
+    leave_with(passage, answer).0
+}
+
+/// As [`leave`], where a server that counts can be waited for.
+async fn leave_slowly<B>(
+    passage: &Passage,
+    answer: Result<ServiceResponse<B>, Error>,
+) -> Answer<B> {
+    let (answer, refund) = leave_with(passage, answer);
+    if let Some(refund) = refund {
+        refund.await;
+    }
+    answer
+}
+
+fn leave_with<B>(
+    passage: &Passage,
+    answer: Result<ServiceResponse<B>, Error>,
+) -> (Answer<B>, Option<BoxFuture<'static, ()>>) {
     match answer {
         Ok(response) => {
             let (request, response) = response.into_parts();
-            Ok(ServiceResponse::new(request, finish(passage, response)))
+            let (response, refund) = finish(passage, response);
+            (Ok(ServiceResponse::new(request, response)), refund)
         }
+        // An error has its response only once.
         Err(error) => {
-            let response = finish(passage, error.error_response()).map_into_boxed_body();
-            Err(InternalError::from_response(error, response).into())
+            let (response, refund) = finish(passage, error.error_response());
+            let response = response.map_into_boxed_body();
+            (Err(InternalError::from_response(error, response).into()), refund)
         }
     }
 }
 
-fn finish<B>(passage: &Passage, mut response: HttpResponse<B>) -> HttpResponse<EitherBody<B>> {
+fn finish<B>(
+    passage: &Passage,
+    mut response: HttpResponse<B>,
+) -> (HttpResponse<EitherBody<B>>, Option<BoxFuture<'static, ()>>) {
     let headers = response.headers_mut();
     for (name, value) in passage.headers() {
         if let Ok(value) = HeaderValue::from_str(&value)
@@ -199,13 +224,15 @@ fn finish<B>(passage: &Passage, mut response: HttpResponse<B>) -> HttpResponse<E
         }
     }
     passage.end(response.status().as_u16());
+    passage.refund_at_once(response.extensions().get());
+    let refund = passage.refund(response.extensions().get());
     let problem = {
         let media_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let is_encoded = response.headers().contains_key(header::CONTENT_ENCODING);
         let status = response.status().as_u16();
         passage.rewrite(response.extensions().get(), status, media_type, is_encoded)
     };
-    match problem {
+    let response = match problem {
         None => response.map_into_left_body(),
         Some(problem) => {
             let headers = response.headers_mut();
@@ -217,7 +244,8 @@ fn finish<B>(passage: &Passage, mut response: HttpResponse<B>) -> HttpResponse<E
             response.extensions_mut().insert(problem);
             response.map_body(|_, _| EitherBody::right(BoxBody::new(text)))
         }
-    }
+    };
+    (response, refund)
 }
 
 impl Arrival for HttpRequest {

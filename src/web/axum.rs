@@ -143,9 +143,9 @@ where
             (Step::Now(Err(problem)), None) => ResponseFuture::refused(Ok(answer(problem))),
             (Step::Now(Err(problem)), loan) => {
                 drop(body);
-                ResponseFuture::later(Box::pin(
-                    async move { Ok(after(loan, answer(problem)).await) },
-                ))
+                ResponseFuture::later(Box::pin(async move {
+                    Ok(after(loan, None, answer(problem)).await)
+                }))
             }
             (Step::Now(Ok(admission)), loan) => {
                 let passage = admission.enter(&mut parts);
@@ -155,7 +155,7 @@ where
                 }
                 ResponseFuture::later(Box::pin(async move {
                     let answer = leave(&passage, inner.await)?;
-                    Ok(after(loan, answer).await)
+                    Ok(after(loan, Some(&passage), answer).await)
                 }))
             }
             (Step::Later(verdict), loan) => {
@@ -163,25 +163,29 @@ where
                 let clone = self.inner.clone();
                 let mut inner = std::mem::replace(&mut self.inner, clone);
                 ResponseFuture::later(Box::pin(async move {
-                    let answer = match verdict.await {
+                    let admission = match verdict.await {
                         Err(problem) => {
                             drop(body);
-                            answer(problem)
+                            return Ok(after(loan, None, answer(problem)).await);
                         }
-                        Ok(admission) => {
-                            let passage = admission.enter(&mut parts);
-                            leave(&passage, inner.call(Request::from_parts(parts, body)).await)?
-                        }
+                        Ok(admission) => admission,
                     };
-                    Ok(after(loan, answer).await)
+                    let passage = admission.enter(&mut parts);
+                    let answer = inner.call(Request::from_parts(parts, body)).await;
+                    let answer = leave(&passage, answer)?;
+                    Ok(after(loan, Some(&passage), answer).await)
                 }))
             }
         }
     }
 }
 
-/// The answer, once a client that is refused will read it.
-async fn after(loan: Option<Loan>, answer: Response) -> Response {
+/// The answer, once what waits for others is done: what the request was charged on a server is given back, and a client
+/// that is refused will read it.
+async fn after(loan: Option<Loan>, passage: Option<&Passage>, answer: Response) -> Response {
+    if let Some(refund) = passage.and_then(|it| it.refund(answer.extensions().get())) {
+        refund.await;
+    }
     if let Some(loan) = loan
         && answer.extensions().get::<Problem>().is_some()
     {
@@ -215,6 +219,7 @@ where
             }
         }
         passage.end(response.status().as_u16());
+        passage.refund_at_once(response.extensions().get());
         let media_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let is_encoded = response.headers().contains_key(header::CONTENT_ENCODING);
         let (problem, status) = (response.extensions().get(), response.status().as_u16());
@@ -228,7 +233,10 @@ where
             if let Entry::Occupied(mut length) = headers.entry(header::CONTENT_LENGTH) {
                 length.insert(text.len().into());
             }
-            *response.body_mut() = text.into();
+            // That of an answer to HEAD is taken away already.
+            if !response.body().is_end_stream() {
+                *response.body_mut() = text.into();
+            }
             response.extensions_mut().insert(problem);
         }
         response

@@ -45,6 +45,9 @@ struct Body {
     required: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<BTreeMap<&'static str, Vec<String>>>,
+    /// Whether a limit refuses the request, or can't be counted.
+    #[serde(skip)]
+    is_by_limit: bool,
     /// Another media type and text in place of all this.
     #[serde(skip)]
     replaced: Option<(&'static str, String)>,
@@ -99,6 +102,7 @@ impl Problem {
             code,
             required: None,
             errors: None,
+            is_by_limit: false,
             replaced: None,
         });
         Self { headers: vec![("cache-control", SmolStr::new_static("no-store"))], body }
@@ -108,6 +112,18 @@ impl Problem {
     pub fn with_body(mut self, media_type: &'static str, text: impl Into<String>) -> Self {
         self.body.replaced = Some((media_type, text.into()));
         self
+    }
+
+    /// The same, of a request that a limit refuses: what it was charged before is given back.
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    pub(super) fn by_limit(mut self) -> Self {
+        self.body.is_by_limit = true;
+        self
+    }
+
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    pub(super) fn is_by_limit(&self) -> bool {
+        self.body.is_by_limit
     }
 
     /// Returns `true` if an answer still has the body of this problem, and not one of the application's own: a layer

@@ -26,7 +26,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("terms", &["token"]),
     ("policy", &["token", "store", "terms"]),
     ("listing", &["token", "store", "policy"]),
-    ("usage", &["token", "store"]),
+    ("usage", &["token", "timer", "store"]),
     ("closing", &[]),
     ("rekey", &["token", "store"]),
     ("lookups", &["token", "clock", "timer", "store"]),

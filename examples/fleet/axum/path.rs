@@ -3,17 +3,18 @@
 
 use axum::http::Uri;
 
-/// A URI without the percent-encoding that is not needed in its path; `None` if there is none.
+/// A URI without the percent-encoding that is not needed in its path; `None` if it stays as it is.
 pub(super) fn normalized(uri: &Uri) -> Option<Uri> {
     let mut pieces = uri.path().split('%');
     let mut path = pieces.next()?.to_owned();
     for piece in pieces {
-        match unreserved(piece) {
-            Some(character) => {
-                path.push(character);
-                path.push_str(&piece[2..]);
-            }
-            None => path.extend(["%", piece]),
+        // What is no encoding is left alone, or it could become one.
+        let byte = u8::from_str_radix(piece.get(..2)?, 16).ok()?;
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            path.push(byte.into());
+            path.push_str(&piece[2..]);
+        } else {
+            path.extend(["%", piece]);
         }
     }
     if path == uri.path() {
@@ -23,11 +24,4 @@ pub(super) fn normalized(uri: &Uri) -> Option<Uri> {
         path.extend(["?", query]);
     }
     path.parse().ok()
-}
-
-/// The character that two hexadecimal digits stand for, if it never needs to be encoded.
-fn unreserved(digits: &str) -> Option<char> {
-    let byte = u8::from_str_radix(digits.get(..2)?, 16).ok()?;
-    let is_unreserved = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    is_unreserved.then_some(byte.into())
 }

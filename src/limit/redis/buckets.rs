@@ -50,7 +50,9 @@ impl Buckets {
     ) -> Result<Charged, Failure> {
         let (limit, requests) = (charge.limit(), charge.requests());
         let price = parts(gcra::price(limit, requests));
-        let used = self.used(token, charge, price, now).await?;
+        // One that was cut off in another way may have charged.
+        let repeats = RedisError::is_connection_dropped;
+        let used = self.used(token, charge, price, now, repeats).await?;
         // The script has decided the same.
         Ok(gcra::charge(used, 0, limit, requests))
     }
@@ -59,12 +61,14 @@ impl Buckets {
         &self,
         token: TokenId,
         charge: &Charge,
+        amount: u64,
         now: SystemTime,
     ) -> Result<Charged, Failure> {
-        let (limit, requests) = (charge.limit(), charge.requests());
-        let (seconds, nanoseconds) = parts(gcra::price(limit, requests));
-        let used = self.used(token, charge, (-seconds, -nanoseconds), now).await?;
-        Ok(gcra::refund(used, 0, limit, requests))
+        let (seconds, nanoseconds) = parts(amount);
+        // To give back twice would be to give away.
+        let price = (-seconds, -nanoseconds);
+        let used = self.used(token, charge, price, now, |_| false).await?;
+        Ok(gcra::refund(used, 0, charge.limit(), amount))
     }
 
     /// Adds a price to a bucket, if there is room for it, and returns how much was used before, in nanoseconds.
@@ -74,6 +78,7 @@ impl Buckets {
         charge: &Charge,
         price: (i64, i64),
         now: SystemTime,
+        repeats: fn(&RedisError) -> bool,
     ) -> Result<u64, Failure> {
         let mut script = self.script.key(self.key(token, charge));
         script.arg(price).arg(parts(gcra::all(charge.limit())));
@@ -83,8 +88,6 @@ impl Buckets {
             script.arg(SPARE_MILLISECONDS);
         }
         let script = &script;
-        // One that was cut off in another way may have charged.
-        let repeats = |error: &RedisError| error.is_connection_dropped();
         let used: RedisResult<(u64, u64)> = self
             .connection
             .ask(repeats, async |mut connection| script.invoke_async(&mut connection).await)

@@ -6,18 +6,23 @@ use std::{
 use crate::{redis::SharedConnection, token::TokenId};
 
 use super::{
-    super::{Charge, LimitError, LimiterNews, Quota, gcra::Charged, local::Local},
+    super::{Charge, Counts, LimitError, LimiterNews, Quota, Receipt, gcra::Charged, local::Local},
     RedisLimits, WhileAway,
     breaker::{Breaker, Cause},
     buckets::{Buckets, Failure},
 };
+
+/// Nothing is given back in this process that was charged on the server.
+#[derive(Debug, thiserror::Error)]
+#[error("the server is away")]
+struct NotCounted;
 
 /// Limits on a server, and what is done while it is away.
 pub(crate) struct Shared {
     buckets: Buckets,
     breaker: Breaker,
     while_away: WhileAway,
-    pub(crate) local: Local,
+    pub(crate) local: Arc<Local>,
 }
 
 impl Shared {
@@ -25,29 +30,30 @@ impl Shared {
         let RedisLimits { client, prefix, timeout, while_away, by_given_instants } = limits;
         let connection = SharedConnection::new(client, timeout);
         let buckets = Buckets::new(connection, prefix, by_given_instants);
-        Self { buckets, breaker: Breaker::default(), while_away, local }
+        Self { buckets, breaker: Breaker::default(), while_away, local: Arc::new(local) }
     }
 
     pub(crate) async fn charge(
-        &self,
+        self: &Arc<Self>,
         token: TokenId,
         charge: &Charge,
         now: SystemTime,
-    ) -> Result<Quota, LimitError> {
+    ) -> Result<Receipt, LimitError> {
         let charged = self.attempt(self.buckets.charge(token, charge, now)).await?;
         let alone = || self.local.charge(token, charge, now);
-        charged.map_or_else(alone, |charged| charged.outcome(charge))
+        charged.map_or_else(alone, |it| it.outcome(charge, Counts::Shared(self.clone())))
     }
 
     pub(crate) async fn refund(
         &self,
         token: TokenId,
         charge: &Charge,
+        amount: u64,
         now: SystemTime,
     ) -> Result<Quota, LimitError> {
-        let refunded = self.attempt(self.buckets.refund(token, charge, now)).await?;
-        let alone = || self.local.refund(token, charge, now);
-        Ok(refunded.map_or_else(alone, |refunded| refunded.quota(charge)))
+        let refunded = self.attempt(self.buckets.refund(token, charge, amount, now)).await?;
+        let refunded = refunded.map(|it| it.quota(charge));
+        refunded.ok_or_else(|| LimitError::Unavailable(Arc::new(NotCounted)))
     }
 
     /// Asks the server; `None` if it is away and this process counts for itself.

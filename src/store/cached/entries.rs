@@ -8,7 +8,10 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use super::{lookups::Lookups, ring::Ring};
+use super::{
+    lookups::Lookups,
+    ring::{MOST_PASSED, Ring},
+};
 use crate::{
     clock::Moment,
     store::{Peek, Selection, Use},
@@ -135,14 +138,18 @@ impl Entries {
         if let Some(before) = records.insert(id, entry) {
             order.weight -= before.weight;
         }
-        // A round in which those who were used are spared, as long as few are, and one in which nobody is.
+        // Who was used is spared, but not too many: others wait for the lock.
+        let mut spared = 0;
         for _ in 0..2 * order.ring.len() {
             if order.weight <= order.most {
                 break;
             }
             let (place, other) = order.ring.pass();
             let others = records.get(&other).filter(|it| it.place == place && other != id);
-            if others.is_some_and(|it| !it.used.swap(false, Relaxed)) {
+            let Some(held) = others else { continue };
+            if spared < MOST_PASSED && held.used.swap(false, Relaxed) {
+                spared += 1;
+            } else {
                 self.remove(order, other);
             }
         }

@@ -1,7 +1,7 @@
 use crate::token::TokenId;
 
 /// How many places the hand passes at most for one newcomer, so that none waits long where all are in use.
-const MOST_PASSED: usize = 256;
+pub(super) const MOST_PASSED: usize = 256;
 
 /// The places of a cache, in a circle that a hand goes round: who was used since it last came by may stay for another
 /// round, and the first who was not makes room. This is the algorithm CLOCK.

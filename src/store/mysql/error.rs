@@ -75,6 +75,11 @@ pub(super) fn is_denied(error: &sqlx::Error) -> bool {
     matches!(number(error), Some(1142 | 1143))
 }
 
+/// Whether a lock was not to be had in time.
+pub(super) fn is_locked(error: &sqlx::Error) -> bool {
+    number(error) == Some(1205)
+}
+
 fn number(error: &sqlx::Error) -> Option<u16> {
     let cause = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
     Some(cause.number())

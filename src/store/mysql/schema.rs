@@ -2,7 +2,10 @@ use sqlx::{AssertSqlSafe, MySqlConnection, MySqlPool};
 
 use crate::store::StoreError;
 
-use super::{MySqlOpenError, error::is_denied};
+use super::{
+    MySqlOpenError,
+    error::{is_denied, is_locked},
+};
 
 const TABLES: &str = include_str!("0001_tokens.sql");
 
@@ -60,32 +63,49 @@ pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlO
 
 /// What each right is for, on no row: the server asks for the right before it looks for rows.
 const RIGHTS: [(&str, &str); 4] = [
-    ("SELECT", "SELECT 1 FROM {table} WHERE FALSE"),
-    ("INSERT", "INSERT INTO {table} ({column}) SELECT {column} FROM {table} WHERE FALSE"),
-    ("UPDATE", "UPDATE {table} SET {column} = {column} WHERE FALSE"),
-    ("DELETE", "DELETE FROM {table} WHERE FALSE"),
+    ("SELECT", "SELECT 1 FROM `{table}` WHERE FALSE"),
+    ("INSERT", "INSERT INTO `{table}` ({column}) SELECT {column} FROM `{table}` WHERE FALSE"),
+    ("UPDATE", "UPDATE `{table}` SET {column} = {column} WHERE FALSE"),
+    ("DELETE", "DELETE FROM `{table}` WHERE FALSE"),
 ];
 
 /// Refuses a user that lacks a right that the steps need. Rights can come from roles and patterns, so the server has to
-/// say. Whatever else it refuses, such as a write where it can only be read, is for the first step to find.
+/// say. Whatever else it refuses, such as a write where it can only be read, is for the first step to find. A table that
+/// somebody has locked is not waited for.
 async fn check_rights(
     connection: &mut MySqlConnection,
     prefix: &str,
 ) -> Result<(), MySqlOpenError> {
+    let briefly = "SET @keyfob_table_wait = @@lock_wait_timeout, lock_wait_timeout = 1";
+    sqlx::raw_sql(briefly).execute(&mut *connection).await?;
+    let missing = missing_right(connection, prefix).await;
+    let restore = "SET lock_wait_timeout = @keyfob_table_wait";
+    sqlx::raw_sql(restore).execute(&mut *connection).await?;
+    let Some((right, table)) = missing else {
+        return Ok(());
+    };
+    let user = sqlx::query_scalar("SELECT CURRENT_USER()").fetch_one(connection).await?;
+    Err(MySqlOpenError::MissingRight { user, right, table })
+}
+
+async fn missing_right(
+    connection: &mut MySqlConnection,
+    prefix: &str,
+) -> Option<(&'static str, String)> {
     let tables = [("tokens", "name", 4), ("owners", "owner", 4), ("canaries", "key_id", 2)];
     for (table, column, needed) in tables {
         let table = format!("{prefix}{table}");
         for (right, statement) in &RIGHTS[..needed] {
             let statement = statement.replace("{table}", &table).replace("{column}", column);
             let outcome = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await;
-            if outcome.is_err_and(|error| is_denied(&error)) {
-                let user =
-                    sqlx::query_scalar("SELECT CURRENT_USER()").fetch_one(connection).await?;
-                return Err(MySqlOpenError::MissingRight { user, right, table });
+            match outcome {
+                Err(error) if is_denied(&error) => return Some((right, table)),
+                Err(error) if is_locked(&error) => return None,
+                _ => {}
             }
         }
     }
-    Ok(())
+    None
 }
 
 /// The settings that the statements rely on: the name, a condition that holds if the value is right, and the rule in

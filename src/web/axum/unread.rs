@@ -42,6 +42,8 @@ struct IsLent;
 
 struct Lent {
     body: Body,
+    /// It must not be asked again.
+    is_over: bool,
     loan: Loan,
 }
 
@@ -63,7 +65,7 @@ pub(super) fn lend(parts: &mut Parts, body: Body) -> (Body, Option<Loan>) {
     }
     parts.extensions.insert(IsLent);
     let loan = Loan(Arc::default());
-    (Body::new(Lent { body, loan: loan.clone() }), Some(loan))
+    (Body::new(Lent { body, is_over: false, loan: loan.clone() }), Some(loan))
 }
 
 impl Loan {
@@ -82,7 +84,7 @@ impl Loan {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if !self.body.is_end_stream() {
+        if !self.is_over && !self.body.is_end_stream() {
             *self.loan.lock() = Some(take(&mut self.body));
         }
     }
@@ -96,7 +98,9 @@ impl HttpBody for Lent {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        self.is_over = matches!(frame, Poll::Ready(None | Some(Err(_))));
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

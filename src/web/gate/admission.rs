@@ -26,6 +26,8 @@ pub struct Admission {
     /// `None` is nobody in particular, where the layer only identifies.
     pub(super) token: Option<VerifiedToken>,
     pub(super) spent: Option<Arc<Spent>>,
+    /// That of it which was charged in the last step.
+    pub(super) paid: Option<Arc<Spent>>,
     /// By other rules, for the handler arguments that go by those.
     pub(super) beside: Option<Arc<Admission>>,
     #[cfg(feature = "test-util")]
@@ -43,6 +45,7 @@ pub(crate) struct Passage {
     quota: Option<Quota>,
     draft: bool,
     body: Option<ProblemBody>,
+    paid: Option<Arc<Spent>>,
     #[cfg(feature = "test-util")]
     trail: Option<Arc<Trail>>,
 }
@@ -76,7 +79,7 @@ impl Admission {
     }
 
     pub(super) fn quota(&self) -> Option<Quota> {
-        self.spent.as_ref().map(|spent| spent.quota)
+        self.spent.as_ref().map(|spent| spent.quota())
     }
 
     /// A token lacks what is required. That is reported, and refused where it is enforced.
@@ -122,6 +125,11 @@ impl Admission {
         }
     }
 
+    /// The same for another step.
+    pub(super) fn again(&self) -> Self {
+        Self { paid: None, ..self.clone() }
+    }
+
     /// What was decided by an authenticator.
     pub(super) fn by(&self, authenticator: &Authenticator) -> Option<&Self> {
         if self.authenticator.is(authenticator) {
@@ -154,6 +162,7 @@ impl Admission {
             quota: self.quota(),
             draft: self.authenticator.rules.draft_headers,
             body: self.authenticator.rules.body.clone(),
+            paid: self.paid.clone(),
             #[cfg(feature = "test-util")]
             trail: self.trail.clone(),
         };
@@ -166,6 +175,21 @@ impl Passage {
     /// The headers that the answer gets where it has none of the same name, with lower-case names.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&'static str, SmolStr)> + use<> {
         self.quota.map(|quota| quota::headers(&quota, self.draft)).into_iter().flatten()
+    }
+
+    /// Gives back what was charged in this step, if that was counted in this process and the answer is a refusal by a
+    /// limit further inside.
+    pub(crate) fn refund_at_once(&self, problem: Option<&Problem>) {
+        if let Some(paid) = self.paid.as_ref().filter(|_| problem.is_some_and(Problem::is_by_limit))
+        {
+            paid.refund_at_once();
+        }
+    }
+
+    /// The same of what was counted on a server; `None` if there is nothing of it.
+    pub(crate) fn refund(&self, problem: Option<&Problem>) -> Option<BoxFuture<'static, ()>> {
+        let paid = self.paid.clone().filter(|_| problem.is_some_and(Problem::is_by_limit))?;
+        Some(Box::pin(async move { paid.refund().await }))
     }
 
     /// The problem that an answer from further inside is, in the application's own form. It is `None` if the answer

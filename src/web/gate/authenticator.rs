@@ -201,13 +201,14 @@ impl Authenticator {
     #[inline]
     pub(crate) fn step(&self, request: &impl Arrival, from: Option<IpAddr>) -> Step {
         if let Some(earlier) = request.with_admission(|it| it?.by(self).cloned()) {
-            return Step::Now(Ok(earlier));
+            return Step::Now(Ok(earlier.again()));
         }
         let nobody = Admission {
             authenticator: self.clone(),
             token: None,
             spent: request.with_admission(|it| it?.spent.clone()),
-            beside: None,
+            paid: None,
+            beside: request.with_admission(|it| it.cloned().map(Arc::new)),
             #[cfg(feature = "test-util")]
             trail: self.rules.guards.clone().map(|log| Arc::new(Trail::new(log, request))),
         };

@@ -1,9 +1,19 @@
-use std::{iter::successors, sync::Arc, time::SystemTime};
+//! What a request is charged, and what of it is given back.
+//!
+//! ```text
+//! layer ── charges 1 ──► guard ── charges 5 ──► guard: its limit is reached
+//!   ▲                      ▲                      │
+//!   └─ gives 1 back ◄──────┴─ gives 5 back ◄──────┘ 429, as it leaves through each
+//! ```
+//! Each gives back only what it has charged itself, once, and only for a refusal that leaves: what somebody inside has
+//! answered otherwise was served.
+
+use std::{iter::successors, sync::Arc, time::Duration};
 
 use crate::{
     Event,
     event::told,
-    limit::{Charge, LimitError, LimiterNews, Quota, RateLimiter},
+    limit::{Charge, LimitError, LimiterNews, Quota, RateLimited, Receipt},
     token::TokenId,
     web::Problem,
 };
@@ -13,16 +23,17 @@ use super::{Admission, Authenticator, Guard, Step};
 /// One charge for a request, and the charges before it.
 #[derive(Debug)]
 pub(super) struct Spent {
-    /// The state of the limit after it.
-    pub(super) quota: Quota,
     due: Due,
+    receipt: Receipt,
+    /// When it was charged, by what has elapsed.
+    at: Duration,
     before: Option<Arc<Spent>>,
 }
 
 /// What is to be charged for a request.
 #[derive(Debug)]
 struct Due {
-    limiter: RateLimiter,
+    authenticator: Authenticator,
     token: TokenId,
     charge: Charge,
     /// The guard that asks for it; `None` is an authenticator.
@@ -30,9 +41,10 @@ struct Due {
 }
 
 impl Due {
-    /// Returns `true` if this draws on the same bucket as a charge of the limiter for the token.
-    fn shares_bucket(&self, limiter: &RateLimiter, token: TokenId, charge: &Charge) -> bool {
-        self.limiter.is(limiter) && self.token == token && self.charge.shares_bucket(charge)
+    /// Returns `true` if this draws on the same bucket as a charge by another authenticator.
+    fn shares_bucket(&self, other: &Authenticator, token: TokenId, charge: &Charge) -> bool {
+        let is_same = self.authenticator.rules.limiter.is(&other.rules.limiter);
+        is_same && self.token == token && self.charge.shares_bucket(charge)
     }
 
     fn is_by(&self, guard: Option<&Guard>) -> bool {
@@ -40,6 +52,35 @@ impl Due {
             (Some(one), Some(other)) => one.is(other),
             (one, other) => one.is_none() && other.is_none(),
         }
+    }
+}
+
+impl Spent {
+    /// The state of the limit after the charge.
+    pub(super) fn quota(&self) -> Quota {
+        self.receipt.quota
+    }
+
+    /// Gives the charge back where it was counted, if that is in this process.
+    pub(super) fn refund_at_once(&self) {
+        let Due { authenticator, token, charge, .. } = &self.due;
+        let now = authenticator.rules.tokens.wall_clock();
+        self.receipt.counted_by.refund_at_once(*token, charge, self.left(), now);
+    }
+
+    /// Gives the charge back where it was counted, if that is on a server.
+    pub(super) async fn refund(&self) {
+        let Due { authenticator, token, charge, .. } = &self.due;
+        let now = authenticator.rules.tokens.wall_clock();
+        self.receipt.counted_by.refund_elsewhere(*token, charge, self.left(), now).await;
+    }
+
+    /// What of the charge has certainly not come back by itself yet, in nanoseconds. To give back more would be to take
+    /// from the charges of others that came since.
+    fn left(&self) -> u64 {
+        let elapsed = self.due.authenticator.rules.tokens.clock().elapsed();
+        let since = u64::try_from(elapsed.saturating_sub(self.at).as_nanos()).unwrap_or(u64::MAX);
+        self.receipt.used.saturating_sub(since).min(self.due.charge.price())
     }
 }
 
@@ -57,47 +98,46 @@ impl Admission {
             Some(own) if charge.is_default() => charge.with_limit(own),
             _ => charge,
         };
-        let (limiter, token) = (&self.authenticator.rules.limiter, token.id());
-        let same = || {
-            let charged = self.charges().map(|spent| &spent.due);
-            charged.filter(|due| due.shares_bucket(limiter, token, &charge))
-        };
-        if same().any(|due| due.is_by(by.as_ref())) {
+        let token = token.id();
+        if self.same(token, &charge).any(|due| due.is_by(by.as_ref())) {
             return Ok(None);
         }
-        let charge = charge.beside(same().map(|due| due.charge));
-        Ok(charge.map(|charge| Due { limiter: limiter.clone(), token, charge, by }))
+        let charge = charge.beside(self.same(token, &charge).map(|due| due.charge));
+        let authenticator = self.authenticator.clone();
+        Ok(charge.map(|charge| Due { authenticator, token, charge, by }))
     }
 
-    fn charged(self, due: Due, quota: Quota) -> Self {
-        let spent = Spent { quota, due, before: self.spent };
-        Self { spent: Some(Arc::new(spent)), ..self }
+    /// What the request was charged before of the same limit.
+    fn same(&self, token: TokenId, charge: &Charge) -> impl Iterator<Item = &Due> {
+        let charged = self.charges().map(|spent| &spent.due);
+        charged.filter(move |due| due.shares_bucket(&self.authenticator, token, charge))
     }
 
-    /// The request is refused, so nothing is charged for it.
-    async fn refund(self, due: &Due, error: LimitError, now: SystemTime) -> Problem {
-        let mut state = None;
-        for Spent { due: paid, .. } in self.charges() {
-            let refunded = paid.limiter.refund(paid.token, &paid.charge, now).await;
-            if paid.shares_bucket(&due.limiter, due.token, &due.charge) {
-                state = refunded.ok().or(state);
-            }
-        }
-        match error {
+    fn charged(self, due: Due, receipt: Receipt) -> Self {
+        let at = due.authenticator.rules.tokens.clock().elapsed();
+        let spent = Some(Arc::new(Spent { due, receipt, at, before: self.spent }));
+        Self { paid: spent.clone(), spent, ..self }
+    }
+
+    fn uncharged(&self, due: &Due, error: &LimitError) -> Problem {
+        let problem = match error {
             LimitError::Reached(limited) => {
-                let quota = state.unwrap_or(limited.quota);
-                self.authenticator.limited(due.token, &quota, limited.retry_after)
+                // What was charged of it before is given back.
+                let spent = self.same(due.token, &due.charge);
+                let spent =
+                    spent.map(|it| it.charge.requests_charged()).fold(0, u32::saturating_add);
+                self.authenticator.limited(due.token, &limited.with_refund(spent))
             }
-            error => self.authenticator.uncounted(due.token, &due.charge, &error),
-        }
+            error => self.authenticator.uncounted(due.token, &due.charge, error),
+        };
+        problem.by_limit()
     }
 }
 
 impl Authenticator {
     /// Charges the token of an admission, for a guard or for itself.
     ///
-    /// One request is charged once by all authenticators that share a limit, and once by each guard. A request that one
-    /// limit refuses is charged to none.
+    /// One request is charged once by all authenticators that share a limit, and once by each guard.
     pub(super) fn charge(&self, admission: Admission, charge: Charge, by: Option<Guard>) -> Step {
         let due = match admission.due(charge, by) {
             Ok(Some(due)) => due,
@@ -105,21 +145,19 @@ impl Authenticator {
             Err(problem) => return Step::Now(Err(problem)),
         };
         let now = self.rules.tokens.wall_clock();
-        let verdict = match self.rules.limiter.try_charge(due.token, &due.charge, now) {
-            Some(Ok(quota)) => return Step::Now(Ok(admission.charged(due, quota))),
-            verdict => verdict,
-        };
-        Step::Later(Box::pin(async move {
-            let verdict = match verdict {
-                Some(verdict) => verdict,
-                None => due.limiter.charge(due.token, &due.charge, now).await,
-            };
-            admission.authenticator.tell_news();
-            match verdict {
-                Ok(quota) => Ok(admission.charged(due, quota)),
-                Err(error) => Err(admission.refund(&due, error, now).await),
-            }
-        }))
+        match self.rules.limiter.try_charge(due.token, &due.charge, now) {
+            Some(Ok(receipt)) => Step::Now(Ok(admission.charged(due, receipt))),
+            Some(Err(error)) => Step::Now(Err(admission.uncharged(&due, &error))),
+            None => Step::Later(Box::pin(async move {
+                let this = admission.authenticator.clone();
+                let charging = this.rules.limiter.charge_for(due.token, &due.charge, now).await;
+                this.tell_news();
+                match charging {
+                    Ok(receipt) => Ok(admission.charged(due, receipt)),
+                    Err(error) => Err(admission.uncharged(&due, &error)),
+                }
+            })),
+        }
     }
 
     fn tell_news(&self) {
@@ -132,10 +170,11 @@ impl Authenticator {
     }
 
     #[cold]
-    fn limited(&self, id: TokenId, quota: &Quota, retry_after: u32) -> Problem {
+    fn limited(&self, id: TokenId, limited: &RateLimited) -> Problem {
+        let RateLimited { quota, retry_after } = *limited;
         self.rules.tokens.report(|| Event::RateLimited { id, limit: quota.name, retry_after });
         // To a refused client the draft tells when the request may succeed.
-        let quota = Quota { resets_in: retry_after, ..*quota };
+        let quota = Quota { resets_in: retry_after, ..quota };
         self.finish(Problem::rate_limited(retry_after), Some(quota))
     }
 

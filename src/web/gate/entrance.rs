@@ -27,6 +27,8 @@ impl<Q> Entrance<Q> {
     /// How the client's address is found, for tokens that may be used from some networks only and for where a token was
     /// last used. Unless it is set here, nobody has one: only the application knows which proxies stand before it. The
     /// page of the framework's module shows the lines for the address of the connection and for trusted proxies.
+    ///
+    /// If clones of an authenticator stand in several layers, the outermost one's counts.
     #[must_use]
     pub fn client_address(
         mut self,

@@ -113,7 +113,7 @@ impl Guard {
 
     fn judge(&self, request: &mut impl Arrival) -> Result<Step, Problem> {
         let Asked { ability, enforced, charge } = &*self.0;
-        let admission = with_admission(request, |it| Ok(it.clone()))?;
+        let admission = with_admission(request, |it| Ok(it.again()))?;
         if let Some(template) = ability {
             admission.asked(request, || template.describe(*enforced));
         }

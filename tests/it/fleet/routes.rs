@@ -105,6 +105,7 @@ fn a_path_is_the_same_however_its_characters_are_encoded(server: Server) {
         "/account/tokens/current%00",
         "/account/tokens/%",
         "/account/tokens/%6",
+        "/account/tokens/%6%33urrent",
         "/account/tokens/%FF",
         "/account/tokens/%2E%2E/tokens",
         "/account/tokens/./current",

@@ -123,6 +123,7 @@ macro_rules! every_route {
             get "/state/maybe" => state_maybe;
             get "/state/two" => state_two;
             get "/state/beside" => state_beside;
+            get "/state/served" => state_served;
             get "/guarded" => open, guard("servers:read");
             get "/guarded/create" => open, guard("servers:create");
             get "/guarded/all" => all, guard("servers:read");

@@ -166,6 +166,12 @@ macro_rules! state_handlers {
             hello(&token)
         }
 
+        async fn state_served(
+            token: Result<FromState<Authenticated>, keyfob::web::Problem>,
+        ) -> &'static str {
+            token.map_or("served", |_| "good")
+        }
+
         async fn state_beside(
             FromState(token): FromState<Authenticated>,
             layers: Allowed<ServersRead>,

@@ -26,6 +26,7 @@ on_every_ground! {
     a_refusal_waits_for_the_limit_that_refuses
     a_request_that_one_limit_refuses_is_charged_to_none
     an_authenticator_in_two_layers_judges_and_charges_once
+    a_refusal_that_is_answered_otherwise_gives_nothing_back
     authenticators_that_share_a_limit_charge_it_once
     layers_that_share_a_limiter_share_its_counts
     limits_of_one_name_that_differ_are_counted_apart
@@ -296,6 +297,20 @@ async fn a_request_that_one_limit_refuses_is_charged_to_none(ground: Ground) {
         assert_eq!((answer.status, answer.quota()), (429, Some((60, 3))), "nothing was taken");
         assert_eq!(answer.header("retry-after"), Some("2"));
     }
+}
+
+/// The handler takes the refusal of an argument, and serves the request all the same.
+async fn a_refusal_that_is_answered_otherwise_gives_nothing_back(ground: Ground) {
+    let scene = Scene::new(ground).await;
+    let setup = Setup::new(scene.counting(scene.limited(1))).without_layer();
+    let client = scene.client_of(setup.under(Outer::Another(scene.limited(60)))).await;
+    for (used, text) in (1..).zip(["good", "served", "served", "served"]) {
+        let answer = client.send(get("/state/served").with("good")).await;
+        assert_eq!((answer.told(), answer.quota()), (is(200, text), Some((60, 60 - used))));
+    }
+    assert_eq!(client.send(get("/state/authenticated").with("good")).await.status, 429);
+    let answer = client.send(get("/state/served").with("good")).await;
+    assert_eq!(answer.quota(), Some((60, 55)), "the refusal that left gave one back");
 }
 
 async fn an_authenticator_in_two_layers_judges_and_charges_once(ground: Ground) {

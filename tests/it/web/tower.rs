@@ -14,10 +14,15 @@ use std::{
 use ::http::{Request, Response};
 use ::tower::{Layer, Service, ServiceExt};
 use axum::body::{Body, Bytes};
-use futures_util::FutureExt;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use keyfob::{
+    limit::Charge,
     testing,
+    token::RateLimit,
     web::{Authenticator, Guard, Realm, axum::TokenLayer},
 };
 
@@ -162,6 +167,64 @@ async fn a_guard_charges_a_request_once_wherever_its_clones_stand() {
         let service = TokenLayer::new(scene.limited(60)).layer(guarded);
         let answer = service.oneshot(request(Some(scene.text("good")))).await.unwrap();
         assert_eq!(answer.headers()["x-ratelimit-remaining"], left.to_string());
+    }
+}
+
+/// Something takes its time before a service is called.
+#[derive(Clone)]
+struct Paused<S> {
+    pause: Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Paused<S>
+where
+    S: Service<Request<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
+    type Response = S::Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<S::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (pause, inner) = ((self.pause)(), self.inner.clone());
+        async move {
+            pause.await;
+            inner.oneshot(request).await
+        }
+        .boxed()
+    }
+}
+
+/// Between two limits much time may pass, as where a middleware reads a body.
+#[tokio::test]
+async fn what_has_come_back_by_itself_is_not_given_back_once_more() {
+    let daily = Charge::new("daily", RateLimit::new(1, time::Duration::DAY).unwrap()).unwrap();
+    for milliseconds in [0, 400, 999, 1_000, 5_000] {
+        let scene = Scene::new(Framework::Axum).await;
+        let layer = TokenLayer::new(scene.limited(60));
+        let (others, text) = (layer.layer(Strict::default()), scene.text("good").to_owned());
+        let guarded = Guard::charging(daily).layer(Strict::default());
+        let once = layer.layer(guarded.clone()).oneshot(request(Some(&text))).await.unwrap();
+        assert_eq!(once.status(), 200);
+        scene.world.clock.advance(time::Duration::HOUR);
+
+        let (clock, meanwhile, same) = (scene.world.clock.clone(), others.clone(), text.clone());
+        let pause = move || {
+            clock.advance(time::Duration::milliseconds(milliseconds));
+            let uses = [request(Some(&same)), request(Some(&same))];
+            let uses = uses.map(|it| meanwhile.clone().oneshot(it));
+            async move { drop(join_all(uses).await) }.boxed()
+        };
+        let service = layer.layer(Paused { pause: Arc::new(pause), inner: guarded });
+        let refused = service.oneshot(request(Some(&text))).await.unwrap();
+        assert_eq!(refused.status(), 429);
+        let answer = others.oneshot(request(Some(&text))).await.unwrap();
+        let left = &answer.headers()["x-ratelimit-remaining"];
+        assert_eq!(left, "57", "three were served, also where that took {milliseconds} ms");
     }
 }
 

@@ -179,3 +179,25 @@ async fn a_request_that_is_let_through_keeps_its_body() {
     let answer = app.oneshot(request(&scene, "/open", "good", body)).await.unwrap();
     assert_eq!((answer.status().as_u16(), read.load(SeqCst)), (200, 0), "no refusal");
 }
+
+/// A body that may not be asked again once it is over, as streams are.
+#[tokio::test]
+async fn a_body_that_was_read_to_its_end_is_not_asked_again() {
+    let scene = Scene::new(Framework::Axum).await;
+    let whole = Router::new().route(
+        "/whole",
+        any(|body: Bytes| async move {
+            Problem::new(409, if body.is_empty() { "empty" } else { "full" })
+        }),
+    );
+    let app = whole.layer(TokenLayer::new(scene.require()));
+    for chunks in [0, 3] {
+        let chunks = stream::unfold(chunks, |left| async move {
+            let chunk = Ok::<_, Infallible>(Bytes::from_static(b"chunk"));
+            (left > 0).then(|| (chunk, left - 1))
+        });
+        let body = Body::from_stream(chunks);
+        let answer = app.clone().oneshot(request(&scene, "/whole", "good", body)).await.unwrap();
+        assert_eq!(answer.status(), 409);
+    }
+}
