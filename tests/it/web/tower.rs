@@ -170,6 +170,21 @@ async fn a_guard_charges_a_request_once_wherever_its_clones_stand() {
     }
 }
 
+#[tokio::test]
+async fn an_authenticator_judges_once_also_with_another_one_between() {
+    let scene = Scene::new(Framework::Axum).await;
+    let one = TokenLayer::new(scene.limited(60));
+    let other = TokenLayer::new(scene.identify());
+    let service = one.layer(other.layer(one.layer(Strict::default())));
+    scene.world.store.take_calls();
+    let answer = service.oneshot(request(Some(scene.text("good")))).await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &*scene.world.store.take_calls()),
+        (200, &["peek"; 2][..])
+    );
+    assert_eq!(answer.headers()["x-ratelimit-remaining"], "59");
+}
+
 /// Something takes its time before a service is called.
 #[derive(Clone)]
 struct Paused<S> {
