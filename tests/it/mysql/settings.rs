@@ -81,3 +81,12 @@ async fn a_right_that_is_missing_is_named() {
     super::insert(&open().await.unwrap(), &super::record(1)).await;
     tables.run(&format!("DROP USER {user}")).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_into_which_no_row_fits_are_refused() {
+    let server = OwnServer::<MySql>::start(&["--innodb-page-size=4096"]).await;
+    let opened = MySqlStore::with_pool(MySqlPool::connect(&server.url).await.unwrap()).await;
+    let Err(error) = opened else { panic!("{opened:?}") };
+    let expected = "the setting innodb_page_size of the pool's connections is \"4096\", and must be at least 8192";
+    assert_eq!(error.to_string(), expected);
+}

@@ -324,6 +324,11 @@ async fn an_authenticator_in_two_layers_judges_and_charges_once(ground: Ground) 
         assert_eq!((answer.status, answer.quota()), (200, Some((60, 60 - used))), "{path}");
         assert_eq!(scene.world.store.take_calls(), ["peek"], "{path}");
     }
+    for status in [200, 429, 429] {
+        assert_eq!(client.send(get("/seldom").with("good")).await.status, status);
+    }
+    let answer = client.send(get("/allowed").with("good")).await;
+    assert_eq!(answer.quota(), Some((60, 55)), "what was given back was given back once");
     let other = authenticator.clone().draft_rate_limit_headers(true);
     let other = scene.client_of(Setup::new(authenticator).under(Outer::Another(other))).await;
     scene.world.store.take_calls();
@@ -345,6 +350,14 @@ async fn authenticators_that_share_a_limit_charge_it_once(ground: Ground) {
     client.send(get("/allowed").with("good")).await;
     let alone = scene.client(shared(60)).await;
     assert_eq!(alone.send(get("/allowed").with("good")).await.quota(), Some((60, 55)));
+    let apart = scene.limiter();
+    let client = scene.client_of(both(scene.limited(60).limiter(apart.clone()), shared(60))).await;
+    client.send(get("/allowed").with("other")).await;
+    for limiter in [apart, limiter.clone()] {
+        let alone = scene.client(scene.limited(60).limiter(limiter)).await;
+        let answer = alone.send(get("/allowed").with("other")).await;
+        assert_eq!(answer.quota(), Some((60, 58)), "each counts for itself");
+    }
     let alone = scene.client(shared(100)).await;
     assert_eq!(alone.send(get("/allowed").with("good")).await.quota(), Some((100, 98)));
 }

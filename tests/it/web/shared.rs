@@ -6,7 +6,7 @@ use keyfob::{
 };
 
 use super::{
-    app::{Framework, Ground, Setup, take_handled},
+    app::{Framework, Ground, Outer, Setup, take_handled},
     http::get,
     scene::{Client, Scene, is, per_minute},
 };
@@ -18,6 +18,7 @@ use crate::support::{
 on_both! {
     without_the_server_requests_are_refused_where_that_is_asked_for
     without_the_server_each_process_counts_for_itself
+    a_request_that_can_not_be_counted_is_charged_to_no_other_limit
     a_limit_that_can_not_be_read_is_an_error_and_told_each_time
     only_proven_tokens_ask_the_server
     a_guard_asks_the_server_too
@@ -37,6 +38,20 @@ async fn two(scene: &Scene, limits: RedisLimits) -> [Client; 2] {
     let limiter = RateLimiter::redis(limits);
     let authenticator = || scene.require().rate_limit(per_minute(3)).limiter(limiter.clone());
     [scene.client(authenticator()).await, scene.client(authenticator()).await]
+}
+
+async fn a_request_that_can_not_be_counted_is_charged_to_no_other_limit(framework: Framework) {
+    let (scene, server) = (Scene::new(framework).await, OwnServer::start());
+    let outer = scene.require().rate_limit(per_minute(60)).limiter(RateLimiter::local());
+    let shared = RateLimiter::redis(server.corner.limits());
+    let inner = scene.require().rate_limit(per_minute(3)).limiter(shared);
+    let both = scene.client_of(Setup::new(inner).under(Outer::Another(outer.clone()))).await;
+    server.kill();
+    for _ in 0..3 {
+        assert_eq!(both.told(get("/allowed").with("good")).await, is(UNAVAILABLE.0, UNAVAILABLE.1));
+    }
+    let alone = scene.client(outer).await;
+    assert_eq!(alone.send(get("/allowed").with("good")).await.quota(), Some((60, 59)));
 }
 
 async fn once_it_is_back(scene: &Scene, client: &Client) {
