@@ -245,7 +245,9 @@ async fn every_problem_of_a_route_has_a_body_of_the_applications_own(framework: 
 
         let answer = own.send(get("/own-body").with("good")).await;
         assert_eq!((answer.status, answer.body.as_str()), (409, "the handler's own"));
-        let inner = scene.limited(60).problem_body(|_| ("text/plain", "the inner one".to_owned()));
+        let inner = scene
+            .limited(60)
+            .problem_body(|_| ("application/problem+json", "the inner one".to_owned()));
         let outer = scene.identify().problem_body(write);
         let both = scene.client_of(Setup::new(inner).under(Outer::Another(outer))).await;
         for request in [get("/absent").with("good"), get("/allowed"), get("/any").with("delete")] {
