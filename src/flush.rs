@@ -22,8 +22,8 @@ impl ApiTokens {
     /// [signal](crate::ApiTokensBuilder::signal).
     ///
     /// It runs on any runtime and ends with [`close`](Self::close), or, at the latest after one interval, when the last
-    /// handle is dropped. A write that fails is reported as [`Event::UsesNotWritten`] and tried again. If the process dies, the uses of the last
-    /// interval are lost, and nothing else.
+    /// handle is dropped. A write that fails is reported as [`Event::UsesNotWritten`] and tried again. If the process
+    /// dies, the uses of the last interval are lost, and nothing else.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -52,7 +52,7 @@ impl ApiTokens {
     ///
     /// It waits for the background no longer than the [deadline](crate::ApiTokensBuilder::deadline): a future that
     /// nobody polls does not end. All clones of the handle go on to work. What waits is then written by
-    /// [`flush`](Self::flush) and by lists only, and what other nodes change shows here once what is remembered is too old.
+    /// [`flush`](Self::flush) and by lists only. What other nodes change shows here once what is remembered is too old.
     ///
     /// # Errors
     /// [`StoreError`] if a write fails. What is not written stays noted.

@@ -31,7 +31,7 @@ struct Counts {
     put: AtomicU64,
     told: AtomicU64,
     dropped: AtomicU64,
-    /// What the events that wait take.
+    /// The bytes of the events that wait.
     bytes: AtomicUsize,
 }
 

@@ -98,7 +98,7 @@ impl Charge {
     }
 }
 
-/// What one request is charged in several places.
+/// Charges for one request in several places.
 #[cfg(any(feature = "axum", feature = "actix"))]
 impl Charge {
     /// How many requests it costs.

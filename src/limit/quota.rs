@@ -27,7 +27,7 @@ pub struct RateLimited {
     pub retry_after: u32,
 }
 
-/// What was charged, and what is needed to give it back.
+/// A charge that passed, with all that is needed to give it back.
 #[derive(Clone, Debug)]
 #[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code))]
 pub(crate) struct Receipt {
@@ -54,8 +54,7 @@ impl Charged {
         if let Some(retry_after) = self.retry_after {
             Err(RateLimited { quota, retry_after }.into())
         } else {
-            let used = self.used;
-            Ok(Receipt { quota, counted_by: RateLimiter(by), used })
+            Ok(Receipt { quota, counted_by: RateLimiter(by), used: self.used })
         }
     }
 

@@ -1,4 +1,5 @@
--- What `gcra::charge` and `gcra::refund` do, in one step on the server that nodes share, by its clock: the same to the nanosecond.
+-- Does the same as `gcra::charge` and `gcra::refund`, to the nanosecond: in one step on the server that nodes share, by
+-- its clock.
 --
 -- Numbers are doubles here, and can't hold the nanoseconds since 1970. So an instant, and the time that requests take
 -- to come back, is two of them: whole seconds, and nanoseconds.

@@ -28,7 +28,7 @@ pub(super) struct Entries {
 struct Order {
     lookups: Lookups,
     ring: Ring,
-    /// What all records together take, in bytes, and how much they may take.
+    /// The bytes of all records together, and how many they may be.
     weight: usize,
     most: usize,
 }
@@ -65,7 +65,7 @@ impl Entries {
         self.order().lookups.sent()
     }
 
-    /// What the records take, in bytes.
+    /// The bytes of all records.
     pub(super) fn weight(&self) -> usize {
         self.order().weight
     }

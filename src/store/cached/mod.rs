@@ -121,8 +121,8 @@ impl CachedStore {
         })
     }
 
-    /// Sets how many tokens are remembered at most, at least one. Together they take at most as many KiB, and never more
-    /// than that but for 128 KiB: a plain token takes a third of a KiB, and one with all that it may have 60.
+    /// Sets how many tokens are remembered at most, at least one. Together they take at most as many KiB, or 128 KiB if
+    /// that is more. A plain token takes a third of a KiB, and one with all that it may have takes 60.
     #[must_use]
     pub fn capacity(self, tokens: usize) -> Self {
         let capacity = tokens.max(1);
