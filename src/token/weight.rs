@@ -92,6 +92,24 @@ mod tests {
     }
 
     #[test]
+    fn each_text_and_each_list_has_its_weight() {
+        type Part = (&'static str, fn(&mut TokenRecord), usize);
+        let lighter: [Part; 5] = [
+            ("metadata", |it| it.rare_mut().metadata = Metadata::default(), 4_000),
+            ("used abilities", |it| it.rare_mut().used_abilities.clear(), 100 * 100),
+            ("abilities", |it| it.abilities = Abilities::none(), 100 * 100),
+            ("networks", |it| it.rare_mut().allowed_addresses = None, 100 * 17),
+            ("rare fields", |it| it.rare = None, 4_000 + 100 * 100),
+        ];
+        for (part, remove, weight) in lighter {
+            let mut record = largest();
+            remove(&mut record);
+            let difference = largest().weight() - record.weight();
+            assert!(difference >= weight, "{part}: {difference}");
+        }
+    }
+
+    #[test]
     fn a_record_weighs_what_it_takes_and_a_plain_one_little() {
         let largest = largest();
         let texts = 5 * 255 + 255 + 400 + 200 * 100 + 4_096;

@@ -15,6 +15,7 @@ on_every_store! {
     pages_show_each_token_once_the_newest_first
     a_page_holds_1_to_200_tokens
     a_cursor_fits_its_own_listing_alone
+    a_cursor_longer_than_any_that_is_given_out_is_refused
     a_forged_cursor_moves_within_ones_own_tokens
     each_order_and_filter_is_kept_over_all_pages
 }
@@ -85,6 +86,20 @@ async fn a_cursor_fits_its_own_listing_alone(world: World) {
     for garbage in ["", "x", "====", "bnVsbA", "e30", "é", "\0", cut, &format!("{cursor} "), &long]
     {
         assert_eq!(wrong_field(own.list(list().cursor(garbage)).await), "cursor", "{garbage}");
+    }
+}
+
+/// What is refused for its length is not even decoded.
+async fn a_cursor_longer_than_any_that_is_given_out_is_refused(world: World) {
+    let tokens = world.tokens();
+    world.issue_many(&tokens, 2).await;
+    let (own, list) = (tokens.owned_by(&world.owner), || ListTokens::new().per_page(1));
+    let cursor = own.list(list()).await.unwrap().next_cursor.unwrap();
+    let text = BASE64_URL_SAFE_NO_PAD.decode(&cursor).unwrap();
+    for (spaces, is_good) in [(100, true), (4_000, false)] {
+        let padded = [text.clone(), vec![b' '; spaces]].concat();
+        let padded = BASE64_URL_SAFE_NO_PAD.encode(padded);
+        assert_eq!(own.list(list().cursor(padded)).await.is_ok(), is_good, "{spaces}");
     }
 }
 

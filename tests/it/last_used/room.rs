@@ -31,6 +31,18 @@ async fn uses_that_wait_take_no_more_than_a_kib_for_each_token_that_may() {
     assert!((20..100).contains(&written), "{written} of about 20 KiB each");
     let dropped = format!("UsesDropped {{ uses: {} }}", 1_000 - written);
     assert_eq!(world.heard.take(), [dropped]);
+    for _ in 0..5 {
+        world.clock.advance(Duration::SECOND);
+        for number in 0..20 {
+            let id = TokenId::from_u128(number);
+            let text = checked(&format!("acme_{id}_{}", secret_of(&issued)));
+            tokens.verify(&text).await.map(drop).unwrap();
+        }
+        tokens.flush().await.unwrap();
+        assert_eq!(world.store.take_batches().concat().len(), 20, "there is room again");
+    }
+    let heard = world.heard.take();
+    assert!(!heard.iter().any(|it| it.starts_with("UsesDropped")), "{heard:?}");
 }
 
 /// A world in which every id is a token, and the text of each.
