@@ -15,11 +15,11 @@ use async_trait::async_trait;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
-        AbilityUse, Change, ChangeOutcome, CorruptRecord, Expected, InsertOutcome, InsertRules,
-        KeyCount, OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection,
-        Show, Sort, StoreError, StoredRow, TokenStore, Use,
+        AbilityUse, CorruptRecord, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page,
+        PageQuery, Patch, Peek, Position, Selection, Show, Sort, StoreError, StoredRow, TokenStore,
+        UpdateOutcome, Use,
     },
-    token::{KeyId, Prefix, Revocation, Suspension, TokenDigest},
+    token::{KeyId, Prefix, Revocation, TokenDigest},
 };
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, backends::InMemoryBackend};
 
@@ -61,36 +61,6 @@ impl RedbStore {
         transaction.commit().map_err(engine)?;
         Ok(outcome)
     }
-
-    /// Changes a token that is not revoked by `mark`, which may decline; tells whether it was changed.
-    fn mark(
-        &self,
-        id: TokenId,
-        mark: impl FnOnce(&mut TokenRecord) -> bool,
-    ) -> Result<bool, StoreError> {
-        let change = |record: &mut _| mark(record).then_some(()).ok_or(ChangeOutcome::Outdated);
-        let outcome = self.write(|tokens| alter(tokens, id, change))?;
-        Ok(matches!(outcome, ChangeOutcome::Changed(_)))
-    }
-}
-
-/// Changes a token that is not revoked by `change`, which may refuse.
-fn alter(
-    tokens: &mut Tokens<'_>,
-    id: TokenId,
-    change: impl FnOnce(&mut TokenRecord) -> Result<(), ChangeOutcome>,
-) -> Result<ChangeOutcome, StoreError> {
-    let Some(mut record) = get(tokens, id)? else {
-        return Ok(ChangeOutcome::NotFound);
-    };
-    if record.revocation.is_some() {
-        return Ok(ChangeOutcome::Revoked);
-    }
-    if let Err(refused) = change(&mut record) {
-        return Ok(refused);
-    }
-    put(tokens, &record)?;
-    Ok(ChangeOutcome::Changed(Arc::new(record)))
 }
 
 fn get(
@@ -164,7 +134,7 @@ impl TokenStore for RedbStore {
     async fn insert(
         &self,
         record: &TokenRecord,
-        rules: InsertRules,
+        rules: &InsertRules,
     ) -> Result<InsertOutcome, StoreError> {
         self.write(|tokens| {
             if tokens.get(record.id.as_u128()).map_err(engine)?.is_some() {
@@ -183,50 +153,22 @@ impl TokenStore for RedbStore {
         Ok(Page { corrupt: all.corrupt, ..query.page(all.records) })
     }
 
-    async fn change(
-        &self,
-        id: TokenId,
-        expected_expiry: Option<Timestamp>,
-        change: &Change,
-    ) -> Result<ChangeOutcome, StoreError> {
+    async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError> {
         self.write(|tokens| {
-            let others = scan(tokens, None)?.records;
-            alter(tokens, id, |record| change.apply(record, expected_expiry, others))
-        })
-    }
-
-    async fn rotate(
-        &self,
-        id: TokenId,
-        expected: &Expected,
-        rotation: &Rotation,
-    ) -> Result<RotateOutcome, StoreError> {
-        let rotate = |record: &mut _| rotation.apply(record, expected);
-        Ok(self.write(|tokens| alter(tokens, id, rotate))?.into())
-    }
-
-    async fn mark_first_use(
-        &self,
-        id: TokenId,
-        expected: &TokenDigest,
-        at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.mark(id, |record| {
-            let first = record.digest == *expected && record.first_used_at.is_none();
-            if first {
-                record.first_used_at = Some(at);
+            let Some(mut record) = get(tokens, id)? else {
+                return Ok(UpdateOutcome::NotFound);
+            };
+            let others = match patch.rules() {
+                Some(_) => scan(tokens, Some(&record.owner))?.records,
+                None => Vec::new(),
+            };
+            let siblings = patch.siblings(&record, others);
+            if let Err(refused) = patch.apply(&mut record, &siblings) {
+                return Ok(UpdateOutcome::Refused(refused));
             }
-            first
+            put(tokens, &record)?;
+            Ok(UpdateOutcome::Updated(Arc::new(record)))
         })
-    }
-
-    async fn rekey(
-        &self,
-        id: TokenId,
-        expected: &TokenDigest,
-        digest: &TokenDigest,
-    ) -> Result<bool, StoreError> {
-        self.mark(id, |record| record.rekey(expected, digest))
     }
 
     async fn revoke(
@@ -244,26 +186,6 @@ impl TokenStore for RedbStore {
             }
             Ok(changed)
         })
-    }
-
-    async fn suspend(
-        &self,
-        id: TokenId,
-        suspension: &Suspension,
-    ) -> Result<ChangeOutcome, StoreError> {
-        let suspend = |record: &mut TokenRecord| {
-            record.suspension = Some(Box::new(suspension.clone()));
-            Ok(())
-        };
-        self.write(|tokens| alter(tokens, id, suspend))
-    }
-
-    async fn resume(&self, id: TokenId, at: Timestamp) -> Result<ChangeOutcome, StoreError> {
-        let resume = |record: &mut TokenRecord| {
-            record.suspension.iter_mut().for_each(|suspension| suspension.end(at));
-            Ok(())
-        };
-        self.write(|tokens| alter(tokens, id, resume))
     }
 
     async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
@@ -289,17 +211,6 @@ impl TokenStore for RedbStore {
                 }
             }
             Ok(())
-        })
-    }
-
-    async fn claim_notice(
-        &self,
-        id: TokenId,
-        expected_expiry: Timestamp,
-        days: u16,
-    ) -> Result<bool, StoreError> {
-        self.mark(id, |record| {
-            record.expires_at == Some(expected_expiry) && record.rare_mut().notices.insert(days)
         })
     }
 
@@ -387,9 +298,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         TokenDigest::from_bytes([7; 32], None),
         now,
     );
-    let rules = InsertRules { unique_name: true, limit_per_owner: Some(10) };
-    println!("insert: {:?}", store.insert(&record, rules).await?);
-    println!("again:  {:?}", store.insert(&record, rules).await?);
+    let mut rules = InsertRules::at(now);
+    (rules.unique_name, rules.limit_per_owner) = (true, Some(10));
+    println!("insert: {:?}", store.insert(&record, &rules).await?);
+    println!("again:  {:?}", store.insert(&record, &rules).await?);
     println!("found:  {:?}", store.find(record.id).await?.map(|found| found.name.clone()));
 
     let revoked = store.revoke(&Selection::AllOf(owner.clone()), &Revocation::new(now)).await?;

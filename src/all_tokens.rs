@@ -7,7 +7,7 @@ use time::Duration;
 use crate::{
     api_tokens::ApiTokens,
     event::Event,
-    store::{KeyCount, Page, Position, Selection, SortKey, StoreError},
+    store::{KeyCount, Page, Patch, Position, Selection, SortKey, StoreError, UpdateOutcome},
     token::{Actor, Reason, Revocation, Timestamp, TokenId, TokenRecord},
 };
 
@@ -196,13 +196,14 @@ impl TokenPages {
             let told =
                 record.rare.as_ref().is_some_and(|it| it.notices.range(..=days).next().is_some());
             if !told {
-                let claim = self.tokens.store().claim_notice(record.id, end, days).await;
+                let claim = Patch::Notice { expected_expiry: end, days };
+                let claim = self.tokens.store().update(record.id, &claim).await;
                 match self.tokens.watch(claim) {
-                    Ok(true) => {
+                    Ok(UpdateOutcome::Updated(_)) => {
                         self.tokens.report(|| Event::ExpiringSoon { token: record.clone(), days });
                         self.claimed.push(Arc::unwrap_or_clone(record));
                     }
-                    Ok(false) => {}
+                    Ok(_) => {}
                     Err(_) if !self.claimed.is_empty() => {
                         return Ok(std::mem::take(&mut self.claimed));
                     }

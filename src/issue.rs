@@ -10,7 +10,7 @@ use crate::{
     ApiTokens, Event,
     entropy::EntropyError,
     policy::{Fields, Instants, InvalidFields},
-    store::{InsertOutcome, InsertRules, StoreError, TokenStore},
+    store::{InsertOutcome, StoreError, TokenStore},
     terms::{Terms, terms_setters},
     token::{
         Actor, ContainsToken, IdempotencyKey, IssuedToken, Owner, PlainToken, RareFields, TokenId,
@@ -78,11 +78,11 @@ pub enum IssueError {
     /// Fields are wrong.
     #[error(transparent)]
     Invalid(#[from] InvalidFields),
-    /// The owner has a token of this name that is not revoked; an expired one keeps its name until it is revoked.
-    #[error("the owner has a token of this name already, expired ones included")]
+    /// The owner has a token of this name that is neither revoked nor expired.
+    #[error("the owner has a token of this name already")]
     NameTaken,
-    /// The owner has as many tokens that are not revoked as the application allows.
-    #[error("the owner has {limit} tokens already, expired ones included")]
+    /// The owner has as many tokens as the application allows. Tokens that are revoked or expired don't count.
+    #[error("the owner has {limit} tokens already")]
     LimitReached {
         /// The limit.
         limit: u32,
@@ -119,11 +119,8 @@ impl ApiTokens {
         new: NewToken,
     ) -> Result<IssuedToken, IssueError> {
         let (plain, record) = self.draw_up(new)?;
-        let rules = InsertRules {
-            unique_name: self.policy().unique_names,
-            limit_per_owner: self.policy().limit_per_owner,
-        };
-        match self.watch(store.insert(&record, rules).await)? {
+        let rules = self.policy().rules(record.created_at);
+        match self.watch(store.insert(&record, &rules).await)? {
             InsertOutcome::Inserted => Ok(IssuedToken::new(plain, record)),
             InsertOutcome::NameTaken => Err(IssueError::NameTaken),
             InsertOutcome::LimitReached => {

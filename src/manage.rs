@@ -6,9 +6,9 @@ use crate::{
     api_tokens::{ATTEMPTS, ApiTokens},
     event::Event,
     listing::{ListTokens, TokenPage},
-    owner_tokens::{ManageError, OwnerTokens, apply, refusal},
+    owner_tokens::{ManageError, OwnerTokens, apply},
     policy::{Fields, Instants, InvalidFields},
-    store::{Change, ChangeOutcome, OwnerCount, PageQuery, Selection, StoreError, TokenStore},
+    store::{Change, OwnerCount, PageQuery, Patch, Selection, StoreError, TokenStore},
     terms::{Terms, terms_setters},
     token::{Timestamp, TokenId, TokenRecord},
 };
@@ -128,13 +128,13 @@ impl OwnerTokens {
         for _ in 0..ATTEMPTS {
             let (record, now) = self.alive(id).await?;
             let checked = self.check(&change, &record, now)?;
-            let known = self.tokens.usage().latest_of([id]);
-            let changed = self.tokens.store().change(id, record.expires_at, &checked).await;
-            let outcome = self.tokens.watch(changed)?;
-            if let Some(refused) = refusal(&outcome) {
-                return Err(refused);
-            }
-            if let ChangeOutcome::Changed(changed) = outcome {
+            let patch = Patch::Change {
+                expected_expiry: record.expires_at,
+                change: checked.clone(),
+                rules: self.tokens.policy().rules(now),
+            };
+            let (changed, known) = self.update(self.tokens.store(), id, &patch).await?;
+            if let Some(changed) = changed {
                 self.report_change(&checked, &record, &changed);
                 self.tokens.changed(vec![id]).await;
                 return Ok(self.with_uses(&known, changed));
@@ -156,9 +156,7 @@ impl OwnerTokens {
         let instants = Instants::of(record, now);
         let change = policy.check(&asked.terms, instants, format, &mut fields);
         match (name, change) {
-            (Some(name), Some(change)) if fields.is_empty() => {
-                Ok(Change { name, unique_name: policy.unique_names, ..change })
-            }
+            (Some(name), Some(change)) if fields.is_empty() => Ok(Change { name, ..change }),
             _ => Err(fields.into_error()),
         }
     }
@@ -172,7 +170,7 @@ impl OwnerTokens {
             });
         }
         let only_named = Change { name: change.name.clone(), ..Change::default() };
-        if (Change { unique_name: false, ..change.clone() }) != only_named {
+        if *change != only_named {
             self.tokens.report(|| Event::Changed { token: token.clone(), by: self.by.clone() });
         }
     }

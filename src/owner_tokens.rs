@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     api_tokens::ApiTokens,
     policy::InvalidFields,
-    store::{ChangeOutcome, StoreError, TokenStore, Use},
+    store::{Patch, PatchError, RuleError, StoreError, TokenStore, UpdateOutcome, Use},
     token::{Actor, Owner, Reason, Timestamp, TokenId, TokenRecord, TokenState},
 };
 
@@ -46,9 +46,17 @@ pub enum ManageError {
     /// Fields are wrong.
     #[error(transparent)]
     Invalid(#[from] InvalidFields),
-    /// The owner has another token of this name that is not revoked.
-    #[error("the owner has a token of this name already, expired ones included")]
+    /// The owner has another token of this name that is neither revoked nor expired.
+    #[error("the owner has a token of this name already")]
     NameTaken,
+    /// The owner has as many other tokens as the application allows, and the token would get a later expiry.
+    ///
+    /// Tokens that are revoked or expired don't count.
+    #[error("the owner has {limit} tokens already")]
+    LimitReached {
+        /// The limit.
+        limit: u32,
+    },
     /// A token that is revoked or expired can't be changed.
     #[error("the token is {0} and can't be changed")]
     NotActive(TokenState),
@@ -111,6 +119,37 @@ impl OwnerTokens {
         }
     }
 
+    /// Patches a token. Returns it with the uses that were known before, or `None` if it is no longer as expected: then
+    /// the caller judges it again.
+    pub(crate) async fn update(
+        &self,
+        store: &dyn TokenStore,
+        id: TokenId,
+        patch: &Patch,
+    ) -> Result<(Option<Arc<TokenRecord>>, Vec<Use>), ManageError> {
+        // Before the store is asked: what is written and forgotten meanwhile would be in neither.
+        let known = self.tokens.usage().latest_of([id]);
+        let updated = match self.tokens.watch(store.update(id, patch).await)? {
+            UpdateOutcome::Updated(token) => Some(token),
+            UpdateOutcome::Refused(PatchError::Outdated) => None,
+            UpdateOutcome::NotFound => return Err(ManageError::NotFound),
+            UpdateOutcome::Refused(PatchError::Revoked) => {
+                return Err(ManageError::NotActive(TokenState::Revoked));
+            }
+            UpdateOutcome::Refused(PatchError::Expired) => {
+                return Err(ManageError::NotActive(TokenState::Expired));
+            }
+            UpdateOutcome::Refused(PatchError::Rules(RuleError::NameTaken)) => {
+                return Err(ManageError::NameTaken);
+            }
+            UpdateOutcome::Refused(PatchError::Rules(RuleError::LimitReached)) => {
+                let limit = self.tokens.policy().limit_per_owner.unwrap_or_default();
+                return Err(ManageError::LimitReached { limit });
+            }
+        };
+        Ok((updated, known))
+    }
+
     pub(crate) fn with_uses(&self, known: &[Use], record: Arc<TokenRecord>) -> TokenRecord {
         let mut record = Arc::unwrap_or_clone(record);
         apply(known, &mut record);
@@ -124,15 +163,5 @@ pub(crate) fn apply(uses: &[Use], record: &mut TokenRecord) {
     let id = record.id;
     for latest in uses.iter().filter(|it| it.id == id) {
         let _ = latest.apply(record);
-    }
-}
-
-/// Why a change was refused; `None` where the token is no longer as it was judged, and has to be judged again.
-pub(crate) fn refusal(outcome: &ChangeOutcome) -> Option<ManageError> {
-    match outcome {
-        ChangeOutcome::NotFound => Some(ManageError::NotFound),
-        ChangeOutcome::Revoked => Some(ManageError::NotActive(TokenState::Revoked)),
-        ChangeOutcome::NameTaken => Some(ManageError::NameTaken),
-        ChangeOutcome::Changed(_) | ChangeOutcome::Outdated => None,
     }
 }

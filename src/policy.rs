@@ -5,7 +5,7 @@ use std::{fmt, num::NonZeroU32};
 use time::Duration;
 
 use crate::{
-    store::Change,
+    store::{Change, InsertRules},
     terms::{Expiry, Requested, Terms},
     token::{
         Abilities, Ability, AbilityError, AllowedAddresses, DeclaredAbility, Metadata, NamePolicy,
@@ -88,6 +88,11 @@ pub(crate) fn idle_seconds(period: Duration) -> Result<NonZeroU32, IdlePeriodErr
 }
 
 impl Policy {
+    /// The rules for one more living token of an owner.
+    pub(crate) fn rules(&self, at: Timestamp) -> InsertRules {
+        InsertRules { at, unique_name: self.unique_names, limit_per_owner: self.limit_per_owner }
+    }
+
     /// What is asked for, with the defaults where nothing is.
     pub(crate) fn complete(&self, terms: &mut Terms) {
         if terms.abilities.is_none() {

@@ -9,7 +9,7 @@ use std::{
 use foldhash::fast::RandomState;
 
 use crate::{
-    store::{StoreError, TokenStore},
+    store::{Patch, StoreError, TokenStore},
     token::{TokenDigest, TokenId},
 };
 
@@ -54,20 +54,21 @@ impl Rekeying {
         let batch: Vec<_> =
             self.lock().iter().take(BATCH).map(|(at, it)| (*at, it.clone())).collect();
         let is_all = batch.len() < BATCH;
-        let mut outcome = Ok(true);
+        let mut outcome = Ok(());
         for (at, it) in batch {
-            let written = store.rekey(at.0, &it.expected, &it.digest).await;
-            if matches!(written, Err(StoreError::Unavailable(_) | StoreError::Busy(_))) {
-                return written;
+            let Waiting { expected, digest } = it.clone();
+            let written = store.update(at.0, &Patch::Rekey { expected, digest }).await;
+            if let Err(error @ (StoreError::Unavailable(_) | StoreError::Busy(_))) = written {
+                return Err(error);
             }
             // What is damaged is not mended by another try; its next use would queue it again.
-            outcome = outcome.and(written);
+            outcome = outcome.and(written.map(drop));
             let mut waiting = self.lock();
             if waiting.get(&at) == Some(&it) {
                 waiting.remove(&at);
             }
         }
-        outcome.map(|_| is_all)
+        outcome.map(|()| is_all)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(TokenId, u32), Waiting, RandomState>> {

@@ -9,7 +9,7 @@ use crate::{
     event::Event,
     owner_tokens::{ManageError, OwnerTokens},
     policy::{Fields, Instants, InvalidFields},
-    store::{Expected, RotateOutcome, Rotation, StoreError, TokenStore},
+    store::{Expected, Patch, Rotation, StoreError, TokenStore},
     terms::{Expiry, Terms, expiry_setters},
     token::{IssuedToken, PlainToken, PreviousSecret, Timestamp, TokenId, TokenRecord, TokenState},
 };
@@ -71,6 +71,16 @@ pub enum RotateError {
     /// [`TokenRotation::end_running_grace`] where it should.
     #[error("the grace of the rotation before is not over")]
     InGrace,
+    /// The token would get a later expiry, and another token of the owner has taken its name: one that is neither
+    /// revoked nor expired.
+    #[error("the owner has another token of this name")]
+    NameTaken,
+    /// The token would get a later expiry, and the owner has as many other tokens as the application allows.
+    #[error("the owner has {limit} tokens already")]
+    LimitReached {
+        /// The limit.
+        limit: u32,
+    },
     /// The token has a prefix that the application accepts no more: no secret of it would be good.
     #[error("tokens of this prefix are not accepted any more")]
     PrefixNotAccepted,
@@ -209,17 +219,16 @@ impl OwnerTokens {
             }
             let now = self.tokens.now();
             let (plain, drawn_up) = self.tokens.draw_up_rotation(&record, rotation, now)?;
-            let expected = Expected::of(&record);
-            let known = self.tokens.usage().latest_of([id]);
-            let rotated = store.rotate(id, &expected, &drawn_up).await;
-            match self.tokens.watch(rotated)? {
-                RotateOutcome::Rotated(token) => {
-                    return Ok(IssuedToken::new(plain, self.with_uses(&known, token)));
-                }
-                RotateOutcome::NotFound => return Err(RotateError::NotFound),
-                RotateOutcome::Revoked => return Err(RotateError::NotActive(TokenState::Revoked)),
-                RotateOutcome::Outdated => first = first.or(Some(record)),
+            let patch = Patch::Rotate {
+                expected: Expected::of(&record),
+                rotation: drawn_up,
+                rules: self.tokens.policy().rules(now),
+            };
+            let (rotated, known) = self.update(store, id, &patch).await?;
+            if let Some(token) = rotated {
+                return Ok(IssuedToken::new(plain, self.with_uses(&known, token)));
             }
+            first = first.or(Some(record));
         }
         Err(self.tokens.outpaced().into())
     }
@@ -320,8 +329,8 @@ impl From<ManageError> for RotateError {
         match error {
             ManageError::NotFound => Self::NotFound,
             ManageError::Invalid(invalid) => Self::Invalid(invalid),
-            // A rotation does not touch the name.
-            ManageError::NameTaken => Self::Conflict,
+            ManageError::NameTaken => Self::NameTaken,
+            ManageError::LimitReached { limit } => Self::LimitReached { limit },
             ManageError::NotActive(state) => Self::NotActive(state),
             ManageError::Store(error) => Self::Store(error),
         }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::{
     event::Event,
-    owner_tokens::{ManageError, OwnerTokens, refusal},
+    owner_tokens::{ManageError, OwnerTokens},
     policy::Fields,
-    store::{ChangeOutcome, StoreError, Use},
+    store::Patch,
     token::{Actor, Suspension, Timestamp, TokenId, TokenRecord},
 };
 
@@ -66,9 +66,8 @@ impl OwnerTokens {
             return Err(fields.into_error().into());
         }
         let suspension = Suspension { since, until, reason: self.because.clone() };
-        let known = self.tokens.usage().latest_of([id]);
-        let suspended = self.tokens.store().suspend(id, &suspension).await;
-        self.settle(&known, suspended, |token, by| Event::Suspended { token, by }).await
+        self.settle(id, &Patch::Suspend(suspension), |token, by| Event::Suspended { token, by })
+            .await
     }
 
     /// Ends the suspension of a token, if there is one. An idle token that was suspended is good again: its period
@@ -81,27 +80,20 @@ impl OwnerTokens {
         if !record.suspension.is_some_and(|it| it.holds_at(now)) {
             return self.get(id).await;
         }
-        let known = self.tokens.usage().latest_of([id]);
-        let resumed = self.tokens.store().resume(id, now).await;
-        self.settle(&known, resumed, |token, by| Event::Resumed { token, by }).await
+        self.settle(id, &Patch::Resume { at: now }, |token, by| Event::Resumed { token, by }).await
     }
 
     async fn settle(
         &self,
-        known: &[Use],
-        outcome: Result<ChangeOutcome, StoreError>,
+        id: TokenId,
+        patch: &Patch,
         event: impl FnOnce(Arc<TokenRecord>, Option<Actor>) -> Event,
     ) -> Result<TokenRecord, ManageError> {
-        let outcome = self.tokens.watch(outcome)?;
-        if let Some(refused) = refusal(&outcome) {
-            return Err(refused);
-        }
+        let (token, known) = self.update(self.tokens.store(), id, patch).await?;
         // Nothing is expected of the token, so nothing can be outdated.
-        let ChangeOutcome::Changed(token) = outcome else {
-            return Err(self.tokens.outpaced().into());
-        };
+        let token = token.ok_or_else(|| self.tokens.outpaced())?;
         self.tokens.report(|| event(token.clone(), self.by.clone()));
-        self.tokens.changed(vec![token.id]).await;
-        Ok(self.with_uses(known, token))
+        self.tokens.changed(vec![id]).await;
+        Ok(self.with_uses(&known, token))
     }
 }

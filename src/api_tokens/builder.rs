@@ -193,14 +193,15 @@ impl ApiTokensBuilder {
         self
     }
 
-    /// How many tokens that are not revoked an owner may have. An expired token keeps its place until it is revoked
-    /// or pruned. No limit unless set here.
+    /// Sets how many tokens an owner may have. Tokens that are revoked or expired don't count; suspended ones do.
+    /// Default: no limit.
     pub fn limit_per_owner(mut self, tokens: u32) -> Self {
         self.policy.limit_per_owner = Some(tokens);
         self
     }
 
-    /// Whether the tokens of an owner that are not revoked must have different names. They need not unless set here.
+    /// Requires that the tokens of an owner have different names. The name of a token that is revoked or expired is free
+    /// again; a token that was given a later expiry meanwhile needs a name that is free. Default: `false`.
     pub fn unique_names(mut self, unique: bool) -> Self {
         self.policy.unique_names = unique;
         self

@@ -5,7 +5,7 @@ use crate::token::{KeyId, TokenRecord};
 /// How many tokens an owner has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnerCount {
-    /// Those that are not revoked, expired ones among them. The limit per owner counts these.
+    /// Those that are not revoked, expired ones among them.
     pub not_revoked: u64,
     /// Those that are revoked and not yet pruned.
     pub revoked: u64,

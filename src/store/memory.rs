@@ -7,14 +7,11 @@ use std::{
 use async_trait::async_trait;
 use foldhash::fast::RandomState;
 
-use crate::token::{
-    Abilities, KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord,
-};
+use crate::token::{Abilities, KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord};
 
 use super::{
-    AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount, OwnerCount,
-    Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore,
-    Use, selection::descendants,
+    AbilityUse, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek,
+    Position, Selection, StoreError, TokenStore, UpdateOutcome, Use, selection::descendants,
 };
 
 /// A store in memory: for tests, examples, and services whose tokens need not outlive them.
@@ -143,25 +140,6 @@ impl<'w> Writer<'w> {
         self.forget(record);
     }
 
-    /// Changes a token that is not revoked by `change`, which may refuse.
-    fn alter(
-        &mut self,
-        id: TokenId,
-        change: impl FnOnce(&Self, &mut TokenRecord) -> Result<(), ChangeOutcome>,
-    ) -> ChangeOutcome {
-        let Some(record) = self.get(id) else {
-            return ChangeOutcome::NotFound;
-        };
-        if record.revocation.is_some() {
-            return ChangeOutcome::Revoked;
-        }
-        let mut record = TokenRecord::clone(&record);
-        match change(self, &mut record) {
-            Ok(()) => ChangeOutcome::Changed(self.put(record)),
-            Err(refused) => refused,
-        }
-    }
-
     /// Changes a token, if it is there, by `note`, which tells whether there is anything to write.
     fn note(&mut self, id: TokenId, note: impl FnOnce(&mut TokenRecord) -> bool) {
         let Some(record) = self.get(id) else { return };
@@ -191,7 +169,7 @@ impl TokenStore for MemoryStore {
     async fn insert(
         &self,
         record: &TokenRecord,
-        rules: InsertRules,
+        rules: &InsertRules,
     ) -> Result<InsertOutcome, StoreError> {
         let mut writer = self.writer();
         if writer.get(record.id).is_some() {
@@ -209,53 +187,17 @@ impl TokenStore for MemoryStore {
         Ok(query.page(writer.of_owner(&query.owner)))
     }
 
-    async fn change(
-        &self,
-        id: TokenId,
-        expected_expiry: Option<Timestamp>,
-        change: &Change,
-    ) -> Result<ChangeOutcome, StoreError> {
-        Ok(self.writer().alter(id, |writer, record| {
-            let others = writer.of_owner(&record.owner.clone());
-            change.apply(record, expected_expiry, others)
-        }))
-    }
-
-    async fn rotate(
-        &self,
-        id: TokenId,
-        expected: &Expected,
-        rotation: &Rotation,
-    ) -> Result<RotateOutcome, StoreError> {
-        Ok(self.writer().alter(id, |_, record| rotation.apply(record, expected)).into())
-    }
-
-    async fn mark_first_use(
-        &self,
-        id: TokenId,
-        expected: &TokenDigest,
-        at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let outcome = self.writer().alter(id, |_, record| {
-            if record.digest != *expected || record.first_used_at.is_some() {
-                return Err(ChangeOutcome::Outdated);
-            }
-            record.first_used_at = Some(at);
-            Ok(())
-        });
-        Ok(matches!(outcome, ChangeOutcome::Changed(_)))
-    }
-
-    async fn rekey(
-        &self,
-        id: TokenId,
-        expected: &TokenDigest,
-        digest: &TokenDigest,
-    ) -> Result<bool, StoreError> {
-        let outcome = self.writer().alter(id, |_, record| {
-            record.rekey(expected, digest).then_some(()).ok_or(ChangeOutcome::Outdated)
-        });
-        Ok(matches!(outcome, ChangeOutcome::Changed(_)))
+    async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError> {
+        let mut writer = self.writer();
+        let Some(record) = writer.get(id) else {
+            return Ok(UpdateOutcome::NotFound);
+        };
+        let siblings = patch.siblings(&record, writer.of_owner(&record.owner));
+        let mut record = Arc::unwrap_or_clone(record);
+        Ok(match patch.apply(&mut record, &siblings) {
+            Ok(()) => UpdateOutcome::Updated(writer.put(record)),
+            Err(refused) => UpdateOutcome::Refused(refused),
+        })
     }
 
     async fn revoke(
@@ -266,41 +208,21 @@ impl TokenStore for MemoryStore {
         let mut writer = self.writer();
         let selected: Vec<_> = match selection {
             Selection::Tokens { ids, owner } => {
-                let found = ids.iter().filter_map(|id| writer.get(*id));
+                let ids: BTreeSet<_> = ids.iter().collect();
+                let found = ids.into_iter().filter_map(|id| writer.get(*id));
                 found.filter(|it| owner.as_ref().is_none_or(|owner| *owner == it.owner)).collect()
             }
             Selection::DescendantsOf(ancestor) => writer.descendants_of(*ancestor).collect(),
             Selection::AllOf(owner) => writer.of_owner(owner).collect(),
         };
         let mut changed = Vec::new();
-        for record in selected {
-            let outcome = writer.alter(record.id, |_, record| {
-                record.revocation = Some(Box::new(revocation.clone()));
-                Ok(())
-            });
-            if let ChangeOutcome::Changed(record) = outcome {
-                changed.push(record.id);
-            }
+        for record in selected.into_iter().filter(|it| it.revocation.is_none()) {
+            changed.push(record.id);
+            let mut record = Arc::unwrap_or_clone(record);
+            record.revocation = Some(Box::new(revocation.clone()));
+            writer.put(record);
         }
         Ok(changed)
-    }
-
-    async fn suspend(
-        &self,
-        id: TokenId,
-        suspension: &Suspension,
-    ) -> Result<ChangeOutcome, StoreError> {
-        Ok(self.writer().alter(id, |_, record| {
-            record.suspend(suspension);
-            Ok(())
-        }))
-    }
-
-    async fn resume(&self, id: TokenId, at: Timestamp) -> Result<ChangeOutcome, StoreError> {
-        Ok(self.writer().alter(id, |_, record| {
-            record.resume(at);
-            Ok(())
-        }))
     }
 
     async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
@@ -317,20 +239,6 @@ impl TokenStore for MemoryStore {
             writer.note(noted.id, |record| noted.apply(record));
         }
         Ok(())
-    }
-
-    async fn claim_notice(
-        &self,
-        id: TokenId,
-        expected_expiry: Timestamp,
-        days: u16,
-    ) -> Result<bool, StoreError> {
-        let outcome = self.writer().alter(id, |_, record| {
-            let is_expected = record.expires_at == Some(expected_expiry);
-            let claimed = is_expected && record.rare_mut().notices.insert(days);
-            claimed.then_some(()).ok_or(ChangeOutcome::Outdated)
-        });
-        Ok(matches!(outcome, ChangeOutcome::Changed(_)))
     }
 
     async fn expiring(

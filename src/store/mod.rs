@@ -8,10 +8,10 @@
 //! `examples/own_store.rs` is one.
 
 mod cached;
-mod change;
 pub(crate) mod changed;
 #[cfg(feature = "test-util")]
 pub mod conformance;
+mod contract;
 mod count;
 mod error;
 mod memory;
@@ -34,9 +34,9 @@ use async_trait::async_trait;
 
 pub(crate) use cached::{CACHE_CAPACITY, LONGEST_STALENESS};
 pub use cached::{CacheStats, CachedStore, StalenessError};
-pub use change::{
-    AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, MOST_USED_ABILITIES,
-    RotateOutcome, Rotation, Use,
+pub use contract::{
+    AbilityUse, Change, Expected, InsertOutcome, InsertRules, MOST_USED_ABILITIES, Patch,
+    PatchError, Rotation, RuleError, Siblings, UpdateOutcome, Use,
 };
 pub use count::{KeyCount, OwnerCount};
 pub use error::{BoxError, CorruptRecord, StoreError};
@@ -52,9 +52,7 @@ pub use selection::Selection;
 pub use sqlite::{SqliteOpenError, SqliteStore, SqliteTransaction, SqliteWarning};
 pub(crate) use timed::{TimedStore, in_time, unless_busy};
 
-use crate::token::{
-    KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord,
-};
+use crate::token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord};
 
 /// What a store knows of a token without asking anyone.
 #[derive(Clone, Debug)]
@@ -99,18 +97,19 @@ pub trait TokenStore: Debug + Send + Sync {
     /// As [`find`](Self::find), but a record that can't be read is among [`Page::corrupt`].
     async fn find_many(&self, ids: &[TokenId]) -> Result<Page, StoreError>;
 
-    /// Adds a token if the rules allow it. It never replaces one.
+    /// Adds a token if the rules allow it. It never replaces a token.
     ///
-    /// The rules are decided in the same step: of any number of concurrent inserts, no more get in than the limit
-    /// says, and of two with the same name one. Both rules count what is not revoked. Where the owner has a token with
-    /// the same idempotency key, revoked or not, that is the answer before either rule is asked.
+    /// The rules are decided in the same step: of any number of concurrent inserts, only as many are done as the limit
+    /// allows, and only one of two with the same name. Both rules count the owner's living tokens at
+    /// [`InsertRules::at`]. If the owner has a token with the same idempotency key, revoked or not, that is the answer
+    /// before either rule is decided. [`InsertRules::decide`] is the whole rule.
     ///
     /// # Errors
-    /// [`StoreError`]; then no token was added, or it was added whole.
+    /// [`StoreError`]; then no token was added, or the whole token.
     async fn insert(
         &self,
         record: &TokenRecord,
-        rules: InsertRules,
+        rules: &InsertRules,
     ) -> Result<InsertOutcome, StoreError>;
 
     /// Some tokens of an owner, sorted and filtered. Pages neither skip nor repeat a token when others are added.
@@ -119,58 +118,16 @@ pub trait TokenStore: Debug + Send + Sync {
     /// [`StoreError`]; a record that can't be read is among [`Page::corrupt`] and does not take the others down.
     async fn page(&self, query: &PageQuery) -> Result<Page, StoreError>;
 
-    /// Changes the given columns of a token that is not revoked, and no other column.
+    /// Locks a token, applies a patch to its record, and writes the record: one transaction.
     ///
-    /// It is refused as [`ChangeOutcome::Outdated`] where the stored expiry is not the expected one: the core judged
-    /// on what is no longer true. A new expiry forgets the notices that were claimed for the old one.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    async fn change(
-        &self,
-        id: TokenId,
-        expected_expiry: Option<Timestamp>,
-        change: &Change,
-    ) -> Result<ChangeOutcome, StoreError>;
-
-    /// Replaces the secret of a token that is not revoked, if it still is as expected.
-    ///
-    /// The generation becomes one more, unless the rotation replaces a secret that was never used; the first-use mark
-    /// is taken away. A new expiry forgets the notices, as in [`change`](Self::change). Of two concurrent rotations
-    /// with the same expectation one is done.
+    /// [`Patch::apply`] decides. A store adds atomicity: between reading the record and writing it, no other step
+    /// changes the token. If the patch has [rules](Patch::rules), the same step counts the [`Siblings`] of the token,
+    /// and no concurrent insert or update under rules is done between counting and writing. Locks are taken in the
+    /// order owner, parent, tokens by id.
     ///
     /// # Errors
-    /// [`StoreError`]
-    async fn rotate(
-        &self,
-        id: TokenId,
-        expected: &Expected,
-        rotation: &Rotation,
-    ) -> Result<RotateOutcome, StoreError>;
-
-    /// Records the first use of the current secret, if its digest is the expected one and no use is recorded. Tells
-    /// whether it did. Revoked tokens are left alone.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    async fn mark_first_use(
-        &self,
-        id: TokenId,
-        expected: &TokenDigest,
-        at: Timestamp,
-    ) -> Result<bool, StoreError>;
-
-    /// Replaces a digest, current or previous, by one of the same secret under another key, if the stored one is the
-    /// expected one. Tells whether it did. Revoked tokens are left alone.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    async fn rekey(
-        &self,
-        id: TokenId,
-        expected: &TokenDigest,
-        digest: &TokenDigest,
-    ) -> Result<bool, StoreError>;
+    /// [`StoreError`]; then the patch was applied as a whole, or not at all.
+    async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError>;
 
     /// Revokes the selected tokens that are not revoked yet, and tells which ones it changed. What was revoked before
     /// keeps its instant, actor and reason: revocation is irreversible.
@@ -182,23 +139,6 @@ pub trait TokenStore: Debug + Send + Sync {
         selection: &Selection,
         revocation: &Revocation,
     ) -> Result<Vec<TokenId>, StoreError>;
-
-    /// Suspends a token that is not revoked; a suspension that is there is replaced.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    async fn suspend(
-        &self,
-        id: TokenId,
-        suspension: &Suspension,
-    ) -> Result<ChangeOutcome, StoreError>;
-
-    /// Ends the suspension of a token that is not revoked: its end becomes `at`, unless it ended before. A token that
-    /// was never suspended is left as it is.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    async fn resume(&self, id: TokenId, at: Timestamp) -> Result<ChangeOutcome, StoreError>;
 
     /// Writes uses: the instant and its address, where the instant is later than the stored one. Nothing else is
     /// touched, no token comes into being by it, and ids that are not there are passed over.
@@ -214,18 +154,6 @@ pub trait TokenStore: Debug + Send + Sync {
     /// # Errors
     /// [`StoreError`]
     async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError>;
-
-    /// Claims the notice for this many days before the expiry, if that is still the expected one: `true` for the first
-    /// caller and for no other. Revoked and unknown tokens have no notices.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    async fn claim_notice(
-        &self,
-        id: TokenId,
-        expected_expiry: Timestamp,
-        days: u16,
-    ) -> Result<bool, StoreError>;
 
     /// Tokens of all owners that are not revoked and expire after `from` and not after `until`, by expiry; the page
     /// begins after `after`.

@@ -9,13 +9,12 @@ use async_trait::async_trait;
 
 use crate::{
     timer,
-    token::{KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord},
+    token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},
 };
 
 use super::{
-    AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount, OwnerCount,
-    Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore,
-    Use,
+    AbilityUse, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek,
+    Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
 };
 
 /// The pauses before a step that was busy is tried again, at the longest.
@@ -91,18 +90,12 @@ macro_rules! timed {
 timed! {
     find(id: TokenId) -> Option<Arc<TokenRecord>>;
     find_many(ids: &[TokenId]) -> Page;
-    insert(record: &TokenRecord, rules: InsertRules) -> InsertOutcome;
+    insert(record: &TokenRecord, rules: &InsertRules) -> InsertOutcome;
     page(query: &PageQuery) -> Page;
-    change(id: TokenId, expected: Option<Timestamp>, change: &Change) -> ChangeOutcome;
-    rotate(id: TokenId, expected: &Expected, rotation: &Rotation) -> RotateOutcome;
-    mark_first_use(id: TokenId, expected: &TokenDigest, at: Timestamp) -> bool;
-    rekey(id: TokenId, expected: &TokenDigest, digest: &TokenDigest) -> bool;
+    update(id: TokenId, patch: &Patch) -> UpdateOutcome;
     revoke(selection: &Selection, revocation: &Revocation) -> Vec<TokenId>;
-    suspend(id: TokenId, suspension: &Suspension) -> ChangeOutcome;
-    resume(id: TokenId, at: Timestamp) -> ChangeOutcome;
     record_uses(uses: &[Use]) -> ();
     record_ability_uses(uses: &[AbilityUse]) -> ();
-    claim_notice(id: TokenId, expected: Timestamp, days: u16) -> bool;
     expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     count(owner: &Owner) -> OwnerCount;

@@ -214,14 +214,10 @@ impl TokenRecord {
         }
     }
 
-    pub(crate) fn suspend(&mut self, suspension: &Suspension) {
-        self.suspension = Some(Box::new(suspension.clone()));
-    }
-
-    pub(crate) fn resume(&mut self, at: Timestamp) {
-        if let Some(suspension) = &mut self.suspension {
-            suspension.end(at);
-        }
+    /// Returns `true` if the token is revoked, or is expired at an instant.
+    #[must_use]
+    pub fn has_ended(&self, at: Timestamp) -> bool {
+        self.revocation.is_some() || self.expires_at.is_some_and(|end| at >= end)
     }
 
     /// From when on the token is idle.
@@ -304,15 +300,6 @@ impl TokenRecord {
     pub fn ends_at(&self) -> Option<Timestamp> {
         let revoked = self.revocation.as_ref().map(|it| it.at);
         [revoked, self.expires_at].into_iter().flatten().min()
-    }
-
-    /// Replaces a digest, current or previous, if it is the expected one; tells whether it did.
-    #[must_use]
-    pub fn rekey(&mut self, expected: &TokenDigest, digest: &TokenDigest) -> bool {
-        let previous = self.previous.as_mut().map(|it| &mut it.digest);
-        let mut digests = std::iter::once(&mut self.digest).chain(previous);
-        let found = digests.find(|it| *it == expected);
-        found.map(|found| found.clone_from(digest)).is_some()
     }
 
     /// The rare fields, to change them in this value.

@@ -8,7 +8,7 @@ use crate::{
     clock::Moment,
     lookups::Source,
     refusals::Refusal,
-    store::{self, ChangeOutcome, StoreError, Use},
+    store::{self, Patch, StoreError, UpdateOutcome, Use},
     token::{
         Digests, PresentedToken, Reason, Suspension, Timestamp, TokenId, TokenRecord, TokenState,
     },
@@ -199,8 +199,9 @@ impl ApiTokens {
         judge_address(record, from)?;
         let is_first_use = proven.is_first_use();
         if is_first_use {
-            let marked = self.store().mark_first_use(record.id, &record.digest, now).await;
-            if !self.watch(marked)? {
+            let mark = Patch::FirstUse { expected: record.digest.clone(), at: now };
+            let marked = self.watch(self.store().update(record.id, &mark).await)?;
+            if !matches!(marked, UpdateOutcome::Updated(_)) {
                 return Ok(None);
             }
             self.report_first_use(&proven, from);
@@ -233,9 +234,9 @@ impl ApiTokens {
             return;
         }
         let reason = Reason::new("a secret was used that a rotation had replaced").ok();
-        let suspension = Suspension { reason, ..Suspension::new(now) };
-        let suspended = self.briefly(until, self.store().suspend(id, &suspension)).await;
-        if let Ok(ChangeOutcome::Changed(token)) = suspended {
+        let suspend = Patch::Suspend(Suspension { reason, ..Suspension::new(now) });
+        let suspended = self.briefly(until, self.store().update(id, &suspend)).await;
+        if let Ok(UpdateOutcome::Updated(token)) = suspended {
             self.report(|| Event::Suspended { token, by: None });
             self.changed(vec![id]).await;
         }

@@ -384,6 +384,8 @@ impl From<&RotateError> for Problem {
             | RotateError::Refused { .. } => Self::new(409, "token_not_active"),
             RotateError::Conflict => Self::new(409, "rotation_conflict"),
             RotateError::InGrace => Self::new(409, "rotation_in_grace"),
+            RotateError::NameTaken => Self::new(409, "name_taken"),
+            RotateError::LimitReached { .. } => Self::new(409, "token_limit_reached"),
             RotateError::Entropy(_) => Self::internal(),
             RotateError::Store(error) => Self::store(error),
         }
@@ -396,6 +398,7 @@ impl From<&ManageError> for Problem {
             ManageError::NotFound => Self::not_found(),
             ManageError::Invalid(invalid) => Self::validation_failed(invalid),
             ManageError::NameTaken => Self::new(409, "name_taken"),
+            ManageError::LimitReached { .. } => Self::new(409, "token_limit_reached"),
             ManageError::NotActive(_) => Self::new(409, "token_not_active"),
             ManageError::Store(error) => Self::store(error),
         }

@@ -27,9 +27,13 @@ mod memory {
                     TokenDigest::from_bytes([0; 32], None),
                     Timestamp::MIN,
                 );
-                let rules = InsertRules { unique_name: true, limit_per_owner: Some(10) };
+                let rules = InsertRules {
+                    unique_name: true,
+                    limit_per_owner: Some(10),
+                    ..InsertRules::none()
+                };
                 let store = store.clone();
-                tokio::spawn(async move { store.insert(&record, rules).await.unwrap() })
+                tokio::spawn(async move { store.insert(&record, &rules).await.unwrap() })
             });
             let mut inserted = 0;
             for insert in inserts.collect::<Vec<_>>() {

@@ -83,7 +83,7 @@ impl Scene {
             "page" => told(own.list(ListTokens::new()).await),
             "change" => told(own.rename(id, "d").await),
             "rotate" => told(own.rotate(id, TokenRotation::new()).await),
-            "mark_first_use" => told(tokens.verify(self.rotated.plain.expose_secret()).await),
+            "first_use" => told(tokens.verify(self.rotated.plain.expose_secret()).await),
             "revoke" => told(own.revoke(id).await),
             "suspend" => told(own.suspend(id).await),
             "resume" => {
@@ -95,9 +95,7 @@ impl Scene {
                 assert!(token.can("a"));
                 told(tokens.flush().await)
             }
-            "claim_notice" | "expiring" => {
-                told(all.expiring_within(Duration::days(2)).next_page().await)
-            }
+            "notice" | "expiring" => told(all.expiring_within(Duration::days(2)).next_page().await),
             "unused" => told(all.unused_since(Timestamp::MAX).next_page().await),
             "count" => told(own.count().await),
             "count_by_key" => told(all.count_by_key().await),

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::FutureExt;
 use keyfob::{
-    Abilities, ListTokens, ManageError, NewToken, TokenChange, TokenId, TokenState,
+    Abilities, ApiTokensBuilder, ListTokens, ManageError, NewToken, RotateError, TokenChange,
+    TokenId, TokenRotation, TokenState,
     store::{Change, Selection, Show, StoreError, TokenStore},
     token::{Actor, Reason, Revocation},
 };
 use serde_json::json;
 use time::Duration;
 
-use crate::support::{World, after, ids, on_every_store, wrong_field};
+use crate::support::patching::Patching;
+use crate::support::{World, after, ids, on_every_store, once, wrong_field};
 
 on_every_store! {
     each_field_is_changed_and_no_other
@@ -20,6 +23,7 @@ on_every_store! {
     a_token_of_somebody_else_is_not_found
     a_change_never_revives_a_token_that_expired_meanwhile
     a_change_that_never_gets_its_turn_says_so
+    a_later_expiry_is_refused_where_name_or_place_were_taken_meanwhile
     a_revocation_says_who_and_why_and_stays_as_it_was
     many_are_revoked_and_only_what_changed_is_told
     all_tokens_of_an_owner_are_erased
@@ -174,6 +178,45 @@ async fn a_change_never_revives_a_token_that_expired_meanwhile(world: World) {
     assert!(matches!(refused, Err(ManageError::NotActive(TokenState::Revoked))), "{refused:?}");
 }
 
+/// The token expires between the look and the change, and another one takes its name and its place.
+async fn a_later_expiry_is_refused_where_name_or_place_were_taken_meanwhile(world: World) {
+    let builders: [fn(ApiTokensBuilder) -> ApiTokensBuilder; 2] =
+        [|it| it.unique_names(true), |it| it.limit_per_owner(1)];
+    for (builder, step) in builders.into_iter().flat_map(|it| [(it, "change"), (it, "rotate")]) {
+        let tokens = builder(world.builder()).build().unwrap();
+        let new = world.new_token("a").expires_in(Duration::MINUTE);
+        let id = tokens.issue(new).await.unwrap().record.id;
+        let (other, clock, new) = (world.tokens(), world.clock.clone(), world.new_token("a"));
+        world.store.before(
+            step,
+            once(move || {
+                async move {
+                    clock.advance(Duration::MINUTE);
+                    other.issue(new).await.map(drop).unwrap();
+                }
+                .boxed()
+            }),
+        );
+        let own = tokens.owned_by(&world.owner);
+        let refused = if step == "change" {
+            own.change(id, TokenChange::new().never_expires()).await.map(drop).unwrap_err()
+        } else {
+            let rotation = TokenRotation::new().never_expires();
+            match own.rotate(id, rotation).await.map(drop).unwrap_err() {
+                RotateError::NameTaken => ManageError::NameTaken,
+                RotateError::LimitReached { limit } => ManageError::LimitReached { limit },
+                other => panic!("{other:?}"),
+            }
+        };
+        let is_told =
+            matches!(refused, ManageError::NameTaken | ManageError::LimitReached { limit: 1 });
+        assert!(is_told, "{refused:?}");
+        world.store.heal();
+        assert_eq!(own.get(id).await.unwrap().state_at(tokens.now()), TokenState::Expired);
+        assert_eq!(own.revoke_all().await.unwrap().len(), 2);
+    }
+}
+
 async fn a_change_that_never_gets_its_turn_says_so(world: World) {
     let tokens = world.tokens();
     let id = tokens.issue(world.new_token("a")).await.unwrap().record.id;
@@ -269,7 +312,7 @@ async fn pruning_works_in_batches(world: World) {
         let mut record = template.clone();
         record.id = TokenId::from_u128(number.into());
         record.expires_at = Some(after((number % 7).into()));
-        let outcome = world.store.insert(&record, keyfob::store::InsertRules::default()).await;
+        let outcome = world.store.insert(&record, &keyfob::store::InsertRules::none()).await;
         assert_eq!(outcome.unwrap(), keyfob::store::InsertOutcome::Inserted);
     }
     world.store.take_calls();

@@ -15,6 +15,7 @@ use sqlx::{
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
 };
 
+use crate::support::patching::Patching;
 use crate::support::{
     database::{answer, at, id, insert, owner, record},
     servers::{clean_up, url_of},

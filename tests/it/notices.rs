@@ -71,7 +71,7 @@ async fn many(world: &World, count: u32) -> Vec<TokenId> {
         if number % 2 == 0 {
             record.owner = world.stranger.clone();
         }
-        let outcome = world.store.insert(&record, InsertRules::default()).await.unwrap();
+        let outcome = world.store.insert(&record, &InsertRules::none()).await.unwrap();
         assert_eq!(outcome, InsertOutcome::Inserted);
         found.push(record.id);
     }
@@ -236,9 +236,9 @@ async fn of_concurrent_sweeps_one_has_each_notice(world: World) {
 /// From now on, the claim of so many more notices succeeds, and then none.
 fn claims_left(store: &Arc<Spy>, left: usize) {
     let (count, failing) = (AtomicUsize::new(0), store.clone());
-    store.after("claim_notice", move || {
+    store.after("notice", move || {
         if count.fetch_add(1, SeqCst) + 1 == left {
-            failing.fail(&["claim_notice"]);
+            failing.fail(&["notice"]);
         }
         async {}.boxed()
     });
@@ -254,7 +254,7 @@ async fn a_store_that_fails_loses_no_notice(world: World) {
         let page = sweep.next_page().await.unwrap().unwrap();
         found.extend(page.iter().map(|it| it.id));
         if matches!(left, 3 | 40) {
-            for step in ["claim_notice", "expiring"] {
+            for step in ["notice", "expiring"] {
                 world.store.fail(&[step]);
                 let failed = sweep.next_page().await;
                 assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
@@ -270,8 +270,7 @@ async fn a_store_that_fails_loses_no_notice(world: World) {
 
 async fn an_expiry_that_changes_before_the_claim_gets_notices_of_its_own(world: World) {
     let tokens = world.tokens();
-    for (days, step) in [6, 40].into_iter().flat_map(|it| [(it, "expiring"), (it, "claim_notice")])
-    {
+    for (days, step) in [6, 40].into_iter().flat_map(|it| [(it, "expiring"), (it, "notice")]) {
         let id = issue(&world, &tokens, 5).await.record.id;
         let own = tokens.owned_by(&world.owner);
         let changing = own.clone();
@@ -307,7 +306,7 @@ async fn a_page_that_nobody_waits_for_any_more_loses_no_notice(world: World) {
         world.heard.take();
         let begun = Arc::new(AtomicUsize::new(0));
         let count = begun.clone();
-        world.store.before("claim_notice", move || {
+        world.store.before("notice", move || {
             let is_let = count.fetch_add(1, SeqCst) < claims;
             if is_let { ready(()).boxed() } else { pending().boxed() }
         });

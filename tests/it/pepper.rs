@@ -90,7 +90,7 @@ async fn tamper(world: &World, issued: &IssuedToken, alter: impl FnOnce(&mut Tok
     alter(&mut record);
     complete(&mut record);
     world.store.erase(&world.owner).await.unwrap();
-    let inserted = world.store.insert(&record, InsertRules::default()).await.unwrap();
+    let inserted = world.store.insert(&record, &InsertRules::none()).await.unwrap();
     assert_eq!(inserted, InsertOutcome::Inserted);
 }
 

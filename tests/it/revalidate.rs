@@ -4,11 +4,12 @@ use std::{net::IpAddr, num::NonZeroU32};
 
 use keyfob::{
     ApiTokens, IssuedToken, NewToken, TokenChange, TokenRecord, VerifiedToken, VerifyError,
-    store::{Change, ChangeOutcome, InsertOutcome, InsertRules, TokenStore},
+    store::{Change, InsertOutcome, InsertRules, TokenStore, UpdateOutcome},
     token::{AllowedAddresses, KeyId, PreviousSecret, Suspension, TokenDigest},
 };
 use time::Duration;
 
+use crate::support::patching::Patching;
 use crate::support::{TROUBLES, WRITES, World, after, checked, on_every_store, secret_of};
 
 on_every_store! {
@@ -65,7 +66,7 @@ async fn rewrite(world: &World, issued: &IssuedToken, alter: impl FnOnce(&mut To
     let mut record = (*world.stored(issued).await).clone();
     alter(&mut record);
     assert_eq!(world.store.erase(&world.owner).await.unwrap(), [record.id], "it is the only one");
-    let outcome = world.store.insert(&record, InsertRules::default()).await.unwrap();
+    let outcome = world.store.insert(&record, &InsertRules::none()).await.unwrap();
     assert_eq!(outcome, InsertOutcome::Inserted);
 }
 
@@ -92,7 +93,7 @@ async fn change(world: &World, issued: &IssuedToken, alter: impl FnOnce(&mut Cha
     alter(&mut change);
     let expiry = world.stored(issued).await.expires_at;
     let outcome = world.store.change(issued.record.id, expiry, &change).await.unwrap();
-    assert!(matches!(outcome, ChangeOutcome::Changed(_)), "{outcome:?}");
+    assert!(matches!(outcome, UpdateOutcome::Updated(_)), "{outcome:?}");
 }
 
 async fn a_token_that_is_still_good_is_the_same_token(world: World) {

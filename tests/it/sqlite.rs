@@ -78,7 +78,7 @@ fn record(id: u128) -> TokenRecord {
 }
 
 async fn insert(store: &SqliteStore, record: &TokenRecord) {
-    let outcome = store.insert(record, InsertRules::default()).await.unwrap();
+    let outcome = store.insert(record, &InsertRules::none()).await.unwrap();
     assert_eq!(outcome, InsertOutcome::Inserted);
 }
 
@@ -139,7 +139,7 @@ async fn of_64_concurrent_inserts_over_several_pools_as_many_get_in_as_the_limit
     for _ in 0..3 {
         stores.push(Arc::new(file.store().await));
     }
-    let rules = InsertRules { limit_per_owner: Some(10), unique_name: true };
+    let rules = InsertRules { limit_per_owner: Some(10), unique_name: true, ..InsertRules::none() };
     for round in 0..8 {
         let owner = Owner::new(format!("user:{round}")).unwrap();
         let inserts: Vec<_> = (0..64)
@@ -147,7 +147,7 @@ async fn of_64_concurrent_inserts_over_several_pools_as_many_get_in_as_the_limit
                 let store = stores[number % stores.len()].clone();
                 let mut record = record((round << 64) + number as u128);
                 record.owner = owner.clone();
-                tokio::spawn(async move { store.insert(&record, rules).await.unwrap() })
+                tokio::spawn(async move { store.insert(&record, &rules).await.unwrap() })
             })
             .collect();
         let mut outcomes = Vec::new();

@@ -10,7 +10,7 @@ use std::{
 
 use keyfob::{
     ApiTokens, IssuedToken, NewToken, TokenId, TokenState, VerifiedToken, VerifyError,
-    store::{CorruptRecord, StoreError, TokenStore},
+    store::{CorruptRecord, StoreError},
     token::{
         AllowedAddresses, KeyId, MalformedToken, Prefix, PreviousSecret, Revocation, Suspension,
         TokenDigest,
@@ -19,6 +19,7 @@ use keyfob::{
 use sha2::{Digest, Sha256};
 use time::Duration;
 
+use crate::support::patching::Patching;
 use crate::support::{TROUBLES, WRITES, World, after, checked, on_every_store, secret_of};
 
 on_every_store! {

@@ -9,13 +9,12 @@ use async_trait::async_trait;
 use self::entries::{Entries, Lookup};
 use crate::{
     clock::{Clock, Moment, SystemClock},
-    token::{KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord},
+    token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},
 };
 
 use super::{
-    AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount, OwnerCount,
-    Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection, StoreError, TokenStore,
-    Use,
+    AbilityUse, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek,
+    Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
 };
 
 /// How long what was read may be good at most.
@@ -223,7 +222,7 @@ impl TokenStore for CachedStore {
     async fn insert(
         &self,
         record: &TokenRecord,
-        rules: InsertRules,
+        rules: &InsertRules,
     ) -> Result<InsertOutcome, StoreError> {
         self.inner.insert(record, rules).await
     }
@@ -232,44 +231,9 @@ impl TokenStore for CachedStore {
         self.inner.page(query).await
     }
 
-    async fn change(
-        &self,
-        id: TokenId,
-        expected_expiry: Option<Timestamp>,
-        change: &Change,
-    ) -> Result<ChangeOutcome, StoreError> {
+    async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError> {
         let _outdated = self.outdates(Tokens::One(id));
-        self.inner.change(id, expected_expiry, change).await
-    }
-
-    async fn rotate(
-        &self,
-        id: TokenId,
-        expected: &Expected,
-        rotation: &Rotation,
-    ) -> Result<RotateOutcome, StoreError> {
-        let _outdated = self.outdates(Tokens::One(id));
-        self.inner.rotate(id, expected, rotation).await
-    }
-
-    async fn mark_first_use(
-        &self,
-        id: TokenId,
-        expected: &TokenDigest,
-        at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let _outdated = self.outdates(Tokens::One(id));
-        self.inner.mark_first_use(id, expected, at).await
-    }
-
-    async fn rekey(
-        &self,
-        id: TokenId,
-        expected: &TokenDigest,
-        digest: &TokenDigest,
-    ) -> Result<bool, StoreError> {
-        let _outdated = self.outdates(Tokens::One(id));
-        self.inner.rekey(id, expected, digest).await
+        self.inner.update(id, patch).await
     }
 
     async fn revoke(
@@ -283,20 +247,6 @@ impl TokenStore for CachedStore {
         Ok(revoked)
     }
 
-    async fn suspend(
-        &self,
-        id: TokenId,
-        suspension: &Suspension,
-    ) -> Result<ChangeOutcome, StoreError> {
-        let _outdated = self.outdates(Tokens::One(id));
-        self.inner.suspend(id, suspension).await
-    }
-
-    async fn resume(&self, id: TokenId, at: Timestamp) -> Result<ChangeOutcome, StoreError> {
-        let _outdated = self.outdates(Tokens::One(id));
-        self.inner.resume(id, at).await
-    }
-
     async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
         self.inner.record_uses(uses).await?;
         self.entries.used(uses);
@@ -305,16 +255,6 @@ impl TokenStore for CachedStore {
 
     async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError> {
         self.inner.record_ability_uses(uses).await
-    }
-
-    async fn claim_notice(
-        &self,
-        id: TokenId,
-        expected_expiry: Timestamp,
-        days: u16,
-    ) -> Result<bool, StoreError> {
-        let _outdated = self.outdates(Tokens::One(id));
-        self.inner.claim_notice(id, expected_expiry, days).await
     }
 
     async fn expiring(

@@ -138,15 +138,13 @@ pub async fn concurrent_ability_uses_all_stay(store: &dyn TokenStore) {
     let uses = join_all(batches.iter().map(|batch| store.record_ability_uses(batch)));
     let (selection, revocation) = (only(records[0].id), revocation(at(5_000)));
     let change = Change { abilities: Abilities::set(["new"]).ok(), ..Change::default() };
-    let (uses, revoked, changed) = join3(
-        uses,
-        store.revoke(&selection, &revocation),
-        store.change(records[1].id, None, &change),
-    )
-    .await;
+    let change = change_of(&records[1], change);
+    let (uses, revoked, changed) =
+        join3(uses, store.revoke(&selection, &revocation), store.update(records[1].id, &change))
+            .await;
     uses.into_iter().for_each(Answered::answered);
     assert_eq!(revoked.answered(), [records[0].id]);
-    changed.changed();
+    changed.updated();
     let found = read(store, records[0].id).await;
     assert_eq!(found.revocation.as_deref(), Some(&revocation), "a use revives nothing");
     let mut all: Vec<_> = texts.iter().map(String::as_str).collect();

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::fixture::*;
 use crate::{
-    store::{Expected, KeyCount, OwnerCount, Rotation, TokenStore},
+    store::{KeyCount, OwnerCount, Patch, Rotation, TokenStore},
     token::{KeyId, PreviousSecret, TokenRecord},
 };
 
@@ -49,9 +49,8 @@ pub async fn current_digests_are_counted_for_each_key(store: &dyn TokenStore) {
     }
     assert_eq!(counts_of(store, None).await.0, without_key + 1);
 
-    assert!(
-        store.rekey(records[3].id, &records[3].digest, &new_digest(Some(&next))).await.answered()
-    );
+    let (expected, digest) = (records[3].digest.clone(), new_digest(Some(&next)));
+    store.update(records[3].id, &Patch::Rekey { expected, digest }).await.updated();
     assert_eq!(counts_of(store, Some(&next)).await.0, 1, "a token is counted for its new key");
     assert_eq!(counts_of(store, None).await.0, without_key, "and no longer for none");
 }
@@ -84,8 +83,9 @@ pub async fn previous_digests_are_counted_for_each_key(store: &dyn TokenStore) {
     assert_eq!(without_key, (current_without + 3, previous_without + 2), "without a key");
 
     let [first, last] = [&records[0], &records[4]];
-    let old = &first.previous.as_ref().expect("it has a previous secret").digest;
-    assert!(store.rekey(first.id, old, &new_digest(None)).await.answered());
+    let expected = first.previous.as_ref().expect("it has a previous secret").digest.clone();
+    let digest = new_digest(None);
+    store.update(first.id, &Patch::Rekey { expected, digest }).await.updated();
     let rotation = Rotation {
         digest: new_digest(Some(&key)),
         generation: 2,
@@ -93,7 +93,7 @@ pub async fn previous_digests_are_counted_for_each_key(store: &dyn TokenStore) {
         previous: Some(PreviousSecret::until(new_digest(Some(&previous)), at(2_600))),
         expires_at: None,
     };
-    store.rotate(last.id, &Expected::of(last), &rotation).await.changed();
+    store.update(last.id, &rotate(last, rotation)).await.updated();
     assert_eq!(counts_of(store, Some(&previous)).await, (0, 2), "one came and one went");
     assert_eq!(counts_of(store, Some(&key)).await, (5, 1), "a rotation brings a new digest");
     let without_key = counts_of(store, None).await;

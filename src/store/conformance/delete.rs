@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::{
-    store::{OwnerCount, Selection, TokenStore},
+    store::{Change, InsertRules, OwnerCount, Patch, Selection, TokenStore},
     token::{Owner, Timestamp, TokenRecord},
 };
 
@@ -95,8 +95,12 @@ pub async fn pruning_goes_by_the_end_that_is_stored_now(store: &dyn TokenStore) 
     store.revoke(&only(revoked.id), &revocation(early(50))).await.answered();
     for (record, expiry) in [(&shortened, Some(50)), (&extended, Some(100)), (&freed, None)] {
         let expires_at = Some(expiry.map(early));
-        let change = crate::store::Change { expires_at, ..crate::store::Change::default() };
-        store.change(record.id, record.expires_at, &change).await.changed();
+        let patch = Patch::Change {
+            expected_expiry: record.expires_at,
+            change: Change { expires_at, ..Change::default() },
+            rules: InsertRules::at(early(49)),
+        };
+        store.update(record.id, &patch).await.updated();
     }
     assert_eq!(prune(store, 100, 1_000).await, 2, "one was revoked, one expires earlier now");
     let left = owned_by(store, &owner).await.iter().map(|it| it.id).collect::<Vec<_>>();

@@ -5,84 +5,42 @@ use std::{
     task::Poll::{Pending, Ready},
 };
 
-use super::{
-    atomic::{rename, rotation_of},
-    delete::early,
-    fixture::*,
-};
+use super::{atomic::one_of_each, delete::early, fixture::*};
 use crate::{
-    store::{AbilityUse, Change, InsertRules, Selection, Show, Sort, TokenStore, Use},
-    token::{Owner, Suspension, TokenRecord},
+    store::{AbilityUse, Change, InsertRules, Selection, Show, Siblings, Sort, TokenStore, Use},
+    token::{Owner, TokenRecord},
 };
 
 /// An insert whose future is dropped has added the whole token or none.
 pub async fn a_dropped_insert_is_whole_or_nothing(store: &dyn TokenStore) {
-    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1) };
+    let mut rules = InsertRules::at(at(2_000));
+    (rules.unique_name, rules.limit_per_owner) = (true, Some(1));
     for token in [full, plain] {
         let tokens = |owner: &Owner| (vec![], vec![token(owner)]);
         drop_at_every_point(store, tokens, async |_, after| {
-            let _ = store.insert(&after[0], rules).await.answered();
+            let _ = store.insert(&after[0], &rules).await.answered();
         })
         .await;
     }
 }
 
-/// A change whose future is dropped has changed all of its columns or none.
-pub async fn a_dropped_change_is_whole_or_nothing(store: &dyn TokenStore) {
-    let change = Change { expires_at: Some(Some(at(9_999))), ..rename() };
-    let changed = |it: &mut TokenRecord| {
-        it.name = name("new");
-        it.expires_at = Some(at(9_999));
-        it.rare_mut().notices.clear();
-    };
-    drop_at_every_point(store, one(changed), async |before, _| {
-        let _ = store.change(before[0].id, before[0].expires_at, &change).await.answered();
-    })
-    .await;
-}
-
-/// A rotation whose future is dropped has replaced the secret with all that belongs to it, or nothing.
-pub async fn a_dropped_rotation_is_whole_or_nothing(store: &dyn TokenStore) {
-    let rotated = |it: &mut TokenRecord| {
-        let (_, rotation) = rotation_of(it);
-        it.digest = rotation.digest;
-        it.generation = rotation.generation;
-        it.rotated_at = Some(rotation.at);
-        it.first_used_at = None;
-        it.previous = rotation.previous.map(Box::new);
-        it.expires_at = rotation.expires_at;
-        it.rare_mut().notices.clear();
-    };
-    drop_at_every_point(store, one(rotated), async |before, _| {
-        let (expected, rotation) = rotation_of(&before[0]);
-        let _ = store.rotate(before[0].id, &expected, &rotation).await.answered();
-    })
-    .await;
-}
-
-/// A first use, a claim or a re-keying whose future is dropped has happened or not.
-pub async fn a_dropped_mark_is_whole_or_nothing(store: &dyn TokenStore) {
-    let marked = |it: &mut TokenRecord| it.first_used_at = Some(at(2_000));
-    let tokens = |owner: &Owner| {
-        let (mut before, after) = one(marked)(owner);
-        before[0].first_used_at = None;
-        (before, after)
-    };
-    drop_at_every_point(store, tokens, async |before, _| {
-        let _ = store.mark_first_use(before[0].id, &before[0].digest, at(2_000)).await.answered();
-    })
-    .await;
-    let claimed = |it: &mut TokenRecord| it.rare_mut().notices.extend([14]);
-    drop_at_every_point(store, one(claimed), async |before, _| {
-        let _ = claim(store, &before[0], 14).await.answered();
-    })
-    .await;
-    let digest = new_digest(Some(&new_key()));
-    let rekeyed = |it: &mut TokenRecord| it.digest = digest.clone();
-    drop_at_every_point(store, one(rekeyed), async |before, _| {
-        let _ = store.rekey(before[0].id, &before[0].digest, &digest).await.answered();
-    })
-    .await;
+/// A patch whose future is dropped is written whole or not at all.
+pub async fn a_dropped_patch_is_whole_or_nothing(store: &dyn TokenStore) {
+    for kind in 0..one_of_each(&unused(&new_owner())).len() {
+        let tokens = |owner: &Owner| {
+            let before = unused(owner);
+            let after = with(&before, |it| {
+                let applied = one_of_each(&before)[kind].apply(it, &Siblings::default());
+                assert_eq!(applied, Ok(()));
+            });
+            (vec![before], vec![after])
+        };
+        drop_at_every_point(store, tokens, async |before, _| {
+            let patch = &one_of_each(&before[0])[kind];
+            let _ = store.update(before[0].id, patch).await.answered();
+        })
+        .await;
+    }
 }
 
 /// A revocation whose future is dropped has revoked all of the selected tokens or none.
@@ -110,23 +68,6 @@ pub async fn a_dropped_revocation_is_whole_or_nothing(store: &dyn TokenStore) {
         let ancestor = before[0].parent().expect("it has a parent");
         let selection = Selection::DescendantsOf(ancestor);
         let _ = store.revoke(&selection, &revocation(at(5_000))).await.answered();
-    })
-    .await;
-}
-
-/// A suspension or its end whose future is dropped is written whole or not at all.
-pub async fn a_dropped_suspension_is_whole_or_nothing(store: &dyn TokenStore) {
-    let suspension = Suspension { reason: Some(reason("abuse")), ..Suspension::new(at(2_000)) };
-    let suspended = |it: &mut TokenRecord| it.suspension = Some(Box::new(suspension.clone()));
-    drop_at_every_point(store, one(suspended), async |before, _| {
-        let _ = store.suspend(before[0].id, &suspension).await.answered();
-    })
-    .await;
-    let resumed = |it: &mut TokenRecord| {
-        it.suspension.as_mut().expect("a full record is suspended").until = Some(at(1_650));
-    };
-    drop_at_every_point(store, one(resumed), async |before, _| {
-        let _ = store.resume(before[0].id, at(1_650)).await.answered();
     })
     .await;
 }
@@ -196,13 +137,14 @@ pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
     let record = full(&new_owner());
     insert(store, &record).await;
     let query = query(&record.owner, Sort::Newest, Show::Any);
-    let (change, nothing) = (Change::default(), Selection::DescendantsOf(new_id()));
+    let nothing = Selection::DescendantsOf(new_id());
+    let change = change_of(&record, Change::default());
     for polls in [1, 2] {
         for _ in 0..50 {
             poll(store.find(record.id), polls, false).await;
             poll(store.page(&query), polls, false).await;
-            poll(store.insert(&record, InsertRules::default()), polls, false).await;
-            poll(store.change(record.id, record.expires_at, &change), polls, false).await;
+            poll(store.insert(&record, &InsertRules::none()), polls, false).await;
+            poll(store.update(record.id, &change), polls, false).await;
             poll(store.revoke(&nothing, &revocation(at(5_000))), polls, false).await;
             poll(store.record_uses(&[Use { id: new_id(), at: at(1), from: None }]), polls, false)
                 .await;
@@ -213,7 +155,7 @@ pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
     }
     assert_stored(store, &record, "nothing of all that changes the token").await;
     assert_eq!(owned_by(store, &record.owner).await.len(), 1);
-    store.change(record.id, record.expires_at, &change).await.changed();
+    store.update(record.id, &change).await.updated();
     store.record_uses(&[Use { id: record.id, at: at(2_000), from: None }]).await.answered();
     let other = plain(&record.owner);
     insert(store, &other).await;
@@ -224,14 +166,6 @@ pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
 
 /// The tokens that an owner has before a step, and those that he has after it.
 type BeforeAndAfter = (Vec<TokenRecord>, Vec<TokenRecord>);
-
-fn one(change: impl Fn(&mut TokenRecord)) -> impl Fn(&Owner) -> BeforeAndAfter {
-    move |owner| {
-        let record = full(owner);
-        let after = with(&record, &change);
-        (vec![record], vec![after])
-    }
-}
 
 fn three(change: impl Fn(&mut TokenRecord)) -> impl Fn(&Owner) -> BeforeAndAfter {
     move |owner| {

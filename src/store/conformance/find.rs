@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::{
-    store::{Peek, TokenStore},
+    store::{Patch, Peek, TokenStore},
     token::{Suspension, TokenRecord},
 };
 
@@ -59,7 +59,8 @@ pub async fn a_peek_is_never_wrong(store: &dyn TokenStore) {
         assert_stored(store, &record, "find").await;
     }
     assert_peeked(store, &record, "after a find");
-    store.suspend(record.id, &Suspension::new(at(4_000))).await.changed();
+    let suspend = Patch::Suspend(Suspension::new(at(4_000)));
+    store.update(record.id, &suspend).await.updated();
     record.suspension = Some(Box::new(Suspension::new(at(4_000))));
     assert_peeked(store, &record, "after a suspension");
     assert_stored(store, &record, "find").await;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::{
     entropy::{Entropy, SystemEntropy},
     store::{
-        ChangeOutcome, InsertOutcome, InsertRules, Page, PageQuery, Position, RotateOutcome,
-        Selection, Show, Sort, StoreError, StoredRow, TokenStore,
+        Change, Expected, InsertOutcome, InsertRules, Page, PageQuery, Patch, Position, Rotation,
+        Selection, Show, Sort, StoreError, StoredRow, TokenStore, UpdateOutcome,
     },
     token::{
         Abilities, Ability, Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, Owner,
@@ -153,6 +153,11 @@ pub(super) fn full(owner: &Owner) -> TokenRecord {
     record
 }
 
+/// The same, and its secret was not used.
+pub(super) fn unused(owner: &Owner) -> TokenRecord {
+    with(&full(owner), |it| it.first_used_at = None)
+}
+
 pub(super) fn revocation(at: Timestamp) -> Revocation {
     Revocation { at, by: Some(actor("revoker")), reason: Some(reason("stolen")) }
 }
@@ -177,32 +182,23 @@ impl<T> Answered<T> for Result<T, StoreError> {
     }
 }
 
-pub(super) trait Changed {
-    /// The token that the store changed; it had no reason to refuse.
+pub(super) trait Updated {
+    /// The token that the store patched; it had no reason to refuse.
     #[track_caller]
-    fn changed(self) -> Arc<TokenRecord>;
+    fn updated(self) -> Arc<TokenRecord>;
 }
 
-impl Changed for Result<ChangeOutcome, StoreError> {
-    fn changed(self) -> Arc<TokenRecord> {
+impl Updated for Result<UpdateOutcome, StoreError> {
+    fn updated(self) -> Arc<TokenRecord> {
         match self.answered() {
-            ChangeOutcome::Changed(record) => record,
-            refused => panic!("the store answered {refused:?} to a change that it has to make"),
-        }
-    }
-}
-
-impl Changed for Result<RotateOutcome, StoreError> {
-    fn changed(self) -> Arc<TokenRecord> {
-        match self.answered() {
-            RotateOutcome::Rotated(record) => record,
-            refused => panic!("the store answered {refused:?} to a rotation that it has to make"),
+            UpdateOutcome::Updated(record) => record,
+            refused => panic!("the store answered {refused:?} to a patch that it has to apply"),
         }
     }
 }
 
 pub(super) async fn insert(store: &dyn TokenStore, record: &TokenRecord) {
-    let outcome = store.insert(record, InsertRules::default()).await.answered();
+    let outcome = store.insert(record, &InsertRules::none()).await.answered();
     assert_eq!(outcome, InsertOutcome::Inserted, "without rules, a token with a new id gets in");
 }
 
@@ -212,14 +208,38 @@ pub(super) async fn insert_all(store: &dyn TokenStore, records: &[TokenRecord]) 
     }
 }
 
-/// Claims a notice before the end that a token has, or would have.
-pub(super) async fn claim(
-    store: &dyn TokenStore,
-    record: &TokenRecord,
-    days: u16,
-) -> Result<bool, StoreError> {
-    let expiry = record.expires_at.unwrap_or(at(9_000));
-    store.claim_notice(record.id, expiry, days).await
+/// A change of a token, under no rules.
+pub(super) fn change_of(record: &TokenRecord, change: Change) -> Patch {
+    let rules = InsertRules::at(at(2_000));
+    Patch::Change { expected_expiry: record.expires_at, change, rules }
+}
+
+/// A new secret for a token. Of the same record it is the same.
+pub(super) fn rotation_of(record: &TokenRecord) -> Rotation {
+    let mut bytes = *record.digest.as_bytes();
+    bytes.reverse();
+    Rotation {
+        digest: TokenDigest::from_bytes(bytes, Some(key("next"))),
+        generation: record.generation + 1,
+        at: at(2_500),
+        previous: Some(PreviousSecret::until(record.digest.clone(), at(6_000))),
+        expires_at: record.expires_at,
+    }
+}
+
+/// A rotation of a token, under no rules.
+pub(super) fn rotate(record: &TokenRecord, rotation: Rotation) -> Patch {
+    let rules = InsertRules::at(rotation.at);
+    Patch::Rotate { expected: Expected::of(record), rotation, rules }
+}
+
+pub(super) fn first_use(record: &TokenRecord, second: i64) -> Patch {
+    Patch::FirstUse { expected: record.digest.clone(), at: at(second) }
+}
+
+/// A notice before the end that a token has, or would have.
+pub(super) fn notice(record: &TokenRecord, days: u16) -> Patch {
+    Patch::Notice { expected_expiry: record.expires_at.unwrap_or(at(9_000)), days }
 }
 
 /// Revokes one token.

@@ -19,18 +19,16 @@
 
 pub mod ability_uses;
 pub mod atomic;
-pub mod change;
 pub mod count;
 pub mod delete;
 pub mod dropped;
 pub mod find;
 mod fixture;
 pub mod insert;
-pub mod notice;
 pub mod page;
+pub mod patch;
 pub mod revoke;
-pub mod secret;
-pub mod suspend;
+pub mod rules;
 pub mod sweep;
 pub mod twins;
 pub mod uses;
@@ -113,11 +111,11 @@ macro_rules! store_conformance {
                 concurrent_inserts_of_one_id_let_one_in
                 a_taken_name_is_refused
                 names_may_repeat_where_no_rule_says_otherwise
-                an_expired_token_keeps_its_name
-                a_revoked_token_frees_its_name
+                a_living_token_keeps_its_name
+                a_token_that_has_ended_frees_its_name
                 concurrent_inserts_of_one_name_let_one_in
                 the_limit_is_kept_for_each_owner
-                the_limit_counts_what_is_not_revoked
+                the_limit_counts_living_tokens
                 concurrent_inserts_reach_the_limit_exactly
                 an_idempotency_key_is_answered_with_the_first_token
                 an_idempotency_key_belongs_to_its_owner
@@ -146,31 +144,21 @@ macro_rules! store_conformance {
                 idempotency_keys_that_look_alike_stay_apart
                 pepper_keys_that_look_alike_stay_apart
             }
-            change {
-                a_change_changes_its_columns_and_no_other
-                a_change_may_have_all_columns_or_none
-                a_change_on_an_outdated_expiry_is_refused
-                a_revoked_or_unknown_token_is_not_changed
-                an_expired_or_suspended_token_can_be_changed
+            patch {
+                a_patch_is_written_and_nothing_else
+                patches_add_up
+                a_patch_on_what_is_outdated_is_refused
+                a_revoked_or_unknown_token_is_not_patched
+                an_expired_token_is_not_patched
+                concurrent_patches_with_one_expectation_have_one_winner
+                concurrent_patches_of_different_fields_all_stay
+            }
+            rules {
                 a_taken_name_refuses_the_change
                 a_name_that_is_free_is_taken_by_a_change
                 concurrent_changes_to_one_name_let_one_in
-                a_new_expiry_forgets_its_notices
-                concurrent_changes_of_different_columns_all_stay
-            }
-            secret {
-                a_rotation_replaces_the_secret_and_nothing_else
-                a_rotation_keeps_how_the_previous_secret_ends
-                a_rotation_on_what_is_outdated_is_refused
-                a_revoked_or_unknown_token_is_not_rotated
-                concurrent_rotations_have_one_winner
-                a_rotation_with_a_new_expiry_forgets_its_notices
-                the_first_use_is_marked_once
-                the_first_use_of_another_secret_is_not_marked
-                concurrent_first_uses_mark_one
-                a_digest_is_rekeyed_where_it_is_expected
-                a_digest_is_not_rekeyed_where_it_is_another
-                concurrent_rekeyings_have_one_winner
+                a_later_expiry_is_decided_as_an_insert
+                an_insert_beside_an_extension_lets_one_in
             }
             revoke {
                 a_revocation_is_written_and_nothing_else
@@ -183,12 +171,6 @@ macro_rules! store_conformance {
                 all_tokens_of_an_owner_are_revoked
                 a_revocation_is_irreversible
                 concurrent_revocations_tell_each_token_once
-            }
-            suspend {
-                a_suspension_replaces_the_one_that_is_there
-                a_suspension_ends_when_resumed_unless_it_ended_before
-                a_token_that_was_never_suspended_is_left_as_it_is
-                a_revoked_or_unknown_token_is_neither_suspended_nor_resumed
             }
             uses {
                 a_later_use_is_written_and_nothing_else
@@ -207,12 +189,6 @@ macro_rules! store_conformance {
                 a_revoked_token_uses_nothing
                 a_large_batch_adds_to_each_token
                 concurrent_ability_uses_all_stay
-            }
-            notice {
-                a_notice_is_claimed_once
-                a_notice_of_another_expiry_is_not_claimed
-                concurrent_claims_of_a_notice_have_one_winner
-                a_revoked_or_unknown_token_has_no_notices
             }
             sweep {
                 expiring_tokens_lie_between_two_instants
@@ -246,11 +222,8 @@ macro_rules! store_conformance {
         $crate::store_conformance! { @all $attributes $subject
             dropped {
                 a_dropped_insert_is_whole_or_nothing
-                a_dropped_change_is_whole_or_nothing
-                a_dropped_rotation_is_whole_or_nothing
-                a_dropped_mark_is_whole_or_nothing
+                a_dropped_patch_is_whole_or_nothing
                 a_dropped_revocation_is_whole_or_nothing
-                a_dropped_suspension_is_whole_or_nothing
                 a_dropped_batch_of_uses_is_whole_or_nothing
                 a_dropped_batch_of_ability_uses_is_whole_or_nothing
                 a_dropped_deletion_is_whole_or_nothing

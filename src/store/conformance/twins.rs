@@ -3,7 +3,8 @@
 use super::fixture::*;
 use crate::{
     store::{
-        Change, InsertOutcome, InsertRules, KeyCount, OwnerCount, Selection, Show, Sort, TokenStore,
+        Change, InsertOutcome, InsertRules, KeyCount, OwnerCount, Patch, Selection, Show, Sort,
+        TokenStore,
     },
     token::{IdempotencyKey, PreviousSecret, TokenName},
 };
@@ -44,9 +45,10 @@ pub async fn owners_that_look_alike_stay_apart(store: &dyn TokenStore) {
     let records = owners.each_ref().map(|owner| named(owner, "first"));
     let others = owners.each_ref().map(|owner| named(owner, "second"));
     for (limit, records) in [(1, &records), (2, &others)] {
-        let rules = InsertRules { unique_name: true, limit_per_owner: Some(limit) };
+        let mut rules = InsertRules::at(at(2_000));
+        (rules.unique_name, rules.limit_per_owner) = (true, Some(limit));
         for record in records {
-            let outcome = store.insert(record, rules).await.answered();
+            let outcome = store.insert(record, &rules).await.answered();
             assert_eq!(outcome, InsertOutcome::Inserted, "{} has a place left", record.owner);
         }
     }
@@ -74,18 +76,19 @@ pub async fn owners_that_look_alike_stay_apart(store: &dyn TokenStore) {
 /// Names that differ only in case, accents or the like are different names, when inserted and when changed.
 pub async fn names_that_look_alike_stay_apart(store: &dyn TokenStore) {
     let owner = new_owner();
-    let rules = InsertRules { unique_name: true, limit_per_owner: None };
+    let rules = InsertRules { unique_name: true, ..InsertRules::at(at(2_000)) };
     for name in TWINS.iter().filter_map(|text| TokenName::new(text).ok()) {
         let record = named(&owner, name.as_str());
-        let outcome = store.insert(&record, rules).await.answered();
+        let outcome = store.insert(&record, &rules).await.answered();
         assert_eq!(outcome, InsertOutcome::Inserted, "{name:?} is no other's name");
     }
     let other = new_owner();
     let renamed = named(&other, "renamed");
     insert_all(store, &[renamed.clone(), named(&other, "a")]).await;
     for name in TWINS.iter().skip(1).filter_map(|text| TokenName::new(text).ok()) {
-        let change = Change { name: Some(name.clone()), unique_name: true, ..Change::default() };
-        let changed = store.change(renamed.id, None, &change).await.changed();
+        let change = Change { name: Some(name.clone()), ..Change::default() };
+        let patch = Patch::Change { expected_expiry: None, change, rules };
+        let changed = store.update(renamed.id, &patch).await.updated();
         assert_eq!(changed.name, name, "{name:?} is no other's name");
     }
 }
@@ -100,7 +103,7 @@ pub async fn idempotency_keys_that_look_alike_stay_apart(store: &dyn TokenStore)
     insert_all(store, &records).await;
     for record in &records {
         let again = with(record, |it| it.id = new_id());
-        let outcome = store.insert(&again, InsertRules::default()).await.answered();
+        let outcome = store.insert(&again, &InsertRules::none()).await.answered();
         assert_eq!(outcome, InsertOutcome::AlreadyIssued(record.id));
     }
 }

@@ -6,7 +6,7 @@ use futures_util::future::{join_all, join3};
 
 use super::fixture::*;
 use crate::{
-    store::{TokenStore, Use},
+    store::{Change, TokenStore, Use},
     token::{Timestamp, TokenId, TokenRecord},
 };
 
@@ -135,17 +135,14 @@ pub async fn concurrent_uses_leave_the_latest(store: &dyn TokenStore) {
     let uses = join_all(batches.iter().map(|batch| store.record_uses(batch)));
     let revocation = revocation(at(5_000));
     let selection = only(records[0].id);
-    let change =
-        crate::store::Change { name: Some(name("new")), ..crate::store::Change::default() };
-    let (uses, revoked, changed) = join3(
-        uses,
-        store.revoke(&selection, &revocation),
-        store.change(records[1].id, None, &change),
-    )
-    .await;
+    let change = Change { name: Some(name("new")), ..Change::default() };
+    let change = change_of(&records[1], change);
+    let (uses, revoked, changed) =
+        join3(uses, store.revoke(&selection, &revocation), store.update(records[1].id, &change))
+            .await;
     uses.into_iter().for_each(Answered::answered);
     assert_eq!(revoked.answered(), [records[0].id]);
-    changed.changed();
+    changed.updated();
     let found = read(store, records[0].id).await;
     assert_eq!(found.revocation.as_deref(), Some(&revocation), "a use revives nothing");
     let expected = with(&after(&records[1], 2_007), |it| it.name = name("new"));

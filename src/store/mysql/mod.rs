@@ -10,12 +10,11 @@ pub use error::MySqlOpenError;
 
 use crate::{
     store::{
-        AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount,
-        OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection,
-        StoreError, TokenStore, Use,
+        AbilityUse, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek,
+        Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
         sql::{SqlStore, SqlStoreOn, Steps, token_store},
     },
-    token::{KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord},
+    token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},
 };
 
 use engine::MySql;

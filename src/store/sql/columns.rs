@@ -13,7 +13,14 @@ use super::engine::Value;
 /// The columns of a [`StoredRow`] in the order in which every statement names, reads and binds them.
 macro_rules! columns {
     () => {
-        "id, prefix, owner, created_by, name, digest, digest_key, generation, rotated_at, \
+        concat!("id, ", fields!())
+    };
+}
+
+/// The same without the id.
+macro_rules! fields {
+    () => {
+        "prefix, owner, created_by, name, digest, digest_key, generation, rotated_at, \
          first_used_at, previous_digest, previous_digest_key, previous_ends_at, previous_ends_on_first_use, \
          previous_may_ask_again, \
          abilities, created_at, expires_at, not_before, idle_seconds, last_used_at, \
@@ -23,7 +30,7 @@ macro_rules! columns {
     };
 }
 #[cfg(feature = "sqlite")]
-pub(crate) use columns;
+pub(crate) use {columns, fields};
 
 pub(crate) const COLUMNS: &str = columns!();
 

@@ -113,7 +113,7 @@ pub(crate) type Connection<E> = <<E as Engine>::Database as Database>::Connectio
 pub(crate) type Row<E> = <<E as Engine>::Database as Database>::Row;
 
 /// What a statement takes.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Value<'v> {
     Id(Option<TokenId>),
     Integer(Option<i64>),

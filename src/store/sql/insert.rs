@@ -1,13 +1,13 @@
 //! The step that adds a token.
 
 use crate::{
-    store::{InsertOutcome, InsertRules, StoreError, StoredRow},
-    token::{IdempotencyKey, TokenRecord},
+    store::{InsertOutcome, InsertRules, Siblings, StoreError, StoredRow},
+    token::{IdempotencyKey, TokenId, TokenRecord},
 };
 
 use super::{
     columns,
-    engine::{Engine, Value},
+    engine::{Engine, Row, Value},
     read::{number, optional_id},
     session::{Lease, Steps},
 };
@@ -16,9 +16,9 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     pub(crate) async fn insert(
         self,
         record: &TokenRecord,
-        rules: InsertRules,
+        rules: &InsertRules,
     ) -> Result<InsertOutcome, StoreError> {
-        let is_free = rules == InsertRules::default() && record.idempotency_key().is_none();
+        let is_free = rules.is_empty() && record.idempotency_key().is_none();
         if is_free && record.parent().is_none() {
             let row = StoredRow::from(record);
             let inserted =
@@ -35,9 +35,9 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         &self,
         step: &mut Lease<'s, 'c, E>,
         record: &TokenRecord,
-        rules: InsertRules,
+        rules: &InsertRules,
     ) -> Result<InsertOutcome, StoreError> {
-        if rules != InsertRules::default() {
+        if !rules.is_empty() {
             step.execute(&self.statements().lock_owner, &[record.owner.as_str().into()]).await?;
         }
         if let Some(parent) = record.parent() {
@@ -52,7 +52,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
             return Ok(InsertOutcome::Inserted);
         }
         // Whoever inserts without rules does not wait for the owner's row: the same id or key was faster.
-        let objection = self.objection(step, record, InsertRules::default()).await?;
+        let objection = self.objection(step, record, &InsertRules::none()).await?;
         objection.ok_or_else(|| {
             StoreError::Busy("the token that was in the way of a new one is gone".into())
         })
@@ -63,33 +63,38 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         &self,
         step: &mut Lease<'s, 'c, E>,
         record: &TokenRecord,
-        rules: InsertRules,
+        rules: &InsertRules,
     ) -> Result<Option<InsertOutcome>, StoreError> {
-        let owner = || Value::from(record.owner.as_str());
-        let name = rules.unique_name.then_some(record.name.as_str());
-        let limit = rules.limit_per_owner.map(i64::from);
-        let values = [
-            record.id.into(),
-            owner(),
-            record.idempotency_key().map(IdempotencyKey::as_str).into(),
-            owner(),
-            name.into(),
-            owner(),
-            limit.unwrap_or_default().into(),
-        ];
+        let (owner, name) = (record.owner.as_str(), record.name.as_str());
+        let mut values = sibling_values(record.id, owner.into(), name.into(), rules);
+        let key = record.idempotency_key().map(IdempotencyKey::as_str);
+        values.extend([Value::from(record.id), owner.into(), key.into()]);
         let rows = step.fetch(&self.statements().objections, &values).await?;
         let row = rows.first().ok_or_else(|| E::failed(sqlx::Error::RowNotFound))?;
-        let objection = if number::<E>(row, 0)? > 0 {
-            Some(InsertOutcome::IdTaken)
-        } else if let Some(issued) = optional_id::<E>(row, 1)? {
-            Some(InsertOutcome::AlreadyIssued(issued))
-        } else if number::<E>(row, 2)? > 0 {
-            Some(InsertOutcome::NameTaken)
-        } else {
-            let living = number::<E>(row, 3)?;
-            let is_reached = rules.limit_per_owner.is_some_and(|limit| living >= limit.into());
-            is_reached.then_some(InsertOutcome::LimitReached)
-        };
-        Ok(objection)
+        if number::<E>(row, 2)? > 0 {
+            return Ok(Some(InsertOutcome::IdTaken));
+        }
+        if let Some(issued) = optional_id::<E>(row, 3)? {
+            return Ok(Some(InsertOutcome::AlreadyIssued(issued)));
+        }
+        Ok(rules.check(&siblings::<E>(row)?).err().map(InsertOutcome::from))
     }
+}
+
+/// The values of the statement that counts the siblings of a token.
+pub(super) fn sibling_values<'v>(
+    id: TokenId,
+    owner: Value<'v>,
+    name: Value<'v>,
+    rules: &InsertRules,
+) -> Vec<Value<'v>> {
+    let name = if rules.unique_name { name } else { Value::Text(None) };
+    let at = Value::from(rules.at.unix_seconds());
+    let limit = rules.limit_per_owner.map_or(0, i64::from).into();
+    vec![owner, name, id.into(), at, owner, id.into(), at, limit]
+}
+
+/// What that statement answers in its first two columns.
+pub(super) fn siblings<E: Engine>(row: &Row<E>) -> Result<Siblings, StoreError> {
+    Ok(Siblings { name_taken: number::<E>(row, 0)? > 0, living: number::<E>(row, 1)? })
 }

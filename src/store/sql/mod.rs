@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use columns::{Types, record};
 #[cfg(feature = "sqlite")]
-pub(super) use columns::{bind, columns};
+pub(super) use columns::{bind, columns, fields};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(super) use engine::{Engine, Transaction, Value};
 #[cfg(feature = "sqlite")]

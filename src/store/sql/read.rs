@@ -56,14 +56,14 @@ impl<E: Engine> Steps<'_, '_, E> {
             }
             (Key::Instant(_), Some(SortKey::Instant(instant))) => {
                 let instant = instant.unwrap_or(NEVER);
-                values.extend([instant.into(), instant.into(), id.into()]);
+                values.extend([Value::from(instant), instant.into(), id.into()]);
             }
             (Key::Instant(_), _) => {
-                values.extend([i64::MIN.into(), i64::MIN.into(), id.into()]);
+                values.extend([Value::from(i64::MIN), i64::MIN.into(), id.into()]);
             }
         }
         let unused_since = seconds(query.unused_since);
-        values.extend([unused_since.into(), unused_since.into(), one_more(query.limit)]);
+        values.extend([Value::from(unused_since), unused_since.into(), one_more(query.limit)]);
         let rows = self.read(self.statements().page(query.show, query.sort), &values).await?;
         Ok(page_of::<E>(rows, query.limit, key))
     }

@@ -9,6 +9,17 @@ use super::{columns::COLUMNS, engine::Engine};
 /// Stands for *never* in an order: before every instant, and after the place where a page begins that has none before.
 const NEVER: &str = "-9223372036854775807";
 
+/// The siblings of a token: if there is one of a name, and how many there are up to a limit.
+const SIBLINGS: &str = "
+    (SELECT count(*) FROM (SELECT 1 FROM {tokens}
+        WHERE owner = ? AND name = ? AND id <> ? AND revoked_at IS NULL
+            AND (expires_at IS NULL OR expires_at > ?) LIMIT 1 {current}
+    ) AS namesakes),
+    (SELECT count(*) FROM (SELECT 1 FROM {tokens}
+        WHERE owner = ? AND id <> ? AND revoked_at IS NULL
+            AND (expires_at IS NULL OR expires_at > ?) LIMIT ? {current}
+    ) AS living)";
+
 /// Every statement that the steps run.
 ///
 /// They are written as MySQL has them: `?` for each value, `<=>` for what is also equal where both are `NULL`, and
@@ -24,13 +35,10 @@ pub(crate) struct Statements {
     pub(super) lock_owner: SqlStr,
     pub(super) forget_owner: SqlStr,
     pub(super) owner_of: SqlStr,
-    pub(super) namesake: SqlStr,
+    pub(super) name_of: SqlStr,
+    pub(super) siblings: SqlStr,
     pub(super) lock: SqlStr,
     pub(super) write: SqlStr,
-    pub(super) mark_first_use: SqlStr,
-    pub(super) rekey: SqlStr,
-    pub(super) rekey_previous: SqlStr,
-    pub(super) claim_notice: SqlStr,
     pub(super) children: Listed,
     pub(super) lock_living: Listed,
     pub(super) living_of_owner: SqlStr,
@@ -102,15 +110,11 @@ impl Statements {
             find: sql("SELECT {columns} FROM {tokens} WHERE id = ?"),
             find_many: listed("SELECT {columns} FROM {tokens} WHERE id IN (?..)"),
             pages: [pages("revoked_at IS NULL"), pages("revoked_at IS NOT NULL"), pages("TRUE")],
-            objections: sql("SELECT
-                    (SELECT count(*) FROM {tokens} WHERE id = ?),
-                    (SELECT id FROM {tokens} WHERE owner = ? AND idempotency_key = ? {current}),
-                    (SELECT count(*) FROM (SELECT 1 FROM {tokens}
-                        WHERE owner = ? AND name = ? AND revoked_at IS NULL LIMIT 1 {current}
-                    ) AS namesakes),
-                    (SELECT count(*) FROM (SELECT 1 FROM {tokens}
-                        WHERE owner = ? AND revoked_at IS NULL LIMIT ? {current}
-                    ) AS living)"),
+            objections: sql(&format!(
+                "SELECT {SIBLINGS},
+                    (SELECT count(*) FROM {{tokens}} WHERE id = ?),
+                    (SELECT id FROM {{tokens}} WHERE owner = ? AND idempotency_key = ? {{current}})"
+            )),
             hold_parent: sql("SELECT id FROM {tokens_by_id} WHERE id = ? LOCK IN SHARE MODE"),
             insert: sql(&format!(
                 "INSERT INTO {{tokens}} ({{columns}}) VALUES ({values}) {}",
@@ -119,27 +123,13 @@ impl Statements {
             lock_owner: sql(E::LOCK_OWNER),
             forget_owner: sql("DELETE FROM {owners} WHERE owner = ?"),
             owner_of: sql("SELECT owner FROM {tokens} WHERE id = ?"),
-            namesake: sql("SELECT id FROM {tokens}
-                WHERE owner = ? AND name = ? AND revoked_at IS NULL AND id <> ?
-                LIMIT 1 {current}"),
+            name_of: sql("SELECT name FROM {tokens} WHERE id = ? {current}"),
+            siblings: sql(&format!("SELECT {SIBLINGS}")),
             lock: sql("SELECT {columns} FROM {tokens_by_id} WHERE id = ? FOR UPDATE"),
             write: sql(&format!(
                 "UPDATE {{tokens_by_id}} SET {} WHERE id = ?",
                 assignments.join(", ")
             )),
-            mark_first_use: sql("UPDATE {tokens_by_id} SET first_used_at = ?
-                WHERE id = ? AND revoked_at IS NULL AND first_used_at IS NULL
-                    AND digest = ? AND digest_key <=> ?"),
-            rekey: sql("UPDATE {tokens_by_id} SET digest = ?, digest_key = ?
-                WHERE id = ? AND revoked_at IS NULL AND digest = ? AND digest_key <=> ?"),
-            rekey_previous: sql(
-                "UPDATE {tokens_by_id} SET previous_digest = ?, previous_digest_key = ?
-                WHERE id = ? AND revoked_at IS NULL
-                    AND previous_digest = ? AND previous_digest_key <=> ?",
-            ),
-            claim_notice: sql("UPDATE {tokens_by_id} SET notices = LTRIM(CONCAT(notices, ' ', ?))
-                WHERE id = ? AND revoked_at IS NULL AND expires_at = ?
-                    AND POSITION(CONCAT(' ', ?, ' ') IN CONCAT(' ', notices, ' ')) = 0"),
             children: listed("SELECT id FROM {tokens} WHERE parent IN (?..) {current}"),
             lock_living: listed(
                 "SELECT id FROM {tokens_by_id}

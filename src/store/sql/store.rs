@@ -19,7 +19,7 @@ macro_rules! token_store {
             async fn insert(
                 &self,
                 record: &TokenRecord,
-                rules: InsertRules,
+                rules: &InsertRules,
             ) -> Result<InsertOutcome, StoreError> {
                 self.steps().insert(record, rules).await
             }
@@ -28,40 +28,12 @@ macro_rules! token_store {
                 self.steps().page(query).await
             }
 
-            async fn change(
+            async fn update(
                 &self,
                 id: TokenId,
-                expected_expiry: Option<Timestamp>,
-                change: &Change,
-            ) -> Result<ChangeOutcome, StoreError> {
-                self.steps().change(id, expected_expiry, change).await
-            }
-
-            async fn rotate(
-                &self,
-                id: TokenId,
-                expected: &Expected,
-                rotation: &Rotation,
-            ) -> Result<RotateOutcome, StoreError> {
-                self.steps().rotate(id, expected, rotation).await
-            }
-
-            async fn mark_first_use(
-                &self,
-                id: TokenId,
-                expected: &TokenDigest,
-                at: Timestamp,
-            ) -> Result<bool, StoreError> {
-                self.steps().mark_first_use(id, expected, at).await
-            }
-
-            async fn rekey(
-                &self,
-                id: TokenId,
-                expected: &TokenDigest,
-                digest: &TokenDigest,
-            ) -> Result<bool, StoreError> {
-                self.steps().rekey(id, expected, digest).await
+                patch: &Patch,
+            ) -> Result<UpdateOutcome, StoreError> {
+                self.steps().update(id, patch).await
             }
 
             async fn revoke(
@@ -72,37 +44,12 @@ macro_rules! token_store {
                 self.steps().revoke(selection, revocation).await
             }
 
-            async fn suspend(
-                &self,
-                id: TokenId,
-                suspension: &Suspension,
-            ) -> Result<ChangeOutcome, StoreError> {
-                self.steps().suspend(id, suspension).await
-            }
-
-            async fn resume(
-                &self,
-                id: TokenId,
-                at: Timestamp,
-            ) -> Result<ChangeOutcome, StoreError> {
-                self.steps().resume(id, at).await
-            }
-
             async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
                 self.steps().record_uses(uses).await
             }
 
             async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError> {
                 self.steps().record_ability_uses(uses).await
-            }
-
-            async fn claim_notice(
-                &self,
-                id: TokenId,
-                expected_expiry: Timestamp,
-                days: u16,
-            ) -> Result<bool, StoreError> {
-                self.steps().claim_notice(id, expected_expiry, days).await
             }
 
             async fn expiring(

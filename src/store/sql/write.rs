@@ -4,184 +4,84 @@ use std::sync::Arc;
 
 use crate::{
     store::{
-        AbilityUse, Change, ChangeOutcome, CorruptRecord, Expected, MOST_USED_ABILITIES,
-        RotateOutcome, Rotation, StoreError, StoredRow, Use,
+        AbilityUse, CorruptRecord, InsertRules, MOST_USED_ABILITIES, Patch, Siblings, StoreError,
+        StoredRow, UpdateOutcome, Use,
     },
-    token::{KeyId, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord},
+    token::{KeyId, TokenId, TokenName},
 };
 
 use super::{
     by_token, columns,
     engine::{Engine, Value},
+    insert::{sibling_values, siblings},
     latest,
     read::{id, text},
     session::{Lease, Steps},
 };
 
-fn key_of(digest: &TokenDigest) -> Value<'_> {
-    digest.key().map(KeyId::as_str).into()
-}
-
 impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
-    pub(crate) async fn change(
+    pub(crate) async fn update(
         self,
         id: TokenId,
-        expected_expiry: Option<Timestamp>,
-        change: &Change,
-    ) -> Result<ChangeOutcome, StoreError> {
+        patch: &Patch,
+    ) -> Result<UpdateOutcome, StoreError> {
         let mut step = self.begin().await?;
-        let outcome = self.change_on(&mut step, id, expected_expiry, change).await;
+        let outcome = self.update_on(&mut step, id, patch).await;
         step.end(outcome).await
     }
 
-    async fn change_on(
+    async fn update_on(
         &self,
         step: &mut Lease<'s, 'c, E>,
         id: TokenId,
-        expected_expiry: Option<Timestamp>,
-        change: &Change,
-    ) -> Result<ChangeOutcome, StoreError> {
-        let mut name_taken = false;
-        if let Some(name) = change.unique_name() {
-            let rows = step.fetch(&self.statements().owner_of, &[id.into()]).await?;
-            let Some(row) = rows.first() else { return Ok(ChangeOutcome::NotFound) };
-            // Before the token is locked, as everyone does.
-            let owner = E::bytes(row, 0).map_err(E::failed)?;
-            let owner = || Value::Text(owner.as_deref());
-            step.execute(&self.statements().lock_owner, &[owner()]).await?;
-            let namesake = [owner(), name.as_str().into(), id.into()];
-            name_taken = !step.fetch(&self.statements().namesake, &namesake).await?.is_empty();
-        }
-        let change = |record: &mut TokenRecord| {
-            change.apply_unless(record, expected_expiry, |_, _| name_taken)
+        patch: &Patch,
+    ) -> Result<UpdateOutcome, StoreError> {
+        let siblings = match patch.rules() {
+            Some(rules) => self.lock_siblings(step, id, patch.name(), rules).await?,
+            None => Some(Siblings::default()),
         };
-        self.alter_on(step, id, change).await
-    }
-
-    pub(crate) async fn rotate(
-        self,
-        id: TokenId,
-        expected: &Expected,
-        rotation: &Rotation,
-    ) -> Result<RotateOutcome, StoreError> {
-        let rotated = self.alter(id, |record| rotation.apply(record, expected)).await?;
-        Ok(rotated.into())
-    }
-
-    pub(crate) async fn suspend(
-        self,
-        id: TokenId,
-        suspension: &Suspension,
-    ) -> Result<ChangeOutcome, StoreError> {
-        let suspend = |record: &mut TokenRecord| {
-            record.suspend(suspension);
-            Ok(())
-        };
-        self.alter(id, suspend).await
-    }
-
-    pub(crate) async fn resume(
-        self,
-        id: TokenId,
-        at: Timestamp,
-    ) -> Result<ChangeOutcome, StoreError> {
-        let resume = |record: &mut TokenRecord| {
-            record.resume(at);
-            Ok(())
-        };
-        self.alter(id, resume).await
-    }
-
-    async fn alter(
-        &self,
-        id: TokenId,
-        change: impl FnOnce(&mut TokenRecord) -> Result<(), ChangeOutcome> + Send,
-    ) -> Result<ChangeOutcome, StoreError> {
-        let mut step = self.begin().await?;
-        let outcome = self.alter_on(&mut step, id, change).await;
-        step.end(outcome).await
-    }
-
-    /// Changes a token that is not revoked by `change`, which may refuse.
-    async fn alter_on(
-        &self,
-        step: &mut Lease<'s, 'c, E>,
-        id: TokenId,
-        change: impl FnOnce(&mut TokenRecord) -> Result<(), ChangeOutcome> + Send,
-    ) -> Result<ChangeOutcome, StoreError> {
+        let Some(siblings) = siblings else { return Ok(UpdateOutcome::NotFound) };
         let rows = step.fetch(&self.statements().lock, &[id.into()]).await?;
-        let Some(row) = rows.first() else { return Ok(ChangeOutcome::NotFound) };
+        let Some(row) = rows.first() else { return Ok(UpdateOutcome::NotFound) };
         let mut record = E::record(row)?;
-        if record.revocation.is_some() {
-            return Ok(ChangeOutcome::Revoked);
-        }
-        if let Err(refused) = change(&mut record) {
-            return Ok(refused);
+        if let Err(refused) = patch.apply(&mut record, &siblings) {
+            return Ok(UpdateOutcome::Refused(refused));
         }
         let row = StoredRow::from(&record);
         let mut values = columns::values(&record, &row);
         // The statement takes the id at its end.
         values.rotate_left(1);
         step.execute(&self.statements().write, &values).await?;
-        self.tell(step, &[id]).await?;
-        Ok(ChangeOutcome::Changed(Arc::new(record)))
+        if patch.publishes() {
+            self.tell(step, &[id]).await?;
+        }
+        Ok(UpdateOutcome::Updated(Arc::new(record)))
     }
 
-    pub(crate) async fn mark_first_use(
-        self,
-        id: TokenId,
-        expected: &TokenDigest,
-        at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let mark =
-            [at.unix_seconds().into(), id.into(), expected.as_bytes().into(), key_of(expected)];
-        let mut step = self.begin().await?;
-        let outcome = self.mark_on(&mut step, id, &mark).await;
-        step.end(outcome).await
-    }
-
-    /// Where the previous secret ends by this, other nodes have to know.
-    async fn mark_on(
+    /// Locks the row of a token's owner, before the token, and counts the token's siblings. `None`: there is no token.
+    async fn lock_siblings(
         &self,
         step: &mut Lease<'s, 'c, E>,
         id: TokenId,
-        mark: &[Value<'_>],
-    ) -> Result<bool, StoreError> {
-        let is_first = step.execute(&self.statements().mark_first_use, mark).await?;
-        if is_first {
-            self.tell(step, &[id]).await?;
+        name: Option<&TokenName>,
+        rules: &InsertRules,
+    ) -> Result<Option<Siblings>, StoreError> {
+        let rows = step.fetch(&self.statements().owner_of, &[id.into()]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let owner = E::bytes(row, 0).map_err(E::failed)?;
+        let owner = Value::Text(owner.as_deref());
+        step.execute(&self.statements().lock_owner, &[owner]).await?;
+        let mut kept = name.map(|name| name.as_str().into());
+        if kept.is_none() {
+            // Only now, because a concurrent rename holds the same lock.
+            let rows = step.fetch(&self.statements().name_of, &[id.into()]).await?;
+            kept =
+                rows.first().map(|row| E::bytes(row, 0)).transpose().map_err(E::failed)?.flatten();
         }
-        Ok(is_first)
-    }
-
-    pub(crate) async fn rekey(
-        self,
-        id: TokenId,
-        expected: &TokenDigest,
-        digest: &TokenDigest,
-    ) -> Result<bool, StoreError> {
-        let rekey = [
-            digest.as_bytes().into(),
-            key_of(digest),
-            id.into(),
-            expected.as_bytes().into(),
-            key_of(expected),
-        ];
-        // A digest becomes the previous one and never the current one, so that it can't be missed in between.
-        Ok(self.write(&self.statements().rekey, &rekey).await?
-            || self.write(&self.statements().rekey_previous, &rekey).await?)
-    }
-
-    pub(crate) async fn claim_notice(
-        self,
-        id: TokenId,
-        expected_expiry: Timestamp,
-        days: u16,
-    ) -> Result<bool, StoreError> {
-        let days = days.to_string();
-        let days = || Value::from(days.as_str());
-        let claim = [days(), id.into(), expected_expiry.unix_seconds().into(), days()];
-        self.write(&self.statements().claim_notice, &claim).await
+        let values = sibling_values(id, owner, Value::Text(kept.as_deref()), rules);
+        let rows = step.fetch(&self.statements().siblings, &values).await?;
+        let row = rows.first().ok_or_else(|| E::failed(sqlx::Error::RowNotFound))?;
+        siblings::<E>(row).map(Some)
     }
 
     pub(crate) async fn record_uses(self, uses: &[Use]) -> Result<(), StoreError> {

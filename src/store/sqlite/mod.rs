@@ -20,11 +20,10 @@ pub use settings::SqliteWarning;
 
 use crate::{
     store::{
-        AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount,
-        OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection,
-        StoreError, TokenStore, Use, sql::token_store,
+        AbilityUse, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek,
+        Position, Selection, StoreError, TokenStore, UpdateOutcome, Use, sql::token_store,
     },
-    token::{KeyId, Owner, Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenRecord},
+    token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},
 };
 
 use session::{Pools, Steps};

@@ -3,7 +3,10 @@
 use sqlx::{Sqlite, query::Query, sqlite::SqliteArguments};
 
 use crate::{
-    store::{Show, Sort, sql::columns},
+    store::{
+        Show, Sort,
+        sql::{columns, fields},
+    },
     token::TokenId,
 };
 
@@ -20,6 +23,17 @@ macro_rules! statements {
 
         #[cfg(test)]
         const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+/// The siblings of token 1, of owner 2: those of name 3, and how many, at instant 4 and up to 5.
+macro_rules! siblings {
+    () => {
+        "EXISTS (SELECT 1 FROM keyfob_tokens WHERE owner = ?2 AND name = ?3 AND id <> ?1
+            AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?4)),
+        (SELECT count(*) FROM (SELECT 1 FROM keyfob_tokens WHERE owner = ?2 AND id <> ?1
+            AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?4)
+            LIMIT coalesce(?5, 0)))"
     };
 }
 
@@ -94,61 +108,21 @@ statements! {
         FROM keyfob_tokens WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
 
     /// What stands against an insert: the id, the idempotency key, the name, the limit.
-    OBJECTIONS = "SELECT
+    /// What stands against an insert. Parameter 6 is the idempotency key, the others are those of the siblings.
+    OBJECTIONS = "SELECT ", siblings!(), ",
         EXISTS (SELECT 1 FROM keyfob_tokens WHERE id = ?1),
-        (SELECT id FROM keyfob_tokens WHERE owner = ?2 AND idempotency_key = ?3),
-        ?4 AND EXISTS (SELECT 1 FROM keyfob_tokens
-            WHERE owner = ?2 AND name = ?5 AND revoked_at IS NULL),
-        ?6 IS NOT NULL AND ?6 <= (SELECT count(*) FROM (SELECT 1 FROM keyfob_tokens
-            WHERE owner = ?2 AND revoked_at IS NULL LIMIT coalesce(?6, 0)))";
+        (SELECT id FROM keyfob_tokens WHERE owner = ?2 AND idempotency_key = ?6)";
+
+    SIBLINGS = "SELECT ", siblings!();
 
     INSERT = "INSERT INTO keyfob_tokens (", columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-    /// Why an update that is guarded by more than the id met no row.
-    STATE = "SELECT revoked_at IS NOT NULL, expires_at FROM keyfob_tokens WHERE id = ?1";
-
-    /// A column that can become empty has a parameter before it that says whether it changes.
-    CHANGE = "UPDATE keyfob_tokens SET
-            name = coalesce(?3, name),
-            abilities = coalesce(?5, abilities),
-            expires_at = iif(?6, ?7, expires_at),
-            notices = iif(?6 AND expires_at IS NOT ?7, '', notices),
-            not_before = iif(?8, ?9, not_before),
-            idle_seconds = iif(?10, ?11, idle_seconds),
-            metadata = iif(?12, ?13, metadata),
-            rate_limit_requests = iif(?14, ?15, rate_limit_requests),
-            rate_limit_seconds = iif(?14, ?16, rate_limit_seconds),
-            allowed_addresses = iif(?17, ?18, allowed_addresses)
-        WHERE id = ?1 AND revoked_at IS NULL AND expires_at IS ?2 AND NOT (?4 AND EXISTS (
-            SELECT 1 FROM keyfob_tokens AS other WHERE other.owner = keyfob_tokens.owner
-                AND other.name = ?3 AND other.revoked_at IS NULL
-                AND other.id <> keyfob_tokens.id))
-        RETURNING ", columns!();
-
-    ROTATE = "UPDATE keyfob_tokens SET
-            digest = ?5, digest_key = ?6, generation = ?7, rotated_at = ?13, first_used_at = NULL,
-            previous_digest = ?8, previous_digest_key = ?9, previous_ends_at = ?10,
-            previous_ends_on_first_use = ?11, previous_may_ask_again = ?16, expires_at = ?12,
-            notices = iif(expires_at IS NOT ?12, '', notices)
-        WHERE id = ?1 AND revoked_at IS NULL
-            AND generation = ?2 AND first_used_at IS ?3 AND expires_at IS ?4
-            AND digest = ?14 AND digest_key IS ?15
-        RETURNING ", columns!();
-
-    MARK_FIRST_USE = "UPDATE keyfob_tokens SET first_used_at = ?4
-        WHERE id = ?1 AND revoked_at IS NULL AND first_used_at IS NULL
-            AND digest = ?2 AND digest_key IS ?3";
-
-    REKEY = "UPDATE keyfob_tokens SET
-            digest = iif(digest = ?2 AND digest_key IS ?3, ?4, digest),
-            digest_key = iif(digest = ?2 AND digest_key IS ?3, ?5, digest_key),
-            previous_digest = iif(previous_digest = ?2 AND previous_digest_key IS ?3,
-                ?4, previous_digest),
-            previous_digest_key = iif(previous_digest = ?2 AND previous_digest_key IS ?3,
-                ?5, previous_digest_key)
-        WHERE id = ?1 AND revoked_at IS NULL AND ((digest = ?2 AND digest_key IS ?3)
-            OR (previous_digest = ?2 AND previous_digest_key IS ?3))";
+    /// Writes all columns. The parameters are those of an insert.
+    WRITE = "UPDATE keyfob_tokens SET (", fields!(), ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+            ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27,
+            ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36)
+        WHERE id = ?1";
 
     REVOKE_TOKENS = "UPDATE keyfob_tokens
         SET revoked_at = ?1, revoked_by = ?2, revoked_reason = ?3
@@ -172,17 +146,6 @@ statements! {
         WHERE owner = ?4 AND revoked_at IS NULL
         RETURNING id";
 
-    SUSPEND = "UPDATE keyfob_tokens
-        SET suspended_since = ?2, suspended_until = ?3, suspended_reason = ?4
-        WHERE id = ?1 AND revoked_at IS NULL
-        RETURNING ", columns!();
-
-    RESUME = "UPDATE keyfob_tokens
-        SET suspended_until = iif(suspended_since IS NULL, NULL,
-            min(coalesce(suspended_until, ?2), ?2))
-        WHERE id = ?1 AND revoked_at IS NULL
-        RETURNING ", columns!();
-
     RECORD_USES = "UPDATE keyfob_tokens SET last_used_at = noted.at, last_used_from = noted.origin
         FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS at, value ->> 2 AS origin
             FROM json_each(?1)) AS noted
@@ -204,10 +167,6 @@ statements! {
             AND length(used_abilities) - length(replace(used_abilities, ' ', '')) < ?2 - 1
             AND EXISTS (SELECT 1 FROM json_each(noted.abilities)
                 WHERE instr(' ' || used_abilities || ' ', ' ' || value || ' ') = 0)";
-
-    CLAIM_NOTICE = "UPDATE keyfob_tokens SET notices = ltrim(notices || ' ' || ?2)
-        WHERE id = ?1 AND revoked_at IS NULL AND expires_at = ?3
-            AND instr(' ' || notices || ' ', ' ' || ?2 || ' ') = 0";
 
     EXPIRING = "SELECT ", columns!(), " FROM keyfob_tokens
         WHERE revoked_at IS NULL AND (expires_at, id) > (?1, ?2) AND expires_at <= ?3

@@ -1,19 +1,16 @@
-use std::{num::NonZeroU32, sync::Arc};
+use std::sync::Arc;
 
 use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     store::{
-        AbilityUse, Change, ChangeOutcome, CorruptRecord, Expected, InsertOutcome, InsertRules,
-        KeyCount, MOST_USED_ABILITIES, OwnerCount, Page, PageQuery, Position, RotateOutcome,
-        Rotation, Selection, Sort, SortKey, StoreError, Use,
-        row::{abilities_text, addresses_text, seconds},
+        AbilityUse, CorruptRecord, InsertOutcome, InsertRules, KeyCount, MOST_USED_ABILITIES,
+        OwnerCount, Page, PageQuery, Patch, Position, Selection, Sort, SortKey, StoreError,
+        UpdateOutcome, Use,
+        row::seconds,
         sql::{Key, Work},
     },
-    token::{
-        Actor, KeyId, Metadata, Owner, RateLimit, Reason, Revocation, Suspension, Timestamp,
-        TokenDigest, TokenId, TokenName, TokenRecord,
-    },
+    token::{Actor, KeyId, Owner, Reason, Revocation, Timestamp, TokenId, TokenRecord},
 };
 
 use super::{
@@ -69,7 +66,7 @@ impl Steps<'_, '_> {
     pub(super) async fn insert(
         self,
         record: &TokenRecord,
-        rules: InsertRules,
+        rules: &InsertRules,
     ) -> Result<InsertOutcome, StoreError> {
         transactions::insert(self, record, rules).await
     }
@@ -98,94 +95,12 @@ impl Steps<'_, '_> {
         Ok(rows::page(self.read(page).await?, query.limit, key))
     }
 
-    pub(super) async fn change(
+    pub(super) async fn update(
         self,
         id: TokenId,
-        expected_expiry: Option<Timestamp>,
-        change: &Change,
-    ) -> Result<ChangeOutcome, StoreError> {
-        let expected = seconds(expected_expiry);
-        let metadata = change.metadata.as_ref();
-        let rate_limit = change.rate_limit.flatten();
-        let addresses = change.allowed_addresses.as_ref();
-        let update = on(id, statements::CHANGE)
-            .bind(expected)
-            .bind(change.name.as_ref().map(TokenName::as_str))
-            .bind(change.unique_name().is_some())
-            .bind(change.abilities.as_ref().map(abilities_text))
-            .bind(change.expires_at.is_some())
-            .bind(seconds(change.expires_at.flatten()))
-            .bind(change.not_before.is_some())
-            .bind(seconds(change.not_before.flatten()))
-            .bind(change.idle_seconds.is_some())
-            .bind(change.idle_seconds.flatten().map(NonZeroU32::get))
-            .bind(metadata.is_some())
-            .bind(metadata.filter(|it| !it.is_empty()).map(Metadata::to_json))
-            .bind(change.rate_limit.is_some())
-            .bind(rate_limit.map(RateLimit::requests))
-            .bind(rate_limit.map(RateLimit::seconds))
-            .bind(addresses.is_some())
-            .bind(addresses.and_then(Option::as_ref).map(addresses_text));
-        let refused = |expiry| {
-            if expiry == expected { ChangeOutcome::NameTaken } else { ChangeOutcome::Outdated }
-        };
-        transactions::alter(self, id, update, refused).await
-    }
-
-    pub(super) async fn rotate(
-        self,
-        id: TokenId,
-        expected: &Expected,
-        rotation: &Rotation,
-    ) -> Result<RotateOutcome, StoreError> {
-        let previous = rotation.previous.as_ref();
-        let previous_digest = previous.map(|it| &it.digest);
-        let update = on(id, statements::ROTATE)
-            .bind(expected.generation)
-            .bind(seconds(expected.first_used_at))
-            .bind(seconds(expected.expires_at))
-            .bind(rotation.digest.as_bytes().as_slice())
-            .bind(rotation.digest.key().map(KeyId::as_str))
-            .bind(rotation.generation)
-            .bind(previous_digest.map(|it| it.as_bytes().as_slice()))
-            .bind(previous_digest.and_then(TokenDigest::key).map(KeyId::as_str))
-            .bind(previous.and_then(|it| seconds(it.ends_at)))
-            .bind(previous.is_some_and(|it| it.ends_on_first_use))
-            .bind(seconds(rotation.expires_at))
-            .bind(rotation.at.unix_seconds())
-            .bind(expected.digest.as_bytes().as_slice())
-            .bind(expected.digest.key().map(KeyId::as_str))
-            .bind(previous.is_some_and(|it| it.may_ask_again));
-        let outcome = transactions::alter(self, id, update, |_| ChangeOutcome::Outdated).await?;
-        Ok(outcome.into())
-    }
-
-    pub(super) async fn mark_first_use(
-        self,
-        id: TokenId,
-        expected: &TokenDigest,
-        at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let mark = on(id, statements::MARK_FIRST_USE);
-        let mark = mark
-            .bind(expected.as_bytes().as_slice())
-            .bind(expected.key().map(KeyId::as_str))
-            .bind(at.unix_seconds());
-        self.write(mark).await
-    }
-
-    pub(super) async fn rekey(
-        self,
-        id: TokenId,
-        expected: &TokenDigest,
-        digest: &TokenDigest,
-    ) -> Result<bool, StoreError> {
-        let rekey = on(id, statements::REKEY)
-            .bind(expected.as_bytes().as_slice())
-            .bind(expected.key().map(KeyId::as_str))
-            .bind(digest.as_bytes().as_slice())
-            .bind(digest.key().map(KeyId::as_str));
-        self.write(rekey).await
+        patch: &Patch,
+    ) -> Result<UpdateOutcome, StoreError> {
+        transactions::update(self, id, patch).await
     }
 
     pub(super) async fn revoke(
@@ -211,27 +126,6 @@ impl Steps<'_, '_> {
         rows::ids(&self.write_returning(revoke).await?)
     }
 
-    pub(super) async fn suspend(
-        self,
-        id: TokenId,
-        suspension: &Suspension,
-    ) -> Result<ChangeOutcome, StoreError> {
-        let update = on(id, statements::SUSPEND)
-            .bind(suspension.since.unix_seconds())
-            .bind(seconds(suspension.until))
-            .bind(suspension.reason.as_ref().map(Reason::as_str));
-        transactions::alter(self, id, update, |_| ChangeOutcome::Outdated).await
-    }
-
-    pub(super) async fn resume(
-        self,
-        id: TokenId,
-        at: Timestamp,
-    ) -> Result<ChangeOutcome, StoreError> {
-        let update = on(id, statements::RESUME).bind(at.unix_seconds());
-        transactions::alter(self, id, update, |_| ChangeOutcome::Outdated).await
-    }
-
     pub(super) async fn record_uses(self, uses: &[Use]) -> Result<(), StoreError> {
         let record = sqlx::query(statements::RECORD_USES).bind(rows::json_uses(uses));
         self.write(record).await.map(drop)
@@ -242,16 +136,6 @@ impl Steps<'_, '_> {
             .bind(rows::json_ability_uses(uses))
             .bind(MOST_USED_ABILITIES);
         self.write(record).await.map(drop)
-    }
-
-    pub(super) async fn claim_notice(
-        self,
-        id: TokenId,
-        expected_expiry: Timestamp,
-        days: u16,
-    ) -> Result<bool, StoreError> {
-        let claim = on(id, statements::CLAIM_NOTICE).bind(days.to_string());
-        self.write(claim.bind(expected_expiry.unix_seconds())).await
     }
 
     pub(super) async fn expiring(

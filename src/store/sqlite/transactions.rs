@@ -1,10 +1,15 @@
 //! The steps that take more than one statement.
 
-use sqlx::{Row, sqlite::SqliteRow};
+use std::sync::Arc;
+
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
-    store::{ChangeOutcome, CorruptRecord, InsertOutcome, InsertRules, StoreError, StoredRow, sql},
-    token::{TokenId, TokenRecord},
+    store::{
+        CorruptRecord, InsertOutcome, InsertRules, Patch, Siblings, StoreError, StoredRow,
+        UpdateOutcome, sql,
+    },
+    token::{Owner, TokenId, TokenName, TokenRecord},
 };
 
 use super::{
@@ -17,7 +22,7 @@ use super::{
 pub(super) async fn insert(
     steps: Steps<'_, '_>,
     record: &TokenRecord,
-    rules: InsertRules,
+    rules: &InsertRules,
 ) -> Result<InsertOutcome, StoreError> {
     let mut connection = steps.lease(sql::Work::Write).await?;
     let outcome = insert_on(&mut connection, record, rules).await;
@@ -28,19 +33,16 @@ pub(super) async fn insert(
 async fn insert_on(
     connection: &mut Lease<'_, '_>,
     record: &TokenRecord,
-    rules: InsertRules,
+    rules: &InsertRules,
 ) -> Result<InsertOutcome, StoreError> {
     let row = StoredRow::from(record);
-    let objections = on(record.id, statements::OBJECTIONS)
-        .bind(record.owner.as_str())
-        .bind(row.idempotency_key.as_deref())
-        .bind(rules.unique_name)
-        .bind(record.name.as_str())
-        .bind(rules.limit_per_owner);
+    let objections =
+        siblings_of(statements::OBJECTIONS, record.id, &record.owner, &record.name, rules)
+            .bind(row.idempotency_key.as_deref());
 
     let mut transaction = connection.begin().await?;
     let objections = objections.fetch_one(&mut *transaction).await.map_err(failed)?;
-    let outcome = objection(&objections)?;
+    let outcome = decide(&objections, rules)?;
     if outcome == InsertOutcome::Inserted {
         let insert = sql::bind(sqlx::query(statements::INSERT), row);
         insert.execute(&mut *transaction).await.map_err(failed)?;
@@ -51,59 +53,86 @@ async fn insert_on(
     Ok(outcome)
 }
 
-fn objection(row: &SqliteRow) -> Result<InsertOutcome, StoreError> {
-    if row.try_get(0).map_err(failed)? {
+fn decide(row: &SqliteRow, rules: &InsertRules) -> Result<InsertOutcome, StoreError> {
+    if row.try_get(2).map_err(failed)? {
         return Ok(InsertOutcome::IdTaken);
     }
-    if let Some(id) = row.try_get::<Option<&[u8]>, _>(1).map_err(failed)? {
+    if let Some(id) = row.try_get::<Option<&[u8]>, _>(3).map_err(failed)? {
         let id = id.try_into().map_err(|_| CorruptRecord::new(None, "id"))?;
         return Ok(InsertOutcome::AlreadyIssued(TokenId::from_bytes(id)));
     }
-    if row.try_get(2).map_err(failed)? {
-        return Ok(InsertOutcome::NameTaken);
-    }
-    if row.try_get(3).map_err(failed)? {
-        return Ok(InsertOutcome::LimitReached);
-    }
-    Ok(InsertOutcome::Inserted)
+    let refused = rules.check(&siblings(row)?).err();
+    Ok(refused.map_or(InsertOutcome::Inserted, InsertOutcome::from))
 }
 
-/// Runs an update of one token that returns it. Where it met none, `refused` says why, given the stored expiry of a
-/// token that is there and not revoked.
-pub(super) async fn alter(
+fn siblings_of<'q>(
+    statement: &'static str,
+    id: TokenId,
+    owner: &'q Owner,
+    name: &'q TokenName,
+    rules: &InsertRules,
+) -> Statement<'q> {
+    on(id, statement)
+        .bind(owner.as_str())
+        .bind(rules.unique_name.then(|| name.as_str()))
+        .bind(rules.at.unix_seconds())
+        .bind(rules.limit_per_owner)
+}
+
+fn siblings(row: &SqliteRow) -> Result<Siblings, StoreError> {
+    let living: i64 = row.try_get(1).map_err(failed)?;
+    Ok(Siblings { name_taken: row.try_get(0).map_err(failed)?, living: living.unsigned_abs() })
+}
+
+pub(super) async fn update(
     steps: Steps<'_, '_>,
     id: TokenId,
-    update: Statement<'_>,
-    refused: impl FnOnce(Option<i64>) -> ChangeOutcome + Send,
-) -> Result<ChangeOutcome, StoreError> {
+    patch: &Patch,
+) -> Result<UpdateOutcome, StoreError> {
     let mut connection = steps.lease(sql::Work::Write).await?;
-    let outcome = alter_on(&mut connection, id, update, refused).await;
+    let outcome = update_on(&mut connection, id, patch).await;
     connection.release(&outcome);
     outcome
 }
 
-async fn alter_on(
+async fn update_on(
     connection: &mut Lease<'_, '_>,
     id: TokenId,
-    update: Statement<'_>,
-    refused: impl FnOnce(Option<i64>) -> ChangeOutcome + Send,
-) -> Result<ChangeOutcome, StoreError> {
+    patch: &Patch,
+) -> Result<UpdateOutcome, StoreError> {
+    // A record that can't be read is not changed: the transaction is dropped.
     let mut transaction = connection.begin().await?;
-    let changed = update.fetch_optional(&mut *transaction).await.map_err(failed)?;
-    if let Some(row) = changed {
-        // What can't be read is not changed either: the transaction is dropped.
-        let record = rows::record(&row)?;
-        transaction.commit().await.map_err(failed)?;
-        return Ok(ChangeOutcome::Changed(record));
+    let outcome = patch_on(&mut transaction, id, patch).await?;
+    match outcome {
+        UpdateOutcome::Updated(_) => transaction.commit().await,
+        _ => transaction.rollback().await,
     }
-    let state = on(id, statements::STATE).fetch_optional(&mut *transaction).await;
-    let state = state.map_err(failed)?;
-    transaction.rollback().await.map_err(failed)?;
-    let Some(state) = state else {
-        return Ok(ChangeOutcome::NotFound);
+    .map_err(failed)?;
+    Ok(outcome)
+}
+
+async fn patch_on(
+    connection: &mut SqliteConnection,
+    id: TokenId,
+    patch: &Patch,
+) -> Result<UpdateOutcome, StoreError> {
+    let row = on(id, statements::FIND).fetch_optional(&mut *connection).await.map_err(failed)?;
+    let Some(row) = row else {
+        return Ok(UpdateOutcome::NotFound);
     };
-    if state.try_get(0).map_err(failed)? {
-        return Ok(ChangeOutcome::Revoked);
+    let mut record = rows::record(&row)?;
+    let siblings = match patch.rules() {
+        Some(rules) => {
+            let name = patch.name().unwrap_or(&record.name);
+            let counted = siblings_of(statements::SIBLINGS, id, &record.owner, name, rules);
+            siblings(&counted.fetch_one(&mut *connection).await.map_err(failed)?)?
+        }
+        None => Siblings::default(),
+    };
+    if let Err(refused) = patch.apply(Arc::make_mut(&mut record), &siblings) {
+        return Ok(UpdateOutcome::Refused(refused));
     }
-    Ok(refused(state.try_get(1).map_err(failed)?))
+    let write = sql::bind(sqlx::query(statements::WRITE), StoredRow::from(&*record));
+    write.execute(connection).await.map_err(failed)?;
+    Ok(UpdateOutcome::Updated(record))
 }

@@ -13,6 +13,7 @@ use time::Duration;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::{STALENESS, building, elsewhere, remembered};
+use crate::support::patching::Patching;
 use crate::support::{World, after, on_every_store, verdict};
 
 on_every_store! {
@@ -178,7 +179,7 @@ fn cases() -> Vec<Case> {
             let token = tokens.verify(cast.subject.plain.expose_secret()).await.unwrap();
             tokens.rotate_presented(&token, at_once()).await
         }),
-        case!("first use"; "mark_first_use" on rotated, "good" => "retired_secret",
+        case!("first use"; "first_use" on rotated, "good" => "retired_secret",
             |tokens, own, cast| tokens.verify(cast.other.as_ref().unwrap().plain.expose_secret())),
     ]
 }
@@ -243,11 +244,11 @@ fn steps() -> Vec<(&'static str, Step)> {
             store.suspend(it.record.id, &Suspension::new(after(1))).await
         };
         "resume": |store, it| async { store.resume(it.record.id, after(1)).await };
-        "mark_first_use": |store, it| async {
+        "first_use": |store, it| async {
             store.mark_first_use(it.record.id, &it.record.digest, after(1)).await
         };
         "rekey": |store, it| async { store.rekey(it.record.id, &it.record.digest, &digest(8)).await };
-        "claim_notice": |store, it| async {
+        "notice": |store, it| async {
             store.claim_notice(it.record.id, after(10_000), 7).await
         };
         "revoke": |store, it| async {

@@ -222,7 +222,7 @@ async fn stays_revoked(world: &World, tokens: &ApiTokens, issued: &IssuedToken) 
 async fn goes_back(world: &World, issued: &IssuedToken) {
     let store = world.store.inner();
     store.erase(&world.owner).await.unwrap();
-    let outcome = store.insert(&issued.record, InsertRules::default()).await.unwrap();
+    let outcome = store.insert(&issued.record, &InsertRules::none()).await.unwrap();
     assert_eq!(outcome, InsertOutcome::Inserted);
     assert_eq!(world.stored(issued).await.revocation, None);
 }

@@ -118,7 +118,7 @@ async fn what_has_been_read_never_takes_more_room_than_there_is() {
         let cache = CachedStore::new(MemoryStore::new(), STALENESS).unwrap().capacity(capacity);
         for number in 0..50_000_u128 {
             record.id = TokenId::from_u128(number);
-            let outcome = cache.insert(&record, InsertRules::default()).await.unwrap();
+            let outcome = cache.insert(&record, &InsertRules::none()).await.unwrap();
             assert_eq!(outcome, InsertOutcome::Inserted);
             assert!(cache.find(record.id).await.unwrap().is_some());
             let entries = cache.stats().entries;
@@ -147,24 +147,34 @@ fn with_id(record: &TokenRecord, id: TokenId) -> TokenRecord {
     record
 }
 
+/// One around a store that has nothing in memory itself.
+fn cache(world: &World, capacity: usize) -> CachedStore {
+    world.store.forget();
+    CachedStore::on(world.store.clone(), STALENESS).unwrap().capacity(capacity)
+}
+
 #[tokio::test]
 async fn what_has_been_read_takes_no_more_than_a_kib_for_each_token() {
     let world = World::memory().await;
     let plain = world.plant(|_| ()).await.record;
     let heavy = heavy(&plain);
     let (capacity, most) = (1_000, 1_000 * 1_024);
-    let cache = CachedStore::new(MemoryStore::new(), STALENESS).unwrap().capacity(capacity);
+    let cache = cache(&world, capacity);
     let ids: Vec<_> = (1..3_000).map(TokenId::from_u128).collect();
     for (number, id) in ids.iter().enumerate() {
         let record = if number % 3 == 0 { &plain } else { &heavy };
         let record = with_id(record, *id);
-        let _ = cache.insert(&record, InsertRules::default()).await.unwrap();
+        let _ = cache.insert(&record, &InsertRules::none()).await.unwrap();
         assert!(cache.find(*id).await.unwrap().is_some());
         assert!(!matches!(cache.peek(*id), Peek::Ask), "who came last stays");
         assert!(cache.stats().bytes <= most, "{:?}", cache.stats());
     }
     let full = cache.stats();
     assert!(full.entries < 150 && full.bytes > most * 9 / 10, "{full:?}");
+    for _ in 0..100 {
+        cache.find(ids[ids.len() - 1]).await.unwrap();
+    }
+    assert_eq!((cache.stats().entries, cache.stats().bytes), (full.entries, full.bytes));
     let revocation = Revocation::new(plain.created_at);
     for id in &ids {
         let one = Selection::Tokens { ids: vec![*id], owner: None };
@@ -180,10 +190,10 @@ async fn what_has_been_read_takes_no_more_than_a_kib_for_each_token() {
 async fn of_tokens_that_take_much_those_in_use_stay() {
     let world = World::memory().await;
     let heavy = heavy(&world.plant(|_| ()).await.record);
-    let cache = CachedStore::new(MemoryStore::new(), STALENESS).unwrap().capacity(1_000);
+    let cache = cache(&world, 1_000);
     for number in 1..500_u128 {
         let record = with_id(&heavy, TokenId::from_u128(number));
-        let _ = cache.insert(&record, InsertRules::default()).await.unwrap();
+        let _ = cache.insert(&record, &InsertRules::none()).await.unwrap();
         cache.find(record.id).await.unwrap();
         for hot in 1..=number.min(10) {
             assert!(!matches!(cache.peek(TokenId::from_u128(hot)), Peek::Ask), "{hot} at {number}");

@@ -10,7 +10,8 @@ on_every_engine! {
     a_connection_outside_a_transaction_commits_each_step
 }
 
-const RULES: InsertRules = InsertRules { unique_name: true, limit_per_owner: Some(2) };
+const RULES: InsertRules =
+    InsertRules { unique_name: true, limit_per_owner: Some(2), ..InsertRules::none() };
 
 async fn what_is_done_in_a_transaction_comes_and_goes_with_it<E: Engine>() {
     let place = Place::<E>::new().await;
@@ -19,7 +20,7 @@ async fn what_is_done_in_a_transaction_comes_and_goes_with_it<E: Engine>() {
         E::execute(&mut connection, "BEGIN").await;
         {
             let on = E::on(&store, &mut connection);
-            assert_eq!(on.insert(&record(1), RULES).await.unwrap(), InsertOutcome::Inserted);
+            assert_eq!(on.insert(&record(1), &RULES).await.unwrap(), InsertOutcome::Inserted);
             assert!(on.find(id(1)).await.unwrap().is_some());
             assert!(store.find(id(1)).await.unwrap().is_none());
         }
@@ -39,13 +40,13 @@ async fn a_conflict_leaves_the_transaction_as_it_was<E: Engine>() {
         }
         {
             let on = E::on(&store, &mut connection);
-            assert_eq!(on.insert(&record(2), RULES).await.unwrap(), InsertOutcome::Inserted);
-            let taken = on.insert(&record(1), InsertRules::default()).await.unwrap();
+            assert_eq!(on.insert(&record(2), &RULES).await.unwrap(), InsertOutcome::Inserted);
+            let taken = on.insert(&record(1), &InsertRules::none()).await.unwrap();
             assert_eq!(taken, InsertOutcome::IdTaken);
             let mut namesake = record(3);
             namesake.name = record(1).name;
-            assert_eq!(on.insert(&namesake, RULES).await.unwrap(), InsertOutcome::NameTaken);
-            assert_eq!(on.insert(&record(3), RULES).await.unwrap(), InsertOutcome::LimitReached);
+            assert_eq!(on.insert(&namesake, &RULES).await.unwrap(), InsertOutcome::NameTaken);
+            assert_eq!(on.insert(&record(3), &RULES).await.unwrap(), InsertOutcome::LimitReached);
         }
         E::execute(&mut connection, "COMMIT").await;
         assert!(store.find(id(2)).await.unwrap().is_some(), "{level}");
@@ -57,6 +58,6 @@ async fn a_connection_outside_a_transaction_commits_each_step<E: Engine>() {
     let place = Place::<E>::new().await;
     let (store, mut connection) = (place.some_store().await, place.connection().await);
     let on = E::on(&store, &mut connection);
-    assert_eq!(on.insert(&record(1), RULES).await.unwrap(), InsertOutcome::Inserted);
+    assert_eq!(on.insert(&record(1), &RULES).await.unwrap(), InsertOutcome::Inserted);
     assert!(store.find(id(1)).await.unwrap().is_some());
 }

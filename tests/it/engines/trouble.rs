@@ -78,7 +78,7 @@ async fn a_database_that_can_only_be_read_is_unavailable_and_still_read<E: Engin
     let (_place, store) = one_token::<E>(E::ONLY_READS).await;
     let used = store.record_uses(&[USE]).await;
     assert!(is_unavailable(&used), "{used:?}");
-    let inserted = store.insert(&record(2), InsertRules::default()).await;
+    let inserted = store.insert(&record(2), &InsertRules::none()).await;
     assert!(is_unavailable(&inserted), "{inserted:?}");
     assert!(store.find(id(1)).await.unwrap().is_some());
 }

@@ -5,6 +5,7 @@ use keyfob::store::{InsertOutcome, InsertRules, MySqlStore, StoreError, TokenSto
 use sqlx::{AssertSqlSafe, Connection, Executor, mysql::MySqlPoolOptions};
 
 use super::{Tables, answer, at, id, insert, record};
+use crate::support::patching::Patching;
 
 impl Tables {
     /// Drops a step while the server keeps it waiting, be it that it prepares a statement or runs one.
@@ -37,11 +38,11 @@ async fn after_a_dropped_step_the_pool_answers_what_it_is_asked() {
         insert(&store, &record(number)).await;
     }
     let uses = [1, 2].map(|number| Use { id: id(number), at: at(2_000), from: None });
-    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1) };
+    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1), ..InsertRules::none() };
     for _ in 0..3 {
         tables.dropped_midway(store.find(id(1)), PREPARING).await;
         assert_eq!(store.find(id(2)).await.unwrap().unwrap().id, id(2));
-        tables.dropped_midway(store.insert(&record(3), rules), PREPARING).await;
+        tables.dropped_midway(store.insert(&record(3), &rules), PREPARING).await;
         assert!(store.find(id(3)).await.unwrap().is_none());
         tables.dropped_midway(store.record_uses(&uses), RUNNING).await;
         let found = store.find(id(2)).await.unwrap().unwrap();
@@ -89,7 +90,7 @@ async fn each_step_leaves_the_session_as_it_was() {
         connection.execute(AssertSqlSafe(set)).await.unwrap();
         let on = store.on(&mut connection);
         insert(&on, &record(left)).await;
-        let again = on.insert(&record(left), InsertRules::default()).await.unwrap();
+        let again = on.insert(&record(left), &InsertRules::none()).await.unwrap();
         assert_eq!(again, InsertOutcome::IdTaken);
         drop(on);
         let wait = "SELECT @@innodb_lock_wait_timeout";
@@ -106,6 +107,6 @@ async fn a_transaction_in_which_a_step_was_dropped_takes_no_other() {
     let mut transaction = connection.begin().await.unwrap();
     let on = store.on(&mut transaction);
     tables.dropped_midway(on.find(id(1)), PREPARING).await;
-    let refused = on.insert(&record(1), InsertRules::default()).await;
+    let refused = on.insert(&record(1), &InsertRules::none()).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
 }

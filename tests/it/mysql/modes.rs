@@ -3,13 +3,15 @@
 use keyfob::{
     Owner, TokenName,
     store::{
-        Change, InsertOutcome, InsertRules, MySqlStore, PageQuery, Show, Sort, TokenStore, Use,
+        Change, InsertOutcome, InsertRules, MySqlStore, PageQuery, Patch, Show, Sort, TokenStore,
+        Use,
     },
     token::{Ability, Metadata, Reason, Revocation},
 };
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 
 use super::{Tables, at, record};
+use crate::support::patching::Patching;
 
 const MODES: [&str; 8] = [
     "SET sql_mode = ''",
@@ -28,18 +30,19 @@ async fn goes_through_its_life(store: &MySqlStore, mode: &str) {
     record.name = TokenName::new("\u{1F511}".repeat(100)).unwrap();
     record.rare_mut().metadata = Metadata::from_json(r#"{"a":"é\\'\"`"}"#).unwrap();
     record.expires_at = Some(at(9_000));
-    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1) };
-    assert_eq!(store.insert(&record, rules).await.unwrap(), InsertOutcome::Inserted, "{mode}");
-    assert_eq!(store.insert(&record, rules).await.unwrap(), InsertOutcome::IdTaken, "{mode}");
+    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1), ..InsertRules::none() };
+    assert_eq!(store.insert(&record, &rules).await.unwrap(), InsertOutcome::Inserted, "{mode}");
+    assert_eq!(store.insert(&record, &rules).await.unwrap(), InsertOutcome::IdTaken, "{mode}");
     assert_eq!(store.find(record.id).await.unwrap().as_deref(), Some(&record), "{mode}");
 
     let a_use = Use { id: record.id, at: at(2_000), from: Some([255; 16].into()) };
     store.record_uses(&[a_use]).await.unwrap();
     assert!(store.claim_notice(record.id, at(9_000), 7).await.unwrap(), "{mode}");
     assert!(!store.claim_notice(record.id, at(9_000), 7).await.unwrap(), "{mode}");
-    let mut change = Change::default();
-    (change.name, change.unique_name) = (Some(TokenName::new("a\\").unwrap()), true);
-    let _ = store.change(record.id, record.expires_at, &change).await.unwrap();
+    let (mut change, expected_expiry) = (Change::default(), record.expires_at);
+    change.name = Some(TokenName::new("a\\").unwrap());
+    let rename = Patch::Change { expected_expiry, change, rules };
+    assert!(store.apply(record.id, rename).await.unwrap(), "{mode}");
     let ability = Ability::new("x".repeat(100)).unwrap();
     let used = keyfob::store::AbilityUse { id: record.id, ability };
     store.record_ability_uses(&[used]).await.unwrap();

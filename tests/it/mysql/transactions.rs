@@ -6,7 +6,8 @@ use sqlx::{Connection, Executor};
 
 use super::{Tables, at, id, insert, owner, record};
 
-const RULES: InsertRules = InsertRules { unique_name: true, limit_per_owner: Some(2) };
+const RULES: InsertRules =
+    InsertRules { unique_name: true, limit_per_owner: Some(2), ..InsertRules::none() };
 
 /// `REPEATABLE READ` shows what was there when the transaction first looked.
 #[tokio::test]
@@ -21,11 +22,11 @@ async fn rules_count_what_was_committed_after_the_transaction_first_looked() {
         insert(&store, &record(number)).await;
     }
     assert_eq!(on.count(&owner()).await.unwrap().not_revoked, 0, "it looks at what was");
-    assert_eq!(on.insert(&record(3), RULES).await.unwrap(), InsertOutcome::LimitReached);
+    assert_eq!(on.insert(&record(3), &RULES).await.unwrap(), InsertOutcome::LimitReached);
     let mut same = record(4);
     same.name = record(2).name;
-    let unique = InsertRules { unique_name: true, limit_per_owner: None };
-    assert_eq!(on.insert(&same, unique).await.unwrap(), InsertOutcome::NameTaken);
+    let unique = InsertRules { unique_name: true, limit_per_owner: None, ..InsertRules::none() };
+    assert_eq!(on.insert(&same, &unique).await.unwrap(), InsertOutcome::NameTaken);
 
     let revocation = Revocation::new(at(5_000));
     let revoked = on.revoke(&Selection::AllOf(owner()), &revocation).await.unwrap();
@@ -65,7 +66,7 @@ async fn a_deadlock_ends_the_transaction_and_no_step_comes_after_it() {
     let after = revoke(2).await;
     assert!(matches!(after, Err(StoreError::Unavailable(_))), "{after:?}");
     let anew = store.on(&mut transaction);
-    let after = anew.insert(&record(3), InsertRules::default()).await;
+    let after = anew.insert(&record(3), &InsertRules::none()).await;
     assert!(matches!(after, Err(StoreError::Unavailable(_))), "{after:?}");
     assert!(store.find(id(3)).await.unwrap().is_none());
     other.rollback().await.unwrap();

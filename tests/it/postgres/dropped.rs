@@ -5,6 +5,7 @@ use keyfob::store::{InsertRules, PostgresStore, StoreError, TokenStore, Use};
 use sqlx::{Connection, Executor};
 
 use super::{Schema, answer, at, id, insert, record};
+use crate::support::patching::Patching;
 
 impl Schema {
     /// Drops a step while the server keeps it waiting, be it that it prepares a statement or runs one.
@@ -41,12 +42,12 @@ async fn after_a_dropped_step_the_pool_answers_what_it_is_asked_and_nothing_is_l
         insert(&store, &record(number)).await;
     }
     let uses = [1, 2].map(|number| Use { id: id(number), at: at(2_000), from: None });
-    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1) };
+    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1), ..InsertRules::none() };
     for _ in 0..3 {
         schema.dropped_midway(store.find(id(1)), PREPARING).await;
         assert_eq!(store.find(id(2)).await.unwrap().unwrap().id, id(2));
         schema.comes_to_rest().await;
-        schema.dropped_midway(store.insert(&record(3), rules), PREPARING).await;
+        schema.dropped_midway(store.insert(&record(3), &rules), PREPARING).await;
         schema.comes_to_rest().await;
         assert!(store.find(id(3)).await.unwrap().is_none());
         schema.dropped_midway(store.record_uses(&uses), RUNNING).await;
@@ -88,13 +89,13 @@ async fn a_transaction_in_which_a_step_was_dropped_takes_no_other_and_can_be_rol
     let schema = Schema::new();
     let pool = schema.pool_with(&[]).await;
     let store = PostgresStore::in_schema(pool.clone(), &schema.name).await.unwrap();
-    let rules = InsertRules { unique_name: true, limit_per_owner: None };
+    let rules = InsertRules { unique_name: true, limit_per_owner: None, ..InsertRules::none() };
     let mut transaction = pool.begin().await.unwrap();
     {
         let on = store.on(&mut transaction);
         insert(&on, &record(1)).await;
-        schema.dropped_midway(on.insert(&record(2), rules), OWNERS).await;
-        let refused = on.insert(&record(3), InsertRules::default()).await;
+        schema.dropped_midway(on.insert(&record(2), &rules), OWNERS).await;
+        let refused = on.insert(&record(3), &InsertRules::none()).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     }
     transaction.rollback().await.unwrap();

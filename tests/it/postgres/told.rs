@@ -10,6 +10,7 @@ use keyfob::{
 use sqlx::{Connection, postgres::PgListener};
 
 use super::{Schema, at, id, insert, owner, record};
+use crate::support::patching::Patching;
 
 /// Listens to what is told of the tokens in a schema.
 struct Ear(PgListener);

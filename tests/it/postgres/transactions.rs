@@ -9,7 +9,8 @@ use sqlx::{Connection, Executor, PgConnection};
 
 use super::{Schema, at, id, insert, owner, record};
 
-const RULES: InsertRules = InsertRules { unique_name: true, limit_per_owner: Some(2) };
+const RULES: InsertRules =
+    InsertRules { unique_name: true, limit_per_owner: Some(2), ..InsertRules::none() };
 const LEVELS: [&str; 3] = [
     "BEGIN ISOLATION LEVEL READ COMMITTED",
     "BEGIN ISOLATION LEVEL REPEATABLE READ",
@@ -28,10 +29,10 @@ async fn rules_never_go_by_what_was() {
             let on = store.on(&mut transaction);
             assert_eq!(on.count(&owner()).await.unwrap().not_revoked, 0);
             for number in 1..=2 {
-                let inserted = store.insert(&record(number), RULES).await.unwrap();
+                let inserted = store.insert(&record(number), &RULES).await.unwrap();
                 assert_eq!(inserted, InsertOutcome::Inserted);
             }
-            let third = on.insert(&record(3), RULES).await;
+            let third = on.insert(&record(3), &RULES).await;
             let is_right = match third {
                 Ok(InsertOutcome::LimitReached) => level == LEVELS[0],
                 Err(StoreError::Busy(_)) => level != LEVELS[0],
@@ -82,7 +83,7 @@ async fn eight_transactions_reach_the_limit_and_do_not_pass_it() {
             tokio::spawn(async move {
                 let mut connection = PgConnection::connect_with(&Schema::options()).await.unwrap();
                 let mut transaction = connection.begin_with(level).await.unwrap();
-                let inserted = store.on(&mut transaction).insert(&record, RULES).await;
+                let inserted = store.on(&mut transaction).insert(&record, &RULES).await;
                 let is_committed = transaction.commit().await.is_ok();
                 match inserted {
                     Ok(InsertOutcome::Inserted) => is_committed,

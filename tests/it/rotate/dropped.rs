@@ -8,10 +8,11 @@ use std::{
 
 use keyfob::{
     ApiTokens, IssuedToken, TokenRotation,
-    store::{Change, ChangeOutcome, TokenStore},
+    store::{Change, UpdateOutcome},
 };
 
 use super::{grace, rotated, tried, until_first_use};
+use crate::support::patching::Patching;
 use crate::support::{Spy, World, on_every_store};
 
 /// How often a future is polled before it is dropped. A store with threads of its own may need many.
@@ -42,7 +43,7 @@ async fn poll<T>(future: impl Future<Output = T>, polls: usize) -> Option<T> {
 /// Lets every step wait once, before it or before its answer.
 fn wait(store: &Spy, is_before: bool) {
     store.heal();
-    for step in ["find", "rotate", "mark_first_use", "suspend"] {
+    for step in ["find", "rotate", "first_use", "suspend"] {
         if is_before {
             store.before(step, || Box::pin(tokio::task::yield_now()));
         } else {
@@ -55,7 +56,7 @@ fn wait(store: &Spy, is_before: bool) {
 async fn settle(world: &World, issued: &IssuedToken) {
     world.store.heal();
     let outcome = world.store.change(issued.record.id, None, &Change::default()).await.unwrap();
-    assert!(matches!(outcome, ChangeOutcome::Changed(_)), "{outcome:?}");
+    assert!(matches!(outcome, UpdateOutcome::Updated(_)), "{outcome:?}");
 }
 
 /// Whatever has happened, the owner gets a secret that works, and there is one.

@@ -41,15 +41,15 @@ async fn it_is_recorded_before_the_answer(world: World) {
     assert_eq!(tried(&tokens, &new).await, "good");
     let mut calls = world.store.take_calls();
     calls.dedup();
-    assert_eq!(calls, ["peek", "find", "mark_first_use"]);
+    assert_eq!(calls, ["peek", "find", "first_use"]);
     let stored = world.stored(&new).await;
     assert_eq!((stored.first_used_at, stored.last_used_at), (Some(after(7)), None));
 
     let new = rotated(&tokens, &new, grace(0).end_running_grace()).await;
-    world.store.hang("mark_first_use");
+    world.store.hang("first_use");
     let mut verifying = pin!(tokens.verify(new.plain.expose_secret()));
     let mut context = Context::from_waker(Waker::noop());
-    while !world.store.take_calls().contains(&"mark_first_use") {
+    while !world.store.take_calls().contains(&"first_use") {
         assert!(verifying.poll_unpin(&mut context).is_pending());
         tokio::task::yield_now().await;
     }
@@ -62,7 +62,7 @@ async fn what_can_not_be_recorded_is_no_pass(world: World) {
         let old = tokens.issue(world.new_token("a")).await.unwrap();
         let new = rotated(&tokens, &old, rotation).await;
         for trouble in TROUBLES {
-            world.store.fail_with(&["mark_first_use"], trouble);
+            world.store.fail_with(&["first_use"], trouble);
             world.heard.take();
             let refused = tokens.verify(new.plain.expose_secret()).await;
             let Err(VerifyError::Store(error)) = &refused else { panic!("{refused:?}") };
@@ -80,7 +80,7 @@ async fn what_can_not_be_recorded_is_no_pass(world: World) {
 
     let old = tokens.issue(world.new_token("a")).await.unwrap();
     let new = rotated(&tokens, &old, grace(100)).await;
-    world.store.hang("mark_first_use");
+    world.store.hang("first_use");
     let impatient = world.builder().deadline(Duration::MILLISECOND).build().unwrap();
     let refused = impatient.verify(new.plain.expose_secret()).await;
     assert!(matches!(refused, Err(VerifyError::Store(StoreError::Unavailable(_)))), "{refused:?}");
@@ -112,7 +112,7 @@ async fn a_secret_that_no_rotation_made_is_never_marked(world: World) {
     world.store.fail(WRITES);
     world.store.take_calls();
     assert_eq!(tried(&tokens, &issued).await, "good");
-    assert!(!world.store.take_calls().contains(&"mark_first_use"));
+    assert!(!world.store.take_calls().contains(&"first_use"));
     assert_eq!(world.stored(&issued).await.first_used_at, None);
 }
 
@@ -126,7 +126,7 @@ async fn the_old_secret_is_no_use_of_the_new_one(world: World) {
         assert_eq!(tried(&tokens, &old).await, "good");
         assert!(tokens.revalidate(&connection).await.is_ok());
     }
-    assert!(!world.store.take_calls().contains(&"mark_first_use"));
+    assert!(!world.store.take_calls().contains(&"first_use"));
     assert!(world.stored(&old).await.has_unused_secret());
 }
 

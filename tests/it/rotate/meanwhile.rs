@@ -54,7 +54,7 @@ async fn a_retry_against_a_first_use_leaves_the_secret_that_was_used(world: Worl
 
 async fn a_secret_that_is_replaced_while_it_is_verified_does_not_pass(world: World) {
     let tokens = world.tokens();
-    for (hook, step) in [("after", "find"), ("before", "mark_first_use")] {
+    for (hook, step) in [("after", "find"), ("before", "first_use")] {
         let old = tokens.issue(world.new_token("a")).await.unwrap();
         let lost = rotated(&tokens, &old, grace(100)).await;
         let kept = Arc::new(Mutex::new(None));
@@ -138,7 +138,7 @@ async fn a_revocation_while_a_first_use_is_recorded_is_no_pass(world: World) {
     let new = rotated(&tokens, &old, grace(100)).await;
     let (own, id) = (world.tokens().owned_by(&world.owner), old.record.id);
     let revoke = once(move || Box::pin(async move { own.revoke(id).await.unwrap() }));
-    world.store.before("mark_first_use", revoke);
+    world.store.before("first_use", revoke);
     assert_eq!(tried(&tokens, &new).await, "revoked");
     assert_eq!(tried(&tokens, &old).await, "revoked");
     assert_eq!(world.stored(&old).await.first_used_at, None);

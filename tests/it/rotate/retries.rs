@@ -3,8 +3,9 @@
 use time::Duration;
 
 use super::{at, grace, previous, rotate, rotated, tried, until_first_use};
+use crate::support::patching::Patching;
 use crate::support::{World, after, on_every_store};
-use keyfob::{RotateError, TokenRotation, store::TokenStore};
+use keyfob::{RotateError, TokenRotation};
 
 on_every_store! {
     a_retry_replaces_the_secret_that_was_lost

@@ -23,7 +23,7 @@ async fn a_lock_that_is_not_given_up_is_busy_and_a_lookup_does_not_mind() {
 
     let mut other = file.connection().await;
     let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let inserted = store.insert(&record(2), InsertRules::default()).await;
+    let inserted = store.insert(&record(2), &InsertRules::none()).await;
     assert!(matches!(inserted, Err(StoreError::Busy(_))), "{inserted:?}");
     let used = store.record_uses(&[a_use()]).await;
     assert!(matches!(used, Err(StoreError::Busy(_))), "{used:?}");
@@ -93,7 +93,7 @@ async fn a_full_disk_is_unavailable_and_leaves_no_connection_behind_that_fails()
         let mut record = record(inserted);
         let metadata = serde_json::json!({ "k": "x".repeat(4_000) });
         record.rare_mut().metadata = keyfob::token::Metadata::new(&metadata).unwrap();
-        match store.insert(&record, InsertRules::default()).await {
+        match store.insert(&record, &InsertRules::none()).await {
             Ok(outcome) => assert_eq!(outcome, InsertOutcome::Inserted),
             Err(error) => break error,
         }

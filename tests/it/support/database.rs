@@ -35,7 +35,7 @@ pub fn record(number: u128) -> TokenRecord {
 }
 
 pub async fn insert(store: &dyn TokenStore, record: &TokenRecord) {
-    let outcome = store.insert(record, InsertRules::default()).await.unwrap();
+    let outcome = store.insert(record, &InsertRules::none()).await.unwrap();
     assert_eq!(outcome, InsertOutcome::Inserted);
 }
 

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod fake_redis;
 #[cfg(all(feature = "postgres", feature = "mysql"))]
 pub mod own_database;
+pub mod patching;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod plans;
 #[cfg(feature = "postgres")]
@@ -183,7 +184,7 @@ impl World {
         let mut issued = nowhere.issue(self.new_token("planted")).await.unwrap();
         alter(&mut issued.record);
         complete(&mut issued.record);
-        let outcome = self.store.insert(&issued.record, InsertRules::default()).await.unwrap();
+        let outcome = self.store.insert(&issued.record, &InsertRules::none()).await.unwrap();
         assert_eq!(outcome, InsertOutcome::Inserted);
         self.store.take_calls();
         issued

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use keyfob::{
     Owner, TokenName,
     store::{
-        AbilityUse, Change, InsertRules, PageQuery, Position, Selection, Show, Sort, SortKey,
-        StoreError, TokenStore, Use,
+        AbilityUse, Change, InsertRules, PageQuery, Patch, Position, Selection, Show, Sort,
+        SortKey, StoreError, TokenStore, UpdateOutcome, Use,
     },
     token::{Ability, IdempotencyKey, KeyId, Revocation, Suspension},
 };
 
 use super::database::{at, id, owner, record};
+use super::patching::Patching;
 
 pub const TOKENS: u64 = 6_000;
 
@@ -71,25 +72,30 @@ pub async fn no_step_reads_more_tokens_than_it_is_about<S: TokenStore>(
             assert_eq!(page.records.len(), 10);
         }
     }
-    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1_000) };
+    let rules =
+        InsertRules { unique_name: true, limit_per_owner: Some(1_000), ..InsertRules::none() };
     let mut new = record(900_000);
     new.rare_mut().idempotency_key = Some(IdempotencyKey::new("new").unwrap());
-    let _ = counted.step("insert", async |it| it.insert(&new, rules).await).await;
+    let _ = counted.step("insert", async |it| it.insert(&new, &rules).await).await;
     let plain = record(900_001);
-    let without = InsertRules::default();
+    let without = &InsertRules::none();
     let _ = counted.step("insert, no rules", async |it| it.insert(&plain, without).await).await;
 
     let mut change = Change::default();
-    (change.name, change.unique_name) = (Some(TokenName::new("new").unwrap()), true);
-    let change = &change;
-    let expiry = token.expires_at;
-    let _ = counted.step("change", async |it| it.change(token.id, expiry, change).await).await;
+    change.name = Some(TokenName::new("new").unwrap());
+    let expected_expiry = token.expires_at;
+    let rename = Patch::Change { expected_expiry, change: change.clone(), rules };
+    let _ = counted.step("change", async |it| it.update(token.id, &rename).await).await;
+    change.expires_at = Some(None);
+    let extend = Patch::Change { expected_expiry, change, rules };
+    let extended = counted.step("change, extended", async |it| it.update(token.id, &extend).await);
+    assert!(matches!(extended.await, UpdateOutcome::Updated(_)));
     let digest = &token.digest;
     counted.step("rekey", async |it| it.rekey(token.id, digest, digest).await).await;
     let mark = async |it: &S| it.mark_first_use(token.id, digest, at(9_000)).await;
-    assert!(counted.step("mark_first_use", mark).await);
+    assert!(counted.step("first_use", mark).await);
     let claim = async |it: &S| it.claim_notice(id(3_003), at(103_003), 7).await;
-    assert!(counted.step("claim_notice", claim).await);
+    assert!(counted.step("notice", claim).await);
     let suspension = Suspension::new(at(9_000));
     let _ = counted.step("suspend", async |it| it.suspend(token.id, &suspension).await).await;
     let uses: Vec<_> = some.iter().map(|id| Use { id: *id, at: at(9_000), from: None }).collect();

@@ -12,11 +12,10 @@ use futures_util::future::BoxFuture;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenRecord,
     store::{
-        AbilityUse, Change, ChangeOutcome, Expected, InsertOutcome, InsertRules, KeyCount,
-        OwnerCount, Page, PageQuery, Peek, Position, RotateOutcome, Rotation, Selection,
-        StoreError, TokenStore, Use,
+        AbilityUse, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek,
+        Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
     },
-    token::{KeyId, Revocation, Suspension, TokenDigest},
+    token::{KeyId, Revocation},
 };
 
 /// Every step that writes.
@@ -24,14 +23,14 @@ pub const WRITES: &[&str] = &[
     "insert",
     "change",
     "rotate",
-    "mark_first_use",
+    "first_use",
     "rekey",
     "revoke",
     "suspend",
     "resume",
     "record_uses",
     "record_ability_uses",
-    "claim_notice",
+    "notice",
     "prune",
     "erase",
     "canary",
@@ -221,7 +220,10 @@ impl fmt::Debug for Spy {
 macro_rules! watched {
     ($($step:ident($($argument:ident: $type:ty),*) -> $answer:ty $(=> $note:ident($noted:ident))?;)+) => {
         /// Every step.
-        pub const STEPS: &[&str] = &[$(stringify!($step)),+];
+        pub const STEPS: &[&str] = &[
+            "change", "rotate", "first_use", "rekey", "suspend", "resume", "notice",
+            $(stringify!($step)),+
+        ];
 
         #[async_trait]
         impl TokenStore for Spy {
@@ -247,6 +249,14 @@ macro_rules! watched {
                 self.leave(stringify!($step)).await?;
                 answer
             })+
+
+            /// Each kind of patch is a step of its own.
+            async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError> {
+                self.enter(patch.code()).await?;
+                let answer = self.inner.update(id, patch).await;
+                self.leave(patch.code()).await?;
+                answer
+            }
         }
     };
 }
@@ -254,18 +264,11 @@ macro_rules! watched {
 watched! {
     find(id: TokenId) -> Option<Arc<TokenRecord>> => note_id(id);
     find_many(ids: &[TokenId]) -> Page => note_ids(ids);
-    insert(record: &TokenRecord, rules: InsertRules) -> InsertOutcome;
+    insert(record: &TokenRecord, rules: &InsertRules) -> InsertOutcome;
     page(query: &PageQuery) -> Page;
-    change(id: TokenId, expected: Option<Timestamp>, change: &Change) -> ChangeOutcome;
-    rotate(id: TokenId, expected: &Expected, rotation: &Rotation) -> RotateOutcome;
-    mark_first_use(id: TokenId, expected: &TokenDigest, at: Timestamp) -> bool;
-    rekey(id: TokenId, expected: &TokenDigest, digest: &TokenDigest) -> bool;
     revoke(selection: &Selection, revocation: &Revocation) -> Vec<TokenId>;
-    suspend(id: TokenId, suspension: &Suspension) -> ChangeOutcome;
-    resume(id: TokenId, at: Timestamp) -> ChangeOutcome;
     record_uses(uses: &[Use]) -> () => note_uses(uses);
     record_ability_uses(uses: &[AbilityUse]) -> ();
-    claim_notice(id: TokenId, expected: Timestamp, days: u16) -> bool;
     expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     count(owner: &Owner) -> OwnerCount;

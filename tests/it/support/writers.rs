@@ -6,13 +6,14 @@ use futures_util::future::join_all;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
-        AbilityUse, Change, InsertOutcome, InsertRules, PageQuery, Selection, Show, Sort,
+        AbilityUse, Change, InsertOutcome, InsertRules, PageQuery, Patch, Selection, Show, Sort,
         StoreError, TokenStore, Use,
     },
     token::{Ability, IdempotencyKey, Prefix, PreviousSecret, Revocation, Suspension, TokenDigest},
 };
 
 use super::Random;
+use super::patching::Patching;
 
 const WRITERS: usize = 16;
 const STEPS: usize = 60;
@@ -49,11 +50,11 @@ pub async fn sixteen_writers_break_no_rule(store: Arc<dyn TokenStore>) {
 
 /// Owners whose first tokens come at once each get one in.
 pub async fn new_owners_are_not_in_each_others_way(store: Arc<dyn TokenStore>) {
-    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1) };
+    let rules = InsertRules { unique_name: true, limit_per_owner: Some(1), ..InsertRules::none() };
     let inserts = (0..200).map(|number| {
         let store = store.clone();
         let record = record(number, &mut Random(number as u64));
-        tokio::spawn(async move { store.insert(&record, rules).await.unwrap() })
+        tokio::spawn(async move { store.insert(&record, &rules).await.unwrap() })
     });
     for inserted in join_all(inserts.collect::<Vec<_>>()).await {
         assert_eq!(inserted.unwrap(), InsertOutcome::Inserted);
@@ -62,14 +63,15 @@ pub async fn new_owners_are_not_in_each_others_way(store: Arc<dyn TokenStore>) {
 
 /// Sixty-four inserts at once through two stores on one database.
 pub async fn sixty_four_inserts_reach_the_limit_exactly(stores: [Arc<dyn TokenStore>; 2]) {
-    let rules = InsertRules { unique_name: false, limit_per_owner: Some(10) };
+    let rules =
+        InsertRules { unique_name: false, limit_per_owner: Some(10), ..InsertRules::none() };
     for round in 0..4 {
         let mut random = Random(round as u64);
         let inserts = (0..64).map(|number| {
             let store = stores[number % 2].clone();
             let mut record = record(round, &mut random);
             record.rare_mut().idempotency_key = None;
-            tokio::spawn(async move { store.insert(&record, rules).await.unwrap() })
+            tokio::spawn(async move { store.insert(&record, &rules).await.unwrap() })
         });
         let inserted = join_all(inserts.collect::<Vec<_>>()).await.into_iter();
         let inserted = inserted.filter(|it| *it.as_ref().unwrap() == InsertOutcome::Inserted);
@@ -97,8 +99,9 @@ async fn step(store: &dyn TokenStore, random: &mut Random) -> Result<Vec<TokenId
     let tokens = page(store, number, Show::Any).await;
     let what = if tokens.is_empty() { 0 } else { random.below(16) };
     if what < 5 {
-        let rules = InsertRules { unique_name: true, limit_per_owner: Some(LIMIT) };
-        let _ = store.insert(&record(number, random), rules).await?;
+        let rules =
+            InsertRules { unique_name: true, limit_per_owner: Some(LIMIT), ..InsertRules::none() };
+        let _ = store.insert(&record(number, random), &rules).await?;
         return Ok(Vec::new());
     }
     let token = &tokens[random.below(tokens.len())];
@@ -116,9 +119,11 @@ async fn step(store: &dyn TokenStore, random: &mut Random) -> Result<Vec<TokenId
             return store.revoke(&Selection::AllOf(owner(number)), &revocation).await;
         }
         7 => {
-            let mut change = Change::default();
-            (change.name, change.unique_name) = (Some(name(random)), true);
-            let _ = store.change(token.id, token.expires_at, &change).await?;
+            let (mut change, expected_expiry) = (Change::default(), token.expires_at);
+            change.name = Some(name(random));
+            let rules = InsertRules { unique_name: true, ..InsertRules::none() };
+            let _ =
+                store.update(token.id, &Patch::Change { expected_expiry, change, rules }).await?;
         }
         8 => {
             let digest = TokenDigest::from_bytes([8; 32], None);

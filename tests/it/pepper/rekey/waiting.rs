@@ -17,6 +17,7 @@ use keyfob::{
 };
 
 use super::{grace, moving, old, rekeys};
+use crate::support::patching::Patching;
 use crate::{
     pepper::{hmac_of, id, issue, kept, key, tried},
     support::{TROUBLES, World, on_every_store},
@@ -173,7 +174,7 @@ async fn a_token_that_others_keep_making_anew_is_busy(world: World) {
     let digests =
         digests.map(|(seed, name)| TokenDigest::from_bytes(hmac_of(seed, &new), Some(id(name))));
     let (store, token) = (world.store.inner(), new.record.id);
-    world.store.before("mark_first_use", move || {
+    world.store.before("first_use", move || {
         let (store, [one, other]) = (store.clone(), digests.clone());
         Box::pin(async move {
             let there = store.rekey(token, &one, &other).await.unwrap();
@@ -186,7 +187,7 @@ async fn a_token_that_others_keep_making_anew_is_busy(world: World) {
     assert!(matches!(refused, Err(VerifyError::Store(StoreError::Busy(_)))), "{refused:?}");
     assert_eq!(world.heard.kinds(), ["StoreFailed"], "and it is reported, once");
     let tries = world.store.take_calls();
-    assert_eq!(tries.iter().filter(|step| **step == "mark_first_use").count(), 5);
+    assert_eq!(tries.iter().filter(|step| **step == "first_use").count(), 5);
     world.store.heal();
     assert_eq!(tried(&tokens, &new).await, "good");
 }

@@ -1,0 +1,14 @@
+//! The rules of the store contract, as pure functions.
+//!
+//! A store adds two things: it keeps the records, and it runs each step atomically. Every outcome is decided here, by
+//! functions that use no clock and do no I/O.
+
+mod patch;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod uses;
+
+pub use patch::{Change, Expected, Patch, PatchError, Rotation, UpdateOutcome};
+pub use rules::{InsertOutcome, InsertRules, RuleError, Siblings};
+pub use uses::{AbilityUse, MOST_USED_ABILITIES, Use};

@@ -1,0 +1,67 @@
+//! Patches of a store, said shortly.
+
+use keyfob::{
+    Timestamp, TokenId,
+    store::{Change, InsertRules, Patch, StoreError, TokenStore, UpdateOutcome},
+    token::{Suspension, TokenDigest},
+};
+
+/// [`TokenStore::update`] for each kind of patch, under no rules.
+pub trait Patching: TokenStore {
+    async fn change(
+        &self,
+        id: TokenId,
+        expected_expiry: Option<Timestamp>,
+        change: &Change,
+    ) -> Result<UpdateOutcome, StoreError> {
+        let (change, rules) = (change.clone(), InsertRules::none());
+        self.update(id, &Patch::Change { expected_expiry, change, rules }).await
+    }
+
+    async fn suspend(
+        &self,
+        id: TokenId,
+        suspension: &Suspension,
+    ) -> Result<UpdateOutcome, StoreError> {
+        self.update(id, &Patch::Suspend(suspension.clone())).await
+    }
+
+    async fn resume(&self, id: TokenId, at: Timestamp) -> Result<UpdateOutcome, StoreError> {
+        self.update(id, &Patch::Resume { at }).await
+    }
+
+    async fn mark_first_use(
+        &self,
+        id: TokenId,
+        expected: &TokenDigest,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.apply(id, Patch::FirstUse { expected: expected.clone(), at }).await
+    }
+
+    async fn rekey(
+        &self,
+        id: TokenId,
+        expected: &TokenDigest,
+        digest: &TokenDigest,
+    ) -> Result<bool, StoreError> {
+        let (expected, digest) = (expected.clone(), digest.clone());
+        self.apply(id, Patch::Rekey { expected, digest }).await
+    }
+
+    async fn claim_notice(
+        &self,
+        id: TokenId,
+        expected_expiry: Timestamp,
+        days: u16,
+    ) -> Result<bool, StoreError> {
+        self.apply(id, Patch::Notice { expected_expiry, days }).await
+    }
+
+    /// Returns `true` if the patch was applied.
+    async fn apply(&self, id: TokenId, patch: Patch) -> Result<bool, StoreError> {
+        Ok(matches!(self.update(id, &patch).await?, UpdateOutcome::Updated(_)))
+    }
+}
+
+impl<S: TokenStore + ?Sized> Patching for S {}
