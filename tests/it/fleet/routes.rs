@@ -1,8 +1,8 @@
 //! Which paths there are, and what each is asked with.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Request, Server, Service, refusals::refusal};
+use super::{Request, Response, Server, Service, refusals::refusal};
 
 on_every_server! {
     a_method_that_a_resource_does_not_have_is_told_which_it_has,
@@ -77,6 +77,13 @@ fn what_is_nowhere_is_not_found_with_any_method(server: Server) {
     }
 }
 
+/// What is answered, but for the last use: it goes on with the clock.
+fn without_last_use(answer: &Response) -> Value {
+    let mut json = answer.json();
+    json.as_object_mut().unwrap().remove("last_used_at");
+    json
+}
+
 fn a_path_is_the_same_however_its_characters_are_encoded(server: Server) {
     let service = Service::start(server);
     let ada = service.log_in("ada");
@@ -96,7 +103,7 @@ fn a_path_is_the_same_however_its_characters_are_encoded(server: Server) {
         ("/api/%761/server%73".to_owned(), "/api/v1/servers"),
     ] {
         let (one, other) = (get(&path), get(same));
-        assert_eq!((one.status, &one.body), (200, &other.body), "{path}");
+        assert_eq!((one.status, without_last_use(&one)), (200, without_last_use(&other)), "{path}");
     }
     for path in [
         "/account/tokens%2Fcurrent",
