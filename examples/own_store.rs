@@ -15,16 +15,16 @@ use async_trait::async_trait;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
-        AbilityUse, CorruptRecord, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page,
-        PageQuery, Patch, Peek, Position, Selection, Show, Sort, StoreError, StoredRow, TokenStore,
-        UpdateOutcome, Use,
+        CorruptRecord, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch,
+        Peek, Position, Selection, Show, Sort, StoreError, StoredRow, TokenStore, UpdateOutcome,
+        Use,
     },
     token::{KeyId, Prefix, Revocation, TokenDigest},
 };
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, backends::InMemoryBackend};
 
 const TOKENS: TableDefinition<u128, &[u8]> = TableDefinition::new("tokens");
-const CANARIES: TableDefinition<&str, [u8; 32]> = TableDefinition::new("canaries");
+const FINGERPRINTS: TableDefinition<&str, [u8; 32]> = TableDefinition::new("fingerprints");
 
 type Tokens<'a> = redb::Table<'a, u128, &'static [u8]>;
 
@@ -38,7 +38,7 @@ impl RedbStore {
     fn new(database: Database) -> Result<Self, StoreError> {
         let transaction = database.begin_write().map_err(engine)?;
         transaction.open_table(TOKENS).map_err(engine)?;
-        transaction.open_table(CANARIES).map_err(engine)?;
+        transaction.open_table(FINGERPRINTS).map_err(engine)?;
         transaction.commit().map_err(engine)?;
         Ok(Self { database })
     }
@@ -120,11 +120,7 @@ impl TokenStore for RedbStore {
         Peek::Ask
     }
 
-    async fn find(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
-        self.read(|tokens| Ok(get(tokens, id)?.map(Arc::new)))
-    }
-
-    async fn find_many(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
+    async fn find(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
         let mut page = self.read(|tokens| scan(tokens, None))?;
         page.records.retain(|record| ids.contains(&record.id));
         page.corrupt.retain(|corrupt| corrupt.id.is_some_and(|id| ids.contains(&id)));
@@ -201,19 +197,6 @@ impl TokenStore for RedbStore {
         })
     }
 
-    async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError> {
-        self.write(|tokens| {
-            for noted in uses {
-                if let Some(mut record) = get(tokens, noted.id)?
-                    && noted.apply(&mut record)
-                {
-                    put(tokens, &record)?;
-                }
-            }
-            Ok(())
-        })
-    }
-
     async fn expiring(
         &self,
         from: Timestamp,
@@ -268,15 +251,15 @@ impl TokenStore for RedbStore {
         })
     }
 
-    async fn canary(&self, key: &KeyId, canary: &[u8; 32]) -> Result<[u8; 32], StoreError> {
+    async fn key_fingerprint(&self, key: &KeyId, value: &[u8; 32]) -> Result<[u8; 32], StoreError> {
         let transaction = self.database.begin_write().map_err(engine)?;
         let kept = {
-            let mut canaries = transaction.open_table(CANARIES).map_err(engine)?;
-            let kept = canaries.get(key.as_str()).map_err(engine)?.map(|it| it.value());
+            let mut fingerprints = transaction.open_table(FINGERPRINTS).map_err(engine)?;
+            let kept = fingerprints.get(key.as_str()).map_err(engine)?.map(|it| it.value());
             if kept.is_none() {
-                canaries.insert(key.as_str(), canary).map_err(engine)?;
+                fingerprints.insert(key.as_str(), value).map_err(engine)?;
             }
-            kept.unwrap_or(*canary)
+            kept.unwrap_or(*value)
         };
         transaction.commit().map_err(engine)?;
         Ok(kept)
@@ -302,7 +285,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     (rules.unique_name, rules.limit_per_owner) = (true, Some(10));
     println!("insert: {:?}", store.insert(&record, &rules).await?);
     println!("again:  {:?}", store.insert(&record, &rules).await?);
-    println!("found:  {:?}", store.find(record.id).await?.map(|found| found.name.clone()));
+    println!("found:  {:?}", store.find(&[record.id]).await?.records[0].name);
 
     let revoked = store.revoke(&Selection::AllOf(owner.clone()), &Revocation::new(now)).await?;
     println!("revoke: {revoked:?}");

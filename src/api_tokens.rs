@@ -121,7 +121,7 @@ impl ApiTokens {
         if first == second {
             return Err(EntropyError::new(Some("the same bytes came twice in a row".into())).into());
         }
-        self.watch(self.store().find(TokenId::from_u128(0)).await)?;
+        let _ = self.watch(self.store().find(&[TokenId::from_u128(0)]).await)?;
         let pepper = self.digests().pepper();
         for KeyCount { key, current: tokens, .. } in
             self.watch(self.store().count_by_key().await)?
@@ -138,9 +138,9 @@ impl ApiTokens {
         }
         // Last, so that a key with which nothing can begin is not kept as the right one.
         for key in pepper.into_iter().flat_map(Pepper::all_keys) {
-            let canary = key.canary();
-            let kept = self.watch(self.store().canary(key.id(), &canary).await)?;
-            if !bool::from(kept.ct_eq(&canary)) {
+            let fingerprint = key.fingerprint();
+            let kept = self.store().key_fingerprint(key.id(), &fingerprint).await;
+            if !bool::from(self.watch(kept)?.ct_eq(&fingerprint)) {
                 return Err(CheckError::WrongPepperKey(key.id().clone()));
             }
         }

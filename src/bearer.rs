@@ -6,7 +6,7 @@ use crate::{
     issue::{IssueError, NewToken, Parent},
     owner_tokens::{ManageError, OwnerTokens},
     rotate::{RotateError, TokenRotation},
-    store::StoreError,
+    store::{StoreError, find_one},
     token::{IssuedToken, Owner, Reason, TokenId, TokenState},
     verify::{VerifiedToken, VerifyError},
 };
@@ -84,7 +84,7 @@ impl ApiTokens {
     }
 
     async fn is_revoked(&self, id: TokenId) -> Result<bool, StoreError> {
-        let found = self.watch(self.store().find(id).await)?;
+        let found = self.watch(find_one(self.store(), id).await)?;
         Ok(found.is_none_or(|record| record.state_at(self.now()) == TokenState::Revoked))
     }
 

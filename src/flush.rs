@@ -79,7 +79,6 @@ impl ApiTokens {
                 };
                 // What failed is reported, kept and tried again after the next interval.
                 let _ = tokens.write_uses().await;
-                let _ = tokens.write_abilities().await;
                 let _ = tokens.write_digests().await;
             }
         }
@@ -94,10 +93,9 @@ impl ApiTokens {
     pub async fn flush(&self) -> Result<(), StoreError> {
         self.tell_untold().await;
         let written = self.write_uses().await;
-        let abilities = self.write_abilities().await;
         let digests = self.write_all_digests().await;
         timer::in_time(Instant::now() + self.deadline(), self.observers_are_told()).await;
-        written.and(abilities).and(digests)
+        written.and(digests)
     }
 
     async fn write_uses(&self) -> Result<(), StoreError> {
@@ -105,18 +103,12 @@ impl ApiTokens {
         if uses > 0 {
             self.report(|| Event::UsesDropped { uses });
         }
-        let written = self.usage().write(self.store(), self.now()).await;
+        let written =
+            self.usage().write(self.store(), self.ability_log().map(|it| &**it), self.now()).await;
         written.inspect_err(|error| {
             let (error, waiting) = (error.into(), self.usage().len());
             self.report(|| Event::UsesNotWritten { error, waiting });
         })
-    }
-
-    async fn write_abilities(&self) -> Result<(), StoreError> {
-        match self.ability_log() {
-            Some(log) => self.watch(log.write(self.store()).await),
-            None => Ok(()),
-        }
     }
 
     /// Writes some of the digests that wait, and tells whether that is all.

@@ -35,7 +35,7 @@ use futures_util::future::{BoxFuture, Either, select};
 
 use crate::{
     clock::Clock,
-    store::{CorruptRecord, Page, Peek, StoreError, TokenStore, unless_busy},
+    store::{CorruptRecord, Page, Peek, StoreError, TokenStore, find_one, unless_busy},
     timer,
     token::{TokenId, TokenRecord},
 };
@@ -119,7 +119,7 @@ impl Lookups {
                 if let Some(known) = self.known(id, source) {
                     return Ok(known);
                 }
-                let record = unless_busy(until, || self.store.find(id)).await?;
+                let record = unless_busy(until, || find_one(&*self.store, id)).await?;
                 Ok(Found { record, source: Source::Store })
             }
             Entry::Seated(ticket) => {
@@ -155,7 +155,7 @@ impl Lookups {
             return None;
         }
         let store = self.store.clone();
-        Some(Box::pin(async move { unless_busy(until, || read(&*store, &ids)).await }))
+        Some(Box::pin(async move { unless_busy(until, || store.find(&ids)).await }))
     }
 
     /// Changes who waits for what, and wakes who has to know.
@@ -167,14 +167,6 @@ impl Lookups {
         woken.into_iter().for_each(Waker::wake);
         outcome
     }
-}
-
-async fn read(store: &dyn TokenStore, ids: &[TokenId]) -> Result<Page, StoreError> {
-    let [id] = ids else {
-        return store.find_many(ids).await;
-    };
-    let record = store.find(*id).await?;
-    Ok(Page { records: record.into_iter().collect(), ..Page::default() })
 }
 
 /// What a page says of each of the tokens that were asked for.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     api_tokens::ApiTokens,
     policy::InvalidFields,
-    store::{Patch, PatchError, RuleError, StoreError, TokenStore, UpdateOutcome, Use},
+    store::{Patch, PatchError, RuleError, StoreError, TokenStore, UpdateOutcome, Use, find_one},
     token::{Actor, Owner, Reason, Timestamp, TokenId, TokenRecord, TokenState},
 };
 
@@ -100,7 +100,7 @@ impl OwnerTokens {
     ) -> Result<TokenRecord, ManageError> {
         // Before the store is read: what is written and forgotten meanwhile would be in neither.
         let known = self.tokens.usage().latest_of([id]);
-        let found = self.tokens.watch(store.find(id).await)?;
+        let found = self.tokens.watch(find_one(store, id).await)?;
         let Some(record) = found.filter(|record| record.owner == self.owner) else {
             return Err(ManageError::NotFound);
         };

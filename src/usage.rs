@@ -232,21 +232,28 @@ impl UsageLog {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes all that is noted. Dropped or failed, it loses nothing: what is not known to be written stays in
-    /// `writing`, and writing it twice changes nothing.
+    /// Writes all that is noted, with the abilities that were used. Dropped or failed, it loses nothing: what is not
+    /// known to be written stays in `writing`, and writing it twice changes nothing.
     pub(crate) async fn write(
         &self,
         store: &dyn TokenStore,
+        abilities: Option<&AbilityLog>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.lock().begin();
         loop {
-            let uses = self.lock().batch();
+            let mut uses = self.lock().batch();
+            if let Some(abilities) = abilities {
+                abilities.join(&mut uses, BATCH);
+            }
             if uses.is_empty() {
                 break;
             }
             store.record_uses(&uses).await?;
             self.lock().written(&uses);
+            if let Some(abilities) = abilities {
+                abilities.written(&uses);
+            }
         }
         let mut log = self.lock();
         // What was noted meanwhile waits since about now.
@@ -272,9 +279,9 @@ impl Log {
     fn latest(&self, id: TokenId) -> Option<Use> {
         let noted = [&self.waiting, &self.draining].into_iter().filter_map(|log| {
             let Waiting { record, from } = log.get(&id)?;
-            Some(Use { id, at: record.noted.latest()?, from: *from })
+            Some(Use { from: *from, ..Use::new(id, record.noted.latest()?) })
         });
-        noted.chain(self.writing.get(&id).copied()).max_by_key(|it| it.at)
+        noted.chain(self.writing.get(&id).cloned()).max_by_key(|it| it.at)
     }
 
     /// Takes what waits. That is a swap, so that nobody who notes a use waits for it, unless a flush failed before.
@@ -296,7 +303,7 @@ impl Log {
             }
         }
         debug_assert!(self.writing.len() <= BATCH, "a batch is bounded");
-        self.writing.values().copied().collect()
+        self.writing.values().cloned().collect()
     }
 
     fn written(&mut self, batch: &[Use]) {
@@ -312,10 +319,9 @@ impl Log {
 /// Moves what is noted in a record to what is being written. Where the clock was put back, that can be the later use.
 fn drain(writing: &mut HashMap<TokenId, Use, RandomState>, id: TokenId, noted: &Waiting) {
     if let Some(at) = noted.record.noted.close() {
-        let drained = Use { id, at, from: noted.from };
-        let latest = writing.entry(id).or_insert(drained);
+        let latest = writing.entry(id).or_insert(Use::new(id, at));
         if latest.at <= at {
-            *latest = drained;
+            (latest.at, latest.from) = (at, noted.from);
         }
     }
 }

@@ -201,7 +201,7 @@ impl ApiTokens {
             self.report(|| Event::Verified { id, owner, of });
         }
         let Proven { record, generation } = proven;
-        VerifiedToken { record, generation, from, abilities: self.ability_log().cloned() }
+        VerifiedToken { record, generation, from, at: now, abilities: self.ability_log().cloned() }
     }
 
     #[cold]

@@ -10,8 +10,8 @@ use foldhash::fast::RandomState;
 use crate::token::{Abilities, KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord};
 
 use super::{
-    AbilityUse, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek,
-    Position, Selection, StoreError, TokenStore, UpdateOutcome, Use, selection::descendants,
+    InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek, Position,
+    Selection, StoreError, TokenStore, UpdateOutcome, Use, selection::descendants,
 };
 
 /// A store in memory: for tests, examples, and services whose tokens need not outlive them.
@@ -40,7 +40,7 @@ struct Index {
     by_parent: BTreeSet<(TokenId, TokenId)>,
     /// Sets of abilities that tokens hold: many tokens hold few sets, and share them.
     abilities: HashSet<Abilities>,
-    canaries: HashMap<KeyId, [u8; 32]>,
+    fingerprints: HashMap<KeyId, [u8; 32]>,
 }
 
 /// Beyond so many different sets, as with abilities for single resources, they are no longer shared.
@@ -156,11 +156,7 @@ impl TokenStore for MemoryStore {
         self.get(id).map_or(Peek::Absent, Peek::Found)
     }
 
-    async fn find(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
-        Ok(self.get(id))
-    }
-
-    async fn find_many(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
+    async fn find(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
         let ids: BTreeSet<_> = ids.iter().collect();
         let records = ids.into_iter().filter_map(|id| self.get(*id)).collect();
         Ok(Page { records, ..Page::default() })
@@ -233,14 +229,6 @@ impl TokenStore for MemoryStore {
         Ok(())
     }
 
-    async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError> {
-        let mut writer = self.writer();
-        for noted in uses {
-            writer.note(noted.id, |record| noted.apply(record));
-        }
-        Ok(())
-    }
-
     async fn expiring(
         &self,
         from: Timestamp,
@@ -295,8 +283,8 @@ impl TokenStore for MemoryStore {
         Ok(erased.iter().map(|record| record.id).collect())
     }
 
-    async fn canary(&self, key: &KeyId, canary: &[u8; 32]) -> Result<[u8; 32], StoreError> {
-        Ok(*self.writer().index.canaries.entry(key.clone()).or_insert(*canary))
+    async fn key_fingerprint(&self, key: &KeyId, value: &[u8; 32]) -> Result<[u8; 32], StoreError> {
+        Ok(*self.writer().index.fingerprints.entry(key.clone()).or_insert(*value))
     }
 }
 

@@ -35,8 +35,8 @@ use async_trait::async_trait;
 pub(crate) use cached::{CACHE_CAPACITY, LONGEST_STALENESS};
 pub use cached::{CacheStats, CachedStore, StalenessError};
 pub use contract::{
-    AbilityUse, Change, Expected, InsertOutcome, InsertRules, MOST_USED_ABILITIES, Patch,
-    PatchError, Rotation, RuleError, Siblings, UpdateOutcome, Use,
+    Change, Expected, InsertOutcome, InsertRules, MOST_USED_ABILITIES, Patch, PatchError, Rotation,
+    RuleError, Siblings, UpdateOutcome, Use,
 };
 pub use count::{KeyCount, OwnerCount};
 pub use error::{BoxError, CorruptRecord, StoreError};
@@ -53,6 +53,21 @@ pub use sqlite::{SqliteOpenError, SqliteStore, SqliteTransaction, SqliteWarning}
 pub(crate) use timed::{TimedStore, in_time, unless_busy};
 
 use crate::token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord};
+
+/// Reads one token.
+pub(crate) async fn find_one(
+    store: &dyn TokenStore,
+    id: TokenId,
+) -> Result<Option<Arc<TokenRecord>>, StoreError> {
+    let Page { mut records, mut corrupt, .. } = store.find(&[id]).await?;
+    match (records.pop(), corrupt.pop()) {
+        (_, Some(corrupt)) => Err(corrupt.into()),
+        (Some(record), _) if record.id != id => {
+            Err(StoreError::Faulty("it answered another token than the one asked for".into()))
+        }
+        (found, None) => Ok(found),
+    }
+}
 
 /// What a store knows of a token without asking anyone.
 #[derive(Clone, Debug)]
@@ -85,17 +100,12 @@ pub trait TokenStore: Debug + Send + Sync {
     /// memory answers [`Peek::Ask`]. Once a step of this store is acknowledged, it is known as that step left it.
     fn peek(&self, id: TokenId) -> Peek;
 
-    /// The token with this id, revoked and expired ones as well; `None` if there is none.
+    /// Returns the tokens with these ids, in any order, each once: revoked and expired ones as well. Ids without a token
+    /// are left out.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Corrupt`] if there is one that can't be read.
-    async fn find(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError>;
-
-    /// The tokens with these ids that there are, in any order, each once.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find), but a record that can't be read is among [`Page::corrupt`].
-    async fn find_many(&self, ids: &[TokenId]) -> Result<Page, StoreError>;
+    /// [`StoreError`]. A record that can't be read is among [`Page::corrupt`].
+    async fn find(&self, ids: &[TokenId]) -> Result<Page, StoreError>;
 
     /// Adds a token if the rules allow it. It never replaces a token.
     ///
@@ -140,20 +150,13 @@ pub trait TokenStore: Debug + Send + Sync {
         revocation: &Revocation,
     ) -> Result<Vec<TokenId>, StoreError>;
 
-    /// Writes uses: the instant and its address, where the instant is later than the stored one. Nothing else is
-    /// touched, no token comes into being by it, and ids that are not there are passed over.
+    /// Writes uses, each as [`Use::apply`] does. Nothing else is touched, no token comes into being by it, and ids without
+    /// a token are passed over. A batch may have a token several times. Whether the instant is written of a token that is
+    /// revoked is the store's choice.
     ///
     /// # Errors
-    /// [`StoreError`]
+    /// [`StoreError`]; then the batch was written as a whole, or not at all.
     async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError>;
-
-    /// Adds to what tokens were seen to use: each ability once, up to [`MOST_USED_ABILITIES`] a token; what is past
-    /// that is let go. Nothing else is touched, unknown and revoked tokens are passed over, and saying it twice changes
-    /// nothing. Neither a change of the abilities that a token holds nor a rotation takes any of it away.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError>;
 
     /// Tokens of all owners that are not revoked and expire after `from` and not after `until`, by expiry; the page
     /// begins after `after`.
@@ -206,9 +209,9 @@ pub trait TokenStore: Debug + Send + Sync {
     /// [`StoreError`]
     async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError>;
 
-    /// Keeps the canary of a pepper key if there is none yet, and answers the one that is kept.
+    /// Stores the fingerprint of a pepper key, unless the key has one. Returns the stored one.
     ///
     /// # Errors
     /// [`StoreError`]
-    async fn canary(&self, key: &KeyId, canary: &[u8; 32]) -> Result<[u8; 32], StoreError>;
+    async fn key_fingerprint(&self, key: &KeyId, value: &[u8; 32]) -> Result<[u8; 32], StoreError>;
 }

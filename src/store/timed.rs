@@ -13,8 +13,8 @@ use crate::{
 };
 
 use super::{
-    AbilityUse, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek,
-    Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+    InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek, Position,
+    Selection, StoreError, TokenStore, UpdateOutcome, Use,
 };
 
 /// The pauses before a step that was busy is tried again, at the longest.
@@ -88,21 +88,19 @@ macro_rules! timed {
 }
 
 timed! {
-    find(id: TokenId) -> Option<Arc<TokenRecord>>;
-    find_many(ids: &[TokenId]) -> Page;
+    find(ids: &[TokenId]) -> Page;
     insert(record: &TokenRecord, rules: &InsertRules) -> InsertOutcome;
     page(query: &PageQuery) -> Page;
     update(id: TokenId, patch: &Patch) -> UpdateOutcome;
     revoke(selection: &Selection, revocation: &Revocation) -> Vec<TokenId>;
     record_uses(uses: &[Use]) -> ();
-    record_ability_uses(uses: &[AbilityUse]) -> ();
     expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     count(owner: &Owner) -> OwnerCount;
     count_by_key() -> Vec<KeyCount>;
     prune(ended_before: Timestamp, limit: u32) -> u64;
     erase(owner: &Owner) -> Vec<TokenId>;
-    canary(key: &KeyId, canary: &[u8; 32]) -> [u8; 32];
+    key_fingerprint(key: &KeyId, value: &[u8; 32]) -> [u8; 32];
 }
 
 impl fmt::Debug for TimedStore {

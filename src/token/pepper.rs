@@ -2,9 +2,9 @@ use std::fmt;
 
 use super::{KeyId, TextError, TokenId, base62, keyed_hash::KeyedHash};
 
-/// What a canary is the HMAC of. A digest is that of 59 bytes and a checksum that of at least 69, so none of the three
+/// What a fingerprint is the HMAC of. A digest is that of 59 bytes and a checksum that of at least 69, so none of the three
 /// can stand for another.
-const CANARY: &[u8] = b"keyfob pepper canary 1";
+const FINGERPRINT: &[u8] = b"keyfob pepper canary 1";
 
 /// The least length of a key, in bytes: that of the hash.
 const SHORTEST: usize = 32;
@@ -71,8 +71,8 @@ impl PepperKey {
     }
 
     /// What a store keeps to tell the key by.
-    pub(crate) fn canary(&self) -> [u8; 32] {
-        self.keyed.mac(&[CANARY])
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        self.keyed.mac(&[FINGERPRINT])
     }
 
     /// The first 32 bits of the HMAC of what a checksum covers.
@@ -218,7 +218,7 @@ impl Pepper {
         let for_checksums: Vec<_> = self.for_checksums.iter().collect();
         let is_other = |one: &&&PepperKey| {
             let namesake = for_digests.iter().find(|it| it.id == one.id);
-            namesake.is_some_and(|it| it.canary() != one.canary())
+            namesake.is_some_and(|it| it.fingerprint() != one.fingerprint())
         };
         let twice = twice(&for_digests).or_else(|| twice(&for_checksums));
         let twice = twice.or_else(|| for_checksums.iter().find(is_other).copied());

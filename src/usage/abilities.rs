@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{HashMap, HashSet},
     hash::BuildHasher,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -7,8 +7,8 @@ use std::{
 use foldhash::fast::RandomState;
 
 use crate::{
-    store::{AbilityUse, StoreError, TokenStore},
-    token::{Abilities, Ability, TokenFormat, TokenId},
+    store::Use,
+    token::{Abilities, Ability, Timestamp, TokenFormat, TokenId},
 };
 
 /// How many uses wait at most, which take about 20 MB. Beyond, uses are let go, to be noted another time.
@@ -18,8 +18,6 @@ const CAPACITY: usize = 100_000;
 const REMEMBERED: usize = 1_000_000;
 /// How many abilities of a token are remembered. A store keeps no more either.
 const MOST: usize = 100;
-/// How many uses go to the store in one call.
-const BATCH: usize = 1_000;
 
 /// Which abilities tokens were seen to use: each is written once.
 #[derive(Debug)]
@@ -35,9 +33,9 @@ struct Log {
     /// The hashes of abilities, which can be a hundred bytes long each.
     seen: HashMap<TokenId, Vec<u64>, RandomState>,
     remembered: usize,
-    /// By their number, so that two who write at once take away only what they have written.
-    waiting: BTreeMap<u64, AbilityUse>,
-    noted: u64,
+    waiting: HashMap<TokenId, Use, RandomState>,
+    /// How many abilities wait.
+    count: usize,
 }
 
 impl AbilityLog {
@@ -47,14 +45,14 @@ impl AbilityLog {
 
     /// Notes that a token was asked for an ability and had it: the one that it holds, or, where it holds all, the one
     /// that was asked for.
-    pub(crate) fn note(&self, id: TokenId, abilities: &Abilities, required: &str) {
+    pub(crate) fn note(&self, id: TokenId, abilities: &Abilities, required: &str, at: Timestamp) {
         let used = match abilities.as_set() {
             Some(held) => held.iter().find(|it| it.permits(required)).cloned(),
             None => Ability::new(required).ok().filter(|_| !self.format.contains_token(required)),
         };
         let Some(ability) = used else { return };
         let log = &mut *self.lock();
-        if log.waiting.len() >= CAPACITY {
+        if log.count >= CAPACITY {
             return;
         }
         if log.remembered >= REMEMBERED || log.seen.len() >= CAPACITY && !log.seen.contains_key(&id)
@@ -67,25 +65,39 @@ impl AbilityLog {
         if seen.len() < MOST && !seen.contains(&hash) {
             seen.push(hash);
             log.remembered += 1;
-            log.waiting.insert(log.noted, AbilityUse { id, ability });
-            log.noted += 1;
+            let waiting = log.waiting.entry(id).or_insert(Use::new(id, at));
+            waiting.at = waiting.at.max(at);
+            log.count += usize::from(waiting.abilities.insert(ability));
         }
     }
 
-    /// Writes what waits. Dropped or failed, it loses nothing.
-    pub(crate) async fn write(&self, store: &dyn TokenStore) -> Result<(), StoreError> {
-        loop {
-            let (numbers, batch): (Vec<_>, Vec<_>) = {
-                let log = self.lock();
-                log.waiting.iter().take(BATCH).map(|(at, it)| (*at, it.clone())).unzip()
-            };
-            if batch.is_empty() {
-                return Ok(());
+    /// Adds abilities that wait to the uses of their tokens, and the uses of other tokens up to so many in all.
+    pub(crate) fn join(&self, uses: &mut Vec<Use>, most: usize) {
+        let log = self.lock();
+        if log.waiting.is_empty() {
+            return;
+        }
+        for it in uses.iter_mut() {
+            if let Some(waiting) = log.waiting.get(&it.id) {
+                it.abilities.clone_from(&waiting.abilities);
             }
-            store.record_ability_uses(&batch).await?;
-            let mut log = self.lock();
-            for number in numbers {
-                log.waiting.remove(&number);
+        }
+        let joined: HashSet<_> = uses.iter().map(|it| it.id).collect();
+        let others = log.waiting.values().filter(|it| !joined.contains(&it.id));
+        uses.extend(others.take(most.saturating_sub(joined.len())).cloned());
+    }
+
+    /// Lets go of what was written. What was noted meanwhile stays.
+    pub(crate) fn written(&self, uses: &[Use]) {
+        let mut log = self.lock();
+        for it in uses {
+            let Some(waiting) = log.waiting.get_mut(&it.id) else { continue };
+            let before = waiting.abilities.len();
+            waiting.abilities.retain(|ability| !it.abilities.contains(ability));
+            let left = waiting.abilities.len();
+            log.count -= before - left;
+            if left == 0 {
+                log.waiting.remove(&it.id);
             }
         }
     }
@@ -105,11 +117,11 @@ mod tests {
 
     fn counts(log: &AbilityLog) -> (usize, usize) {
         let log = log.lock();
-        (log.remembered, log.waiting.len())
+        (log.remembered, log.count)
     }
 
     fn note(log: &AbilityLog, token: u128, ability: &str) {
-        log.note(TokenId::from_u128(token), &Abilities::all(), ability);
+        log.note(TokenId::from_u128(token), &Abilities::all(), ability, Timestamp::MIN);
     }
 
     #[test]
@@ -119,25 +131,21 @@ mod tests {
         log.lock().remembered = REMEMBERED - 1;
         note(&log, 1, "b");
         note(&log, 1, "a");
-        assert_eq!(counts(&log), (1, 3), "begun anew");
+        assert_eq!(counts(&log), (1, 2), "begun anew");
         for number in 0..2 * MOST {
             note(&log, 2, &format!("x:{number}"));
         }
-        assert_eq!(counts(&log), (1 + MOST, 3 + MOST));
+        assert_eq!(counts(&log), (1 + MOST, 2 + MOST));
     }
 
     #[test]
     fn a_use_that_has_no_room_is_noted_another_time() {
         let log = AbilityLog::new(format());
-        let ability = Ability::new("a").unwrap();
-        let wait = |at: u64| {
-            (at, AbilityUse { id: TokenId::from_u128(at.into()), ability: ability.clone() })
-        };
-        log.lock().waiting.extend((1_000..).take(CAPACITY).map(wait));
+        log.lock().count = CAPACITY;
         note(&log, 1, "a");
         assert_eq!(counts(&log), (0, CAPACITY));
-        log.lock().waiting.clear();
+        log.lock().count = 0;
         note(&log, 1, "a");
-        assert_eq!(log.lock().waiting.len(), 1);
+        assert_eq!(counts(&log), (1, 1));
     }
 }

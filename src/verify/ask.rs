@@ -211,7 +211,7 @@ impl ApiTokens {
         }
         // The next rotation takes the mark of the first use away, and nobody would know of the use then.
         if (is_first_use && record.idle_seconds.is_some()) || self.is_use_due(record, now) {
-            let due = [Use { id: record.id, at: now, from }];
+            let due = [Use { from, ..Use::new(record.id, now) }];
             // What can't be written is noted all the same, and a request is not refused for it.
             let _ = self.briefly(until, self.store().record_uses(&due)).await;
         }

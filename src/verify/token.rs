@@ -42,6 +42,8 @@ pub struct VerifiedToken {
     pub(super) from: Option<IpAddr>,
     /// Who is told which abilities are used, where somebody is.
     pub(super) abilities: Option<Arc<AbilityLog>>,
+    /// When it was verified.
+    pub(super) at: Timestamp,
 }
 
 impl VerifiedToken {
@@ -124,7 +126,7 @@ impl VerifiedToken {
     pub fn can(&self, ability: &str) -> bool {
         let can = self.record.abilities.permit(ability);
         if can && let Some(log) = &self.abilities {
-            log.note(self.record.id, &self.record.abilities, ability);
+            log.note(self.record.id, &self.record.abilities, ability, self.at);
         }
         can
     }

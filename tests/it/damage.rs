@@ -14,6 +14,7 @@ use keyfob::{
 use serde_json::{Value, json};
 use time::Duration;
 
+use crate::support::store_ext::StoreExt;
 use crate::support::{Random, World, after};
 
 /// A column, a value that may be there, and what stands for none.
@@ -157,8 +158,7 @@ async fn note(
     groups: &[&[Column]],
     written: &mut [BTreeSet<Vec<bool>>],
 ) {
-    use keyfob::store::TokenStore;
-    let record = world.store.find(id).await.unwrap().unwrap();
+    let record = world.store.one(id).await.unwrap().unwrap();
     let row = serde_json::to_value(StoredRow::from(&*record)).unwrap();
     for (columns, written) in groups.iter().zip(written) {
         written.insert(pattern(&row, columns));

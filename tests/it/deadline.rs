@@ -90,7 +90,7 @@ impl Scene {
                 own.suspend(id).await.unwrap();
                 told(own.resume(id).await)
             }
-            "rekey" | "record_uses" | "record_ability_uses" => {
+            "rekey" | "record_uses" => {
                 let token = tokens.verify(self.issued.plain.expose_secret()).await.unwrap();
                 assert!(token.can("a"));
                 told(tokens.flush().await)
@@ -101,7 +101,7 @@ impl Scene {
             "count_by_key" => told(all.count_by_key().await),
             "prune" => told(tokens.prune(Timestamp::MAX).await),
             "erase" => told(own.erase().await),
-            "canary" => told(tokens.check().await),
+            "key_fingerprint" => told(tokens.check().await),
             other => panic!("nothing here takes {other}"),
         }
     }
@@ -153,8 +153,8 @@ async fn every_step_that_is_busy_is_tried_again() {
             let scene = Scene::new(Duration::MINUTE).await;
             scene.world.store.fail_times(&[step], times, || StoreError::Busy("locked".into()));
             assert_eq!(scene.take(step).await, expected, "{step}");
-            // The canary of the second key comes after that of the first.
-            let tries = tries + usize::from(step == "canary" && expected.is_ok());
+            // The fingerprint of the second key comes after that of the first.
+            let tries = tries + usize::from(step == "key_fingerprint" && expected.is_ok());
             let calls = scene.world.store.take_calls();
             assert_eq!(calls.iter().filter(|it| **it == step).count(), tries, "{step}: {calls:?}");
         }

@@ -12,12 +12,10 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use keyfob::{
-    ApiTokens, IssuedToken, ListTokens, Timestamp, TokenId,
-    store::{StoreError, TokenStore},
-};
+use keyfob::{ApiTokens, IssuedToken, ListTokens, Timestamp, TokenId, store::StoreError};
 use time::Duration;
 
+use crate::support::store_ext::StoreExt;
 use crate::support::{World, after, first_use, on_every_store};
 
 on_every_store! {
@@ -390,7 +388,7 @@ async fn a_use_of_a_token_that_is_gone_does_no_harm(world: World) {
     let other = &issued[0].record;
     tokens.owned_by(&world.owner).erase().await.unwrap();
     tokens.flush().await.unwrap();
-    assert!(world.store.find(other.id).await.unwrap().is_none());
+    assert!(world.store.one(other.id).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -407,4 +405,16 @@ async fn the_background_future_ends_with_the_last_handle() {
     drop(own);
     assert!(poll(pin!(never)).is_ready());
     driven.await;
+}
+
+/// What runs in the background has ended once the handle is closed.
+#[tokio::test]
+async fn a_handle_is_closed_once_what_runs_in_the_background_has_ended() {
+    let world = World::memory().await;
+    let tokens = world.tokens();
+    let background = tokio::spawn(tokens.background());
+    tokio::task::yield_now().await;
+    assert!(!background.is_finished());
+    tokens.close().await.unwrap();
+    assert!(background.is_finished());
 }

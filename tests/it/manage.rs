@@ -12,7 +12,7 @@ use keyfob::{
 use serde_json::json;
 use time::Duration;
 
-use crate::support::patching::Patching;
+use crate::support::store_ext::StoreExt;
 use crate::support::{World, after, ids, on_every_store, once, wrong_field};
 
 on_every_store! {
@@ -224,7 +224,7 @@ async fn a_change_that_never_gets_its_turn_says_so(world: World) {
     world.store.before("change", move || {
         let inner = inner.clone();
         Box::pin(async move {
-            let now = inner.find(id).await.unwrap().unwrap().expires_at;
+            let now = inner.one(id).await.unwrap().unwrap().expires_at;
             let mut later = Change::default();
             later.expires_at =
                 Some(Some(after(now.map_or(1_000, |it| it.since(after(0)).whole_seconds() + 1))));

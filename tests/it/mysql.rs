@@ -9,13 +9,13 @@ mod transactions;
 mod trouble;
 mod writers;
 
-use keyfob::store::{MySqlStore, TokenStore};
+use keyfob::store::MySqlStore;
 use sqlx::{
     AssertSqlSafe, Connection, MySqlConnection, MySqlPool,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
 };
 
-use crate::support::patching::Patching;
+use crate::support::store_ext::StoreExt;
 use crate::support::{
     database::{answer, at, id, insert, owner, record},
     servers::{clean_up, url_of},
@@ -129,6 +129,6 @@ async fn clones_are_the_same_store() {
     let tables = Tables::new();
     let store = tables.store().await;
     insert(&store.clone(), &record(1)).await;
-    assert!(store.find(id(1)).await.unwrap().is_some());
+    assert!(store.one(id(1)).await.unwrap().is_some());
     assert_eq!(format!("{store:?}"), format!("MySqlStore {{ prefix: {:?}, .. }}", tables.prefix));
 }

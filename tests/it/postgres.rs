@@ -11,12 +11,13 @@ mod trouble;
 mod writers;
 mod writes;
 
-use keyfob::store::{PostgresStore, TokenStore};
+use keyfob::store::PostgresStore;
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+use crate::support::store_ext::StoreExt;
 use crate::support::{
     database::{answer, at, id, insert, owner, record},
     postgres::Schema,
@@ -96,7 +97,7 @@ async fn clones_are_the_same_store() {
     let schema = Schema::new();
     let store = schema.store().await;
     insert(&store.clone(), &record(1)).await;
-    assert!(store.find(id(1)).await.unwrap().is_some());
+    assert!(store.one(id(1)).await.unwrap().is_some());
     let channel = format!("keyfob_{}", schema.name);
     assert_eq!(format!("{store:?}"), format!("PostgresStore {{ channel: {channel:?}, .. }}"));
 }

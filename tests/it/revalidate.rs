@@ -9,7 +9,7 @@ use keyfob::{
 };
 use time::Duration;
 
-use crate::support::patching::Patching;
+use crate::support::store_ext::StoreExt;
 use crate::support::{TROUBLES, WRITES, World, after, checked, on_every_store, secret_of};
 
 on_every_store! {

@@ -18,6 +18,8 @@ use keyfob::{
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
+use crate::support::store_ext::StoreExt;
+
 /// A database file that is gone after the test.
 struct File {
     directory: TempDir,
@@ -91,7 +93,7 @@ async fn tokens_survive_a_restart() {
     let file = File::new();
     let record = record(1);
     insert(&file.store().await, &record).await;
-    assert_eq!(file.store().await.find(record.id).await.unwrap().as_deref(), Some(&record));
+    assert_eq!(file.store().await.one(record.id).await.unwrap().as_deref(), Some(&record));
 }
 
 #[tokio::test]
@@ -169,10 +171,10 @@ async fn thousands_of_uses_are_one_batch_and_the_latest_of_each_token_counts() {
         insert(&store, &record(id)).await;
     }
     let uses: Vec<_> = (0..5_000)
-        .map(|number| Use {
-            id: TokenId::from_u128(number % 25),
-            at: at(2_000 + i64::try_from(number * 7 % 5_000).unwrap()),
-            from: Some("192.0.2.7".parse().unwrap()),
+        .map(|number| {
+            let at = at(2_000 + i64::try_from(number * 7 % 5_000).unwrap());
+            let from = Some("192.0.2.7".parse().unwrap());
+            Use { from, ..Use::new(TokenId::from_u128(number % 25), at) }
         })
         .collect();
     store.record_uses(&uses).await.unwrap();

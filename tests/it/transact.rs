@@ -8,6 +8,7 @@ use keyfob::{
 };
 
 use self::databases::{Database, on_every_database};
+use crate::support::store_ext::StoreExt;
 use crate::support::{owner, verdict};
 
 on_every_database! {
@@ -55,7 +56,7 @@ async fn neither_comes_where_the_transaction_is_rolled_back(database: impl Datab
 
     assert_eq!(world.heard.kinds(), ["Uncommitted"]);
     assert_eq!(database.projects().await, 0);
-    assert!(world.store.find(id).await.unwrap().is_none());
+    assert!(world.store.one(id).await.unwrap().is_none());
 }
 
 async fn a_refusal_leaves_the_transaction_as_it_was(database: impl Database) {

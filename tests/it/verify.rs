@@ -19,7 +19,7 @@ use keyfob::{
 use sha2::{Digest, Sha256};
 use time::Duration;
 
-use crate::support::patching::Patching;
+use crate::support::store_ext::StoreExt;
 use crate::support::{TROUBLES, WRITES, World, after, checked, on_every_store, secret_of};
 
 on_every_store! {

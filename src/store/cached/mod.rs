@@ -13,8 +13,8 @@ use crate::{
 };
 
 use super::{
-    AbilityUse, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek,
-    Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+    InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek, Position,
+    Selection, StoreError, TokenStore, UpdateOutcome, Use,
 };
 
 /// How long what was read may be good at most.
@@ -203,18 +203,14 @@ impl TokenStore for CachedStore {
         }
     }
 
-    async fn find(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
+    async fn find(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
         let lookup = self.send();
-        let found = self.inner.find(id).await?;
-        if found.is_none() {
-            self.entries.missed(lookup, id);
+        let Page { records, end, corrupt } = self.inner.find(ids).await?;
+        for id in ids {
+            if !records.iter().any(|it| it.id == *id) {
+                self.entries.missed(lookup, *id);
+            }
         }
-        Ok(found.map(|record| self.entries.found(lookup, record)))
-    }
-
-    async fn find_many(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
-        let lookup = self.send();
-        let Page { records, end, corrupt } = self.inner.find_many(ids).await?;
         let records = records.into_iter().map(|record| self.entries.found(lookup, record));
         Ok(Page { records: records.collect(), end, corrupt })
     }
@@ -251,10 +247,6 @@ impl TokenStore for CachedStore {
         self.inner.record_uses(uses).await?;
         self.entries.used(uses);
         Ok(())
-    }
-
-    async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError> {
-        self.inner.record_ability_uses(uses).await
     }
 
     async fn expiring(
@@ -294,8 +286,8 @@ impl TokenStore for CachedStore {
         self.inner.erase(owner).await
     }
 
-    async fn canary(&self, key: &KeyId, canary: &[u8; 32]) -> Result<[u8; 32], StoreError> {
-        self.inner.canary(key, canary).await
+    async fn key_fingerprint(&self, key: &KeyId, value: &[u8; 32]) -> Result<[u8; 32], StoreError> {
+        self.inner.key_fingerprint(key, value).await
     }
 }
 

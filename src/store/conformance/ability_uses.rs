@@ -6,17 +6,21 @@ use futures_util::future::{join_all, join3};
 
 use super::fixture::*;
 use crate::{
-    store::{AbilityUse, Change, MOST_USED_ABILITIES, TokenStore},
+    store::{Change, MOST_USED_ABILITIES, TokenStore, Use},
     token::{Abilities, TokenId, TokenRecord},
 };
 
-fn used(id: TokenId, text: &str) -> AbilityUse {
-    AbilityUse { id, ability: ability(text) }
+/// A use of an ability, which is earlier than the last use of a full token.
+fn used(id: TokenId, text: &str) -> Use {
+    Use { abilities: [ability(text)].into(), ..Use::new(id, at(1_400)) }
 }
 
 fn after(record: &TokenRecord, used: &[&str]) -> TokenRecord {
     let used = used.iter().map(|text| ability(text));
-    with(record, |it| it.rare_mut().used_abilities.extend(used))
+    with(record, |it| {
+        it.last_used_at = it.last_used_at.max(Some(at(1_400)));
+        it.rare_mut().used_abilities.extend(used);
+    })
 }
 
 /// Parts of each other, and equal but for their case: each is an ability of its own.
@@ -33,13 +37,15 @@ pub async fn each_ability_is_added_once(store: &dyn TokenStore) {
         for (i, text) in ALIKE.iter().enumerate() {
             for _ in 0..2 {
                 let twice = [used(record.id, text), used(record.id, text)];
-                store.record_ability_uses(&twice).await.answered();
+                store.record_uses(&twice).await.answered();
                 let expected = after(&record, &ALIKE[..=i]);
                 assert_stored(store, &expected, "an ability is added once, and that is all").await;
             }
         }
         let all = ALIKE.map(|text| used(record.id, text));
-        store.record_ability_uses(&all).await.answered();
+        store.record_uses(&all).await.answered();
+        let abilities = ALIKE.map(ability).into();
+        store.record_uses(&[Use { abilities, ..used(record.id, "a") }]).await.answered();
         assert_stored(store, &after(&record, &ALIKE), "what is there is not added again").await;
     }
     assert_stored(store, &bystander, "another token stays as it is").await;
@@ -55,8 +61,8 @@ pub async fn a_hundred_abilities_are_kept(store: &dyn TokenStore) {
         });
         insert(store, &record).await;
         let uses: Vec<_> = texts.iter().map(|text| used(record.id, text)).collect();
-        store.record_ability_uses(&uses).await.answered();
-        let said: BTreeSet<_> = uses.iter().map(|it| it.ability.clone()).collect();
+        store.record_uses(&uses).await.answered();
+        let said: BTreeSet<_> = uses.iter().flat_map(|it| it.abilities.clone()).collect();
         let before = &record.rare.as_ref().expect("it has used abilities").used_abilities;
         let found = read(store, record.id).await;
         let kept = &found.rare.as_ref().expect("it has used abilities").used_abilities;
@@ -67,12 +73,14 @@ pub async fn a_hundred_abilities_are_kept(store: &dyn TokenStore) {
         );
         assert!(kept.is_superset(before), "what was there before stays");
         assert!(kept.is_subset(&(before | &said)), "what is kept was said");
-        let expected = with(&record, |it| it.rare_mut().used_abilities.clone_from(kept));
+        let expected = with(&after(&record, &[]), |it| {
+            it.rare_mut().used_abilities.clone_from(kept);
+        });
         assert_same(&found, &expected, "and that is all");
 
         let (known, new) = (kept.first().expect("a hundred"), used(record.id, "new"));
-        let known = AbilityUse { id: record.id, ability: known.clone() };
-        store.record_ability_uses(&[new, known]).await.answered();
+        let known = Use { abilities: [known.clone()].into(), ..new.clone() };
+        store.record_uses(&[new, known]).await.answered();
         assert_stored(store, &expected, "there is no room for more").await;
     }
 }
@@ -84,9 +92,9 @@ pub async fn an_ability_that_is_used_makes_no_token(store: &dyn TokenStore) {
     store.erase(&erased.owner).await.answered();
     let unknown = new_id();
     let uses = [unknown, record.id, erased.id].map(|id| used(id, "a"));
-    store.record_ability_uses(&uses).await.answered();
+    store.record_uses(&uses).await.answered();
     for id in [unknown, erased.id] {
-        assert!(store.find(id).await.answered().is_none(), "a use makes no token");
+        assert!(find(store, id).await.is_none(), "a use makes no token");
     }
     assert!(owned_by(store, &erased.owner).await.is_empty());
     assert_stored(store, &after(&record, &["a"]), "the others of the batch are written").await;
@@ -94,12 +102,12 @@ pub async fn an_ability_that_is_used_makes_no_token(store: &dyn TokenStore) {
 
 /// A revoked token is passed over and stays as it is.
 pub async fn a_revoked_token_uses_nothing(store: &dyn TokenStore) {
-    let gone = [revoked(full(&new_owner()), at(1_800)), revoked(plain(&new_owner()), at(1_800))];
+    let gone = [(), ()].map(|()| revoked(full(&new_owner()), at(1_800)));
     let record = with(&plain(&new_owner()), |it| it.expires_at = Some(at(1)));
     insert_all(store, &gone).await;
     insert(store, &record).await;
     let uses = [gone[0].id, record.id, gone[1].id].map(|id| used(id, "a"));
-    store.record_ability_uses(&uses).await.answered();
+    store.record_uses(&uses).await.answered();
     for record in &gone {
         assert_stored(store, record, "a revoked token stays as it is").await;
     }
@@ -108,7 +116,7 @@ pub async fn a_revoked_token_uses_nothing(store: &dyn TokenStore) {
 
 /// A batch may be large, may be empty, and adds to each token its own.
 pub async fn a_large_batch_adds_to_each_token(store: &dyn TokenStore) {
-    store.record_ability_uses(&[]).await.answered();
+    store.record_uses(&[]).await.answered();
     let owner = new_owner();
     let records: Vec<_> = (0..10).map(|_| plain(&owner)).collect();
     insert_all(store, &records).await;
@@ -116,7 +124,7 @@ pub async fn a_large_batch_adds_to_each_token(store: &dyn TokenStore) {
     for (place, i) in uses.iter_mut().step_by(37).zip(0..40) {
         *place = used(records[i % 10].id, &format!("n{i}"));
     }
-    store.record_ability_uses(&uses).await.answered();
+    store.record_uses(&uses).await.answered();
     for (i, record) in records.iter().enumerate() {
         let own: Vec<_> = (0..4).map(|round| format!("n{}", i + 10 * round)).collect();
         let own: Vec<_> = own.iter().map(String::as_str).collect();
@@ -135,7 +143,7 @@ pub async fn concurrent_ability_uses_all_stay(store: &dyn TokenStore) {
         [used(records[first].id, text), used(records[second].id, text), used(records[1].id, "all")]
     });
     let batches: Vec<_> = batches.collect();
-    let uses = join_all(batches.iter().map(|batch| store.record_ability_uses(batch)));
+    let uses = join_all(batches.iter().map(|batch| store.record_uses(batch)));
     let (selection, revocation) = (only(records[0].id), revocation(at(5_000)));
     let change = Change { abilities: Abilities::set(["new"]).ok(), ..Change::default() };
     let change = change_of(&records[1], change);

@@ -4,7 +4,7 @@ use futures_util::future::{LocalBoxFuture, join_all};
 
 use super::fixture::*;
 use crate::{
-    store::{AbilityUse, Change, Patch, Siblings, TokenStore, Use},
+    store::{Change, Patch, Siblings, TokenStore, Use},
     token::{Suspension, TokenRecord},
 };
 
@@ -33,12 +33,9 @@ pub async fn concurrent_steps_on_a_token_are_all_done(store: &dyn TokenStore) {
     // Two steps on one suspension are not the same in another order, and a rotation makes others outdated.
     let [change, suspend, _, notice, rekey, first_use, _] = one_of_each(&record);
     let patches = [change, suspend, notice, rekey, first_use];
-    let uses = [Use { id: record.id, at: at(2_000), from: None }];
-    let ability_uses = [AbilityUse { id: record.id, ability: ability("new") }];
-    let mut steps: Vec<LocalBoxFuture<'_, ()>> = vec![
-        Box::pin(async { store.record_uses(&uses).await.answered() }),
-        Box::pin(async { store.record_ability_uses(&ability_uses).await.answered() }),
-    ];
+    let uses = [Use { abilities: [ability("new")].into(), ..Use::new(record.id, at(2_000)) }];
+    let mut steps: Vec<LocalBoxFuture<'_, ()>> =
+        vec![Box::pin(async { store.record_uses(&uses).await.answered() })];
     for patch in &patches {
         steps.push(Box::pin(async { drop(store.update(record.id, patch).await.updated()) }));
     }
@@ -56,16 +53,14 @@ pub async fn concurrent_steps_on_a_token_are_all_done(store: &dyn TokenStore) {
 
 /// A revocation stays whatever runs beside it, whichever begins first.
 pub async fn a_revocation_stays_whatever_runs_beside_it(store: &dyn TokenStore) {
-    for first in 0..10 {
+    for first in 0..9 {
         let record = unused(&new_owner());
         insert(store, &record).await;
         let (selection, revocation) = (only(record.id), revocation(at(5_000)));
         let patches = one_of_each(&record);
-        let uses = [Use { id: record.id, at: at(2_000), from: None }];
-        let ability_uses = [AbilityUse { id: record.id, ability: ability("new") }];
+        let uses = [Use { abilities: [ability("new")].into(), ..Use::new(record.id, at(2_000)) }];
         let mut steps: Vec<LocalBoxFuture<'_, ()>> = vec![
             Box::pin(async { store.record_uses(&uses).await.answered() }),
-            Box::pin(async { store.record_ability_uses(&ability_uses).await.answered() }),
             Box::pin(async {
                 let changed = store.revoke(&selection, &revocation).await.answered();
                 assert_eq!(changed, [record.id], "it was not revoked before");

@@ -1,4 +1,4 @@
-//! Counts, for each owner and for each pepper key, and the canaries of the keys.
+//! Counts, for each owner and for each pepper key, and the fingerprints of the keys.
 
 use futures_util::future::join_all;
 
@@ -133,22 +133,32 @@ async fn counts_of(store: &dyn TokenStore, key: Option<&KeyId>) -> (u64, u64) {
     counts.first().map_or((0, 0), |it| (it.current, it.previous))
 }
 
-/// The first canary of a key is kept, and answered from then on; another key has its own.
-pub async fn the_first_canary_of_a_key_is_kept(store: &dyn TokenStore) {
+/// The first fingerprint of a key is kept, and answered from then on; another key has its own.
+pub async fn the_first_fingerprint_of_a_key_is_kept(store: &dyn TokenStore) {
     let (key, other) = (new_key(), new_key());
-    for canary in [[0xC1; 32], [0xC2; 32], [0; 32]] {
-        assert_eq!(store.canary(&key, &canary).await.answered(), [0xC1; 32], "the first is kept");
+    for fingerprint in [[0xC1; 32], [0xC2; 32], [0; 32]] {
+        assert_eq!(
+            store.key_fingerprint(&key, &fingerprint).await.answered(),
+            [0xC1; 32],
+            "the first is kept"
+        );
     }
-    assert_eq!(store.canary(&other, &[0; 32]).await.answered(), [0; 32], "another key's own");
+    assert_eq!(
+        store.key_fingerprint(&other, &[0; 32]).await.answered(),
+        [0; 32],
+        "another key's own"
+    );
 }
 
-/// Of any number of concurrent canaries of a key one is kept, and all are answered that one.
-pub async fn concurrent_canaries_agree_on_one(store: &dyn TokenStore) {
+/// Of any number of concurrent fingerprints of a key one is kept, and all are answered that one.
+pub async fn concurrent_fingerprints_agree_on_one(store: &dyn TokenStore) {
     let key = new_key();
-    let canaries: Vec<_> = (0..8).map(|i| [i; 32]).collect();
-    let answers = join_all(canaries.iter().map(|canary| store.canary(&key, canary))).await;
-    let kept = store.canary(&key, &[0xFF; 32]).await.answered();
-    assert!(canaries.contains(&kept), "one of them is kept");
+    let fingerprints: Vec<_> = (0..8).map(|i| [i; 32]).collect();
+    let answers =
+        join_all(fingerprints.iter().map(|fingerprint| store.key_fingerprint(&key, fingerprint)))
+            .await;
+    let kept = store.key_fingerprint(&key, &[0xFF; 32]).await.answered();
+    assert!(fingerprints.contains(&kept), "one of them is kept");
     for answer in answers {
         assert_eq!(answer.answered(), kept, "all are answered the one that is kept");
     }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{atomic::one_of_each, delete::early, fixture::*};
 use crate::{
-    store::{AbilityUse, Change, InsertRules, Selection, Show, Siblings, Sort, TokenStore, Use},
+    store::{Change, InsertRules, Selection, Show, Siblings, Sort, TokenStore, Use},
     token::{Owner, TokenRecord},
 };
 
@@ -77,23 +77,13 @@ pub async fn a_dropped_batch_of_uses_is_whole_or_nothing(store: &dyn TokenStore)
     let used = |it: &mut TokenRecord| {
         it.last_used_at = Some(at(2_000));
         it.last_used_from = None;
-    };
-    drop_at_every_point(store, three(used), async |before, _| {
-        let batch = ids(before).into_iter().map(|id| Use { id, at: at(2_000), from: None });
-        store.record_uses(&batch.collect::<Vec<_>>()).await.answered();
-    })
-    .await;
-}
-
-/// A batch of ability uses whose future is dropped is written whole or not at all.
-pub async fn a_dropped_batch_of_ability_uses_is_whole_or_nothing(store: &dyn TokenStore) {
-    let added = |it: &mut TokenRecord| {
         it.rare_mut().used_abilities.extend(["new", "servers:7"].map(ability));
     };
-    drop_at_every_point(store, three(added), async |before, _| {
-        let both = |id| ["new", "servers:7"].map(|it| AbilityUse { id, ability: ability(it) });
-        let batch: Vec<_> = ids(before).into_iter().flat_map(both).collect();
-        store.record_ability_uses(&batch).await.answered();
+    drop_at_every_point(store, three(used), async |before, _| {
+        let abilities = || ["new", "servers:7"].map(ability).into();
+        let a_use = |id| Use { abilities: abilities(), ..Use::new(id, at(2_000)) };
+        let batch = ids(before).into_iter().map(a_use);
+        store.record_uses(&batch.collect::<Vec<_>>()).await.answered();
     })
     .await;
 }
@@ -118,14 +108,18 @@ pub async fn a_dropped_deletion_is_whole_or_nothing(store: &dyn TokenStore) {
     .await;
 }
 
-/// A canary whose future is dropped is kept or not; the next one is answered what is kept.
-pub async fn a_dropped_canary_is_whole_or_nothing(store: &dyn TokenStore) {
+/// A fingerprint whose future is dropped is kept or not; the next one is answered what is kept.
+pub async fn a_dropped_fingerprint_is_whole_or_nothing(store: &dyn TokenStore) {
     for polls in 0..MOST_POLLS {
         let key = new_key();
-        let done = poll(store.canary(&key, &[1; 32]), polls, false).await;
-        let kept = store.canary(&key, &[2; 32]).await.answered();
-        assert!(kept == [1; 32] || kept == [2; 32] && !done, "the first canary is kept");
-        assert_eq!(store.canary(&key, &[3; 32]).await.answered(), kept, "the first is kept");
+        let done = poll(store.key_fingerprint(&key, &[1; 32]), polls, false).await;
+        let kept = store.key_fingerprint(&key, &[2; 32]).await.answered();
+        assert!(kept == [1; 32] || kept == [2; 32] && !done, "the first fingerprint is kept");
+        assert_eq!(
+            store.key_fingerprint(&key, &[3; 32]).await.answered(),
+            kept,
+            "the first is kept"
+        );
         if done {
             return;
         }
@@ -137,26 +131,25 @@ pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
     let record = full(&new_owner());
     insert(store, &record).await;
     let query = query(&record.owner, Sort::Newest, Show::Any);
-    let nothing = Selection::DescendantsOf(new_id());
+    let (one, nothing) = ([record.id], Selection::DescendantsOf(new_id()));
     let change = change_of(&record, Change::default());
     for polls in [1, 2] {
         for _ in 0..50 {
-            poll(store.find(record.id), polls, false).await;
+            poll(store.find(&one), polls, false).await;
             poll(store.page(&query), polls, false).await;
             poll(store.insert(&record, &InsertRules::none()), polls, false).await;
             poll(store.update(record.id, &change), polls, false).await;
             poll(store.revoke(&nothing, &revocation(at(5_000))), polls, false).await;
-            poll(store.record_uses(&[Use { id: new_id(), at: at(1), from: None }]), polls, false)
-                .await;
-            let used = AbilityUse { id: new_id(), ability: ability("new") };
-            poll(store.record_ability_uses(&[used]), polls, false).await;
+            poll(store.record_uses(&[Use::new(new_id(), at(1))]), polls, false).await;
+            let used = Use { abilities: [ability("new")].into(), ..Use::new(new_id(), at(1)) };
+            poll(store.record_uses(&[used]), polls, false).await;
             poll(store.erase(&new_owner()), polls, false).await;
         }
     }
     assert_stored(store, &record, "nothing of all that changes the token").await;
     assert_eq!(owned_by(store, &record.owner).await.len(), 1);
     store.update(record.id, &change).await.updated();
-    store.record_uses(&[Use { id: record.id, at: at(2_000), from: None }]).await.answered();
+    store.record_uses(&[Use::new(record.id, at(2_000))]).await.answered();
     let other = plain(&record.owner);
     insert(store, &other).await;
     revoke(store, other.id).await;

@@ -11,8 +11,8 @@ pub async fn an_unknown_token_is_none(store: &dyn TokenStore) {
     let record = plain(&new_owner());
     insert(store, &record).await;
     for id in [new_id(), crate::token::TokenId::from_u128(record.id.as_u128() ^ 1)] {
-        assert!(store.find(id).await.answered().is_none(), "no token has the id {id}");
-        assert!(ids_on(&store.find_many(&[id]).await.answered()).is_empty());
+        assert!(find(store, id).await.is_none(), "no token has the id {id}");
+        assert!(ids_on(&store.find(&[id]).await.answered()).is_empty());
     }
 }
 
@@ -29,20 +29,20 @@ pub async fn revoked_and_expired_tokens_are_found(store: &dyn TokenStore) {
     for record in &records {
         assert_stored(store, record, "a token is found whatever its state").await;
     }
-    let page = store.find_many(&records.each_ref().map(|record| record.id)).await.answered();
+    let page = store.find(&records.each_ref().map(|record| record.id)).await.answered();
     assert_eq!(sorted(ids_on(&page)), ids(&records), "find_many finds whatever the state");
 }
 
 /// Many tokens are found at once, each once though asked for twice, those of other owners as well; ids that are not
 /// there are passed over.
 pub async fn many_are_found_at_once_and_each_once(store: &dyn TokenStore) {
-    assert!(ids_on(&store.find_many(&[]).await.answered()).is_empty(), "no ids, no tokens");
+    assert!(ids_on(&store.find(&[]).await.answered()).is_empty(), "no ids, no tokens");
     let records: Vec<_> = (0..5).map(|_| plain(&new_owner())).collect();
     insert_all(store, &records).await;
     let mut wanted: Vec<_> = (0..1_500).map(|_| new_id()).collect();
     wanted.extend(ids(&records));
     wanted.extend(ids(&records));
-    let page = store.find_many(&wanted).await.answered();
+    let page = store.find(&wanted).await.answered();
     assert_eq!(sorted(ids_on(&page)), ids(&records));
     assert_eq!(page.end, None, "find_many gives all at once");
 }

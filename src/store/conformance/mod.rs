@@ -203,8 +203,8 @@ macro_rules! store_conformance {
                 current_digests_are_counted_for_each_key
                 previous_digests_are_counted_for_each_key
                 each_key_is_listed_once_and_in_order
-                the_first_canary_of_a_key_is_kept
-                concurrent_canaries_agree_on_one
+                the_first_fingerprint_of_a_key_is_kept
+                concurrent_fingerprints_agree_on_one
             }
             delete {
                 pruning_deletes_what_ended_before_and_spares_the_rest
@@ -225,9 +225,8 @@ macro_rules! store_conformance {
                 a_dropped_patch_is_whole_or_nothing
                 a_dropped_revocation_is_whole_or_nothing
                 a_dropped_batch_of_uses_is_whole_or_nothing
-                a_dropped_batch_of_ability_uses_is_whole_or_nothing
                 a_dropped_deletion_is_whole_or_nothing
-                a_dropped_canary_is_whole_or_nothing
+                a_dropped_fingerprint_is_whole_or_nothing
                 a_store_outlives_many_dropped_futures
             }
         }

@@ -108,16 +108,16 @@ pub async fn idempotency_keys_that_look_alike_stay_apart(store: &dyn TokenStore)
     }
 }
 
-/// Keys of peppers that differ only in case, accents or the like have each their own canary and their own count.
+/// Keys of peppers that differ only in case, accents or the like have each their own fingerprint and their own count.
 pub async fn pepper_keys_that_look_alike_stay_apart(store: &dyn TokenStore) {
     let base = new_id();
     let keys = TWINS.map(|text| key(&format!("{base}{text}")));
     let owner = new_owner();
     for (i, key) in (0..).zip(&keys) {
         assert_eq!(
-            store.canary(key, &[i; 32]).await.answered(),
+            store.key_fingerprint(key, &[i; 32]).await.answered(),
             [i; 32],
-            "{key} has no canary yet"
+            "{key} has no fingerprint yet"
         );
         let previous = PreviousSecret::until(new_digest(Some(key)), at(2));
         let record = with(&rotated_once(&owner), |it| {

@@ -13,7 +13,7 @@ use crate::{
 const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1)));
 
 fn used(id: TokenId, second: i64) -> Use {
-    Use { id, at: at(second), from: HERE }
+    Use { from: HERE, ..Use::new(id, at(second)) }
 }
 
 fn after(record: &TokenRecord, second: i64) -> TokenRecord {
@@ -58,7 +58,7 @@ pub async fn a_first_use_is_written_whatever_its_instant(store: &dyn TokenStore)
     for instant in [Timestamp::MIN, at(-1), at(0), Timestamp::MAX] {
         let record = plain(&new_owner());
         insert(store, &record).await;
-        store.record_uses(&[Use { id: record.id, at: instant, from: None }]).await.answered();
+        store.record_uses(&[Use::new(record.id, instant)]).await.answered();
         let expected = with(&record, |it| it.last_used_at = Some(instant));
         assert_stored(store, &expected, "the first use is written").await;
     }
@@ -73,7 +73,7 @@ pub async fn a_use_makes_no_token(store: &dyn TokenStore) {
     let uses = [unknown, record.id, erased.id].map(|id| used(id, 2_000));
     store.record_uses(&uses).await.answered();
     for id in [unknown, erased.id] {
-        assert!(store.find(id).await.answered().is_none(), "a use makes no token");
+        assert!(find(store, id).await.is_none(), "a use makes no token");
     }
     assert!(owned_by(store, &erased.owner).await.is_empty());
     assert_stored(store, &after(&record, 2_000), "the others of the batch are written").await;

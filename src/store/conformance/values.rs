@@ -22,7 +22,7 @@ pub async fn every_field_reads_back_as_it_was_written(store: &dyn TokenStore) {
     let owner = new_owner();
     let record = revoked(full(&owner), at(1_800));
     assert_reads_back(store, &record).await;
-    let page = store.find_many(&[record.id]).await.answered();
+    let page = store.find(&[record.id]).await.answered();
     assert_eq!(ids_on(&page), [record.id]);
     assert_same(&page.records[0], &record, "find_many gives every field");
     let page = owned_by(store, &owner).await;

@@ -11,4 +11,4 @@ mod uses;
 
 pub use patch::{Change, Expected, Patch, PatchError, Rotation, UpdateOutcome};
 pub use rules::{InsertOutcome, InsertRules, RuleError, Siblings};
-pub use uses::{AbilityUse, MOST_USED_ABILITIES, Use};
+pub use uses::{MOST_USED_ABILITIES, Use};

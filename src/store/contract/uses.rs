@@ -1,55 +1,52 @@
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::token::{Ability, Timestamp, TokenId, TokenRecord};
 
-/// One use of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The number of used abilities that a token keeps at most.
+pub const MOST_USED_ABILITIES: u32 = 100;
+
+/// Uses of one token that are not written yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Use {
     /// The token.
     pub id: TokenId,
-    /// When it was used.
+    /// The instant of the latest use.
     pub at: Timestamp,
-    /// From where, if the application tells.
+    /// The address of the latest use, if the application passes addresses.
     pub from: Option<IpAddr>,
+    /// Abilities that the token used.
+    pub abilities: BTreeSet<Ability>,
 }
 
 impl Use {
-    /// Writes the use into a record of its token if it is later than the one that is there; tells whether it did.
+    /// A use at an instant, without an address and without abilities.
     #[must_use]
-    pub fn apply(self, record: &mut TokenRecord) -> bool {
-        let later = record.last_used_at < Some(self.at);
-        if later {
+    pub const fn new(id: TokenId, at: Timestamp) -> Self {
+        Self { id, at, from: None, abilities: BTreeSet::new() }
+    }
+
+    /// Writes the use into the record of its token. Returns `true` if the record changed.
+    ///
+    /// * Instant and address are written if the instant is later than the stored one.
+    /// * Each ability is kept once, up to [`MOST_USED_ABILITIES`]; further ones are left out. The abilities of a revoked
+    ///   token stay as they are.
+    #[must_use]
+    pub fn apply(&self, record: &mut TokenRecord) -> bool {
+        let is_later = record.last_used_at < Some(self.at);
+        if is_later {
             record.last_used_at = Some(self.at);
             record.last_used_from = self.from;
         }
-        later
-    }
-}
-
-/// How many abilities are kept at most of those that a token was seen to use.
-pub const MOST_USED_ABILITIES: u32 = 100;
-
-/// An ability that a token was seen to use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AbilityUse {
-    /// The token.
-    pub id: TokenId,
-    /// What it used.
-    pub ability: Ability,
-}
-
-impl AbilityUse {
-    /// Adds the ability to a record of its token, unless the token is revoked, the ability is there already, or
-    /// [`MOST_USED_ABILITIES`] are; tells whether it did.
-    #[must_use]
-    pub fn apply(&self, record: &mut TokenRecord) -> bool {
-        let used = record.rare.as_ref().map(|rare| &rare.used_abilities);
-        let has_room = used.is_none_or(|it| it.len() < MOST_USED_ABILITIES as usize);
-        let is_new = used.is_none_or(|it| !it.contains(&self.ability));
-        let adds = record.revocation.is_none() && has_room && is_new;
-        if adds {
-            record.rare_mut().used_abilities.insert(self.ability.clone());
+        if self.abilities.is_empty() || record.revocation.is_some() {
+            return is_later;
         }
-        adds
+        let kept = &mut record.rare_mut().used_abilities;
+        let before = kept.len();
+        for ability in &self.abilities {
+            if kept.len() < MOST_USED_ABILITIES as usize {
+                kept.insert(ability.clone());
+            }
+        }
+        is_later || kept.len() > before
     }
 }

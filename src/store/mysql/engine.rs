@@ -83,7 +83,7 @@ impl Engine for MySql {
         SET kept.last_used_at = noted.used_at, kept.last_used_from = noted.used_from
         WHERE kept.last_used_at IS NULL OR kept.last_used_at < noted.used_at";
 
-    const RECORD_ABILITY_USES: &'static str = "UPDATE ({used}) AS noted
+    const RECORD_USED_ABILITIES: &'static str = "UPDATE ({used}) AS noted
             STRAIGHT_JOIN {tokens} AS kept FORCE INDEX (PRIMARY) ON kept.id = noted.id
         SET kept.used_abilities = noted.used";
 

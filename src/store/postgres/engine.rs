@@ -69,7 +69,7 @@ impl Engine for Postgres {
         SET last_used_at = locked.used_at, last_used_from = locked.used_from
         FROM locked WHERE kept.id = locked.id";
 
-    const RECORD_ABILITY_USES: &'static str = "UPDATE {tokens} AS kept
+    const RECORD_USED_ABILITIES: &'static str = "UPDATE {tokens} AS kept
         SET used_abilities = noted.used
         FROM unnest(?, ?) AS noted (id, used) WHERE kept.id = noted.id";
 

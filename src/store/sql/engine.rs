@@ -64,7 +64,7 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     const RECORD_USES: &'static str;
 
     /// Writes the abilities that tokens used: takes [`Value::Used`].
-    const RECORD_ABILITY_USES: &'static str;
+    const RECORD_USED_ABILITIES: &'static str;
 
     fn bind(arguments: &mut Arguments<Self>, value: &Value<'_>) -> Result<(), BoxError>;
 

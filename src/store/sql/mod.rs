@@ -21,7 +21,7 @@ mod store;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub(super) use columns::{Types, record};
 #[cfg(feature = "sqlite")]
@@ -36,9 +36,9 @@ pub(super) use session::{SqlStore, SqlStoreOn, Steps};
 pub(super) use shares::{Share, Shares, Work};
 pub(super) use store::token_store;
 
-use crate::token::{Ability, TokenId};
+use crate::token::TokenId;
 
-use super::{AbilityUse, Use};
+use super::Use;
 
 /// Whether the driver could not get an answer from the server.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -47,23 +47,15 @@ pub(super) fn is_out_of_reach(error: &sqlx::Error) -> bool {
     matches!(error, Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed)
 }
 
-/// The latest use of each token: a statement that meets a token twice would take any of the two.
-pub(super) fn latest(uses: &[Use]) -> BTreeMap<TokenId, Use> {
-    let mut latest = BTreeMap::<_, Use>::new();
+/// The uses of each token in one, in order of the ids: a statement that meets a token twice would take any of the two.
+pub(super) fn by_token(uses: &[Use]) -> Vec<Use> {
+    let mut tokens = BTreeMap::<TokenId, Use>::new();
     for it in uses {
-        let kept = latest.entry(it.id).or_insert(*it);
+        let kept = tokens.entry(it.id).or_insert_with(|| it.clone());
         if kept.at < it.at {
-            *kept = *it;
+            (kept.at, kept.from) = (it.at, it.from);
         }
+        kept.abilities.extend(it.abilities.iter().cloned());
     }
-    latest
-}
-
-/// The abilities that each token used, each once, for the same reason.
-pub(super) fn by_token(uses: &[AbilityUse]) -> BTreeMap<TokenId, BTreeSet<&Ability>> {
-    let mut tokens = BTreeMap::<_, BTreeSet<_>>::new();
-    for it in uses {
-        tokens.entry(it.id).or_default().insert(&it.ability);
-    }
-    tokens
+    tokens.into_values().collect()
 }

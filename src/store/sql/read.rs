@@ -1,13 +1,13 @@
 //! The steps that only read.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use crate::{
     store::{
         CorruptRecord, KeyCount, OwnerCount, Page, PageQuery, Position, Sort, SortKey, StoreError,
         row::seconds,
     },
-    token::{KeyId, Owner, Timestamp, TokenId, TokenRecord},
+    token::{KeyId, Owner, Timestamp, TokenId},
 };
 
 use super::{
@@ -21,12 +21,11 @@ use super::{
 const NEVER: i64 = i64::MIN + 1;
 
 impl<E: Engine> Steps<'_, '_, E> {
-    pub(crate) async fn find(self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
-        let rows = self.look_up(&self.statements().find, &[id.into()]).await?;
-        Ok(rows.first().map(E::record).transpose()?.map(Arc::new))
-    }
-
-    pub(crate) async fn find_many(self, ids: &[TokenId]) -> Result<Page, StoreError> {
+    pub(crate) async fn find(self, ids: &[TokenId]) -> Result<Page, StoreError> {
+        if let [id] = ids {
+            let rows = self.look_up(&self.statements().find, &[(*id).into()]).await?;
+            return Ok(page_of::<E>(rows, u32::MAX, Key::Id));
+        }
         let ids = distinct(ids);
         let mut found = Vec::new();
         for ids in ids.chunks(E::LONGEST_LIST) {

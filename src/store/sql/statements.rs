@@ -50,14 +50,14 @@ pub(crate) struct Statements {
     pub(super) delete: Listed,
     pub(super) record_uses: Listed,
     pub(super) lock_used_abilities: Listed,
-    pub(super) record_ability_uses: Listed,
+    pub(super) record_used_abilities: Listed,
     pub(super) expiring: SqlStr,
     pub(super) walked: SqlStr,
     pub(super) unused: SqlStr,
     pub(super) count: SqlStr,
     pub(super) count_by_key: SqlStr,
-    pub(super) canary: SqlStr,
-    pub(super) keep_canary: SqlStr,
+    pub(super) fingerprint: SqlStr,
+    pub(super) keep_fingerprint: SqlStr,
     pub(super) tell: Option<SqlStr>,
 }
 
@@ -155,10 +155,10 @@ impl Statements {
             delete: listed(E::DELETE),
             record_uses: listed(E::RECORD_USES),
             lock_used_abilities: listed(
-                "SELECT id, used_abilities FROM {tokens_by_id}
-                WHERE id IN (?..) AND revoked_at IS NULL ORDER BY id FOR UPDATE",
+                "SELECT id, used_abilities, revoked_at FROM {tokens_by_id}
+                WHERE id IN (?..) ORDER BY id FOR UPDATE",
             ),
-            record_ability_uses: listed(E::RECORD_ABILITY_USES),
+            record_used_abilities: listed(E::RECORD_USED_ABILITIES),
             expiring: sql("SELECT {columns} FROM {tokens}
                 WHERE revoked_at IS NULL AND expires_at >= ? AND (expires_at > ? OR id > ?)
                     AND expires_at <= ?
@@ -176,8 +176,8 @@ impl Statements {
                 SELECT previous_digest_key, 0, count(*) FROM {tokens}
                     WHERE revoked_at IS NULL AND previous_digest IS NOT NULL
                     GROUP BY previous_digest_key"),
-            canary: sql("SELECT canary FROM {canaries} WHERE key_id = ? {current}"),
-            keep_canary: sql(&format!(
+            fingerprint: sql("SELECT canary FROM {canaries} WHERE key_id = ? {current}"),
+            keep_fingerprint: sql(&format!(
                 "INSERT INTO {{canaries}} (key_id, canary) VALUES (?, ?) {}",
                 E::OR_NOTHING
             )),

@@ -8,12 +8,8 @@ macro_rules! token_store {
                 Peek::Ask
             }
 
-            async fn find(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
-                self.steps().find(id).await
-            }
-
-            async fn find_many(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
-                self.steps().find_many(ids).await
+            async fn find(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
+                self.steps().find(ids).await
             }
 
             async fn insert(
@@ -46,10 +42,6 @@ macro_rules! token_store {
 
             async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
                 self.steps().record_uses(uses).await
-            }
-
-            async fn record_ability_uses(&self, uses: &[AbilityUse]) -> Result<(), StoreError> {
-                self.steps().record_ability_uses(uses).await
             }
 
             async fn expiring(
@@ -87,8 +79,12 @@ macro_rules! token_store {
                 self.steps().erase(owner).await
             }
 
-            async fn canary(&self, key: &KeyId, canary: &[u8; 32]) -> Result<[u8; 32], StoreError> {
-                self.steps().canary(key, canary).await
+            async fn key_fingerprint(
+                &self,
+                key: &KeyId,
+                value: &[u8; 32],
+            ) -> Result<[u8; 32], StoreError> {
+                self.steps().key_fingerprint(key, value).await
             }
         }
     };

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     store::{
-        AbilityUse, CorruptRecord, InsertRules, MOST_USED_ABILITIES, Patch, Siblings, StoreError,
-        StoredRow, UpdateOutcome, Use,
+        CorruptRecord, InsertRules, MOST_USED_ABILITIES, Patch, Siblings, StoreError, StoredRow,
+        UpdateOutcome, Use,
     },
     token::{KeyId, TokenId, TokenName},
 };
@@ -14,7 +14,6 @@ use super::{
     by_token, columns,
     engine::{Engine, Value},
     insert::{sibling_values, siblings},
-    latest,
     read::{id, text},
     session::{Lease, Steps},
 };
@@ -96,65 +95,63 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         uses: &[Use],
     ) -> Result<(), StoreError> {
         // In the order of their ids.
-        let uses: Vec<_> = latest(uses).into_values().collect();
-        for uses in uses.chunks(E::LONGEST_LIST) {
+        for uses in by_token(uses).chunks(E::LONGEST_LIST) {
+            let grown = self.lock_grown(step, uses).await?;
             let statement = self.statements().record_uses.of(uses.len());
             step.execute(statement, &[Value::Uses(uses)]).await?;
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn record_ability_uses(self, uses: &[AbilityUse]) -> Result<(), StoreError> {
-        let mut step = self.begin().await?;
-        let outcome = self.record_ability_uses_on(&mut step, uses).await;
-        step.end(outcome).await
-    }
-
-    async fn record_ability_uses_on(
-        &self,
-        step: &mut Lease<'s, 'c, E>,
-        uses: &[AbilityUse],
-    ) -> Result<(), StoreError> {
-        let uses = by_token(uses);
-        let ids: Vec<_> = uses.keys().copied().collect();
-        for ids in ids.chunks(E::LONGEST_LIST) {
-            let statement = self.statements().lock_used_abilities.of(ids.len());
-            let mut grown = Vec::new();
-            for row in step.fetch(statement, &[ids.into()]).await? {
-                let id = id::<E>(&row)?;
-                let known = text::<E>(&row, 1)?.unwrap_or_default();
-                let mut all: Vec<_> = known.split_whitespace().collect();
-                let known = all.len();
-                let new = uses.get(&id).into_iter().flatten().map(|it| it.as_str());
-                let new: Vec<_> = new.filter(|it| !all.contains(it)).collect();
-                all.extend(new);
-                all.truncate(MOST_USED_ABILITIES as usize);
-                if all.len() > known {
-                    grown.push((id, all.join(" ")));
-                }
-            }
             if !grown.is_empty() {
-                let statement = self.statements().record_ability_uses.of(grown.len());
+                let statement = self.statements().record_used_abilities.of(grown.len());
                 step.execute(statement, &[Value::Used(&grown)]).await?;
             }
         }
         Ok(())
     }
 
-    pub(crate) async fn canary(
+    /// The texts of used abilities that grow by these uses. All tokens of the batch are locked for them, in the order of
+    /// their ids; where no ability was used, none is.
+    async fn lock_grown(
+        &self,
+        step: &mut Lease<'s, 'c, E>,
+        uses: &[Use],
+    ) -> Result<Vec<(TokenId, String)>, StoreError> {
+        let mut grown = Vec::new();
+        if uses.iter().all(|it| it.abilities.is_empty()) {
+            return Ok(grown);
+        }
+        let ids: Vec<_> = uses.iter().map(|it| it.id).collect();
+        let statement = self.statements().lock_used_abilities.of(ids.len());
+        for row in step.fetch(statement, &[ids.as_slice().into()]).await? {
+            let id = id::<E>(&row)?;
+            let is_revoked = E::integer(&row, 2).map_err(E::failed)?.is_some();
+            let Ok(place) = uses.binary_search_by_key(&id, |it| it.id) else { continue };
+            let known = text::<E>(&row, 1)?.unwrap_or_default();
+            let mut all: Vec<_> = known.split_whitespace().collect();
+            let count = all.len();
+            let new = uses[place].abilities.iter().map(|it| it.as_str());
+            let new: Vec<_> = new.filter(|it| !all.contains(it)).collect();
+            all.extend(new);
+            all.truncate(MOST_USED_ABILITIES as usize);
+            if all.len() > count && !is_revoked {
+                grown.push((id, all.join(" ")));
+            }
+        }
+        Ok(grown)
+    }
+
+    pub(crate) async fn key_fingerprint(
         self,
         key: &KeyId,
-        canary: &[u8; 32],
+        value: &[u8; 32],
     ) -> Result<[u8; 32], StoreError> {
         let statements = self.statements();
         let key = || Value::from(key.as_str());
-        let mut kept = self.read(&statements.canary, &[key()]).await?;
+        let mut kept = self.read(&statements.fingerprint, &[key()]).await?;
         if kept.is_empty() {
-            self.write(&statements.keep_canary, &[key(), canary.into()]).await?;
-            kept = self.read(&statements.canary, &[key()]).await?;
+            self.write(&statements.keep_fingerprint, &[key(), value.into()]).await?;
+            kept = self.read(&statements.fingerprint, &[key()]).await?;
         }
         let bytes = kept.first().and_then(|row| E::bytes(row, 0).ok()?);
         let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
-        bytes.ok_or(CorruptRecord::new(None, "canary").into())
+        bytes.ok_or(CorruptRecord::new(None, "key_fingerprint").into())
     }
 }

@@ -20,8 +20,8 @@ pub use settings::SqliteWarning;
 
 use crate::{
     store::{
-        AbilityUse, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek,
-        Position, Selection, StoreError, TokenStore, UpdateOutcome, Use, sql::token_store,
+        InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek, Position,
+        Selection, StoreError, TokenStore, UpdateOutcome, Use, sql::token_store,
     },
     token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},
 };
@@ -52,7 +52,7 @@ const READERS: u32 = 4;
 /// # let path = directory.path().join("tokens.db");
 /// let store = SqliteStore::open(&path).await?;
 /// assert!(store.warnings().is_empty());
-/// assert!(store.find(TokenId::from_u128(1)).await?.is_none());
+/// assert!(store.find(&[TokenId::from_u128(1)]).await?.records.is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```

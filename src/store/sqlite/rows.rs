@@ -4,8 +4,8 @@ use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     store::{
-        AbilityUse, CorruptRecord, KeyCount, Page, Position, SortKey, StoreError, StoredRow, Use,
-        sql::{self, Key, NOT_UTF_8, by_token, latest, name_key},
+        CorruptRecord, KeyCount, Page, Position, SortKey, StoreError, StoredRow, Use,
+        sql::{self, Key, NOT_UTF_8, name_key},
     },
     token::{Ability, KeyId, TokenId, TokenRecord},
 };
@@ -76,23 +76,23 @@ pub(super) fn json_ids(ids: &[TokenId]) -> String {
     serde_json::Value::Array(ids.collect()).to_string()
 }
 
-/// Uses for `json_each`.
+/// Uses for `json_each`, each token once.
 pub(super) fn json_uses(uses: &[Use]) -> String {
-    let uses = latest(uses).into_values();
-    let uses = uses.map(|it| {
+    let uses = uses.iter().map(|it| {
         let from = it.from.map(|from| from.to_string());
         serde_json::json!([hex::encode(it.id.to_bytes()), it.at.unix_seconds(), from])
     });
     serde_json::Value::Array(uses.collect()).to_string()
 }
 
-/// What tokens used, for `json_each`.
-pub(super) fn json_ability_uses(uses: &[AbilityUse]) -> String {
-    let uses = by_token(uses).into_iter().map(|(id, abilities)| {
-        let abilities: Vec<_> = abilities.into_iter().map(Ability::as_str).collect();
-        serde_json::json!([hex::encode(id.to_bytes()), abilities])
+/// Those abilities that tokens used, for `json_each`; `None` if there are none.
+pub(super) fn json_used_abilities(uses: &[Use]) -> Option<String> {
+    let uses = uses.iter().filter(|it| !it.abilities.is_empty()).map(|it| {
+        let abilities: Vec<_> = it.abilities.iter().map(Ability::as_str).collect();
+        serde_json::json!([hex::encode(it.id.to_bytes()), abilities])
     });
-    serde_json::Value::Array(uses.collect()).to_string()
+    let uses: Vec<_> = uses.collect();
+    (!uses.is_empty()).then(|| serde_json::Value::Array(uses).to_string())
 }
 
 #[cfg(test)]

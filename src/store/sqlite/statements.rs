@@ -154,7 +154,7 @@ statements! {
 
     /// Appends to each token's list what it lacks, as far as there is room; a list of n has n - 1 spaces. Tokens that
     /// lack nothing are not written.
-    RECORD_ABILITY_USES = "UPDATE keyfob_tokens
+    RECORD_USED_ABILITIES = "UPDATE keyfob_tokens
         SET used_abilities = ltrim(used_abilities || ' ' || (
             SELECT group_concat(ability, ' ') FROM (
                 SELECT value AS ability, row_number() OVER () AS number
@@ -207,10 +207,10 @@ statements! {
 
     ERASE = "DELETE FROM keyfob_tokens WHERE owner = ?1 RETURNING id";
 
-    CANARY = "SELECT canary FROM keyfob_canaries WHERE key = ?1";
+    FINGERPRINT = "SELECT canary FROM keyfob_canaries WHERE key = ?1";
 
     /// Changes nothing where there is one, and answers what is kept then.
-    KEEP_CANARY = "INSERT INTO keyfob_canaries (key, canary) VALUES (?1, ?2)
+    KEEP_FINGERPRINT = "INSERT INTO keyfob_canaries (key, canary) VALUES (?1, ?2)
         ON CONFLICT (key) DO UPDATE SET canary = canary RETURNING canary";
 }
 

@@ -1,12 +1,9 @@
-use std::sync::Arc;
-
 use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     store::{
-        AbilityUse, CorruptRecord, InsertOutcome, InsertRules, KeyCount, MOST_USED_ABILITIES,
-        OwnerCount, Page, PageQuery, Patch, Position, Selection, Sort, SortKey, StoreError,
-        UpdateOutcome, Use,
+        CorruptRecord, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch,
+        Position, Selection, Sort, SortKey, StoreError, UpdateOutcome, Use,
         row::seconds,
         sql::{Key, Work},
     },
@@ -22,12 +19,6 @@ use super::{
 };
 
 impl Steps<'_, '_> {
-    /// Runs a statement that changes at most one row, and tells whether it did.
-    async fn write(self, statement: Statement<'_>) -> Result<bool, StoreError> {
-        let done = statement.execute(&mut *self.lease(Work::Write).await?).await.map_err(failed)?;
-        Ok(done.rows_affected() > 0)
-    }
-
     /// Runs a statement that writes and returns rows to its end: where only the first row is fetched, a commit that
     /// fails goes unnoticed.
     async fn write_returning(self, statement: Statement<'_>) -> Result<Vec<SqliteRow>, StoreError> {
@@ -44,15 +35,11 @@ impl Steps<'_, '_> {
 }
 
 impl Steps<'_, '_> {
-    pub(super) async fn find(self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
-        let row = on(id, statements::FIND)
-            .fetch_optional(&mut *self.lease(Work::LookUp).await?)
-            .await
-            .map_err(failed)?;
-        row.as_ref().map(rows::record).transpose()
-    }
-
-    pub(super) async fn find_many(self, ids: &[TokenId]) -> Result<Page, StoreError> {
+    pub(super) async fn find(self, ids: &[TokenId]) -> Result<Page, StoreError> {
+        if let [id] = ids {
+            let found = self.look_up(on(*id, statements::FIND)).await?;
+            return Ok(rows::page(found, u32::MAX, Key::Id));
+        }
         let ids = rows::json_ids(ids);
         let packed = self.look_up(sqlx::query(statements::FIND_PACKED).bind(&ids)).await?;
         if let Some(records) = rows::packed(&packed) {
@@ -127,15 +114,7 @@ impl Steps<'_, '_> {
     }
 
     pub(super) async fn record_uses(self, uses: &[Use]) -> Result<(), StoreError> {
-        let record = sqlx::query(statements::RECORD_USES).bind(rows::json_uses(uses));
-        self.write(record).await.map(drop)
-    }
-
-    pub(super) async fn record_ability_uses(self, uses: &[AbilityUse]) -> Result<(), StoreError> {
-        let record = sqlx::query(statements::RECORD_ABILITY_USES)
-            .bind(rows::json_ability_uses(uses))
-            .bind(MOST_USED_ABILITIES);
-        self.write(record).await.map(drop)
+        transactions::record_uses(self, uses).await
     }
 
     pub(super) async fn expiring(
@@ -200,18 +179,18 @@ impl Steps<'_, '_> {
         rows::ids(&self.write_returning(erase).await?)
     }
 
-    pub(super) async fn canary(
+    pub(super) async fn key_fingerprint(
         self,
         key: &KeyId,
-        canary: &[u8; 32],
+        value: &[u8; 32],
     ) -> Result<[u8; 32], StoreError> {
-        let mut kept = self.read(sqlx::query(statements::CANARY).bind(key.as_str())).await?;
+        let mut kept = self.read(sqlx::query(statements::FINGERPRINT).bind(key.as_str())).await?;
         if kept.is_empty() {
-            let keep = sqlx::query(statements::KEEP_CANARY).bind(key.as_str());
-            kept = self.write_returning(keep.bind(canary.as_slice())).await?;
+            let keep = sqlx::query(statements::KEEP_FINGERPRINT).bind(key.as_str());
+            kept = self.write_returning(keep.bind(value.as_slice())).await?;
         }
         let bytes = kept.first().and_then(|row| row.try_get::<&[u8], _>(0).ok());
         let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
-        bytes.ok_or(CorruptRecord::new(None, "canary").into())
+        bytes.ok_or(CorruptRecord::new(None, "key_fingerprint").into())
     }
 }

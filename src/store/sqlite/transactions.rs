@@ -6,8 +6,8 @@ use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
     store::{
-        CorruptRecord, InsertOutcome, InsertRules, Patch, Siblings, StoreError, StoredRow,
-        UpdateOutcome, sql,
+        CorruptRecord, InsertOutcome, InsertRules, MOST_USED_ABILITIES, Patch, Siblings,
+        StoreError, StoredRow, UpdateOutcome, Use, sql,
     },
     token::{Owner, TokenId, TokenName, TokenRecord},
 };
@@ -135,4 +135,23 @@ async fn patch_on(
     let write = sql::bind(sqlx::query(statements::WRITE), StoredRow::from(&*record));
     write.execute(connection).await.map_err(failed)?;
     Ok(UpdateOutcome::Updated(record))
+}
+
+pub(super) async fn record_uses(steps: Steps<'_, '_>, uses: &[Use]) -> Result<(), StoreError> {
+    let mut connection = steps.lease(sql::Work::Write).await?;
+    let outcome = record_uses_on(&mut connection, &sql::by_token(uses)).await;
+    connection.release(&outcome);
+    outcome
+}
+
+async fn record_uses_on(connection: &mut Lease<'_, '_>, uses: &[Use]) -> Result<(), StoreError> {
+    let record = sqlx::query(statements::RECORD_USES).bind(rows::json_uses(uses));
+    let Some(abilities) = rows::json_used_abilities(uses) else {
+        return record.execute(&mut **connection).await.map(drop).map_err(failed);
+    };
+    let mut transaction = connection.begin().await?;
+    record.execute(&mut *transaction).await.map_err(failed)?;
+    let record = sqlx::query(statements::RECORD_USED_ABILITIES).bind(abilities);
+    record.bind(MOST_USED_ABILITIES).execute(&mut *transaction).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)
 }

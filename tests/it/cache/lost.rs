@@ -13,7 +13,7 @@ use time::Duration;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::{STALENESS, building, elsewhere, remembered};
-use crate::support::patching::Patching;
+use crate::support::store_ext::StoreExt;
 use crate::support::{World, after, on_every_store, verdict};
 
 on_every_store! {
@@ -270,7 +270,7 @@ async fn whatever_becomes_of_a_step_the_cache_forgets_what_it_is_about() {
             let cache = CachedStore::on(world.store.clone(), STALENESS).unwrap();
             let cache = Arc::new(cache.clock(world.clock.clone()));
             let id = issued.record.id;
-            cache.find(id).await.unwrap();
+            cache.one(id).await.unwrap();
             assert!(matches!(cache.peek(id), Peek::Cached(_)), "{step}");
             let planted = Planted { record: issued.record, world };
             let met = end.meet(&planted.world, step, act(&cache, &planted)).await;

@@ -11,6 +11,7 @@ use time::Duration;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::{STALENESS, node, remembered, revoke_elsewhere, warm};
+use crate::support::store_ext::StoreExt;
 use crate::support::{World, on_every_store, once, verdict};
 
 on_every_store! {
@@ -98,13 +99,13 @@ async fn what_is_forgotten_between_a_read_and_its_answer_is_not_filled_by_it(wor
             };
             world.store.after(step, once(move || overtake.boxed()));
             let read = match step {
-                "find" => cache.find(id).await.unwrap().unwrap(),
-                _ => cache.find_many(&[id]).await.unwrap().records[0].clone(),
+                "find" => cache.one(id).await.unwrap().unwrap(),
+                _ => cache.find(&[id, TokenId::from_u128(1)]).await.unwrap().records[0].clone(),
             };
             assert_eq!(read.revocation, None, "it was read before");
             assert_eq!(cache.stats().entries, 0);
             world.store.heal();
-            assert!(cache.find(id).await.unwrap().unwrap().revocation.is_some());
+            assert!(cache.one(id).await.unwrap().unwrap().revocation.is_some());
             cache.clear();
         }
     }
@@ -156,10 +157,10 @@ async fn an_earlier_answer_does_not_take_the_place_of_a_later_one(world: World) 
     let overtake = async move {
         let elsewhere = ApiTokens::builder_on(there.store.inner()).prefix("acme").build().unwrap();
         elsewhere.owned_by(&there.owner).suspend(id).await.unwrap();
-        later.find(id).await.unwrap();
+        later.one(id).await.unwrap();
     };
     world.store.after("find", once(move || overtake.boxed()));
-    let read = cache.find(id).await.unwrap().unwrap();
+    let read = cache.one(id).await.unwrap().unwrap();
     assert_eq!(read.suspension, None, "it was read before");
     world.store.forget();
     let Peek::Cached(held) = cache.peek(id) else { panic!() };
@@ -173,11 +174,11 @@ async fn an_earlier_lookup_that_brings_a_revocation_is_remembered(world: World) 
     let id = world.plant(|_| ()).await.record.id;
     let (there, later) = (world.clone(), cache.clone());
     let overtake = async move {
-        assert!(later.find(id).await.unwrap().unwrap().revocation.is_none());
+        assert!(later.one(id).await.unwrap().unwrap().revocation.is_none());
         revoke_elsewhere(&there, id).await;
     };
     world.store.before("find", once(move || overtake.boxed()));
-    assert!(cache.find(id).await.unwrap().unwrap().revocation.is_some());
+    assert!(cache.one(id).await.unwrap().unwrap().revocation.is_some());
     world.store.forget();
     let Peek::Found(held) = cache.peek(id) else { panic!("{:?}", cache.peek(id)) };
     assert!(held.revocation.is_some());
@@ -203,10 +204,10 @@ async fn who_reads_past_memory_is_told_as_well_that_a_token_is_revoked(world: Wo
     let issued = world.plant(|_| ()).await;
     let id = issued.record.id;
     revoke_elsewhere(&world, id).await;
-    assert!(cache.find(id).await.unwrap().unwrap().revocation.is_some());
+    assert!(cache.one(id).await.unwrap().unwrap().revocation.is_some());
     goes_back(&world, &issued).await;
-    assert!(cache.find(id).await.unwrap().unwrap().revocation.is_some());
-    let page = cache.find_many(&[id]).await.unwrap();
+    assert!(cache.one(id).await.unwrap().unwrap().revocation.is_some());
+    let page = cache.find(&[id]).await.unwrap();
     assert!(page.records[0].revocation.is_some());
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use time::Duration;
 
 use super::{STALENESS, building, node, remembered, revoke_elsewhere};
+use crate::support::store_ext::StoreExt;
 use crate::support::{World, checked, code_of, once, secret_of, verdict};
 
 #[tokio::test]
@@ -120,12 +121,12 @@ async fn what_has_been_read_never_takes_more_room_than_there_is() {
             record.id = TokenId::from_u128(number);
             let outcome = cache.insert(&record, &InsertRules::none()).await.unwrap();
             assert_eq!(outcome, InsertOutcome::Inserted);
-            assert!(cache.find(record.id).await.unwrap().is_some());
+            assert!(cache.one(record.id).await.unwrap().is_some());
             let entries = cache.stats().entries;
             assert_eq!(entries, capacity.min(usize::try_from(number).unwrap() + 1));
             if number % 7 == 0 {
                 cache.evict(&[record.id]);
-                assert!(cache.find(record.id).await.unwrap().is_some());
+                assert!(cache.one(record.id).await.unwrap().is_some());
             }
         }
     }
@@ -165,21 +166,21 @@ async fn what_has_been_read_takes_no_more_than_a_kib_for_each_token() {
         let record = if number % 3 == 0 { &plain } else { &heavy };
         let record = with_id(record, *id);
         let _ = cache.insert(&record, &InsertRules::none()).await.unwrap();
-        assert!(cache.find(*id).await.unwrap().is_some());
+        assert!(cache.one(*id).await.unwrap().is_some());
         assert!(!matches!(cache.peek(*id), Peek::Ask), "who came last stays");
         assert!(cache.stats().bytes <= most, "{:?}", cache.stats());
     }
     let full = cache.stats();
     assert!(full.entries < 150 && full.bytes > most * 9 / 10, "{full:?}");
     for _ in 0..100 {
-        cache.find(ids[ids.len() - 1]).await.unwrap();
+        cache.one(ids[ids.len() - 1]).await.unwrap();
     }
     assert_eq!((cache.stats().entries, cache.stats().bytes), (full.entries, full.bytes));
     let revocation = Revocation::new(plain.created_at);
     for id in &ids {
         let one = Selection::Tokens { ids: vec![*id], owner: None };
         cache.revoke(&one, &revocation).await.unwrap();
-        assert!(cache.find(*id).await.unwrap().is_some());
+        assert!(cache.one(*id).await.unwrap().is_some());
         assert!(cache.stats().bytes <= most, "{:?}", cache.stats());
     }
     cache.erase(&plain.owner).await.unwrap();
@@ -194,7 +195,7 @@ async fn of_tokens_that_take_much_those_in_use_stay() {
     for number in 1..500_u128 {
         let record = with_id(&heavy, TokenId::from_u128(number));
         let _ = cache.insert(&record, &InsertRules::none()).await.unwrap();
-        cache.find(record.id).await.unwrap();
+        cache.one(record.id).await.unwrap();
         for hot in 1..=number.min(10) {
             assert!(!matches!(cache.peek(TokenId::from_u128(hot)), Peek::Ask), "{hot} at {number}");
         }

@@ -3,6 +3,7 @@
 use keyfob::store::{InsertOutcome, InsertRules, TokenStore};
 
 use super::*;
+use crate::support::store_ext::StoreExt;
 
 on_every_engine! {
     what_is_done_in_a_transaction_comes_and_goes_with_it
@@ -21,11 +22,11 @@ async fn what_is_done_in_a_transaction_comes_and_goes_with_it<E: Engine>() {
         {
             let on = E::on(&store, &mut connection);
             assert_eq!(on.insert(&record(1), &RULES).await.unwrap(), InsertOutcome::Inserted);
-            assert!(on.find(id(1)).await.unwrap().is_some());
-            assert!(store.find(id(1)).await.unwrap().is_none());
+            assert!(on.one(id(1)).await.unwrap().is_some());
+            assert!(store.one(id(1)).await.unwrap().is_none());
         }
         E::execute(&mut connection, end).await;
-        assert_eq!(store.find(id(1)).await.unwrap().is_some(), is_kept);
+        assert_eq!(store.one(id(1)).await.unwrap().is_some(), is_kept);
     }
 }
 
@@ -49,7 +50,7 @@ async fn a_conflict_leaves_the_transaction_as_it_was<E: Engine>() {
             assert_eq!(on.insert(&record(3), &RULES).await.unwrap(), InsertOutcome::LimitReached);
         }
         E::execute(&mut connection, "COMMIT").await;
-        assert!(store.find(id(2)).await.unwrap().is_some(), "{level}");
+        assert!(store.one(id(2)).await.unwrap().is_some(), "{level}");
         assert_eq!(store.count(&owner()).await.unwrap().not_revoked, 2, "{level}");
     }
 }
@@ -59,5 +60,5 @@ async fn a_connection_outside_a_transaction_commits_each_step<E: Engine>() {
     let (store, mut connection) = (place.some_store().await, place.connection().await);
     let on = E::on(&store, &mut connection);
     assert_eq!(on.insert(&record(1), &RULES).await.unwrap(), InsertOutcome::Inserted);
-    assert!(store.find(id(1)).await.unwrap().is_some());
+    assert!(store.one(id(1)).await.unwrap().is_some());
 }

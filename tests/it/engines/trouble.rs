@@ -8,6 +8,7 @@ use keyfob::{
 };
 
 use super::*;
+use crate::support::store_ext::StoreExt;
 use crate::support::{database::at, eventually};
 
 on_every_engine! {
@@ -20,7 +21,7 @@ on_every_engine! {
     pruning_spares_a_token_whose_expiry_is_put_off_while_it_waits
 }
 
-const USE: Use = Use { id: TokenId::from_u128(1), at: Timestamp::MAX, from: None };
+const USE: Use = Use::new(TokenId::from_u128(1), Timestamp::MAX);
 const LOCK: &str = "SELECT 1 FROM keyfob_tokens FOR UPDATE";
 
 /// A place with one token, and a store in it whose sessions begin with a statement.
@@ -42,7 +43,7 @@ async fn a_lock_that_is_not_given_up_is_busy_and_a_lookup_does_not_mind<E: Engin
     E::execute(&mut other, LOCK).await;
     let used = store.record_uses(&[USE]).await;
     assert!(matches!(used, Err(StoreError::Busy(_))), "{used:?}");
-    assert!(store.find(id(1)).await.unwrap().is_some());
+    assert!(store.one(id(1)).await.unwrap().is_some());
     E::execute(&mut other, "ROLLBACK").await;
     store.record_uses(&[USE]).await.unwrap();
 }
@@ -57,9 +58,10 @@ async fn a_connection_that_is_ended_is_unavailable_and_the_next_one_is_good<E: E
         waits.await;
         place.run(E::END_WAITING).await;
     };
-    let (used, ()) = tokio::join!(store.record_uses(std::slice::from_ref(&USE)), end);
+    let uses = [USE];
+    let (used, ()) = tokio::join!(store.record_uses(&uses), end);
     assert!(is_unavailable(&used), "{used:?}");
-    assert!(store.find(id(1)).await.unwrap().is_some());
+    assert!(store.one(id(1)).await.unwrap().is_some());
     E::execute(&mut other, "ROLLBACK").await;
     store.record_uses(&[USE]).await.unwrap();
 }
@@ -71,7 +73,7 @@ async fn a_statement_that_is_interrupted_is_unavailable<E: Engine>() {
     E::execute(&mut other, LOCK).await;
     let used = store.record_uses(&[USE]).await;
     assert!(is_unavailable(&used), "{used:?}");
-    assert!(store.find(id(1)).await.unwrap().is_some());
+    assert!(store.one(id(1)).await.unwrap().is_some());
 }
 
 async fn a_database_that_can_only_be_read_is_unavailable_and_still_read<E: Engine>() {
@@ -80,7 +82,7 @@ async fn a_database_that_can_only_be_read_is_unavailable_and_still_read<E: Engin
     assert!(is_unavailable(&used), "{used:?}");
     let inserted = store.insert(&record(2), &InsertRules::none()).await;
     assert!(is_unavailable(&inserted), "{inserted:?}");
-    assert!(store.find(id(1)).await.unwrap().is_some());
+    assert!(store.one(id(1)).await.unwrap().is_some());
 }
 
 async fn a_pool_that_is_closed_or_has_no_free_connection_is_unavailable<E: Engine>() {
@@ -88,11 +90,11 @@ async fn a_pool_that_is_closed_or_has_no_free_connection_is_unavailable<E: Engin
     let pool = place.pool_that_waits(Duration::from_secs(8)).await;
     let store = place.store(pool.clone()).await;
     let held = pool.acquire().await.unwrap();
-    assert!(is_unavailable(&store.find(id(1)).await));
+    assert!(is_unavailable(&store.one(id(1)).await));
     drop(held);
-    eventually(async || matches!(store.find(id(1)).await, Ok(None))).await;
+    eventually(async || matches!(store.one(id(1)).await, Ok(None))).await;
     pool.close().await;
-    assert!(is_unavailable(&store.find(id(1)).await));
+    assert!(is_unavailable(&store.one(id(1)).await));
 }
 
 async fn pruning_spares_a_token_whose_expiry_is_put_off_while_it_waits<E: Engine>() {
@@ -111,13 +113,13 @@ async fn pruning_spares_a_token_whose_expiry_is_put_off_while_it_waits<E: Engine
     };
     let (pruned, ()) = tokio::join!(store.prune(at(3_000), 1_000), put_off);
     assert_eq!(pruned.unwrap(), 0);
-    assert_eq!(store.find(id(1)).await.unwrap().unwrap().expires_at, Some(at(9_000)));
+    assert_eq!(store.one(id(1)).await.unwrap().unwrap().expires_at, Some(at(9_000)));
 }
 
 async fn tables_that_are_gone_are_faulty<E: Engine>() {
     let place = Place::<E>::new().await;
     let store = place.some_store().await;
     place.run("DROP TABLE {name}.keyfob_tokens CASCADE").await;
-    let found = store.find(id(1)).await;
+    let found = store.one(id(1)).await;
     assert!(matches!(found, Err(StoreError::Faulty(_))), "{found:?}");
 }

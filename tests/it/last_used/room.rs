@@ -45,6 +45,26 @@ async fn uses_that_wait_take_no_more_than_a_kib_for_each_token_that_may() {
     assert!(!heard.iter().any(|it| it.starts_with("UsesDropped")), "{heard:?}");
 }
 
+#[tokio::test]
+async fn uses_that_take_half_of_the_room_are_written_before_their_time() {
+    let world = World::memory().await;
+    let abilities: Vec<_> = (0..100).map(|it| format!("a{it:0>99}")).collect();
+    let issued = world.tokens().issue(world.new_token("heavy").abilities(&abilities)).await;
+    let issued = issued.unwrap();
+    world.store.invent(&issued.record);
+    let tokens = world.builder().last_used_capacity(1_000).build().unwrap();
+    let mut background = Box::pin(tokens.background());
+    let mut writes = Vec::new();
+    for number in 0..100 {
+        let text = checked(&format!("acme_{}_{}", TokenId::from_u128(number), secret_of(&issued)));
+        tokens.verify(&text).await.map(drop).unwrap();
+        assert!(poll(background.as_mut()).is_pending());
+        writes.push(world.store.take_batches().len());
+    }
+    assert_eq!(writes[..25], [0; 25], "that is less than half, and their time has not come");
+    assert!(writes.contains(&1), "{writes:?}");
+}
+
 /// A world in which every id is a token, and the text of each.
 async fn crowd() -> (World, impl Fn(usize) -> String) {
     let world = World::memory().await;

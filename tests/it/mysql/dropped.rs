@@ -5,7 +5,7 @@ use keyfob::store::{InsertOutcome, InsertRules, MySqlStore, StoreError, TokenSto
 use sqlx::{AssertSqlSafe, Connection, Executor, mysql::MySqlPoolOptions};
 
 use super::{Tables, answer, at, id, insert, record};
-use crate::support::patching::Patching;
+use crate::support::store_ext::StoreExt;
 
 impl Tables {
     /// Drops a step while the server keeps it waiting, be it that it prepares a statement or runs one.
@@ -37,18 +37,18 @@ async fn after_a_dropped_step_the_pool_answers_what_it_is_asked() {
     for number in 1..=2 {
         insert(&store, &record(number)).await;
     }
-    let uses = [1, 2].map(|number| Use { id: id(number), at: at(2_000), from: None });
+    let uses = [1, 2].map(|number| Use::new(id(number), at(2_000)));
     let rules = InsertRules { unique_name: true, limit_per_owner: Some(1), ..InsertRules::none() };
     for _ in 0..3 {
-        tables.dropped_midway(store.find(id(1)), PREPARING).await;
-        assert_eq!(store.find(id(2)).await.unwrap().unwrap().id, id(2));
+        tables.dropped_midway(store.one(id(1)), PREPARING).await;
+        assert_eq!(store.one(id(2)).await.unwrap().unwrap().id, id(2));
         tables.dropped_midway(store.insert(&record(3), &rules), PREPARING).await;
-        assert!(store.find(id(3)).await.unwrap().is_none());
+        assert!(store.one(id(3)).await.unwrap().is_none());
         tables.dropped_midway(store.record_uses(&uses), RUNNING).await;
-        let found = store.find(id(2)).await.unwrap().unwrap();
+        let found = store.one(id(2)).await.unwrap().unwrap();
         assert_eq!((found.id, found.last_used_at), (id(2), None));
         tables.dropped_midway(store.rekey(id(1), &found.digest, &found.digest), RUNNING).await;
-        assert_eq!(store.find(id(2)).await.unwrap().unwrap().id, id(2));
+        assert_eq!(store.one(id(2)).await.unwrap().unwrap().id, id(2));
     }
 }
 
@@ -65,7 +65,7 @@ async fn a_dropped_step_does_not_wait_for_a_lock_without_end() {
         "BEGIN; SELECT id FROM {tokens} FORCE INDEX (PRIMARY) ORDER BY id DESC LIMIT 1 FOR UPDATE";
     let mut locking = Tables::connection().await;
     locking.execute(tables.named(last)).await.unwrap();
-    let uses = [1, 2].map(|number| Use { id: id(number), at: at(2_000), from: None });
+    let uses = [1, 2].map(|number| Use::new(id(number), at(2_000)));
     let waiting = "SELECT state FROM information_schema.processlist
         WHERE info LIKE '%{tokens}%' AND id <> CONNECTION_ID() AND command = 'Execute'";
     let waits = Box::pin(answer(async || tables.text(waiting).await));
@@ -106,7 +106,7 @@ async fn a_transaction_in_which_a_step_was_dropped_takes_no_other() {
     let mut connection = Tables::connection().await;
     let mut transaction = connection.begin().await.unwrap();
     let on = store.on(&mut transaction);
-    tables.dropped_midway(on.find(id(1)), PREPARING).await;
+    tables.dropped_midway(on.one(id(1)), PREPARING).await;
     let refused = on.insert(&record(1), &InsertRules::none()).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
 }

@@ -1,7 +1,8 @@
-use keyfob::store::{MySqlOpenError, MySqlStore, StoreError, TokenStore};
+use keyfob::store::{MySqlOpenError, MySqlStore, StoreError};
 use sqlx::{Connection, Executor};
 
 use super::{Tables, answer, id, insert, record};
+use crate::support::store_ext::StoreExt;
 
 const HISTORY: &str = "SELECT GROUP_CONCAT(version) FROM {migrations}";
 
@@ -33,7 +34,7 @@ async fn migrating_again_changes_nothing() {
     let store = tables.store().await;
     assert_eq!(tables.text(definition).await, before);
     assert_eq!(tables.text(HISTORY).await.as_deref(), Some("1"));
-    assert!(store.find(id(1)).await.unwrap().is_some());
+    assert!(store.one(id(1)).await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,7 +143,7 @@ async fn tables_that_were_made_by_hand_do_for_a_pool_that_can_only_read() {
 
     tables.run(&tables.sql()).await;
     let store = MySqlStore::with_prefix(read_only, &tables.prefix).await.unwrap();
-    assert!(store.find(id(1)).await.unwrap().is_none());
+    assert!(store.one(id(1)).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -150,7 +151,7 @@ async fn two_prefixes_are_two_stores() {
     let (one, two) = (Tables::new(), Tables::new());
     let (first, second) = (one.store().await, two.store().await);
     insert(&first, &record(1)).await;
-    assert!(second.find(id(1)).await.unwrap().is_none());
+    assert!(second.one(id(1)).await.unwrap().is_none());
     insert(&second, &record(1)).await;
 }
 

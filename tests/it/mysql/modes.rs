@@ -11,7 +11,7 @@ use keyfob::{
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 
 use super::{Tables, at, record};
-use crate::support::patching::Patching;
+use crate::support::store_ext::StoreExt;
 
 const MODES: [&str; 8] = [
     "SET sql_mode = ''",
@@ -33,9 +33,10 @@ async fn goes_through_its_life(store: &MySqlStore, mode: &str) {
     let rules = InsertRules { unique_name: true, limit_per_owner: Some(1), ..InsertRules::none() };
     assert_eq!(store.insert(&record, &rules).await.unwrap(), InsertOutcome::Inserted, "{mode}");
     assert_eq!(store.insert(&record, &rules).await.unwrap(), InsertOutcome::IdTaken, "{mode}");
-    assert_eq!(store.find(record.id).await.unwrap().as_deref(), Some(&record), "{mode}");
+    assert_eq!(store.one(record.id).await.unwrap().as_deref(), Some(&record), "{mode}");
 
-    let a_use = Use { id: record.id, at: at(2_000), from: Some([255; 16].into()) };
+    let from = Some([255; 16].into());
+    let a_use = Use { from, ..Use::new(record.id, at(2_000)) };
     store.record_uses(&[a_use]).await.unwrap();
     assert!(store.claim_notice(record.id, at(9_000), 7).await.unwrap(), "{mode}");
     assert!(!store.claim_notice(record.id, at(9_000), 7).await.unwrap(), "{mode}");
@@ -44,8 +45,8 @@ async fn goes_through_its_life(store: &MySqlStore, mode: &str) {
     let rename = Patch::Change { expected_expiry, change, rules };
     assert!(store.apply(record.id, rename).await.unwrap(), "{mode}");
     let ability = Ability::new("x".repeat(100)).unwrap();
-    let used = keyfob::store::AbilityUse { id: record.id, ability };
-    store.record_ability_uses(&[used]).await.unwrap();
+    let used = Use { abilities: [ability].into(), ..Use::new(record.id, at(2_000)) };
+    store.record_uses(&[used]).await.unwrap();
     let query = PageQuery {
         owner: record.owner.clone(),
         sort: Sort::Name,
@@ -56,13 +57,13 @@ async fn goes_through_its_life(store: &MySqlStore, mode: &str) {
     };
     let page = store.page(&query).await.unwrap();
     let [found] = &page.records[..] else { panic!("{mode}: {page:?}") };
-    assert_eq!((found.name.as_str(), found.last_used_from), ("a\\", a_use.from), "{mode}");
+    assert_eq!((found.name.as_str(), found.last_used_from), ("a\\", from), "{mode}");
     assert_eq!(found.rare.as_ref().unwrap().used_abilities.len(), 1, "{mode}");
     let mut revocation = Revocation::new(at(3_000));
     revocation.reason = Some(Reason::new("é".repeat(127)).unwrap());
     let all = keyfob::store::Selection::AllOf(record.owner.clone());
     assert_eq!(store.revoke(&all, &revocation).await.unwrap(), [record.id], "{mode}");
-    let found = store.find(record.id).await.unwrap().unwrap();
+    let found = store.one(record.id).await.unwrap().unwrap();
     assert_eq!(found.revocation.as_deref(), Some(&revocation), "{mode}");
     assert_eq!(store.prune(at(3_001), 10).await.unwrap(), 1, "{mode}");
 }

@@ -5,6 +5,7 @@ use keyfob::token::Revocation;
 use sqlx::{Connection, Executor};
 
 use super::{Tables, at, id, insert, owner, record};
+use crate::support::store_ext::StoreExt;
 
 const RULES: InsertRules =
     InsertRules { unique_name: true, limit_per_owner: Some(2), ..InsertRules::none() };
@@ -68,7 +69,7 @@ async fn a_deadlock_ends_the_transaction_and_no_step_comes_after_it() {
     let anew = store.on(&mut transaction);
     let after = anew.insert(&record(3), &InsertRules::none()).await;
     assert!(matches!(after, Err(StoreError::Unavailable(_))), "{after:?}");
-    assert!(store.find(id(3)).await.unwrap().is_none());
+    assert!(store.one(id(3)).await.unwrap().is_none());
     other.rollback().await.unwrap();
-    assert!(store.find(id(2)).await.unwrap().unwrap().revocation.is_none());
+    assert!(store.one(id(2)).await.unwrap().unwrap().revocation.is_none());
 }

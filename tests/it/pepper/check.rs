@@ -30,10 +30,10 @@ mod at_once {
     }
 }
 
-const CANARY: &[u8] = b"keyfob pepper canary 1";
+const FINGERPRINT: &[u8] = b"keyfob pepper canary 1";
 
-fn canary(seed: u8) -> [u8; 32] {
-    hmac(&super::bytes(seed), CANARY)
+fn fingerprint(seed: u8) -> [u8; 32] {
+    hmac(&super::bytes(seed), FINGERPRINT)
 }
 
 async fn wrong_key(world: &World, pepper: Pepper) -> String {
@@ -50,8 +50,8 @@ async fn a_fresh_store_keeps_what_tells_a_key(world: World) {
     };
     with(&world, all()).check().await.unwrap();
     for (name, seed) in [("a", 1), ("b", 2), ("c", 3)] {
-        let kept = world.store.canary(&id(name), &[0; 32]).await.unwrap();
-        assert_eq!(kept, canary(seed), "{name}");
+        let kept = world.store.key_fingerprint(&id(name), &[0; 32]).await.unwrap();
+        assert_eq!(kept, fingerprint(seed), "{name}");
     }
     with(&world, all()).check().await.unwrap();
     peppered(&world, "c", 3).check().await.unwrap();
@@ -85,8 +85,8 @@ async fn a_wrong_key_is_kept_nowhere(world: World) {
     for _ in 0..3 {
         assert_eq!(wrong_key(&world, Pepper::new(key("a", 2))).await, "a");
     }
-    let kept = world.store.canary(&id("a"), &[0; 32]).await.unwrap();
-    assert_eq!(kept, canary(1));
+    let kept = world.store.key_fingerprint(&id("a"), &[0; 32]).await.unwrap();
+    assert_eq!(kept, fingerprint(1));
 }
 
 async fn tokens_without_a_digest_of_a_key_are_counted(world: World) {
@@ -115,13 +115,16 @@ async fn tokens_without_a_digest_of_a_key_are_counted(world: World) {
     let _ = issue(&world, &world.tokens()).await;
     let error = with(&world, Pepper::new(key("b", 2)).accept(key("a", 1))).check().await;
     assert!(matches!(error, Err(CheckError::Unpeppered { tokens: 1 })), "{error:?}");
-    assert_eq!(world.store.canary(&id("b"), &canary(3)).await.unwrap(), canary(3));
+    assert_eq!(
+        world.store.key_fingerprint(&id("b"), &fingerprint(3)).await.unwrap(),
+        fingerprint(3)
+    );
 }
 
 async fn a_store_that_fails_is_not_a_wrong_key(world: World) {
     let tokens = peppered(&world, "a", 1);
     tokens.check().await.unwrap();
-    for step in ["find", "canary", "count_by_key"] {
+    for step in ["find", "key_fingerprint", "count_by_key"] {
         for trouble in TROUBLES {
             world.store.fail_with(&[step], trouble);
             world.heard.take();
@@ -132,7 +135,7 @@ async fn a_store_that_fails_is_not_a_wrong_key(world: World) {
         }
         world.store.heal();
     }
-    world.store.fail(&["canary"]);
+    world.store.fail(&["key_fingerprint"]);
     let error = peppered(&world, "a", 2).check().await.unwrap_err();
     assert!(matches!(error, CheckError::Store(StoreError::Unavailable(_))), "{error:?}");
     world.store.heal();
@@ -142,7 +145,7 @@ async fn a_store_that_fails_is_not_a_wrong_key(world: World) {
 async fn a_store_that_can_only_be_read_passes_once_the_keys_are_known(world: World) {
     let tokens = with(&world, Pepper::new(key("a", 1)).accept(key("b", 2)));
     tokens.check().await.unwrap();
-    let writes: Vec<_> = WRITES.iter().copied().filter(|step| *step != "canary").collect();
+    let writes: Vec<_> = WRITES.iter().copied().filter(|step| *step != "key_fingerprint").collect();
     world.store.fail(&writes);
     tokens.check().await.unwrap();
 
@@ -165,7 +168,7 @@ async fn each_key_is_asked_for_once(world: World) {
     world.tokens().check().await.unwrap();
     assert_eq!(world.store.take_calls(), ["find", "count_by_key"]);
     with(&world, Pepper::new(key("a", 1)).accept_unpeppered()).check().await.unwrap();
-    assert_eq!(world.store.take_calls(), ["find", "count_by_key", "canary"]);
+    assert_eq!(world.store.take_calls(), ["find", "count_by_key", "key_fingerprint"]);
 }
 
 /// A pepper that was forgotten, or a key that was taken away too early.

@@ -5,7 +5,7 @@ use keyfob::store::{InsertRules, PostgresStore, StoreError, TokenStore, Use};
 use sqlx::{Connection, Executor};
 
 use super::{Schema, answer, at, id, insert, record};
-use crate::support::patching::Patching;
+use crate::support::store_ext::StoreExt;
 
 impl Schema {
     /// Drops a step while the server keeps it waiting, be it that it prepares a statement or runs one.
@@ -41,21 +41,21 @@ async fn after_a_dropped_step_the_pool_answers_what_it_is_asked_and_nothing_is_l
     for number in 1..=2 {
         insert(&store, &record(number)).await;
     }
-    let uses = [1, 2].map(|number| Use { id: id(number), at: at(2_000), from: None });
+    let uses = [1, 2].map(|number| Use::new(id(number), at(2_000)));
     let rules = InsertRules { unique_name: true, limit_per_owner: Some(1), ..InsertRules::none() };
     for _ in 0..3 {
-        schema.dropped_midway(store.find(id(1)), PREPARING).await;
-        assert_eq!(store.find(id(2)).await.unwrap().unwrap().id, id(2));
+        schema.dropped_midway(store.one(id(1)), PREPARING).await;
+        assert_eq!(store.one(id(2)).await.unwrap().unwrap().id, id(2));
         schema.comes_to_rest().await;
         schema.dropped_midway(store.insert(&record(3), &rules), PREPARING).await;
         schema.comes_to_rest().await;
-        assert!(store.find(id(3)).await.unwrap().is_none());
+        assert!(store.one(id(3)).await.unwrap().is_none());
         schema.dropped_midway(store.record_uses(&uses), RUNNING).await;
         schema.comes_to_rest().await;
-        let found = store.find(id(2)).await.unwrap().unwrap();
+        let found = store.one(id(2)).await.unwrap().unwrap();
         assert_eq!((found.id, found.last_used_at), (id(2), None));
         schema.dropped_midway(store.rekey(id(1), &found.digest, &found.digest), RUNNING).await;
-        assert_eq!(store.find(id(2)).await.unwrap().unwrap().id, id(2));
+        assert_eq!(store.one(id(2)).await.unwrap().unwrap().id, id(2));
         schema.comes_to_rest().await;
     }
 }
@@ -73,7 +73,7 @@ async fn a_dropped_step_does_not_wait_for_a_lock_without_end() {
     let mut held = locking.begin().await.unwrap();
     let last = "SELECT id FROM {tokens} ORDER BY id DESC LIMIT 1 FOR UPDATE";
     held.execute(schema.named(last)).await.unwrap();
-    let uses = [1, 2].map(|number| Use { id: id(number), at: at(2_000), from: None });
+    let uses = [1, 2].map(|number| Use::new(id(number), at(2_000)));
     let (step, waits) = (Box::pin(store.record_uses(&uses)), Box::pin(schema.waits()));
     match select(step, waits).await {
         Either::Left(_) => panic!("it does not wait"),
@@ -100,6 +100,6 @@ async fn a_transaction_in_which_a_step_was_dropped_takes_no_other_and_can_be_rol
     }
     transaction.rollback().await.unwrap();
     for number in 1..=3 {
-        assert!(store.find(id(number)).await.unwrap().is_none());
+        assert!(store.one(id(number)).await.unwrap().is_none());
     }
 }

@@ -2,6 +2,7 @@ use keyfob::store::{PostgresOpenError, PostgresStore, StoreError, TokenStore};
 use sqlx::{Connection, Executor};
 
 use super::{Schema, id, insert, record};
+use crate::support::store_ext::StoreExt;
 
 const HISTORY: &str = "SELECT string_agg(version::text, ',') FROM {migrations}";
 
@@ -150,7 +151,7 @@ async fn tables_that_are_there_do_for_a_pool_that_can_only_read() {
 
     insert(&schema.store().await, &record(1)).await;
     let store = PostgresStore::in_schema(read_only, &schema.name).await.unwrap();
-    assert!(store.find(id(1)).await.unwrap().is_some());
+    assert!(store.one(id(1)).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -161,7 +162,7 @@ async fn a_pool_finds_the_tables_on_its_search_path_or_makes_them_where_it_begin
     let path = format!("{},{}", first.name, second.name);
     let pool = first.pool_with(&[("search_path", &path)]).await;
     let store = PostgresStore::with_pool(pool).await.unwrap();
-    assert!(store.find(id(1)).await.unwrap().is_some());
+    assert!(store.one(id(1)).await.unwrap().is_some());
     assert_eq!(first.text("SELECT to_regclass('{tokens}')::text").await, None);
 
     let pool = first.pool_with(&[("search_path", &first.name)]).await;
@@ -179,7 +180,7 @@ async fn a_schema_on_the_search_path_may_have_any_name() {
         PostgresStore::with_pool(pool).await.unwrap()
     };
     insert(&open().await, &record(1)).await;
-    assert!(open().await.find(id(1)).await.unwrap().is_some());
+    assert!(open().await.one(id(1)).await.unwrap().is_some());
     odd.has_version_1().await;
 }
 
@@ -196,7 +197,7 @@ async fn two_schemas_are_two_stores() {
     let (one, two) = (Schema::new(), Schema::new());
     let (first, second) = (one.store().await, two.store().await);
     insert(&first, &record(1)).await;
-    assert!(second.find(id(1)).await.unwrap().is_none());
+    assert!(second.one(id(1)).await.unwrap().is_none());
     insert(&second, &record(1)).await;
 }
 

@@ -81,15 +81,15 @@ async fn in_the_applications_transaction_it_is_busy_and_the_next_one_is_good() {
     let store = schema.store().await;
     insert(&store, &record(1)).await;
     let mut connection = schema.connection().await;
-    assert!(store.on(&mut connection).find(id(1)).await.unwrap().is_some());
+    assert!(store.on(&mut connection).one(id(1)).await.unwrap().is_some());
     connection.execute(FORGET).await.unwrap();
 
     let mut transaction = connection.begin().await.unwrap();
-    let found = store.on(&mut transaction).find(id(1)).await;
+    let found = store.on(&mut transaction).one(id(1)).await;
     assert!(matches!(found, Err(StoreError::Busy(_))), "{found:?}");
     transaction.rollback().await.unwrap();
 
     let mut transaction = connection.begin().await.unwrap();
-    assert!(store.on(&mut transaction).find(id(1)).await.unwrap().is_some());
+    assert!(store.on(&mut transaction).one(id(1)).await.unwrap().is_some());
     transaction.commit().await.unwrap();
 }

@@ -10,7 +10,7 @@ use keyfob::{
 use sqlx::{Connection, postgres::PgListener};
 
 use super::{Schema, at, id, insert, owner, record};
-use crate::support::patching::Patching;
+use crate::support::store_ext::StoreExt;
 
 /// Listens to what is told of the tokens in a schema.
 struct Ear(PgListener);
@@ -64,7 +64,7 @@ async fn each_change_is_told_with_the_tokens_it_is_about() {
     // Nothing is changed by these, and nothing told.
     store.revoke(&these(&[id(4), id(99)]), &revocation).await.unwrap();
     let _ = store.change(id(4), None, &change).await.unwrap();
-    let uses = [Use { id: id(6), at: at(2_000), from: None }];
+    let uses = [Use::new(id(6), at(2_000))];
     store.record_uses(&uses).await.unwrap();
     insert(&store, &record(9)).await;
     store.erase(&owner()).await.unwrap();

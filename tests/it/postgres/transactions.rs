@@ -8,6 +8,7 @@ use keyfob::{
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::{Schema, at, id, insert, owner, record};
+use crate::support::store_ext::StoreExt;
 
 const RULES: InsertRules =
     InsertRules { unique_name: true, limit_per_owner: Some(2), ..InsertRules::none() };
@@ -39,7 +40,7 @@ async fn rules_never_go_by_what_was() {
                 _ => false,
             };
             assert!(is_right, "{level}: {third:?}");
-            assert!(on.find(id(3)).await.unwrap().is_none(), "the transaction goes on");
+            assert!(on.one(id(3)).await.unwrap().is_none(), "the transaction goes on");
         }
         transaction.rollback().await.unwrap();
         assert_eq!(store.count(&owner()).await.unwrap().not_revoked, 2, "{level}");
@@ -109,12 +110,12 @@ async fn what_others_changed_meanwhile_is_busy_and_not_undone() {
         let mut connection = schema.connection().await;
         let mut transaction = connection.begin_with(*level).await.unwrap();
         let on = store.on(&mut transaction);
-        assert!(on.find(id(1)).await.unwrap().is_some());
+        assert!(on.one(id(1)).await.unwrap().is_some());
         let selection = Selection::Tokens { ids: vec![id(1)], owner: None };
         store.revoke(&selection, &Revocation::new(at(4_000))).await.unwrap();
         let again = on.revoke(&selection, &Revocation::new(at(5_000))).await;
         assert!(matches!(again, Err(StoreError::Busy(_))), "{level}: {again:?}");
-        let found = on.find(id(1)).await.unwrap().unwrap();
+        let found = on.one(id(1)).await.unwrap().unwrap();
         assert!(found.revocation.is_none(), "{level}: it looks at what was");
     }
 }
@@ -152,7 +153,7 @@ async fn a_deadlock_is_busy_and_leaves_the_transaction_as_it_was() {
     transaction.commit().await.unwrap();
     waiting.await.unwrap().unwrap();
     let is_revoked =
-        async |number| store.find(id(number)).await.unwrap().unwrap().revocation.is_some();
+        async |number| store.one(id(number)).await.unwrap().unwrap().revocation.is_some();
     assert_eq!(
         [is_revoked(1).await, is_revoked(2).await, is_revoked(3).await],
         [false, true, true]

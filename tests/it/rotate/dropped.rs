@@ -12,7 +12,7 @@ use keyfob::{
 };
 
 use super::{grace, rotated, tried, until_first_use};
-use crate::support::patching::Patching;
+use crate::support::store_ext::StoreExt;
 use crate::support::{Spy, World, on_every_store};
 
 /// How often a future is polled before it is dropped. A store with threads of its own may need many.

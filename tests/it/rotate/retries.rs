@@ -3,7 +3,7 @@
 use time::Duration;
 
 use super::{at, grace, previous, rotate, rotated, tried, until_first_use};
-use crate::support::patching::Patching;
+use crate::support::store_ext::StoreExt;
 use crate::support::{World, after, on_every_store};
 use keyfob::{RotateError, TokenRotation};
 

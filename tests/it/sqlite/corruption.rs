@@ -4,7 +4,7 @@ use keyfob::store::{
 use sqlx::AssertSqlSafe;
 
 use super::{File, at, insert, query, record};
-use crate::support::patching::Patching;
+use crate::support::store_ext::StoreExt;
 
 /// What somebody wrote into a row, and the column that is to be named.
 const CASES: &[(&str, &str)] = &[
@@ -67,11 +67,11 @@ async fn each_column_that_cannot_be_read_is_named_and_the_other_tokens_are_liste
     for (write, field) in CASES {
         let (_file, store) = broken(write).await;
         let corrupt = CorruptRecord::new(Some(record(2).id), field);
-        match store.find(record(2).id).await {
+        match store.one(record(2).id).await {
             Err(StoreError::Corrupt(found)) => assert_eq!(found, corrupt, "{write}"),
             other => panic!("{write}: {other:?}"),
         }
-        let many = store.find_many(&[1, 2, 3].map(|id| record(id).id)).await.unwrap();
+        let many = store.find(&[1, 2, 3].map(|id| record(id).id)).await.unwrap();
         assert_eq!((ids(&many), many.corrupt), (vec![1, 3], vec![corrupt.clone()]), "{write}");
 
         if *field != "owner" {

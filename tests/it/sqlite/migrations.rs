@@ -1,7 +1,8 @@
-use keyfob::store::{SqliteOpenError, SqliteStore, TokenStore};
+use keyfob::store::{SqliteOpenError, SqliteStore};
 use sqlx::{Connection, sqlite::SqliteJournalMode};
 
 use super::{File, insert, record};
+use crate::support::store_ext::StoreExt;
 
 const HISTORY: &str = "SELECT group_concat(version) FROM keyfob_migrations";
 const TABLES: &str = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema
@@ -19,7 +20,7 @@ async fn migrating_again_changes_nothing() {
     file.run(SqliteStore::SCHEMA).await;
     assert_eq!(file.text(schema).await, before);
     assert_eq!(file.text(HISTORY).await.as_deref(), Some("1"));
-    assert!(store.find(record.id).await.unwrap().is_some());
+    assert!(store.one(record.id).await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,5 +116,5 @@ async fn tables_that_were_made_by_hand_do_for_a_pool_that_can_only_read() {
     sqlx::raw_sql(SqliteStore::SCHEMA).execute(&mut connection).await.unwrap();
     let pool = sqlx::SqlitePool::connect_with(file.options().read_only(true)).await.unwrap();
     let store = SqliteStore::with_pool(pool).await.unwrap();
-    assert!(store.find(record(1).id).await.unwrap().is_none());
+    assert!(store.one(record(1).id).await.unwrap().is_none());
 }

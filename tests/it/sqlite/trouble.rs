@@ -6,9 +6,10 @@ use tokio::task::JoinHandle;
 
 use super::{File, at, insert, record};
 use crate::support::eventually;
+use crate::support::store_ext::StoreExt;
 
 fn a_use() -> Use {
-    Use { id: record(1).id, at: at(2_000), from: None }
+    Use::new(record(1).id, at(2_000))
 }
 
 #[tokio::test]
@@ -27,7 +28,7 @@ async fn a_lock_that_is_not_given_up_is_busy_and_a_lookup_does_not_mind() {
     assert!(matches!(inserted, Err(StoreError::Busy(_))), "{inserted:?}");
     let used = store.record_uses(&[a_use()]).await;
     assert!(matches!(used, Err(StoreError::Busy(_))), "{used:?}");
-    assert!(store.find(record(1).id).await.unwrap().is_some());
+    assert!(store.one(record(1).id).await.unwrap().is_some());
 
     lock.rollback().await.unwrap();
     insert(&store, &record(2)).await;
@@ -48,7 +49,7 @@ async fn lookups_do_not_queue_behind_writes_that_wait() {
     let writes = sixteen_writes(&store);
     for _ in 0..20 {
         tokio::task::yield_now().await;
-        assert!(store.find(record(1).id).await.unwrap().is_some());
+        assert!(store.one(record(1).id).await.unwrap().is_some());
     }
     assert!(writes.iter().all(|write| !write.is_finished()));
     lock.rollback().await.unwrap();
@@ -71,7 +72,7 @@ async fn writers_that_wait_leave_connections_of_the_applications_pool_to_lookups
     let writes = sixteen_writes(&store);
     eventually(async || pool.size() as usize - pool.num_idle() == 2).await;
     for _ in 0..20 {
-        let found = tokio::time::timeout(LONG / 2, store.find(record(1).id)).await;
+        let found = tokio::time::timeout(LONG / 2, store.one(record(1).id)).await;
         assert!(found.expect("all connections wait for a lock").unwrap().is_some());
     }
     lock.rollback().await.unwrap();
@@ -116,7 +117,7 @@ async fn a_database_that_cannot_be_written_is_unavailable_and_still_read() {
     let store = SqliteStore::with_pool(pool).await.unwrap();
     let used = store.record_uses(&[a_use()]).await;
     assert!(matches!(used, Err(StoreError::Unavailable(_))), "{used:?}");
-    assert!(store.find(record(1).id).await.unwrap().is_some());
+    assert!(store.one(record(1).id).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -125,7 +126,7 @@ async fn a_closed_pool_is_unavailable() {
     let pool = file.pool().await;
     let store = SqliteStore::with_pool(pool.clone()).await.unwrap();
     pool.close().await;
-    let found = store.find(record(1).id).await;
+    let found = store.one(record(1).id).await;
     assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
 }
 
@@ -137,7 +138,7 @@ async fn a_pool_without_a_free_connection_is_unavailable() {
     let pool = pool.unwrap();
     let store = SqliteStore::with_pool(pool.clone()).await.unwrap();
     let _held = pool.acquire().await.unwrap();
-    let found = store.find(record(1).id).await;
+    let found = store.one(record(1).id).await;
     assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
 }
 
@@ -155,7 +156,7 @@ async fn a_missing_table_is_faulty_and_the_error_says_which() {
     let file = File::new();
     let store = file.store().await;
     file.run("DROP TABLE keyfob_tokens").await;
-    match store.find(record(1).id).await {
+    match store.one(record(1).id).await {
         Err(StoreError::Faulty(cause)) => {
             assert!(cause.to_string().contains("no such table: keyfob_tokens"), "{cause}");
         }

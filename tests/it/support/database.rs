@@ -10,6 +10,7 @@ use keyfob::{
 };
 
 use super::answer_within;
+use super::store_ext::StoreExt;
 
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_seconds(seconds).unwrap()
@@ -61,11 +62,11 @@ pub async fn what_is_damaged_is_named_and_spares_the_others(
         let ids = ids.map(id);
         inflict(damage, ids[1]).await;
         let corrupt = CorruptRecord::new(Some(ids[1]), field);
-        match store.find(ids[1]).await {
+        match store.one(ids[1]).await {
             Err(StoreError::Corrupt(found)) => assert_eq!(found, corrupt, "{damage}"),
             other => panic!("{damage}: {other:?}"),
         }
-        let many = store.find_many(&ids).await.unwrap();
+        let many = store.find(&ids).await.unwrap();
         assert_eq!((many.records.len(), many.corrupt), (2, vec![corrupt]), "{damage}");
 
         // With a damaged owner it is nobody's.

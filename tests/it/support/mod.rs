@@ -10,7 +10,6 @@ pub mod engine;
 pub mod fake_redis;
 #[cfg(all(feature = "postgres", feature = "mysql"))]
 pub mod own_database;
-pub mod patching;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod plans;
 #[cfg(feature = "postgres")]
@@ -23,6 +22,7 @@ pub mod redis;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "redis"))]
 pub mod servers;
 mod spy;
+pub mod store_ext;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod writers;
 
@@ -41,6 +41,8 @@ use keyfob::{
     store::{CorruptRecord, InsertOutcome, InsertRules, MemoryStore, StoreError, TokenStore},
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
+
+use self::store_ext::StoreExt;
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub use self::writers::{
@@ -197,7 +199,7 @@ impl World {
 
     /// What is stored of a token, without what is only noted.
     pub async fn stored(&self, issued: &IssuedToken) -> Arc<TokenRecord> {
-        self.store.find(issued.record.id).await.unwrap().unwrap()
+        self.store.one(issued.record.id).await.unwrap().unwrap()
     }
 }
 

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use keyfob::{
     Owner, TokenName,
     store::{
-        AbilityUse, Change, InsertRules, PageQuery, Patch, Position, Selection, Show, Sort,
-        SortKey, StoreError, TokenStore, UpdateOutcome, Use,
+        Change, InsertRules, PageQuery, Patch, Position, Selection, Show, Sort, SortKey,
+        StoreError, TokenStore, UpdateOutcome, Use,
     },
     token::{Ability, IdempotencyKey, KeyId, Revocation, Suspension},
 };
 
 use super::database::{at, id, owner, record};
-use super::patching::Patching;
+use super::store_ext::StoreExt;
 
 pub const TOKENS: u64 = 6_000;
 
@@ -58,8 +58,8 @@ pub async fn no_step_reads_more_tokens_than_it_is_about<S: TokenStore>(
 ) {
     let mut counted = Counted { store, server, reads: BTreeMap::new() };
     let some: Vec<_> = (3_001..3_011).map(id).collect();
-    let token = counted.step("find", async |it| it.find(id(3_001)).await).await.unwrap();
-    let many = counted.step("find_many", async |it| it.find_many(&some).await).await;
+    let token = counted.step("find", async |it| it.one(id(3_001)).await).await.unwrap();
+    let many = counted.step("find_many", async |it| it.find(&some).await).await;
     assert_eq!(many.records.len(), 10);
     for (name, sort) in [
         ("page, newest", Sort::Newest),
@@ -98,21 +98,23 @@ pub async fn no_step_reads_more_tokens_than_it_is_about<S: TokenStore>(
     assert!(counted.step("notice", claim).await);
     let suspension = Suspension::new(at(9_000));
     let _ = counted.step("suspend", async |it| it.suspend(token.id, &suspension).await).await;
-    let uses: Vec<_> = some.iter().map(|id| Use { id: *id, at: at(9_000), from: None }).collect();
+    let uses: Vec<_> = some.iter().map(|id| Use::new(*id, at(9_000))).collect();
     counted.step("record_uses", async |it| it.record_uses(&uses).await).await;
     let ability = Ability::new("servers:read").unwrap();
-    let read = some.iter().map(|id| AbilityUse { id: *id, ability: ability.clone() });
+    let read = some
+        .iter()
+        .map(|id| Use { abilities: [ability.clone()].into(), ..Use::new(*id, at(9_001)) });
     let read: Vec<_> = read.collect();
-    counted.step("record_ability_uses", async |it| it.record_ability_uses(&read).await).await;
+    counted.step("record_uses, abilities", async |it| it.record_uses(&read).await).await;
 
     let count = counted.step("count", async |it| it.count(&owner()).await).await;
     assert_eq!(count.revoked, 10);
     let (from, until) = (at(100_000), at(200_000));
     let expiring = async |it: &S| it.expiring(from, until, None, 10).await;
     assert_eq!(counted.step("expiring", expiring).await.records.len(), 10);
-    let canary = [7; 32];
+    let value = [7; 32];
     let key = KeyId::new("key").unwrap();
-    counted.step("canary", async |it| it.canary(&key, &canary).await).await;
+    counted.step("key_fingerprint", async |it| it.key_fingerprint(&key, &value).await).await;
 
     let revocation = Revocation::new(at(9_500));
     let revoke = async |it: &S, what| it.revoke(&what, &revocation).await;

@@ -12,8 +12,8 @@ use futures_util::future::BoxFuture;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenRecord,
     store::{
-        AbilityUse, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek,
-        Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+        InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek, Position,
+        Selection, StoreError, TokenStore, UpdateOutcome, Use,
     },
     token::{KeyId, Revocation},
 };
@@ -29,11 +29,10 @@ pub const WRITES: &[&str] = &[
     "suspend",
     "resume",
     "record_uses",
-    "record_ability_uses",
     "notice",
     "prune",
     "erase",
-    "canary",
+    "key_fingerprint",
 ];
 
 /// A hook that does something the first time that it is called.
@@ -188,14 +187,6 @@ impl Spy {
 }
 
 impl Spy {
-    fn note_id(&self, id: TokenId) {
-        self.note_ids(&[id]);
-    }
-
-    fn note_ids(&self, ids: &[TokenId]) {
-        self.lookups.lock().unwrap().push(ids.to_vec());
-    }
-
     fn note_uses(&self, uses: &[Use]) {
         self.batches.lock().unwrap().push(uses.to_vec());
     }
@@ -221,7 +212,7 @@ macro_rules! watched {
     ($($step:ident($($argument:ident: $type:ty),*) -> $answer:ty $(=> $note:ident($noted:ident))?;)+) => {
         /// Every step.
         pub const STEPS: &[&str] = &[
-            "change", "rotate", "first_use", "rekey", "suspend", "resume", "notice",
+            "find", "find_many", "change", "rotate", "first_use", "rekey", "suspend", "resume", "notice",
             $(stringify!($step)),+
         ];
 
@@ -250,6 +241,16 @@ macro_rules! watched {
                 answer
             })+
 
+            /// To look up one token is a step of its own.
+            async fn find(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
+                self.lookups.lock().unwrap().push(ids.to_vec());
+                let step = if ids.len() == 1 { "find" } else { "find_many" };
+                self.enter(step).await?;
+                let answer = self.inner.find(ids).await;
+                self.leave(step).await?;
+                answer
+            }
+
             /// Each kind of patch is a step of its own.
             async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError> {
                 self.enter(patch.code()).await?;
@@ -262,18 +263,15 @@ macro_rules! watched {
 }
 
 watched! {
-    find(id: TokenId) -> Option<Arc<TokenRecord>> => note_id(id);
-    find_many(ids: &[TokenId]) -> Page => note_ids(ids);
     insert(record: &TokenRecord, rules: &InsertRules) -> InsertOutcome;
     page(query: &PageQuery) -> Page;
     revoke(selection: &Selection, revocation: &Revocation) -> Vec<TokenId>;
     record_uses(uses: &[Use]) -> () => note_uses(uses);
-    record_ability_uses(uses: &[AbilityUse]) -> ();
     expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     count(owner: &Owner) -> OwnerCount;
     count_by_key() -> Vec<KeyCount>;
     prune(ended_before: Timestamp, limit: u32) -> u64;
     erase(owner: &Owner) -> Vec<TokenId>;
-    canary(key: &KeyId, canary: &[u8; 32]) -> [u8; 32];
+    key_fingerprint(key: &KeyId, value: &[u8; 32]) -> [u8; 32];
 }

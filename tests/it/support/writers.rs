@@ -6,14 +6,14 @@ use futures_util::future::join_all;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
-        AbilityUse, Change, InsertOutcome, InsertRules, PageQuery, Patch, Selection, Show, Sort,
-        StoreError, TokenStore, Use,
+        Change, InsertOutcome, InsertRules, PageQuery, Patch, Selection, Show, Sort, StoreError,
+        TokenStore, Use,
     },
     token::{Ability, IdempotencyKey, Prefix, PreviousSecret, Revocation, Suspension, TokenDigest},
 };
 
 use super::Random;
-use super::patching::Patching;
+use super::store_ext::StoreExt;
 
 const WRITERS: usize = 16;
 const STEPS: usize = 60;
@@ -130,13 +130,14 @@ async fn step(store: &dyn TokenStore, random: &mut Random) -> Result<Vec<TokenId
             store.rekey(token.id, &token.digest, &digest).await?;
         }
         9..=10 => {
-            let uses: Vec<_> = some.iter().map(|id| Use { id: *id, at, from: None }).collect();
+            let uses: Vec<_> = some.iter().map(|id| Use::new(*id, at)).collect();
             store.record_uses(&uses).await?;
         }
         11 => {
             let ability = Ability::new("servers:read").unwrap();
-            let used = |id: &TokenId| AbilityUse { id: *id, ability: ability.clone() };
-            store.record_ability_uses(&some.iter().map(used).collect::<Vec<_>>()).await?;
+            let used =
+                |id: &TokenId| Use { abilities: [ability.clone()].into(), ..Use::new(*id, at) };
+            store.record_uses(&some.iter().map(used).collect::<Vec<_>>()).await?;
         }
         12 => {
             store.mark_first_use(token.id, &token.digest, at).await?;

@@ -17,7 +17,7 @@ use keyfob::{
 };
 
 use super::{grace, moving, old, rekeys};
-use crate::support::patching::Patching;
+use crate::support::store_ext::StoreExt;
 use crate::{
     pepper::{hmac_of, id, issue, kept, key, tried},
     support::{TROUBLES, World, on_every_store},
@@ -145,7 +145,7 @@ async fn uses_of_abilities_that_can_not_be_written_hold_up_nothing(world: World)
     let issued = old(&world).issue(world.new_token("a").abilities(["a"])).await.unwrap();
     assert!(tokens.verify(issued.plain.expose_secret()).await.unwrap().can("a"));
     for trouble in TROUBLES {
-        world.store.fail_with(&["record_ability_uses"], trouble);
+        world.store.fail_with(&["record_uses"], trouble);
         let error = tokens.flush().await.unwrap_err();
         assert_eq!(error.to_string(), trouble().to_string());
         assert_eq!(kept(&world, &issued).await.0.as_deref(), Some("new"));

@@ -1,13 +1,23 @@
-//! Patches of a store, said shortly.
+//! Steps of a store, said shortly.
+
+use std::sync::Arc;
 
 use keyfob::{
-    Timestamp, TokenId,
+    Timestamp, TokenId, TokenRecord,
     store::{Change, InsertRules, Patch, StoreError, TokenStore, UpdateOutcome},
     token::{Suspension, TokenDigest},
 };
 
-/// [`TokenStore::update`] for each kind of patch, under no rules.
-pub trait Patching: TokenStore {
+/// [`TokenStore::find`] for one token, and [`TokenStore::update`] for each kind of patch, under no rules.
+pub trait StoreExt: TokenStore {
+    async fn one(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
+        let mut page = self.find(&[id]).await?;
+        match page.corrupt.pop() {
+            Some(corrupt) => Err(corrupt.into()),
+            None => Ok(page.records.pop()),
+        }
+    }
+
     async fn change(
         &self,
         id: TokenId,
@@ -64,4 +74,4 @@ pub trait Patching: TokenStore {
     }
 }
 
-impl<S: TokenStore + ?Sized> Patching for S {}
+impl<S: TokenStore + ?Sized> StoreExt for S {}
