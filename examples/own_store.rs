@@ -15,9 +15,9 @@ use async_trait::async_trait;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
-        CorruptRecord, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch,
-        Peek, Position, Selection, Show, Sort, StoreError, StoredRow, TokenStore, UpdateOutcome,
-        Use,
+        CorruptRecord, Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page,
+        PageQuery, Patch, Peek, Position, Selection, Show, Sort, StoreError, StoredRow, TokenStore,
+        UpdateOutcome, Use,
     },
     token::{KeyId, Prefix, Revocation, TokenDigest},
 };
@@ -227,27 +227,16 @@ impl TokenStore for RedbStore {
         Ok(KeyCount::of(self.read(|tokens| scan(tokens, None))?.records))
     }
 
-    async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
         self.write(|tokens| {
             let all = scan(tokens, None)?.records.into_iter();
-            let ended = all.filter(|it| it.ends_at().is_some_and(|end| end < ended_before));
-            let mut pruned = 0;
-            for record in ended.take(limit as usize) {
+            let mut deleted = Deleted::default();
+            for record in all.filter(|it| deletion.matches(it)).take(limit as usize) {
                 tokens.remove(record.id.as_u128()).map_err(engine)?;
-                pruned += 1;
+                deleted.ids.push(record.id);
             }
-            Ok(pruned)
-        })
-    }
-
-    async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
-        self.write(|tokens| {
-            let mut erased = Vec::new();
-            for record in scan(tokens, Some(owner))?.records {
-                tokens.remove(record.id.as_u128()).map_err(engine)?;
-                erased.push(record.id);
-            }
-            Ok(erased)
+            deleted.more = deleted.ids.len() >= limit as usize;
+            Ok(deleted)
         })
     }
 

@@ -8,13 +8,16 @@ use crate::{
     listing::{ListTokens, TokenPage},
     owner_tokens::{ManageError, OwnerTokens, apply},
     policy::{Fields, Instants, InvalidFields},
-    store::{Change, OwnerCount, PageQuery, Patch, Selection, StoreError, TokenStore},
+    store::{
+        Change, Deleted, Deletion, OwnerCount, PageQuery, Patch, Selection, StoreError, TokenStore,
+        changed,
+    },
     terms::{Terms, terms_setters},
     token::{Timestamp, TokenId, TokenRecord},
 };
 
-/// How many tokens are pruned in one step, so that no step holds others up for long.
-const PRUNE_BATCH: u32 = 1_000;
+/// How many tokens are deleted in one step, so that no step holds others up for long.
+const BATCH: u32 = 1_000;
 
 /// What to change of a token: what is set takes the place of what was there, and the rest stays as it is.
 ///
@@ -253,6 +256,10 @@ impl OwnerTokens {
 
     /// Deletes all tokens of the owner, whatever their state, as data protection asks for, and returns how many.
     ///
+    /// It works in steps of 1,000 tokens, each with a [deadline](crate::ApiTokensBuilder::deadline) of its own. If one
+    /// fails, what was deleted before stays deleted, and calling this again goes on. Each step is reported as
+    /// [`Event::Erased`].
+    ///
     /// Never give the owner's text out again: a token that is issued to it while this runs would be the next owner's.
     ///
     /// ```
@@ -268,15 +275,30 @@ impl OwnerTokens {
     /// # Errors
     /// [`ManageError::Store`]
     pub async fn erase(&self) -> Result<usize, ManageError> {
-        let erased = self.tokens.watch(self.tokens.store().erase(&self.owner).await)?;
-        let tokens = erased.len();
-        self.tokens.report(|| Event::Erased {
-            owner: self.owner.clone(),
-            tokens,
-            by: self.by.clone(),
-        });
-        self.tokens.changed(erased).await;
-        Ok(tokens)
+        let deletion = Deletion::AllOf(self.owner.clone());
+        let (mut tokens, mut untold) = (0, Vec::new());
+        let outcome = loop {
+            let deleted = self.tokens.store().delete(&deletion, BATCH).await;
+            let Deleted { ids, more } = match self.tokens.watch(deleted) {
+                Ok(deleted) => deleted,
+                Err(error) => break Err(error.into()),
+            };
+            // Each step is committed, also where a later one fails. An owner without tokens is erased as well.
+            if !ids.is_empty() || tokens == 0 {
+                let (owner, by, tokens) = (self.owner.clone(), self.by.clone(), ids.len());
+                self.tokens.report(|| Event::Erased { owner, tokens, by });
+            }
+            self.tokens.forget(&ids);
+            tokens += ids.len();
+            // More than a signal names are told as all.
+            let room = (changed::MOST + 1).saturating_sub(untold.len());
+            untold.extend(ids.into_iter().take(room));
+            if !more {
+                break Ok(tokens);
+            }
+        };
+        self.tokens.changed(untold).await;
+        outcome
     }
 }
 
@@ -298,12 +320,12 @@ impl ApiTokens {
     /// [`StoreError`]; what was deleted before stays deleted.
     pub async fn prune(&self, ended_before: impl Into<Timestamp>) -> Result<u64, StoreError> {
         // A later instant would take tokens along that are still good.
-        let ended_before = ended_before.into().min(self.now());
+        let deletion = Deletion::EndedBefore(ended_before.into().min(self.now()));
         let mut tokens = 0;
         loop {
-            let pruned = self.watch(self.store().prune(ended_before, PRUNE_BATCH).await);
-            tokens += pruned.as_ref().copied().unwrap_or_default();
-            if !matches!(pruned, Ok(pruned) if pruned >= PRUNE_BATCH.into()) {
+            let pruned = self.watch(self.store().delete(&deletion, BATCH).await);
+            tokens += pruned.as_ref().map_or(0, |it| it.ids.len() as u64);
+            if !matches!(&pruned, Ok(pruned) if pruned.more) {
                 self.report(|| Event::Pruned { tokens });
                 return pruned.map(|_| tokens);
             }

@@ -10,8 +10,8 @@ use foldhash::fast::RandomState;
 use crate::token::{Abilities, KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord};
 
 use super::{
-    InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek, Position,
-    Selection, StoreError, TokenStore, UpdateOutcome, Use, selection::descendants,
+    Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch,
+    Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use, selection::descendants,
 };
 
 /// A store in memory: for tests, examples, and services whose tokens need not outlive them.
@@ -263,24 +263,20 @@ impl TokenStore for MemoryStore {
         Ok(KeyCount::of(writer.records.pin().values().cloned()))
     }
 
-    async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
         let mut writer = self.writer();
-        let ended = writer.index.by_end.iter().take_while(|(end, _)| *end < ended_before);
-        let ended: Vec<_> =
-            ended.take(limit as usize).filter_map(|(_, id)| writer.get(*id)).collect();
-        for record in &ended {
+        let most = limit as usize;
+        let found: Vec<_> = match deletion {
+            Deletion::EndedBefore(instant) => {
+                let ended = writer.index.by_end.iter().take_while(|(end, _)| end < instant);
+                ended.take(most).filter_map(|(_, id)| writer.get(*id)).collect()
+            }
+            Deletion::AllOf(owner) => writer.of_owner(owner).take(most).collect(),
+        };
+        for record in &found {
             writer.remove(record);
         }
-        Ok(ended.len() as u64)
-    }
-
-    async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
-        let mut writer = self.writer();
-        let erased: Vec<_> = writer.of_owner(owner).collect();
-        for record in &erased {
-            writer.remove(record);
-        }
-        Ok(erased.iter().map(|record| record.id).collect())
+        Ok(Deleted::up_to(limit, found.iter().map(|record| record.id).collect()))
     }
 
     async fn key_fingerprint(&self, key: &KeyId, value: &[u8; 32]) -> Result<[u8; 32], StoreError> {

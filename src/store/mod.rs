@@ -35,8 +35,8 @@ use async_trait::async_trait;
 pub(crate) use cached::{CACHE_CAPACITY, LONGEST_STALENESS};
 pub use cached::{CacheStats, CachedStore, StalenessError};
 pub use contract::{
-    Change, Expected, InsertOutcome, InsertRules, MOST_USED_ABILITIES, Patch, PatchError, Rotation,
-    RuleError, Siblings, UpdateOutcome, Use,
+    Change, Deleted, Deletion, Expected, InsertOutcome, InsertRules, MOST_USED_ABILITIES, Patch,
+    PatchError, Rotation, RuleError, Siblings, UpdateOutcome, Use,
 };
 pub use count::{KeyCount, OwnerCount};
 pub use error::{BoxError, CorruptRecord, StoreError};
@@ -91,9 +91,8 @@ pub enum Peek {
 /// connection that the caller holds may be of no more use, and says so. Errors keep their cause. The trait has no
 /// default methods, so a store that wraps another can't forget one.
 ///
-/// Owners, names and ids are compared by bytes. Instants are whole seconds. *Revoked* means what is stored, and it is
-/// all that a store looks at: that a token has expired is for the core to judge. Only [`prune`](Self::prune) reads
-/// expiries.
+/// Owners, names and ids are compared by bytes. Instants are whole seconds. A store has no clock: it compares expiries
+/// only with instants that it is given, in [`InsertRules::at`], in a [`Patch`] and in a [`Deletion`].
 #[async_trait]
 pub trait TokenStore: Debug + Send + Sync {
     /// What is known of a token without I/O, a lock that readers share, or waiting. A store that has nothing in
@@ -196,18 +195,15 @@ pub trait TokenStore: Debug + Send + Sync {
     /// [`StoreError`]
     async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError>;
 
-    /// Deletes at most `limit` tokens that were revoked, or expired, before an instant; tells how many. All others
-    /// are spared.
+    /// Deletes at most `limit` tokens in one step, as [`Deletion::matches`] says. All others are spared.
+    ///
+    /// The core repeats the step while there are [more](Deleted::more), so that none takes long. Once a step answers that
+    /// there are no more, every token that existed when it began and matches is gone. Rows that can't be read are
+    /// deleted as well.
     ///
     /// # Errors
-    /// [`StoreError`]
-    async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError>;
-
-    /// Deletes all tokens of an owner, whatever their state, and tells which.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError>;
+    /// [`StoreError`]; then the step was done as a whole, or not at all.
+    async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError>;
 
     /// Stores the fingerprint of a pepper key, unless the key has one. Returns the stored one.
     ///

@@ -13,8 +13,8 @@ use crate::{
 };
 
 use super::{
-    InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek, Position,
-    Selection, StoreError, TokenStore, UpdateOutcome, Use,
+    Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch,
+    Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
 };
 
 /// The pauses before a step that was busy is tried again, at the longest.
@@ -98,8 +98,7 @@ timed! {
     unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     count(owner: &Owner) -> OwnerCount;
     count_by_key() -> Vec<KeyCount>;
-    prune(ended_before: Timestamp, limit: u32) -> u64;
-    erase(owner: &Owner) -> Vec<TokenId>;
+    delete(deletion: &Deletion, limit: u32) -> Deleted;
     key_fingerprint(key: &KeyId, value: &[u8; 32]) -> [u8; 32];
 }
 

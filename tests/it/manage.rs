@@ -27,6 +27,7 @@ on_every_store! {
     a_revocation_says_who_and_why_and_stays_as_it_was
     many_are_revoked_and_only_what_changed_is_told
     all_tokens_of_an_owner_are_erased
+    erasing_works_in_steps_and_goes_on_where_it_failed
     pruning_spares_the_living
     pruning_works_in_batches
     counts_tell_the_revoked_from_the_others
@@ -281,6 +282,29 @@ async fn all_tokens_of_an_owner_are_erased(world: World) {
     assert!(matches!(own.get(issued[1]).await, Err(ManageError::NotFound)));
     tokens.verify(theirs.plain.expose_secret()).await.unwrap();
     assert_eq!(world.heard.count("Erased"), 1);
+}
+
+/// Each step is committed and told, also where a later one fails; another try goes on.
+async fn erasing_works_in_steps_and_goes_on_where_it_failed(world: World) {
+    let tokens = world.tokens();
+    let own = tokens.owned_by(&world.owner);
+    world.issue_many(&tokens, 2_300).await;
+    let other = tokens.issue(NewToken::new(world.stranger.clone(), "theirs")).await.unwrap();
+    world.heard.take();
+    let store = world.store.clone();
+    world.store.after("erase", once(move || async move { store.fail(&["erase"]) }.boxed()));
+    let failed = own.erase().await;
+    assert!(matches!(failed, Err(ManageError::Store(StoreError::Unavailable(_)))), "{failed:?}");
+    world.store.heal();
+    world.store.take_calls();
+    assert_eq!(own.erase().await.unwrap(), 1_300);
+    assert_eq!(world.store.take_calls().iter().filter(|it| **it == "erase").count(), 2);
+    let heard = world.heard.take();
+    let erased: Vec<_> = heard.iter().filter(|it| it.starts_with("Erased")).collect();
+    let sizes = ["tokens: 1000", "tokens: 1000", "tokens: 300"];
+    assert!(erased.iter().zip(sizes).all(|(it, size)| it.contains(size)), "{erased:?}");
+    assert_eq!(erased.len(), 3);
+    tokens.verify(other.plain.expose_secret()).await.unwrap();
 }
 
 async fn pruning_spares_the_living(world: World) {

@@ -13,6 +13,7 @@ use keyfob::{
 use sha2::{Digest, Sha256};
 use time::Duration;
 
+use crate::support::store_ext::StoreExt;
 use crate::support::{Fixed, World, after, checked, code_of, complete, on_every_store, secret_of};
 
 on_every_store! {

@@ -13,8 +13,8 @@ use crate::{
 };
 
 use super::{
-    InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek, Position,
-    Selection, StoreError, TokenStore, UpdateOutcome, Use,
+    Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch,
+    Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
 };
 
 /// How long what was read may be good at most.
@@ -276,14 +276,13 @@ impl TokenStore for CachedStore {
         self.inner.count_by_key().await
     }
 
-    /// What is pruned has ended: in memory it is refused as it would be where it is gone.
-    async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.inner.prune(ended_before, limit).await
-    }
-
-    async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
-        let _outdated = self.outdates(Tokens::Erased(owner));
-        self.inner.erase(owner).await
+    /// What has ended is refused in memory as it would be where it is gone.
+    async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
+        let _outdated = match deletion {
+            Deletion::EndedBefore(_) => None,
+            Deletion::AllOf(owner) => Some(self.outdates(Tokens::Erased(owner))),
+        };
+        self.inner.delete(deletion, limit).await
     }
 
     async fn key_fingerprint(&self, key: &KeyId, value: &[u8; 32]) -> Result<[u8; 32], StoreError> {

@@ -2,13 +2,17 @@
 
 use super::fixture::*;
 use crate::{
-    store::{Change, InsertRules, OwnerCount, Patch, Selection, TokenStore},
+    store::{Change, Deleted, Deletion, InsertRules, OwnerCount, Patch, Selection, TokenStore},
     token::{Owner, Timestamp, TokenRecord},
 };
 
 /// Prunes what ended in the first seconds of the year 1, where a store that is in use has nothing.
-async fn prune(store: &dyn TokenStore, second: i64, limit: u32) -> u64 {
-    store.prune(early(second), limit).await.answered()
+async fn prune(store: &dyn TokenStore, second: i64, limit: u32) -> usize {
+    let deletion = Deletion::EndedBefore(early(second));
+    let Deleted { ids, more } = store.delete(&deletion, limit).await.answered();
+    assert!(ids.len() <= limit as usize, "no more than the limit");
+    assert!(more || ids.len() < limit as usize, "at the limit, others may be left");
+    ids.len()
 }
 
 pub(super) fn early(second: i64) -> Timestamp {
@@ -107,6 +111,26 @@ pub async fn pruning_goes_by_the_end_that_is_stored_now(store: &dyn TokenStore) 
     assert_eq!(left, sorted([extended.id, freed.id]), "one expires later now, one never");
 }
 
+/// Deleting works in steps of at most the limit. The last one says that there are no more.
+pub async fn erasing_works_in_steps(store: &dyn TokenStore) {
+    let owner = new_owner();
+    let records: Vec<_> = (0..7).map(|_| plain(&owner)).collect();
+    insert_all(store, &records).await;
+    let (mut erased, mut steps) = (Vec::new(), 0);
+    loop {
+        let step = store.delete(&Deletion::AllOf(owner.clone()), 3).await.answered();
+        assert!(step.ids.len() <= 3, "no more than the limit");
+        steps += 1;
+        erased.extend(step.ids);
+        assert_eq!(owned_by(store, &owner).await.len(), 7 - erased.len(), "as many are left");
+        if !step.more {
+            break;
+        }
+        assert!(steps < 5, "it comes to an end");
+    }
+    assert_eq!(sorted(erased), ids(&records), "each is told once");
+}
+
 /// All tokens of an owner are erased, whatever their state, and told; nobody else's are.
 pub async fn all_tokens_of_an_owner_are_erased(store: &dyn TokenStore) {
     let owner = new_owner();
@@ -119,7 +143,7 @@ pub async fn all_tokens_of_an_owner_are_erased(store: &dyn TokenStore) {
     let child = with(&full(&new_owner()), |it| it.rare_mut().parent = Some(records[0].id));
     insert_all(store, &records).await;
     insert(store, &child).await;
-    assert_eq!(sorted(store.erase(&owner).await.answered()), ids(&records), "it tells which");
+    assert_eq!(sorted(erase(store, &owner).await), ids(&records), "it tells which");
     for record in &records {
         assert!(find(store, record.id).await.is_none(), "what was erased is gone");
     }
@@ -127,6 +151,6 @@ pub async fn all_tokens_of_an_owner_are_erased(store: &dyn TokenStore) {
     assert_eq!(store.count(&owner).await.answered(), OwnerCount::default());
     let revoked = store.revoke(&Selection::AllOf(owner.clone()), &revocation(at(1))).await;
     assert_eq!(revoked.answered(), [], "there is nothing left to revoke");
-    assert_eq!(store.erase(&owner).await.answered(), [], "there is nothing left to erase");
+    assert_eq!(erase(store, &owner).await, [], "there is nothing left to erase");
     assert_stored(store, &child, "another owner's token is spared").await;
 }

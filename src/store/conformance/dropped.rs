@@ -7,7 +7,7 @@ use std::{
 
 use super::{atomic::one_of_each, delete::early, fixture::*};
 use crate::{
-    store::{Change, InsertRules, Selection, Show, Siblings, Sort, TokenStore, Use},
+    store::{Change, Deletion, InsertRules, Selection, Show, Siblings, Sort, TokenStore, Use},
     token::{Owner, TokenRecord},
 };
 
@@ -92,7 +92,7 @@ pub async fn a_dropped_batch_of_uses_is_whole_or_nothing(store: &dyn TokenStore)
 pub async fn a_dropped_deletion_is_whole_or_nothing(store: &dyn TokenStore) {
     let tokens = |owner: &Owner| (vec![full(owner), plain(owner), full(owner)], vec![]);
     drop_at_every_point(store, tokens, async |before, _| {
-        let _ = store.erase(&before[0].owner).await.answered();
+        let _ = erase(store, &before[0].owner).await;
     })
     .await;
     let ended = |owner: &Owner| {
@@ -103,7 +103,7 @@ pub async fn a_dropped_deletion_is_whole_or_nothing(store: &dyn TokenStore) {
         (before, after)
     };
     drop_at_every_point(store, ended, async |_, _| {
-        let _ = store.prune(early(2), 1_000).await.answered();
+        let _ = store.delete(&Deletion::EndedBefore(early(2)), 1_000).await.answered();
     })
     .await;
 }
@@ -143,7 +143,7 @@ pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
             poll(store.record_uses(&[Use::new(new_id(), at(1))]), polls, false).await;
             let used = Use { abilities: [ability("new")].into(), ..Use::new(new_id(), at(1)) };
             poll(store.record_uses(&[used]), polls, false).await;
-            poll(store.erase(&new_owner()), polls, false).await;
+            poll(erase(store, &new_owner()), polls, false).await;
         }
     }
     assert_stored(store, &record, "nothing of all that changes the token").await;
@@ -153,7 +153,7 @@ pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
     let other = plain(&record.owner);
     insert(store, &other).await;
     revoke(store, other.id).await;
-    let erased = store.erase(&record.owner).await.answered();
+    let erased = erase(store, &record.owner).await;
     assert_eq!(sorted(erased), sorted([record.id, other.id]));
 }
 

@@ -30,7 +30,7 @@ pub async fn revoked_and_expired_tokens_are_found(store: &dyn TokenStore) {
         assert_stored(store, record, "a token is found whatever its state").await;
     }
     let page = store.find(&records.each_ref().map(|record| record.id)).await.answered();
-    assert_eq!(sorted(ids_on(&page)), ids(&records), "find_many finds whatever the state");
+    assert_eq!(sorted(ids_on(&page)), ids(&records), "find finds whatever the state");
 }
 
 /// Many tokens are found at once, each once though asked for twice, those of other owners as well; ids that are not
@@ -44,7 +44,7 @@ pub async fn many_are_found_at_once_and_each_once(store: &dyn TokenStore) {
     wanted.extend(ids(&records));
     let page = store.find(&wanted).await.answered();
     assert_eq!(sorted(ids_on(&page)), ids(&records));
-    assert_eq!(page.end, None, "find_many gives all at once");
+    assert_eq!(page.end, None, "find gives all at once");
 }
 
 /// A look without asking finds the token as the steps of this store have left it, or says that it has to be asked for.
@@ -68,7 +68,7 @@ pub async fn a_peek_is_never_wrong(store: &dyn TokenStore) {
     record = revoked(record, at(5_000));
     assert_peeked(store, &record, "after a revocation");
     assert_stored(store, &record, "find").await;
-    store.erase(&record.owner).await.answered();
+    erase(store, &record.owner).await;
     let seen = store.peek(record.id);
     assert!(found(&seen).is_none(), "the token is erased: {seen:?}");
 }

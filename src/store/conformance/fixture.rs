@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::{
     entropy::{Entropy, SystemEntropy},
     store::{
-        Change, Expected, InsertOutcome, InsertRules, Page, PageQuery, Patch, Position, Rotation,
-        Selection, Show, Sort, StoreError, StoredRow, TokenStore, UpdateOutcome,
+        Change, Deletion, Expected, InsertOutcome, InsertRules, Page, PageQuery, Patch, Position,
+        Rotation, Selection, Show, Sort, StoreError, StoredRow, TokenStore, UpdateOutcome,
     },
     token::{
         Abilities, Ability, Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, Owner,
@@ -246,6 +246,13 @@ pub(super) fn notice(record: &TokenRecord, days: u16) -> Patch {
 pub(super) async fn revoke(store: &dyn TokenStore, id: TokenId) {
     let changed = store.revoke(&only(id), &revocation(at(5_000))).await.answered();
     assert_eq!(changed, [id], "revoke tells which token it changed");
+}
+
+/// Deletes all tokens of an owner.
+pub(super) async fn erase(store: &dyn TokenStore, owner: &Owner) -> Vec<TokenId> {
+    let deleted = store.delete(&Deletion::AllOf(owner.clone()), 1_000).await.answered();
+    assert!(!deleted.more, "fewer than a thousand");
+    deleted.ids
 }
 
 pub(super) fn only(id: TokenId) -> Selection {

@@ -210,6 +210,7 @@ macro_rules! store_conformance {
                 pruning_deletes_what_ended_before_and_spares_the_rest
                 pruning_works_in_batches
                 pruning_goes_by_the_end_that_is_stored_now
+                erasing_works_in_steps
                 all_tokens_of_an_owner_are_erased
             }
             atomic {

@@ -10,8 +10,8 @@ pub use error::PostgresOpenError;
 
 use crate::{
     store::{
-        InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek, Position,
-        Selection, StoreError, TokenStore, UpdateOutcome, Use,
+        Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
+        Patch, Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
         sql::{SqlStore, SqlStoreOn, Steps, token_store},
     },
     token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use sqlx::SqlStr;
 
 use crate::{
-    store::{Selection, StoreError},
+    store::{Deleted, Deletion, Selection, StoreError},
     token::{Actor, Owner, Reason, Revocation, Timestamp, TokenId},
 };
 
@@ -25,8 +25,8 @@ use super::{
 enum Sought<'s> {
     /// Those of a selection that are not revoked.
     Living(&'s Selection),
-    /// All of an owner's.
-    AllOf(&'s Owner),
+    /// All of an owner's, up to so many.
+    AllOf(&'s Owner, u32),
 }
 
 impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
@@ -88,15 +88,18 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         step: &mut Lease<'s, 'c, E>,
         sought: Sought<'_>,
     ) -> Result<Vec<TokenId>, StoreError> {
-        let (statement, owner) = match sought {
+        let owner = match sought {
             Sought::Living(Selection::Tokens { ids, .. }) => return Ok(ids.clone()),
             Sought::Living(Selection::DescendantsOf(ancestor)) => {
                 return self.descendants(step, *ancestor).await;
             }
-            Sought::Living(Selection::AllOf(owner)) => (&self.statements().living_of_owner, owner),
-            Sought::AllOf(owner) => (&self.statements().all_of_owner, owner),
+            Sought::Living(Selection::AllOf(owner)) => owner,
+            Sought::AllOf(owner, most) => {
+                let values = [owner.as_str().into(), i64::from(most).into()];
+                return fetch_ids(step, &self.statements().all_of_owner, &values).await;
+            }
         };
-        fetch_ids(step, statement, &[owner.as_str().into()]).await
+        fetch_ids(step, &self.statements().living_of_owner, &[owner.as_str().into()]).await
     }
 
     async fn lock(
@@ -106,7 +109,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         ids: &[TokenId],
     ) -> Result<Vec<TokenId>, StoreError> {
         let owner = match sought {
-            Sought::AllOf(_) => {
+            Sought::AllOf(..) => {
                 let statement = self.statements().lock_all.of(ids.len());
                 return fetch_ids(step, statement, &[ids.into()]).await;
             }
@@ -139,9 +142,16 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         Ok(found.into_iter().collect())
     }
 
-    pub(crate) async fn erase(self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
+    pub(crate) async fn delete(
+        self,
+        deletion: &Deletion,
+        limit: u32,
+    ) -> Result<Deleted, StoreError> {
         let mut step = self.begin().await?;
-        let outcome = self.erase_on(&mut step, owner).await;
+        let outcome = match deletion {
+            Deletion::EndedBefore(instant) => self.prune_on(&mut step, *instant, limit).await,
+            Deletion::AllOf(owner) => self.erase_on(&mut step, owner, limit).await,
+        };
         step.end(outcome).await
     }
 
@@ -149,22 +159,13 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         &self,
         step: &mut Lease<'s, 'c, E>,
         owner: &Owner,
-    ) -> Result<Vec<TokenId>, StoreError> {
-        step.execute(&self.statements().forget_owner, &[owner.as_str().into()]).await?;
-        let erased = self.lock_all(step, Sought::AllOf(owner)).await?;
-        self.delete(step, &erased).await?;
-        self.tell(step, &erased).await?;
-        Ok(erased)
-    }
-
-    pub(crate) async fn prune(
-        self,
-        ended_before: Timestamp,
         limit: u32,
-    ) -> Result<u64, StoreError> {
-        let mut step = self.begin().await?;
-        let outcome = self.prune_on(&mut step, ended_before, limit).await;
-        step.end(outcome).await
+    ) -> Result<Deleted, StoreError> {
+        step.execute(&self.statements().forget_owner, &[owner.as_str().into()]).await?;
+        let erased = self.lock_all(step, Sought::AllOf(owner, limit)).await?;
+        self.remove(step, &erased).await?;
+        self.tell(step, &erased).await?;
+        Ok(Deleted::up_to(limit, erased))
     }
 
     async fn prune_on(
@@ -172,21 +173,22 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         step: &mut Lease<'s, 'c, E>,
         ended_before: Timestamp,
         limit: u32,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Deleted, StoreError> {
         let before = || Value::from(ended_before.unix_seconds());
-        let limit = i64::from(limit).into();
-        let found = fetch_ids(step, &self.statements().ended, &[before(), limit]).await?;
+        let most = i64::from(limit).into();
+        let found = fetch_ids(step, &self.statements().ended, &[before(), most]).await?;
         let mut ended = Vec::new();
         for ids in distinct(&found).chunks(E::LONGEST_LIST) {
             // An expiry may have been put off meanwhile.
             let statement = self.statements().lock_ended.of(ids.len());
             ended.extend(fetch_ids(step, statement, &[ids.into(), before()]).await?);
         }
-        self.delete(step, &ended).await?;
-        Ok(ended.len() as u64)
+        self.remove(step, &ended).await?;
+        let more = found.len() >= limit as usize;
+        Ok(Deleted { ids: ended, more })
     }
 
-    async fn delete(&self, step: &mut Lease<'s, 'c, E>, ids: &[TokenId]) -> Result<(), StoreError> {
+    async fn remove(&self, step: &mut Lease<'s, 'c, E>, ids: &[TokenId]) -> Result<(), StoreError> {
         for ids in ids.chunks(E::LONGEST_LIST) {
             step.execute(self.statements().delete.of(ids.len()), &[ids.into()]).await?;
         }

@@ -141,7 +141,9 @@ impl Statements {
             lock_all: listed(
                 "SELECT id FROM {tokens_by_id} WHERE id IN (?..) ORDER BY id FOR UPDATE",
             ),
-            all_of_owner: sql("SELECT id FROM {tokens} WHERE owner = ? ORDER BY id {current}"),
+            all_of_owner: sql(
+                "SELECT id FROM {tokens} WHERE owner = ? ORDER BY id LIMIT ? {current}",
+            ),
             ended: sql("SELECT id FROM {tokens} WHERE ends_at < ?
                 ORDER BY ends_at LIMIT ? {current}"),
             lock_ended: listed(

@@ -71,12 +71,8 @@ macro_rules! token_store {
                 self.steps().count_by_key().await
             }
 
-            async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-                self.steps().prune(ended_before, limit).await
-            }
-
-            async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
-                self.steps().erase(owner).await
+            async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
+                self.steps().delete(deletion, limit).await
             }
 
             async fn key_fingerprint(

@@ -20,8 +20,9 @@ pub use settings::SqliteWarning;
 
 use crate::{
     store::{
-        InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek, Position,
-        Selection, StoreError, TokenStore, UpdateOutcome, Use, sql::token_store,
+        Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
+        Patch, Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+        sql::token_store,
     },
     token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},
 };

@@ -107,7 +107,6 @@ statements! {
             used_abilities, idempotency_key))
         FROM keyfob_tokens WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
 
-    /// What stands against an insert: the id, the idempotency key, the name, the limit.
     /// What stands against an insert. Parameter 6 is the idempotency key, the others are those of the siblings.
     OBJECTIONS = "SELECT ", siblings!(), ",
         EXISTS (SELECT 1 FROM keyfob_tokens WHERE id = ?1),
@@ -203,9 +202,12 @@ statements! {
         UNION ALL
         SELECT id FROM keyfob_tokens WHERE expires_at < ?1
             AND (revoked_at IS NULL OR revoked_at >= ?1)
-        LIMIT ?2)";
+        LIMIT ?2)
+        RETURNING id";
 
-    ERASE = "DELETE FROM keyfob_tokens WHERE owner = ?1 RETURNING id";
+    ERASE = "DELETE FROM keyfob_tokens WHERE id IN (
+        SELECT id FROM keyfob_tokens WHERE owner = ?1 ORDER BY id LIMIT ?2)
+        RETURNING id";
 
     FINGERPRINT = "SELECT canary FROM keyfob_canaries WHERE key = ?1";
 

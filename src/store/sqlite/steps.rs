@@ -2,8 +2,8 @@ use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     store::{
-        CorruptRecord, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch,
-        Position, Selection, Sort, SortKey, StoreError, UpdateOutcome, Use,
+        CorruptRecord, Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page,
+        PageQuery, Patch, Position, Selection, Sort, SortKey, StoreError, UpdateOutcome, Use,
         row::seconds,
         sql::{Key, Work},
     },
@@ -164,19 +164,19 @@ impl Steps<'_, '_> {
         counts.iter().map(rows::key_count).collect()
     }
 
-    pub(super) async fn prune(
+    pub(super) async fn delete(
         self,
-        ended_before: Timestamp,
+        deletion: &Deletion,
         limit: u32,
-    ) -> Result<u64, StoreError> {
-        let prune = sqlx::query(statements::PRUNE).bind(ended_before.unix_seconds()).bind(limit);
-        let done = prune.execute(&mut *self.lease(Work::Write).await?).await.map_err(failed)?;
-        Ok(done.rows_affected())
-    }
-
-    pub(super) async fn erase(self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
-        let erase = sqlx::query(statements::ERASE).bind(owner.as_str());
-        rows::ids(&self.write_returning(erase).await?)
+    ) -> Result<Deleted, StoreError> {
+        let delete = match deletion {
+            Deletion::EndedBefore(instant) => {
+                sqlx::query(statements::PRUNE).bind(instant.unix_seconds())
+            }
+            Deletion::AllOf(owner) => sqlx::query(statements::ERASE).bind(owner.as_str()),
+        };
+        let deleted = self.write_returning(delete.bind(limit)).await?;
+        Ok(Deleted::up_to(limit, rows::ids(&deleted)?))
     }
 
     pub(super) async fn key_fingerprint(

@@ -13,6 +13,7 @@ use keyfob::{
 };
 
 use super::{assert_not_allowed, delegating, parent, verified};
+use crate::support::store_ext::StoreExt;
 use crate::support::{World, after, code_of, ids, on_every_store, once, owner, verdict};
 
 on_every_store! {

@@ -58,8 +58,8 @@ async fn a_connection_that_is_ended_is_unavailable_and_the_next_one_is_good<E: E
         waits.await;
         place.run(E::END_WAITING).await;
     };
-    let uses = [USE];
-    let (used, ()) = tokio::join!(store.record_uses(&uses), end);
+    let one_use = [USE];
+    let (used, ()) = tokio::join!(store.record_uses(&one_use), end);
     assert!(is_unavailable(&used), "{used:?}");
     assert!(store.one(id(1)).await.unwrap().is_some());
     E::execute(&mut other, "ROLLBACK").await;

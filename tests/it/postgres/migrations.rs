@@ -1,4 +1,4 @@
-use keyfob::store::{PostgresOpenError, PostgresStore, StoreError, TokenStore};
+use keyfob::store::{PostgresOpenError, PostgresStore, StoreError};
 use sqlx::{Connection, Executor};
 
 use super::{Schema, id, insert, record};

@@ -12,8 +12,8 @@ use futures_util::future::BoxFuture;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenRecord,
     store::{
-        InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch, Peek, Position,
-        Selection, StoreError, TokenStore, UpdateOutcome, Use,
+        Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
+        Patch, Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
     },
     token::{KeyId, Revocation},
 };
@@ -212,7 +212,7 @@ macro_rules! watched {
     ($($step:ident($($argument:ident: $type:ty),*) -> $answer:ty $(=> $note:ident($noted:ident))?;)+) => {
         /// Every step.
         pub const STEPS: &[&str] = &[
-            "find", "find_many", "change", "rotate", "first_use", "rekey", "suspend", "resume", "notice",
+            "find", "find_many", "prune", "erase", "change", "rotate", "first_use", "rekey", "suspend", "resume", "notice",
             $(stringify!($step)),+
         ];
 
@@ -251,6 +251,15 @@ macro_rules! watched {
                 answer
             }
 
+            /// Each kind of deletion is a step of its own.
+            async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
+                let step = if matches!(deletion, Deletion::AllOf(_)) { "erase" } else { "prune" };
+                self.enter(step).await?;
+                let answer = self.inner.delete(deletion, limit).await;
+                self.leave(step).await?;
+                answer
+            }
+
             /// Each kind of patch is a step of its own.
             async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError> {
                 self.enter(patch.code()).await?;
@@ -271,7 +280,5 @@ watched! {
     unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     count(owner: &Owner) -> OwnerCount;
     count_by_key() -> Vec<KeyCount>;
-    prune(ended_before: Timestamp, limit: u32) -> u64;
-    erase(owner: &Owner) -> Vec<TokenId>;
     key_fingerprint(key: &KeyId, value: &[u8; 32]) -> [u8; 32];
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use keyfob::{
-    Timestamp, TokenId, TokenRecord,
-    store::{Change, InsertRules, Patch, StoreError, TokenStore, UpdateOutcome},
+    Owner, Timestamp, TokenId, TokenRecord,
+    store::{Change, Deletion, InsertRules, Patch, StoreError, TokenStore, UpdateOutcome},
     token::{Suspension, TokenDigest},
 };
 
@@ -16,6 +16,16 @@ pub trait StoreExt: TokenStore {
             Some(corrupt) => Err(corrupt.into()),
             None => Ok(page.records.pop()),
         }
+    }
+
+    /// Deletes all tokens of an owner, in one step.
+    async fn erase(&self, owner: &Owner) -> Result<Vec<TokenId>, StoreError> {
+        Ok(self.delete(&Deletion::AllOf(owner.clone()), u32::MAX).await?.ids)
+    }
+
+    /// Deletes tokens that have ended, and returns how many.
+    async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<usize, StoreError> {
+        Ok(self.delete(&Deletion::EndedBefore(ended_before), limit).await?.ids.len())
     }
 
     async fn change(
