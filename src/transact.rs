@@ -104,6 +104,10 @@ impl ApiTokens {
     /// MySQL and MariaDB close the connection. Nothing is tried again here: where the store is
     /// [busy](crate::store::StoreError::Busy), the whole transaction has to be.
     ///
+    /// Issuing, and a later expiry, lock the owner where names are unique or the number of tokens is limited. In one
+    /// transaction, do that before you revoke or rotate other tokens of the owner: otherwise two transactions can wait
+    /// for each other, and one of them is busy.
+    ///
     #[cfg_attr(feature = "sqlite", doc = "```")]
     #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -195,6 +195,9 @@ impl ApiTokensBuilder {
 
     /// Sets how many tokens an owner may have. Tokens that are revoked or expired don't count; suspended ones do.
     /// Default: no limit.
+    ///
+    /// A later expiry counts as a new token does, because the token may have been expired for another issue. An owner
+    /// who has more tokens than a limit that was lowered can extend none until some are revoked.
     pub fn limit_per_owner(mut self, tokens: u32) -> Self {
         self.policy.limit_per_owner = Some(tokens);
         self

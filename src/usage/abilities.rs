@@ -1,6 +1,7 @@
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     hash::BuildHasher,
+    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -45,7 +46,13 @@ impl AbilityLog {
 
     /// Notes that a token was asked for an ability and had it: the one that it holds, or, where it holds all, the one
     /// that was asked for.
-    pub(crate) fn note(&self, id: TokenId, abilities: &Abilities, required: &str, at: Timestamp) {
+    pub(crate) fn note(
+        &self,
+        id: TokenId,
+        abilities: &Abilities,
+        required: &str,
+        (at, from): (Timestamp, Option<IpAddr>),
+    ) {
         let used = match abilities.as_set() {
             Some(held) => held.iter().find(|it| it.permits(required)).cloned(),
             None => Ability::new(required).ok().filter(|_| !self.format.contains_token(required)),
@@ -66,25 +73,41 @@ impl AbilityLog {
             seen.push(hash);
             log.remembered += 1;
             let waiting = log.waiting.entry(id).or_insert(Use::new(id, at));
-            waiting.at = waiting.at.max(at);
+            if waiting.at <= at {
+                // The address belongs to the instant: it may be written before the use itself.
+                (waiting.at, waiting.from) = (at, from);
+            }
             log.count += usize::from(waiting.abilities.insert(ability));
         }
     }
 
-    /// Adds abilities that wait to the uses of their tokens, and the uses of other tokens up to so many in all.
+    /// Adds abilities that wait to a batch: to the uses of their tokens, and with uses of other tokens as long as there is
+    /// room for as many tokens, and for as many abilities.
     pub(crate) fn join(&self, uses: &mut Vec<Use>, most: usize) {
         let log = self.lock();
         if log.waiting.is_empty() {
             return;
         }
+        let mut room = most;
+        let mut some = |waiting: &Use| {
+            let abilities: BTreeSet<_> = waiting.abilities.iter().take(room).cloned().collect();
+            room -= abilities.len();
+            abilities
+        };
         for it in uses.iter_mut() {
             if let Some(waiting) = log.waiting.get(&it.id) {
-                it.abilities.clone_from(&waiting.abilities);
+                it.abilities = some(waiting);
             }
         }
         let joined: HashSet<_> = uses.iter().map(|it| it.id).collect();
         let others = log.waiting.values().filter(|it| !joined.contains(&it.id));
-        uses.extend(others.take(most.saturating_sub(joined.len())).cloned());
+        for it in others.take(most.saturating_sub(joined.len())) {
+            let abilities = some(it);
+            if abilities.is_empty() {
+                return;
+            }
+            uses.push(Use { from: it.from, abilities, ..Use::new(it.id, it.at) });
+        }
     }
 
     /// Lets go of what was written. What was noted meanwhile stays.
@@ -121,7 +144,7 @@ mod tests {
     }
 
     fn note(log: &AbilityLog, token: u128, ability: &str) {
-        log.note(TokenId::from_u128(token), &Abilities::all(), ability, Timestamp::MIN);
+        log.note(TokenId::from_u128(token), &Abilities::all(), ability, (Timestamp::MIN, None));
     }
 
     #[test]

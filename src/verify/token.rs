@@ -126,7 +126,8 @@ impl VerifiedToken {
     pub fn can(&self, ability: &str) -> bool {
         let can = self.record.abilities.permit(ability);
         if can && let Some(log) = &self.abilities {
-            log.note(self.record.id, &self.record.abilities, ability, self.at);
+            let used = (self.at, self.from);
+            log.note(self.record.id, &self.record.abilities, ability, used);
         }
         can
     }

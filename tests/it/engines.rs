@@ -2,6 +2,7 @@
 
 mod conformance;
 mod pool;
+mod rules;
 mod transactions;
 mod trouble;
 

@@ -290,6 +290,15 @@ impl<E: Engine> Lease<'_, '_, E> {
         self.run(begin).await
     }
 
+    /// Takes back what was done.
+    pub(super) async fn take_back(mut self) {
+        if let Some(Transaction { rollback, .. }) = self.transaction
+            && self.run(rollback).await.is_ok()
+        {
+            self.transaction = None;
+        }
+    }
+
     /// Commits what was done, or takes it back where it failed.
     pub(super) async fn end<T>(mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         let Some(Transaction { commit, rollback, .. }) = self.transaction else {

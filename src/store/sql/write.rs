@@ -7,7 +7,7 @@ use crate::{
         CorruptRecord, InsertRules, MOST_USED_ABILITIES, Patch, Siblings, StoreError, StoredRow,
         UpdateOutcome, Use,
     },
-    token::{KeyId, TokenId, TokenName},
+    token::{Ability, KeyId, TokenId, TokenName},
 };
 
 use super::{
@@ -18,6 +18,13 @@ use super::{
     session::{Lease, Steps},
 };
 
+/// The siblings of a token, and the name that they were counted for, if it is the one that the token has.
+#[derive(Default)]
+struct Counted {
+    siblings: Siblings,
+    kept_name: Option<Vec<u8>>,
+}
+
 impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     pub(crate) async fn update(
         self,
@@ -26,7 +33,14 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     ) -> Result<UpdateOutcome, StoreError> {
         let mut step = self.begin().await?;
         let outcome = self.update_on(&mut step, id, patch).await;
-        step.end(outcome).await
+        match outcome {
+            // Nothing was written but the row of an owner, who may be gone by now.
+            Ok(UpdateOutcome::NotFound | UpdateOutcome::Refused(_)) => {
+                step.take_back().await;
+                outcome
+            }
+            outcome => step.end(outcome).await,
+        }
     }
 
     async fn update_on(
@@ -35,15 +49,20 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         id: TokenId,
         patch: &Patch,
     ) -> Result<UpdateOutcome, StoreError> {
-        let siblings = match patch.rules() {
-            Some(rules) => self.lock_siblings(step, id, patch.name(), rules).await?,
-            None => Some(Siblings::default()),
-        };
-        let Some(siblings) = siblings else { return Ok(UpdateOutcome::NotFound) };
+        let mut counted = Counted::default();
+        if let Some(rules) = patch.rules() {
+            match self.lock_siblings(step, id, patch.name(), rules).await? {
+                Some(found) => counted = found,
+                None => return Ok(UpdateOutcome::NotFound),
+            }
+        }
         let rows = step.fetch(&self.statements().lock, &[id.into()]).await?;
         let Some(row) = rows.first() else { return Ok(UpdateOutcome::NotFound) };
         let mut record = E::record(row)?;
-        if let Err(refused) = patch.apply(&mut record, &siblings) {
+        if counted.kept_name.is_some_and(|name| name != record.name.as_str().as_bytes()) {
+            return Err(StoreError::Busy("the token was renamed meanwhile".into()));
+        }
+        if let Err(refused) = patch.apply(&mut record, &counted.siblings) {
             return Ok(UpdateOutcome::Refused(refused));
         }
         let row = StoredRow::from(&record);
@@ -57,30 +76,27 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         Ok(UpdateOutcome::Updated(Arc::new(record)))
     }
 
-    /// Locks the row of a token's owner, before the token, and counts the token's siblings. `None`: there is no token.
+    /// Locks the row of a token's owner and counts the token's siblings, both before the token is locked. `None`: there is
+    /// no token.
     async fn lock_siblings(
         &self,
         step: &mut Lease<'s, 'c, E>,
         id: TokenId,
         name: Option<&TokenName>,
         rules: &InsertRules,
-    ) -> Result<Option<Siblings>, StoreError> {
-        let rows = step.fetch(&self.statements().owner_of, &[id.into()]).await?;
+    ) -> Result<Option<Counted>, StoreError> {
+        let rows = step.fetch(&self.statements().owner_and_name, &[id.into()]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let owner = E::bytes(row, 0).map_err(E::failed)?;
+        let [owner, kept] = [0, 1].map(|column| E::bytes(row, column).map_err(E::failed));
+        let (owner, kept) = (owner?, kept?);
         let owner = Value::Text(owner.as_deref());
         step.execute(&self.statements().lock_owner, &[owner]).await?;
-        let mut kept = name.map(|name| name.as_str().into());
-        if kept.is_none() {
-            // Only now, because a concurrent rename holds the same lock.
-            let rows = step.fetch(&self.statements().name_of, &[id.into()]).await?;
-            kept =
-                rows.first().map(|row| E::bytes(row, 0)).transpose().map_err(E::failed)?.flatten();
-        }
-        let values = sibling_values(id, owner, Value::Text(kept.as_deref()), rules);
+        let kept_name = kept.filter(|_| name.is_none());
+        let name = name.map(|name| name.as_str().as_bytes()).or(kept_name.as_deref());
+        let values = sibling_values(id, owner, Value::Text(name), rules);
         let rows = step.fetch(&self.statements().siblings, &values).await?;
         let row = rows.first().ok_or_else(|| E::failed(sqlx::Error::RowNotFound))?;
-        siblings::<E>(row).map(Some)
+        Ok(Some(Counted { siblings: siblings::<E>(row)?, kept_name }))
     }
 
     pub(crate) async fn record_uses(self, uses: &[Use]) -> Result<(), StoreError> {
@@ -124,10 +140,12 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
             let id = id::<E>(&row)?;
             let is_revoked = E::integer(&row, 2).map_err(E::failed)?.is_some();
             let Ok(place) = uses.binary_search_by_key(&id, |it| it.id) else { continue };
-            let known = text::<E>(&row, 1)?.unwrap_or_default();
+            // A token that is damaged holds up no others.
+            let Ok(known) = text::<E>(&row, 1) else { continue };
+            let known = known.unwrap_or_default();
             let mut all: Vec<_> = known.split_whitespace().collect();
             let count = all.len();
-            let new = uses[place].abilities.iter().map(|it| it.as_str());
+            let new = uses[place].abilities.iter().map(Ability::as_str);
             let new: Vec<_> = new.filter(|it| !all.contains(it)).collect();
             all.extend(new);
             all.truncate(MOST_USED_ABILITIES as usize);

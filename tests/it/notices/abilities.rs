@@ -9,6 +9,7 @@ on_every_store! {
     what_a_token_used_is_written_once_and_not_lost
     what_is_used_while_the_store_is_down_is_written_when_it_is_back
     of_two_flushes_at_once_none_takes_away_what_the_other_has_not_written
+    an_ability_that_is_written_before_its_use_keeps_the_address
     a_token_that_may_do_everything_tells_what_it_did
 }
 
@@ -106,6 +107,32 @@ async fn of_two_flushes_at_once_none_takes_away_what_the_other_has_not_written(w
         assert_eq!(unused(&world, &issued).await, ["c"], "{is_before}");
         world.store.heal();
     }
+}
+
+/// A flush that is under way takes the ability along, and the use waits for the next one.
+async fn an_ability_that_is_written_before_its_use_keeps_the_address(world: World) {
+    let tokens = tracking(&world);
+    let [first, late] =
+        [world.new_token("a").abilities(["a"]), world.new_token("b").abilities(["b"])];
+    let (first, late) = (tokens.issue(first).await.unwrap(), tokens.issue(late).await.unwrap());
+    let from = Some([192, 0, 2, 7].into());
+    tokens.verify(first.plain.expose_secret()).await.unwrap();
+    let (using, text) = (tokens.clone(), late.plain.expose_secret().to_owned());
+    world.store.before(
+        "record_uses",
+        once(move || {
+            Box::pin(async move {
+                let token = using.verify_from(&text, from).await.unwrap();
+                assert!(token.can("b"));
+            })
+        }),
+    );
+    for _ in 0..2 {
+        tokens.flush().await.unwrap();
+    }
+    let stored = world.stored(&late).await;
+    assert_eq!((stored.last_used_at, stored.last_used_from), (Some(tokens.now()), from));
+    assert_eq!(unused(&world, &late).await, [""; 0]);
 }
 
 async fn a_token_that_may_do_everything_tells_what_it_did(world: World) {

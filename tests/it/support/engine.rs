@@ -185,7 +185,8 @@ impl Engine for MySql {
     const HURRIED: &'static str = "SET max_statement_time = 4";
     const ONLY_READS: &'static str = "SET SESSION TRANSACTION READ ONLY";
     const COUNT_WAITING: &'static str = "SELECT COUNT(*) FROM information_schema.processlist
-        WHERE user = '{name}' AND (info LIKE '%FOR */ UPDATE %' OR info LIKE '%FOR UPDATE')";
+        WHERE user = '{name}' AND (info LIKE '%FOR */ UPDATE %' OR info LIKE '%FOR UPDATE'
+            OR info LIKE '%ON DUPLICATE KEY UPDATE%')";
     const END_WAITING: &'static str = "BEGIN NOT ATOMIC
         SELECT id INTO @waiting FROM information_schema.processlist
             WHERE user = '{name}' AND info LIKE '%FOR */ UPDATE %';
