@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+mod wrong;
+
 mod memory {
     use std::sync::Arc;
 

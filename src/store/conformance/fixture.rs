@@ -1,6 +1,6 @@
 //! What clauses are made of: tokens of owners that nobody else has, and checks that tell what is wrong.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     entropy::{Entropy, SystemEntropy},
@@ -338,14 +338,15 @@ pub(super) async fn walk(
     ours: &[TokenId],
     mut next: impl AsyncFnMut(Option<Position>) -> Result<Page, StoreError>,
 ) -> Vec<TokenId> {
-    let mut seen = Vec::new();
+    let (mut seen, mut all) = (Vec::new(), BTreeSet::new());
     let mut after = None;
     loop {
         let page = next(after.take()).await.answered();
         assert!(page.records.len() <= limit as usize, "a page holds no more than its limit");
-        let found = page.records.iter().map(|record| record.id);
-        seen.extend(found.filter(|id| ours.contains(id)));
-        assert!(seen.len() <= ours.len(), "pages repeat no token: {seen:?}");
+        for record in &page.records {
+            assert!(all.insert(record.id), "pages repeat no token: {:?}", record.id);
+            seen.extend(Some(record.id).filter(|id| ours.contains(id)));
+        }
         match page.end {
             Some(end) => after = Some(end),
             None => return seen,

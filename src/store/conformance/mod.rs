@@ -34,6 +34,8 @@ pub mod twins;
 pub mod uses;
 pub mod values;
 
+use futures_util::future::LocalBoxFuture;
+
 use super::TokenStore;
 
 /// What a clause runs on: a store, or a store and what has to live as long as it, such as a temporary directory.
@@ -52,6 +54,18 @@ impl<S: TokenStore, T> Subject for (S, T) {
     fn store(&self) -> &dyn TokenStore {
         &self.0
     }
+}
+
+/// A clause by its name, to run on a store.
+pub type Clause = (&'static str, for<'s> fn(&'s dyn TokenStore) -> LocalBoxFuture<'s, ()>);
+
+/// Returns every clause, for a test harness of one's own. A clause panics if the store does not keep it.
+#[must_use]
+pub fn clauses() -> Vec<Clause> {
+    let mut clauses = Vec::<Clause>::new();
+    crate::store_conformance! { @whole [] [list clauses] }
+    crate::store_conformance! { @dropped [] [list clauses] }
+    clauses
 }
 
 /// Makes a test of each clause of the store contract.
@@ -245,6 +259,11 @@ macro_rules! store_conformance {
             let store = $crate::store::conformance::Subject::store(&subject);
             $crate::store::conformance::$module::$clause(store).await;
         }
+    };
+    (@clause $attributes:tt [list $list:ident] $module:ident $clause:ident) => {
+        $list.push((stringify!($clause), |store| {
+            Box::pin($crate::store::conformance::$module::$clause(store))
+        }));
     };
     (@clause [$($attribute:tt)+] [in $run:path] $module:ident $clause:ident) => {
         $($attribute)+

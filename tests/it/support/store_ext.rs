@@ -24,6 +24,7 @@ pub trait StoreExt: TokenStore {
     }
 
     /// Deletes tokens that have ended, and returns how many.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     async fn prune(&self, ended_before: Timestamp, limit: u32) -> Result<usize, StoreError> {
         Ok(self.delete(&Deletion::EndedBefore(ended_before), limit).await?.ids.len())
     }

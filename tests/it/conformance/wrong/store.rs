@@ -1,0 +1,450 @@
+//! A store that is wrong in one behaviour, which its fault names.
+//!
+//! Without a fault it keeps the whole contract. A step yields before it begins, so that steps overlap, and is then done
+//! under one lock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use keyfob::{
+    Owner, Timestamp, TokenId, TokenRecord,
+    store::{
+        Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
+        Patch, Peek, Position, Selection, Show, Siblings, StoreError, TokenStore, UpdateOutcome,
+        Use,
+    },
+    token::{KeyId, Revocation},
+};
+use tokio::{
+    sync::{Mutex as Lock, MutexGuard},
+    task::yield_now,
+};
+
+type Tokens = BTreeMap<TokenId, Arc<TokenRecord>>;
+
+#[derive(Debug, Default)]
+pub struct Wrong {
+    fault: &'static str,
+    tokens: Lock<Tokens>,
+    seen: Mutex<Tokens>,
+    fingerprints: Mutex<HashMap<KeyId, [u8; 32]>>,
+}
+
+impl Wrong {
+    pub fn new(fault: &'static str) -> Self {
+        Self { fault, ..Self::default() }
+    }
+
+    fn is(&self, fault: &str) -> bool {
+        self.fault == fault
+    }
+
+    async fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        yield_now().await;
+        self.tokens.lock().await
+    }
+}
+
+fn put(tokens: &mut Tokens, record: TokenRecord) -> Arc<TokenRecord> {
+    let record = Arc::new(record);
+    tokens.insert(record.id, record.clone());
+    record
+}
+
+fn all(tokens: &Tokens) -> Vec<Arc<TokenRecord>> {
+    tokens.values().cloned().collect()
+}
+
+#[async_trait]
+impl TokenStore for Wrong {
+    fn peek(&self, id: TokenId) -> Peek {
+        match self.seen.lock().unwrap().get(&id) {
+            Some(record) => Peek::Found(record.clone()),
+            None => Peek::Ask,
+        }
+    }
+
+    async fn find(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
+        let tokens = self.tokens().await;
+        let asked: BTreeSet<_> = ids.iter().collect();
+        let mut records: Vec<_> = asked.iter().filter_map(|id| tokens.get(*id)).cloned().collect();
+        if self.is("finds no token that is revoked") {
+            records.retain(|it| it.revocation.is_none());
+        }
+        if self.is("finds a token as often as it is asked for") {
+            records = ids.iter().filter_map(|id| tokens.get(id)).cloned().collect();
+        }
+        if self.is("finds all but the last of many") && records.len() > 1 {
+            records.pop();
+        }
+        if self.is("finds tokens that were not asked for") && ids.len() > 1 {
+            records = all(&tokens);
+        }
+        if self.is("peeks at what it has found before") {
+            self.seen.lock().unwrap().extend(records.iter().map(|it| (it.id, it.clone())));
+        }
+        Ok(Page { records, ..Page::default() })
+    }
+
+    async fn insert(
+        &self,
+        record: &TokenRecord,
+        rules: &InsertRules,
+    ) -> Result<InsertOutcome, StoreError> {
+        let mut rules = *rules;
+        let mut tokens = self.tokens().await;
+        let is_there = tokens.get(&record.id).is_some_and(|it| {
+            !self.is("takes the id of another owner's token") || it.owner == record.owner
+        });
+        if is_there && !self.is("upserts") {
+            return Ok(InsertOutcome::IdTaken);
+        }
+        let mut others = all(&tokens);
+        match self.fault {
+            "counts expired tokens" => rules.at = Timestamp::MIN,
+            "ignores unique names" => rules.unique_name = false,
+            "ignores the limit" => rules.limit_per_owner = None,
+            "passes the limit by one" => {
+                rules.limit_per_owner = rules.limit_per_owner.map(|it| it + 1);
+            }
+            "frees the name of a suspended token" => {
+                others.retain(|it| it.suspension.as_ref().is_none_or(|it| it.until.is_some()));
+            }
+            "forgets the idempotency keys of revoked tokens" => {
+                others.retain(|it| it.revocation.is_none());
+            }
+            "asks for idempotency keys after the rules" => {
+                let mut without = record.clone();
+                without.rare_mut().idempotency_key = None;
+                let outcome = rules.decide(&without, others.clone());
+                if outcome != InsertOutcome::Inserted {
+                    return Ok(outcome);
+                }
+            }
+            "shares idempotency keys between owners" => {
+                let key = record.idempotency_key();
+                let same = others.iter().find(|it| key.is_some() && it.idempotency_key() == key);
+                if let Some(same) = same {
+                    return Ok(InsertOutcome::AlreadyIssued(same.id));
+                }
+            }
+            _ => {}
+        }
+        if self.is("decides an insert outside the lock") {
+            drop(tokens);
+            let outcome = rules.decide(record, others);
+            tokens = self.tokens().await;
+            if outcome == InsertOutcome::Inserted {
+                put(&mut tokens, record.clone());
+            }
+            return Ok(outcome);
+        }
+        let outcome = rules.decide(record, others);
+        if outcome == InsertOutcome::Inserted || self.is("keeps what it refuses") {
+            let mut record = record.clone();
+            match self.fault {
+                "loses the address of the last use" => record.last_used_from = None,
+                "cuts names to 50 characters" => {
+                    let name: String = record.name.as_str().chars().take(50).collect();
+                    record.name = name.parse().unwrap();
+                }
+                "folds owners to lower case" => {
+                    record.owner = Owner::new(record.owner.as_str().to_lowercase()).unwrap();
+                }
+                _ => {}
+            }
+            put(&mut tokens, record);
+        }
+        Ok(outcome)
+    }
+
+    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
+        let tokens = self.tokens().await;
+        let mut query = query.clone();
+        let records = all(&tokens);
+        match self.fault {
+            "shows revoked tokens as well" => query.show = Show::Any,
+            "shows what was used since" => query.unused_since = None,
+            "begins each page at the first token" => query.after = None,
+            "finds its place by the token that it ended with" => {
+                let gone = query.after.as_ref().is_some_and(|it| !tokens.contains_key(&it.id));
+                if gone {
+                    return Ok(Page::default());
+                }
+            }
+            _ => {}
+        }
+        let mut page = query.page(records);
+        match self.fault {
+            "orders a page the other way" => page.records.reverse(),
+            "stops a page early" => page.end = None,
+            "has an end on the last page" => {
+                let last = page.records.last().map(|it| query.sort.position(it));
+                page.end = page.end.or(last);
+            }
+            "gives one more than the limit" if page.end.is_some() => {
+                let all = PageQuery { limit: query.limit + 1, ..query }.page(all(&tokens));
+                page.records = all.records;
+            }
+            _ => {}
+        }
+        Ok(page)
+    }
+
+    async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError> {
+        let mut tokens = self.tokens().await;
+        let Some(before) = tokens.get(&id).cloned() else {
+            return Ok(UpdateOutcome::NotFound);
+        };
+        let mut siblings = patch.siblings(&before, all(&tokens));
+        let (mut patch, has_rules) = (patch.clone(), patch.rules().is_some());
+        match (self.fault, &mut patch) {
+            ("counts no siblings", _) => siblings = Siblings::default(),
+            ("decides no later expiry", Patch::Change { change, .. }) if change.name.is_none() => {
+                siblings = Siblings::default();
+            }
+            ("lets a rotation extend a token under no rules", Patch::Rotate { .. }) => {
+                siblings = Siblings::default();
+            }
+            ("counts the token itself", _) if has_rules => siblings.living += 1,
+            ("ignores the expected expiry", Patch::Change { expected_expiry, .. }) => {
+                *expected_expiry = before.expires_at;
+            }
+            ("ignores the expected secret", Patch::Rotate { expected, .. }) => {
+                expected.digest = before.digest.clone();
+            }
+            ("marks the first use of any secret", Patch::FirstUse { expected, .. }) => {
+                *expected = before.digest.clone();
+            }
+            ("changes expired tokens", Patch::Change { rules, .. }) => rules.at = Timestamp::MIN,
+            ("suspends expired tokens", Patch::Suspend(suspension)) => {
+                suspension.since = Timestamp::MIN;
+            }
+            _ => {}
+        }
+        if self.is("applies outside the lock") {
+            drop(tokens);
+            yield_now().await;
+            tokens = self.tokens().await;
+        }
+        let mut after = TokenRecord::clone(&before);
+        if self.is("patches revoked tokens") {
+            after.revocation = None;
+        }
+        if let Err(refused) = patch.apply(&mut after, &siblings) {
+            return Ok(UpdateOutcome::Refused(refused));
+        }
+        after.revocation.clone_from(&before.revocation);
+        match (self.fault, &patch) {
+            ("forgets to write a patch", _) => return Ok(UpdateOutcome::Updated(Arc::new(after))),
+            ("forgets the notices at each patch", _) => {
+                if let Some(rare) = &mut after.rare {
+                    rare.notices.clear();
+                }
+            }
+            ("keeps the notices of an old expiry", Patch::Change { .. } | Patch::Rotate { .. }) => {
+                if let Some(rare) = &before.rare {
+                    after.rare_mut().notices.clone_from(&rare.notices);
+                }
+            }
+            ("touches the last use", _) => after.last_used_at = None,
+            _ => {}
+        }
+        let after = put(&mut tokens, after);
+        let is_told_late = self.is("answers the token as it was");
+        Ok(UpdateOutcome::Updated(if is_told_late { before } else { after }))
+    }
+
+    async fn revoke(
+        &self,
+        selection: &Selection,
+        revocation: &Revocation,
+    ) -> Result<Vec<TokenId>, StoreError> {
+        let mut selection = selection.clone();
+        let tokens = self.tokens().await;
+        if let ("revokes other owners' tokens", Selection::Tokens { owner, .. }) =
+            (self.fault, &mut selection)
+        {
+            *owner = None;
+        }
+        let mut given = all(&tokens);
+        if self.is("looks for descendants among living tokens") {
+            given.retain(|it| it.revocation.is_none());
+        }
+        if self.is("revokes again") {
+            let living = |it: &Arc<TokenRecord>| {
+                let mut record = TokenRecord::clone(it);
+                record.revocation = None;
+                Arc::new(record)
+            };
+            given = given.iter().map(living).collect();
+        }
+        let mut selected = selection.select(given);
+        drop(tokens);
+        match (self.fault, &selection) {
+            ("revokes children only", Selection::DescendantsOf(parent)) => {
+                selected.retain(|it| it.parent() == Some(*parent));
+            }
+            ("spares suspended tokens", Selection::AllOf(_)) => {
+                selected.retain(|it| it.suspension.is_none());
+            }
+            _ => {}
+        }
+        let mut tokens = self.tokens.lock().await;
+        let mut changed = Vec::new();
+        for (number, record) in selected.into_iter().enumerate() {
+            if number == 1 && self.is("revokes one after the other") {
+                drop(tokens);
+                tokens = self.tokens().await;
+            }
+            let Some(record) = tokens.get(&record.id).cloned() else { continue };
+            if record.revocation.is_some() && !self.is("revokes again") {
+                continue;
+            }
+            let mut record = TokenRecord::clone(&record);
+            let mut revocation = revocation.clone();
+            if self.is("forgets the reason") {
+                revocation.reason = None;
+            }
+            record.revocation = Some(Box::new(revocation));
+            changed.push(put(&mut tokens, record).id);
+        }
+        if let ("tells all that were asked for", Selection::Tokens { ids, .. }) =
+            (self.fault, &selection)
+        {
+            changed.clone_from(ids);
+        }
+        Ok(changed)
+    }
+
+    async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
+        let mut tokens = self.tokens().await;
+        let mut met = BTreeSet::new();
+        for (number, it) in uses.iter().enumerate() {
+            if number == 1 && self.is("writes uses one after the other") {
+                drop(tokens);
+                tokens = self.tokens().await;
+            }
+            let Some(record) = tokens.get(&it.id) else { continue };
+            let (before, mut record) = (record.clone(), TokenRecord::clone(record));
+            if !met.insert(it.id) && self.is("writes the first use of a batch") {
+                continue;
+            }
+            let _ = it.apply(&mut record);
+            match self.fault {
+                "moves the last use backwards" => {
+                    (record.last_used_at, record.last_used_from) = (Some(it.at), it.from);
+                }
+                "revives on use" => record.revocation = None,
+                "keeps the address of the use before" => {
+                    record.last_used_from = record.last_used_from.or(before.last_used_from);
+                }
+                "replaces the abilities that were used" if !it.abilities.is_empty() => {
+                    record.rare_mut().used_abilities.clone_from(&it.abilities);
+                }
+                "keeps all abilities" => {
+                    record.rare_mut().used_abilities.extend(it.abilities.iter().cloned());
+                }
+                "writes no abilities" => record.rare.clone_from(&before.rare),
+                _ => {}
+            }
+            put(&mut tokens, record);
+        }
+        Ok(())
+    }
+
+    async fn expiring(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let tokens = self.tokens().await;
+        let until = if self.is("leaves out the last instant") {
+            until.checked_add(time::Duration::seconds(-1)).unwrap()
+        } else {
+            until
+        };
+        Ok(Page::expiring(all(&tokens), from, until, after, limit))
+    }
+
+    async fn unused(
+        &self,
+        since: Timestamp,
+        after: Option<&Position>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let mut records = all(&*self.tokens().await);
+        if self.is("takes a token that was never used for used") {
+            records.retain(|it| it.last_used_at.is_some());
+        }
+        Ok(Page::unused(records, since, after, limit))
+    }
+
+    async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
+        let mut records = all(&*self.tokens().await);
+        records.retain(|it| it.owner == *owner || self.is("counts the tokens of all owners"));
+        Ok(records.into_iter().collect())
+    }
+
+    async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {
+        let mut counts = KeyCount::of(all(&*self.tokens().await));
+        match self.fault {
+            "lists keys in any order" => counts.reverse(),
+            "counts no previous digests" => counts.iter_mut().for_each(|it| it.previous = 0),
+            _ => {}
+        }
+        Ok(counts)
+    }
+
+    async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
+        let mut tokens = self.tokens().await;
+        let mut found: Vec<_> =
+            tokens.values().filter(|it| deletion.matches(it)).cloned().collect();
+        match (self.fault, deletion) {
+            ("spares revoked tokens", Deletion::AllOf(_)) => {
+                found.retain(|it| it.revocation.is_none());
+            }
+            ("prunes what ends at that very second", Deletion::EndedBefore(instant)) => {
+                let ends = |it: &&Arc<TokenRecord>| it.ends_at().is_some_and(|end| end <= *instant);
+                found = tokens.values().filter(ends).cloned().collect();
+            }
+            _ => {}
+        }
+        if !self.is("deletes beyond the limit") {
+            found.truncate(limit as usize);
+        }
+        let mut ids = Vec::new();
+        for record in found {
+            if !ids.is_empty() && self.is("deletes one after the other") {
+                drop(tokens);
+                tokens = self.tokens().await;
+            }
+            tokens.remove(&record.id);
+            ids.push(record.id);
+        }
+        let more = ids.len() >= limit as usize && !self.is("says that there are no more");
+        if self.is("does not tell what it deleted") {
+            ids.clear();
+        }
+        Ok(Deleted { ids, more })
+    }
+
+    async fn key_fingerprint(&self, key: &KeyId, value: &[u8; 32]) -> Result<[u8; 32], StoreError> {
+        yield_now().await;
+        let mut kept = self.fingerprints.lock().unwrap();
+        let key = if self.is("folds keys to lower case") {
+            KeyId::new(key.as_str().to_lowercase()).unwrap()
+        } else {
+            key.clone()
+        };
+        if self.is("replaces a fingerprint") {
+            kept.insert(key.clone(), *value);
+        }
+        Ok(*kept.entry(key).or_insert(*value))
+    }
+}
