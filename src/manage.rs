@@ -288,7 +288,6 @@ impl OwnerTokens {
                 let (owner, by, tokens) = (self.owner.clone(), self.by.clone(), ids.len());
                 self.tokens.report(|| Event::Erased { owner, tokens, by });
             }
-            self.tokens.forget(&ids);
             tokens += ids.len();
             // More than a signal names are told as all.
             let room = (changed::MOST + 1).saturating_sub(untold.len());

@@ -276,7 +276,7 @@ impl TokenStore for CachedStore {
         self.inner.count_by_key().await
     }
 
-    /// What has ended is refused in memory as it would be where it is gone.
+    /// A token that has ended is refused from memory as well, so nothing is evicted for it.
     async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
         let _outdated = match deletion {
             Deletion::EndedBefore(_) => None,

@@ -32,7 +32,7 @@ pub struct Deleted {
 }
 
 impl Deleted {
-    /// What a step with this limit has deleted. Others may be left if it reached the limit.
+    /// Returns the outcome of a step with this limit. Others may be left if it reached the limit.
     pub(crate) fn up_to(limit: u32, ids: Vec<TokenId>) -> Self {
         Self { more: ids.len() >= limit as usize, ids }
     }

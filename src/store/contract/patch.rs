@@ -25,7 +25,7 @@ pub enum Patch {
     },
     /// Replaces the secret.
     Rotate {
-        /// What the caller read.
+        /// The state that the caller read.
         expected: Expected,
         /// The new secret.
         rotation: Rotation,

@@ -75,7 +75,6 @@ impl Engine for Postgres {
 
     fn spelled(statement: &str, _: usize) -> String {
         let statement = statement.replace("IN (?..)", "= ANY (?)");
-        let statement = statement.replace("<=>", "IS NOT DISTINCT FROM");
         let statement = statement.replace("LOCK IN SHARE MODE", "FOR SHARE");
         let mut parts = statement.split('?');
         let begin = parts.next().unwrap_or_default().to_owned();

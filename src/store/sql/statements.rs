@@ -22,8 +22,8 @@ const SIBLINGS: &str = "
 
 /// Every statement that the steps run.
 ///
-/// They are written as MySQL has them: `?` for each value, `<=>` for what is also equal where both are `NULL`, and
-/// `IN (?..)` for a list, `LOCK IN SHARE MODE` as MariaDB knows it. [`Engine::spelled`] writes them for another engine.
+/// They are written as MySQL has them: `?` for each value, `IN (?..)` for a list, and `LOCK IN SHARE MODE` as MariaDB
+/// knows it. [`Engine::spelled`] writes them for another engine.
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(super) find: SqlStr,
