@@ -33,6 +33,8 @@ pub struct TokenRecord {
     pub idle_seconds: Option<NonZeroU32>,
     /// How often the secret has been rotated. A secret that was replaced before it was used does not count.
     pub generation: u32,
+    /// How often the token was changed since it was issued. Uses and the revocation don't count.
+    pub version: u32,
     /// When the secret was last rotated; `None` is never.
     pub rotated_at: Option<Timestamp>,
     /// When the current secret was first used, where that is recorded: after a rotation.
@@ -181,6 +183,7 @@ impl TokenRecord {
             previous: None,
             idle_seconds: None,
             generation: 0,
+            version: 0,
             rotated_at: None,
             first_used_at: None,
             abilities: Abilities::none(),

@@ -20,6 +20,8 @@ mod events;
 mod faults;
 #[cfg(all(feature = "actix", feature = "axum", feature = "sqlite", feature = "tracing"))]
 mod fleet;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod golden;
 mod hostile;
 mod idle;
 mod issue;

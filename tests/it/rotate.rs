@@ -109,6 +109,7 @@ async fn a_rotation_changes_the_secret_and_nothing_else(world: World) {
     let mut expected = (*before).clone();
     expected.digest = new.record.digest.clone();
     expected.generation = 1;
+    expected.version = 1;
     expected.rotated_at = Some(after(10));
     let kept = PreviousSecret::until(before.digest.clone(), after(10 + DAY));
     expected.previous = Some(Box::new(kept));

@@ -159,6 +159,7 @@ pub async fn concurrent_ability_uses_all_stay(store: &dyn TokenStore) {
     all.push("all");
     let expected = with(&after(&records[1], &all), |it| {
         it.abilities = Abilities::set(["new"]).expect("a good ability");
+        it.version = 1;
     });
     assert_stored(store, &expected, "all that was used and the change are there").await;
 }

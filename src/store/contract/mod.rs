@@ -14,3 +14,8 @@ pub use deletion::{Deleted, Deletion};
 pub use patch::{Change, Expected, Patch, PatchError, Rotation, UpdateOutcome};
 pub use rules::{InsertOutcome, InsertRules, RuleError, Siblings};
 pub use uses::{MOST_USED_ABILITIES, Use};
+
+/// A name, or a part of one, as names are compared by their parts: in lowercase, as Rust has it.
+pub(crate) fn folded(text: &str) -> String {
+    text.to_lowercase()
+}

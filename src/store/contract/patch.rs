@@ -93,7 +93,7 @@ pub enum PatchError {
 }
 
 impl Patch {
-    /// Applies the patch to a record. On an error the record is unchanged.
+    /// Applies the patch to a record, and counts it in [`TokenRecord::version`]. On an error the record is unchanged.
     ///
     /// `siblings` counts for patches that have [`rules`](Self::rules), and is otherwise
     /// [`Siblings::default`].
@@ -102,6 +102,7 @@ impl Patch {
     /// [`PatchError`]
     pub fn apply(&self, record: &mut TokenRecord, siblings: &Siblings) -> Result<(), PatchError> {
         self.check(record, siblings)?;
+        record.version = record.version.wrapping_add(1);
         match self {
             Self::Change { change, .. } => change.set(record),
             Self::Rotate { rotation, .. } => rotation.set(record),

@@ -105,5 +105,3 @@ SELECT
     CONVERT(used_abilities USING utf8mb4) AS used_abilities,
     CONVERT(idempotency_key USING utf8mb4) AS idempotency_key
 FROM `{prefix}tokens`;
-
-INSERT INTO `{prefix}migrations` (version) VALUES (1) ON DUPLICATE KEY UPDATE version = version;

@@ -1,4 +1,4 @@
-use std::{iter, time::Duration};
+use std::iter;
 
 use sqlx::{
     Arguments as _, MySqlConnection, Row as _, SqlStr,
@@ -17,7 +17,7 @@ use super::error;
 
 /// A use, and the abilities that a token used: a row each, whose types do not hang on what is bound.
 const USE: &str = "SELECT CAST(? AS BINARY(16)) AS id, CAST(? AS SIGNED) AS used_at, CAST(? AS BINARY) AS used_from";
-const USED: &str = "SELECT CAST(? AS BINARY(16)) AS id, CAST(? AS BINARY) AS used";
+const TEXT: &str = "SELECT CAST(? AS BINARY(16)) AS id, CAST(? AS BINARY) AS text";
 
 /// Bounds the waits for rows and tables as [`OWN`](Engine::OWN) does, for a statement that stands alone or in a
 /// transaction of the caller's. MariaDB reads this comment, and MySQL does not.
@@ -29,6 +29,7 @@ const WAITS_BRIEFLY: &str = "/*M! SET STATEMENT
 pub(super) struct MySql;
 
 impl Engine for MySql {
+    type Lender = sql::Lender<Self>;
     type Database = sqlx::MySql;
 
     /// `READ COMMITTED` locks no gaps, so that owners stay out of each other's way. And if a caller gives up, the server
@@ -55,22 +56,25 @@ impl Engine for MySql {
         commit: "RELEASE SAVEPOINT keyfob",
         rollback: "ROLLBACK TO SAVEPOINT keyfob",
     };
-    const NOT_IN_TRANSACTION: &'static str = "42000";
+    const OUTSIDE: (Transaction, &'static str, Transaction) = (Self::NESTED, "42000", Self::OWN);
     const TELL: Option<&'static str> = None;
     /// sqlx forgets that it was preparing a statement, or had read half a packet.
     const OUTLIVES_DROPPED_FUTURES: bool = false;
-    const WORKS_UNHEARD: Duration = Duration::from_secs(6);
 
     const LONGEST_LIST: usize = 512;
     const SHORTER_LISTS: &'static [usize] = &[1, 8, 64];
 
     /// [`execute`](Self::execute) sees it; `IGNORE` would pass over more than that.
+    const TEXT_OF_BYTES: &'static str = "?";
+    const FIND_PACKED: Option<&'static str> = None;
     const OR_NOTHING: &'static str = "";
     const CURRENT: &'static str = "FOR UPDATE";
     const SEES_LATEST: Option<&'static str> = None;
     const BY_ID: &'static str = "FORCE INDEX (PRIMARY)";
-    const LOCK_OWNER: &'static str = "INSERT INTO {owners} (owner, changes) VALUES (?, 1)
-        ON DUPLICATE KEY UPDATE changes = changes + 1";
+    const LOCK_OWNER: Option<&'static str> = Some(
+        "INSERT INTO {owners} (owner, changes) VALUES (?, 1)
+        ON DUPLICATE KEY UPDATE changes = changes + 1",
+    );
 
     /// Spelled so, it can be told which index to take.
     const DELETE: &'static str =
@@ -83,16 +87,16 @@ impl Engine for MySql {
         SET kept.last_used_at = noted.used_at, kept.last_used_from = noted.used_from
         WHERE kept.last_used_at IS NULL OR kept.last_used_at < noted.used_at";
 
-    const RECORD_USED_ABILITIES: &'static str = "UPDATE ({used}) AS noted
+    const WRITE_TEXTS: &'static str = "UPDATE ({texts}) AS noted
             STRAIGHT_JOIN {tokens} AS kept FORCE INDEX (PRIMARY) ON kept.id = noted.id
-        SET kept.used_abilities = noted.used";
+        SET kept.{column} = noted.text";
 
     fn spelled(statement: &str, list_size: usize) -> String {
         let repeated = |part: &str, by: &str| vec![part; list_size].join(by);
         format!("{WAITS_BRIEFLY}{statement}")
             .replace("?..", &repeated("?", ", "))
             .replace("{uses}", &repeated(USE, " UNION ALL "))
-            .replace("{used}", &repeated(USED, " UNION ALL "))
+            .replace("{texts}", &repeated(TEXT, " UNION ALL "))
     }
 
     fn bind(arguments: &mut MySqlArguments, value: &Value<'_>) -> Result<(), BoxError> {
@@ -108,7 +112,7 @@ impl Engine for MySql {
                 arguments.add(it.at.unix_seconds())?;
                 arguments.add(it.from.map(|from| from.to_string().into_bytes()))
             }),
-            Value::Used(used) => filled(used).try_for_each(|(id, used)| {
+            Value::Texts(used) => filled(used).try_for_each(|(id, used)| {
                 arguments.add(bytes(*id))?;
                 arguments.add(used.as_bytes())
             }),
@@ -190,6 +194,6 @@ mod tests {
         let spelled = MySql::spelled("DELETE FROM t WHERE id IN (?..)", 3);
         assert!(spelled.ends_with(" FOR */ DELETE FROM t WHERE id IN (?, ?, ?)"));
         assert_eq!(MySql::spelled("({uses})", 8).matches('?').count(), 24);
-        assert_eq!(MySql::spelled("({used})", 8).matches(" UNION ALL ").count(), 7);
+        assert_eq!(MySql::spelled("({texts})", 8).matches(" UNION ALL ").count(), 7);
     }
 }

@@ -2,7 +2,7 @@ mod engine;
 mod error;
 mod schema;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use sqlx::{MySqlConnection, MySqlPool};
 
@@ -12,7 +12,7 @@ use crate::{
     store::{
         Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
         Patch, Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
-        sql::{SqlStore, SqlStoreOn, Steps, token_store},
+        sql::{Lender, SqlStore, SqlStoreOn, Steps, token_store},
     },
     token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},
 };
@@ -20,6 +20,8 @@ use crate::{
 use engine::MySql;
 
 const DEFAULT_PREFIX: &str = "keyfob_";
+
+const WORKS_UNHEARD: Duration = Duration::from_secs(6);
 
 /// A store in MariaDB or MySQL, in the application's own database.
 ///
@@ -60,8 +62,9 @@ impl MySqlStore {
     /// As [`with_pool`](Self::with_pool); [`MySqlOpenError::Prefix`] for any other prefix.
     pub async fn with_prefix(pool: MySqlPool, prefix: &str) -> Result<Self, MySqlOpenError> {
         schema::migrate(&pool, prefix).await?;
-        let called = |table: &str| format!("`{prefix}{table}`");
-        Ok(Self { store: SqlStore::new(pool, called, String::new()), prefix: prefix.into() })
+        let called = |table: &str| called(prefix, table);
+        let lender = Lender::new(pool, WORKS_UNHEARD);
+        Ok(Self { store: SqlStore::new(lender, called, String::new()), prefix: prefix.into() })
     }
 
     /// The SQL that makes the tables, for teams that migrate by hand. It may be run again.
@@ -101,6 +104,10 @@ impl MySqlStore {
     fn steps(&self) -> Steps<'_, '_, MySql> {
         self.store.steps()
     }
+}
+
+fn called(prefix: &str, table: &str) -> String {
+    format!("`{prefix}{table}`")
 }
 
 impl fmt::Debug for MySqlStore {

@@ -1,16 +1,16 @@
 use sqlx::{AssertSqlSafe, MySqlConnection, MySqlPool};
 
-use crate::store::StoreError;
+use crate::store::{StoreError, sql::fold_names};
 
 use super::{
     MySqlOpenError,
+    engine::MySql,
     error::{is_denied, is_locked},
 };
 
-const TABLES: &str = include_str!("0001_tokens.sql");
-
-/// In order; each one notes its version itself, so that running them by hand is the same.
-const MIGRATIONS: [(i64, &str); 1] = [(1, TABLES)];
+/// In order.
+const MIGRATIONS: [(i64, &str); 2] =
+    [(1, include_str!("0001_tokens.sql")), (2, include_str!("0002_lists.sql"))];
 
 const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
@@ -30,7 +30,17 @@ pub(super) fn check(prefix: &str) -> Result<&str, MySqlOpenError> {
 }
 
 pub(super) fn sql(prefix: &str) -> Result<String, MySqlOpenError> {
-    Ok(TABLES.replace("{prefix}", check(prefix)?))
+    let prefix = check(prefix)?;
+    let migrations = MIGRATIONS.map(|(version, migration)| migration.to_owned() + &noted(version));
+    Ok(migrations.join("\n").replace("{prefix}", prefix))
+}
+
+/// Notes that a version is reached.
+fn noted(version: i64) -> String {
+    format!(
+        "\nINSERT INTO `{{prefix}}migrations` (version) VALUES ({version})
+    ON DUPLICATE KEY UPDATE version = version;\n"
+    )
 }
 
 /// Brings the tables to the latest version. Where they are, nothing is written: a server that can only be read will do.
@@ -52,9 +62,15 @@ pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlO
     }
     // Another process may have been first.
     let found = version(&mut connection, prefix).await?;
-    for (_, migration) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+    for (version, migration) in MIGRATIONS.into_iter().filter(|(version, _)| *version > found) {
         let migration = AssertSqlSafe(migration.replace("{prefix}", prefix));
         sqlx::raw_sql(migration).execute(&mut *connection).await?;
+        if version == 2 {
+            let called = |table: &str| super::called(prefix, table);
+            fold_names::<MySql>(&mut connection, &called).await?;
+        }
+        let noted = AssertSqlSafe(noted(version).replace("{prefix}", prefix));
+        sqlx::raw_sql(noted).execute(&mut *connection).await?;
     }
     let release = AssertSqlSafe(format!("DO RELEASE_LOCK({LOCK})"));
     sqlx::query(release).bind(prefix).execute(&mut *connection).await?;

@@ -118,5 +118,3 @@ SELECT
     used_abilities,
     idempotency_key
 FROM keyfob_tokens;
-
-INSERT INTO keyfob_migrations (version) VALUES (1) ON CONFLICT DO NOTHING;

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use sqlx::{
     Arguments as _, PgConnection, Row as _, SqlStr,
     postgres::{PgArguments, PgRow},
@@ -20,6 +18,7 @@ use super::error;
 pub(super) struct Postgres;
 
 impl Engine for Postgres {
+    type Lender = sql::Lender<Self>;
     type Database = sqlx::Postgres;
 
     /// Who gave up waiting for a lock is not known to the server, where the step would go on waiting, with all that it
@@ -35,17 +34,16 @@ impl Engine for Postgres {
         commit: "RELEASE SAVEPOINT keyfob",
         rollback: "ROLLBACK TO SAVEPOINT keyfob",
     };
-    const NOT_IN_TRANSACTION: &'static str = "25P01";
+    const OUTSIDE: (Transaction, &'static str, Transaction) = (Self::NESTED, "25P01", Self::OWN);
     const TELL: Option<&'static str> = Some("SELECT pg_notify(?, ?)");
     const OUTLIVES_DROPPED_FUTURES: bool = true;
-    /// A statement outside a transaction waits for a table without end, as while it is altered. To bound that would be
-    /// a round trip more for each.
-    const WORKS_UNHEARD: Duration = Duration::from_secs(30);
 
     /// A list is one array.
     const LONGEST_LIST: usize = usize::MAX;
     const SHORTER_LISTS: &'static [usize] = &[];
 
+    const TEXT_OF_BYTES: &'static str = "?";
+    const FIND_PACKED: Option<&'static str> = None;
     const OR_NOTHING: &'static str = "ON CONFLICT DO NOTHING";
     /// Each statement does, but where the caller's transaction wants it otherwise.
     const CURRENT: &'static str = "";
@@ -54,8 +52,10 @@ impl Engine for Postgres {
     /// Only rows are locked.
     const BY_ID: &'static str = "";
     /// It is changed, so that a transaction of the caller's which has seen less fails rather than counts too few.
-    const LOCK_OWNER: &'static str = "INSERT INTO {owners} AS kept (owner, changes) VALUES (?, 1)
-        ON CONFLICT (owner) DO UPDATE SET changes = kept.changes + 1";
+    const LOCK_OWNER: Option<&'static str> = Some(
+        "INSERT INTO {owners} AS kept (owner, changes) VALUES (?, 1)
+        ON CONFLICT (owner) DO UPDATE SET changes = kept.changes + 1",
+    );
 
     const DELETE: &'static str = "DELETE FROM {tokens} WHERE id IN (?..)";
 
@@ -69,9 +69,9 @@ impl Engine for Postgres {
         SET last_used_at = locked.used_at, last_used_from = locked.used_from
         FROM locked WHERE kept.id = locked.id";
 
-    const RECORD_USED_ABILITIES: &'static str = "UPDATE {tokens} AS kept
-        SET used_abilities = noted.used
-        FROM unnest(?, ?) AS noted (id, used) WHERE kept.id = noted.id";
+    const WRITE_TEXTS: &'static str = "UPDATE {tokens} AS kept
+        SET {column} = noted.text
+        FROM unnest(?, ?) AS noted (id, text) WHERE kept.id = noted.id";
 
     fn spelled(statement: &str, _: usize) -> String {
         let statement = statement.replace("IN (?..)", "= ANY (?)");
@@ -96,7 +96,7 @@ impl Engine for Postgres {
                 let from = uses.iter().map(|it| it.from.map(|from| from.to_string()));
                 arguments.add(from.collect::<Vec<_>>())
             }
-            Value::Used(used) => {
+            Value::Texts(used) => {
                 arguments.add(uuids(used.iter().map(|(id, _)| id)))?;
                 arguments.add(used.iter().map(|(_, used)| used.as_str()).collect::<Vec<_>>())
             }

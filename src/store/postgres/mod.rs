@@ -2,7 +2,7 @@ mod engine;
 mod error;
 mod schema;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
 
@@ -12,12 +12,16 @@ use crate::{
     store::{
         Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
         Patch, Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
-        sql::{SqlStore, SqlStoreOn, Steps, token_store},
+        sql::{Lender, SqlStore, SqlStoreOn, Steps, token_store},
     },
     token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},
 };
 
 use engine::Postgres;
+
+/// A statement outside a transaction waits for a table without end, as while it is altered. To bound that would be a
+/// round trip more for each.
+const WORKS_UNHEARD: Duration = Duration::from_secs(30);
 
 /// A store in PostgreSQL, in the application's own database.
 ///
@@ -57,7 +61,7 @@ impl PostgresStore {
         let schema = schema::migrate(&pool, schema).await?;
         let place = schema::quoted(&schema);
         let called = |table: &str| format!("{place}.keyfob_{table}");
-        Ok(Self(SqlStore::new(pool, called, schema::channel(&schema))))
+        Ok(Self(SqlStore::new(Lender::new(pool, WORKS_UNHEARD), called, schema::channel(&schema))))
     }
 
     /// The SQL that makes the tables, for teams that migrate by hand. It may be run again.
@@ -95,7 +99,7 @@ impl PostgresStore {
     }
 
     pub(crate) fn options(&self) -> Arc<PgConnectOptions> {
-        self.0.pool().connect_options()
+        self.0.lender().pool().connect_options()
     }
 
     fn steps(&self) -> Steps<'_, '_, Postgres> {

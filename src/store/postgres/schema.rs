@@ -1,11 +1,12 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
-use super::PostgresOpenError;
+use crate::store::sql::fold_names;
 
-const TABLES: &str = include_str!("0001_tokens.sql");
+use super::{PostgresOpenError, engine::Postgres};
 
-/// In order; each one notes its version itself, so that running them by hand is the same.
-const MIGRATIONS: [(i64, &str); 1] = [(1, TABLES)];
+/// In order.
+const MIGRATIONS: [(i64, &str); 2] =
+    [(1, include_str!("0001_tokens.sql")), (2, include_str!("0002_lists.sql"))];
 
 const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
@@ -36,11 +37,20 @@ pub(super) fn channel(schema: &str) -> String {
 }
 
 pub(super) fn sql(schema: Option<&str>) -> Result<String, PostgresOpenError> {
-    let Some(schema) = schema else { return Ok(TABLES.to_owned()) };
+    let migrations = MIGRATIONS.map(|(version, migration)| migration.to_owned() + &noted(version));
+    let migrations = migrations.join("\n");
+    let Some(schema) = schema else { return Ok(migrations) };
     let schema = check(schema)?;
     Ok(format!(
-        "CREATE SCHEMA IF NOT EXISTS \"{schema}\";\nSET search_path TO \"{schema}\";\n\n{TABLES}"
+        "CREATE SCHEMA IF NOT EXISTS \"{schema}\";\nSET search_path TO \"{schema}\";\n\n{migrations}"
     ))
+}
+
+/// Notes that a version is reached.
+fn noted(version: i64) -> String {
+    format!(
+        "\nINSERT INTO keyfob_migrations (version) VALUES ({version}) ON CONFLICT DO NOTHING;\n"
+    )
 }
 
 /// Brings the tables to the latest version, and tells the schema that they are in. Where they are, nothing is written:
@@ -74,8 +84,13 @@ pub(super) async fn migrate(
     }
     let path = format!("SET LOCAL search_path TO {place}");
     sqlx::raw_sql(AssertSqlSafe(path)).execute(&mut *transaction).await?;
-    for (_, migration) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
-        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+    for (version, migration) in MIGRATIONS.into_iter().filter(|(version, _)| *version > found) {
+        sqlx::raw_sql(migration).execute(&mut *transaction).await?;
+        if version == 2 {
+            let called = |table: &str| format!("{place}.keyfob_{table}");
+            fold_names::<Postgres>(&mut transaction, &called).await?;
+        }
+        sqlx::raw_sql(AssertSqlSafe(noted(version))).execute(&mut *transaction).await?;
     }
     check_rights(&mut transaction, &schema).await?;
     transaction.commit().await?;

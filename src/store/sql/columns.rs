@@ -1,43 +1,116 @@
 use sqlx::{ColumnIndex, Decode, Row, Type};
-#[cfg(feature = "sqlite")]
-use sqlx::{Database, Encode, query::Query};
 
 use crate::{
-    store::{CorruptRecord, StoredRow},
+    store::{CorruptRecord, StoredRow, contract::folded},
     token::{TokenId, TokenRecord},
 };
 
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 use super::engine::Value;
 
-/// The columns of a [`StoredRow`] in the order in which every statement names, reads and binds them.
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Id,
+    Bytes,
+    Flag,
+    /// A text or a number.
+    Plain,
+}
+
+/// The columns of a [`StoredRow`], each once: every statement names, reads and binds them in this order.
 macro_rules! columns {
-    () => {
-        concat!("id, ", fields!())
+    ($($name:ident: $kind:ident,)+) => {
+        pub(crate) const COLUMNS: &[(&str, Kind)] = &[$((stringify!($name), Kind::$kind)),+];
+
+        fn read<'r, R: Row>(mut columns: Reader<'r, R>) -> Result<StoredRow, CorruptRecord>
+        where
+            usize: ColumnIndex<R>,
+            bool: Decode<'r, R::Database> + Type<R::Database>,
+            i64: Decode<'r, R::Database> + Type<R::Database>,
+            String: Decode<'r, R::Database> + Type<R::Database>,
+            Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
+        {
+            Ok(StoredRow { $($name: columns.next()?),+ })
+        }
+
+        fn values(row: &StoredRow) -> Vec<Value<'_>> {
+            vec![$(columns!(@$kind Value::from(&row.$name))),+]
+        }
     };
+    (@Id $value:expr) => { $value.into_id() };
+    (@$kind:ident $value:expr) => { $value };
 }
 
-/// The same without the id.
-macro_rules! fields {
-    () => {
-        "prefix, owner, created_by, name, digest, digest_key, generation, rotated_at, \
-         first_used_at, previous_digest, previous_digest_key, previous_ends_at, previous_ends_on_first_use, \
-         previous_may_ask_again, \
-         abilities, created_at, expires_at, not_before, idle_seconds, last_used_at, \
-         last_used_from, suspended_since, suspended_until, suspended_reason, revoked_at, \
-         revoked_by, revoked_reason, parent, allowed_addresses, rate_limit_requests, \
-         rate_limit_seconds, metadata, notices, used_abilities, idempotency_key"
-    };
+columns! {
+    id: Id,
+    prefix: Plain,
+    owner: Plain,
+    created_by: Plain,
+    name: Plain,
+    digest: Bytes,
+    digest_key: Plain,
+    generation: Plain,
+    rotated_at: Plain,
+    first_used_at: Plain,
+    previous_digest: Bytes,
+    previous_digest_key: Plain,
+    previous_ends_at: Plain,
+    previous_ends_on_first_use: Flag,
+    previous_may_ask_again: Flag,
+    abilities: Plain,
+    created_at: Plain,
+    expires_at: Plain,
+    not_before: Plain,
+    idle_seconds: Plain,
+    last_used_at: Plain,
+    last_used_from: Plain,
+    suspended_since: Plain,
+    suspended_until: Plain,
+    suspended_reason: Plain,
+    revoked_at: Plain,
+    revoked_by: Plain,
+    revoked_reason: Plain,
+    parent: Id,
+    allowed_addresses: Plain,
+    rate_limit_requests: Plain,
+    rate_limit_seconds: Plain,
+    metadata: Plain,
+    notices: Plain,
+    used_abilities: Plain,
+    idempotency_key: Plain,
+    version: Plain,
 }
-#[cfg(feature = "sqlite")]
-pub(crate) use {columns, fields};
 
-pub(crate) const COLUMNS: &str = columns!();
+/// A record as it is written: its columns, and the name in lowercase, which is never read back.
+pub(super) struct Written {
+    row: StoredRow,
+    name_folded: String,
+}
+
+impl From<&TokenRecord> for Written {
+    fn from(record: &TokenRecord) -> Self {
+        Self { row: StoredRow::from(record), name_folded: folded(record.name.as_str()) }
+    }
+}
+
+impl Written {
+    /// The values of [`COLUMNS`], and after them that of `name_folded`.
+    pub(super) fn values(&self) -> Vec<Value<'_>> {
+        let mut values = values(&self.row);
+        values.push((&self.name_folded).into());
+        values
+    }
+}
+
+/// The columns, each written as said, with commas between them.
+pub(crate) fn listed(written: impl Fn(&str, Kind) -> String) -> String {
+    let columns: Vec<_> = COLUMNS.iter().map(|(name, kind)| written(name, *kind)).collect();
+    columns.join(", ")
+}
 
 /// Where a column stands among [`COLUMNS`].
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(super) fn index(column: &str) -> usize {
-    COLUMNS.split(", ").take_while(|it| *it != column).count()
+    COLUMNS.iter().take_while(|(name, _)| *name != column).count()
 }
 
 /// Reads the columns one after the other, by index.
@@ -73,7 +146,7 @@ where
             Types::OfColumns => self.row.try_get_unchecked(index),
         };
         value.map_err(|_| {
-            let name = COLUMNS.split(", ").nth(index).unwrap_or("row");
+            let name = COLUMNS.get(index).map_or("row", |(name, _)| name);
             CorruptRecord::new(None, name)
         })
     }
@@ -88,154 +161,10 @@ where
     String: Decode<'r, R::Database> + Type<R::Database>,
     Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
 {
-    let mut columns = Reader { row, next: 0, types };
-    let id: Vec<u8> = columns.next()?;
-    let readable = id.as_slice().try_into().ok().map(TokenId::from_bytes);
-    let row = read(id, columns).map_err(|corrupt| CorruptRecord::new(readable, corrupt.field));
-    row?.into_record()
-}
-
-fn read<'r, R: Row>(id: Vec<u8>, mut columns: Reader<'r, R>) -> Result<StoredRow, CorruptRecord>
-where
-    usize: ColumnIndex<R>,
-    bool: Decode<'r, R::Database> + Type<R::Database>,
-    i64: Decode<'r, R::Database> + Type<R::Database>,
-    String: Decode<'r, R::Database> + Type<R::Database>,
-    Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
-{
-    Ok(StoredRow {
-        id,
-        prefix: columns.next()?,
-        owner: columns.next()?,
-        created_by: columns.next()?,
-        name: columns.next()?,
-        digest: columns.next()?,
-        digest_key: columns.next()?,
-        generation: columns.next()?,
-        rotated_at: columns.next()?,
-        first_used_at: columns.next()?,
-        previous_digest: columns.next()?,
-        previous_digest_key: columns.next()?,
-        previous_ends_at: columns.next()?,
-        previous_ends_on_first_use: columns.next()?,
-        previous_may_ask_again: columns.next()?,
-        abilities: columns.next()?,
-        created_at: columns.next()?,
-        expires_at: columns.next()?,
-        not_before: columns.next()?,
-        idle_seconds: columns.next()?,
-        last_used_at: columns.next()?,
-        last_used_from: columns.next()?,
-        suspended_since: columns.next()?,
-        suspended_until: columns.next()?,
-        suspended_reason: columns.next()?,
-        revoked_at: columns.next()?,
-        revoked_by: columns.next()?,
-        revoked_reason: columns.next()?,
-        parent: columns.next()?,
-        allowed_addresses: columns.next()?,
-        rate_limit_requests: columns.next()?,
-        rate_limit_seconds: columns.next()?,
-        metadata: columns.next()?,
-        notices: columns.next()?,
-        used_abilities: columns.next()?,
-        idempotency_key: columns.next()?,
-    })
-}
-
-/// Binds a row in the order of [`COLUMNS`].
-#[cfg(feature = "sqlite")]
-pub(crate) fn bind<'q, DB: Database>(
-    query: Query<'q, DB, DB::Arguments>,
-    row: StoredRow,
-) -> Query<'q, DB, DB::Arguments>
-where
-    bool: Encode<'q, DB> + Type<DB>,
-    i64: Encode<'q, DB> + Type<DB>,
-    String: Encode<'q, DB> + Type<DB>,
-    Vec<u8>: Encode<'q, DB> + Type<DB>,
-    Option<i64>: Encode<'q, DB>,
-    Option<String>: Encode<'q, DB>,
-    Option<Vec<u8>>: Encode<'q, DB>,
-{
-    query
-        .bind(row.id)
-        .bind(row.prefix)
-        .bind(row.owner)
-        .bind(row.created_by)
-        .bind(row.name)
-        .bind(row.digest)
-        .bind(row.digest_key)
-        .bind(row.generation)
-        .bind(row.rotated_at)
-        .bind(row.first_used_at)
-        .bind(row.previous_digest)
-        .bind(row.previous_digest_key)
-        .bind(row.previous_ends_at)
-        .bind(row.previous_ends_on_first_use)
-        .bind(row.previous_may_ask_again)
-        .bind(row.abilities)
-        .bind(row.created_at)
-        .bind(row.expires_at)
-        .bind(row.not_before)
-        .bind(row.idle_seconds)
-        .bind(row.last_used_at)
-        .bind(row.last_used_from)
-        .bind(row.suspended_since)
-        .bind(row.suspended_until)
-        .bind(row.suspended_reason)
-        .bind(row.revoked_at)
-        .bind(row.revoked_by)
-        .bind(row.revoked_reason)
-        .bind(row.parent)
-        .bind(row.allowed_addresses)
-        .bind(row.rate_limit_requests)
-        .bind(row.rate_limit_seconds)
-        .bind(row.metadata)
-        .bind(row.notices)
-        .bind(row.used_abilities)
-        .bind(row.idempotency_key)
-}
-
-/// The values of a record in the order of [`COLUMNS`].
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(super) fn values<'v>(record: &TokenRecord, row: &'v StoredRow) -> Vec<Value<'v>> {
-    vec![
-        record.id.into(),
-        row.prefix.as_str().into(),
-        row.owner.as_str().into(),
-        row.created_by.as_deref().into(),
-        row.name.as_str().into(),
-        Value::Bytes(Some(&row.digest)),
-        row.digest_key.as_deref().into(),
-        row.generation.into(),
-        row.rotated_at.into(),
-        row.first_used_at.into(),
-        Value::Bytes(row.previous_digest.as_deref()),
-        row.previous_digest_key.as_deref().into(),
-        row.previous_ends_at.into(),
-        Value::Bool(row.previous_ends_on_first_use),
-        Value::Bool(row.previous_may_ask_again),
-        row.abilities.as_str().into(),
-        row.created_at.into(),
-        row.expires_at.into(),
-        row.not_before.into(),
-        row.idle_seconds.into(),
-        row.last_used_at.into(),
-        row.last_used_from.as_deref().into(),
-        row.suspended_since.into(),
-        row.suspended_until.into(),
-        row.suspended_reason.as_deref().into(),
-        row.revoked_at.into(),
-        row.revoked_by.as_deref().into(),
-        row.revoked_reason.as_deref().into(),
-        Value::Id(record.parent()),
-        row.allowed_addresses.as_deref().into(),
-        row.rate_limit_requests.into(),
-        row.rate_limit_seconds.into(),
-        row.metadata.as_deref().into(),
-        row.notices.as_str().into(),
-        row.used_abilities.as_str().into(),
-        row.idempotency_key.as_deref().into(),
-    ]
+    let corrupt = |corrupt: CorruptRecord| {
+        let id: Option<Vec<u8>> = Reader { row, next: 0, types }.next().ok();
+        let id = id.and_then(|id| id.try_into().ok()).map(TokenId::from_bytes);
+        CorruptRecord::new(id, corrupt.field)
+    };
+    read(Reader { row, next: 0, types }).map_err(corrupt)?.into_record()
 }

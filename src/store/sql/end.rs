@@ -161,7 +161,9 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         owner: &Owner,
         limit: u32,
     ) -> Result<Deleted, StoreError> {
-        step.execute(&self.statements().forget_owner, &[owner.as_str().into()]).await?;
+        if let Some(forget) = &self.statements().forget_owner {
+            step.execute(forget, &[owner.as_str().into()]).await?;
+        }
         let erased = self.lock_all(step, Sought::AllOf(owner, limit)).await?;
         self.remove(step, &erased).await?;
         self.tell(step, &erased).await?;

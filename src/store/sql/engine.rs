@@ -1,4 +1,4 @@
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, sync::Arc};
 
 use sqlx::{Database, SqlStr, database::HasStatementCache};
 
@@ -7,9 +7,13 @@ use crate::{
     token::{TokenId, TokenRecord},
 };
 
-/// What a database server is to the steps that all of them share: how it takes values, gives rows, spells statements
-/// and fails.
-pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
+use super::shares::Work;
+
+/// What a database is to the steps that all of them share: how it lends connections, takes values, gives rows, spells
+/// statements and fails.
+pub(crate) trait Engine: fmt::Debug + Send + Sync + Sized + 'static {
+    type Lender: Lend<Self>;
+
     type Database: Database<Arguments: Default + Send, Row: Send + Sync> + HasStatementCache;
 
     /// How many values a list in a statement may have; a longer one is cut.
@@ -24,8 +28,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// A part of a transaction that the caller has begun.
     const NESTED: Transaction;
 
-    /// What the server says, as an SQLSTATE, to the beginning of such a part where there is no transaction.
-    const NOT_IN_TRANSACTION: &'static str;
+    /// Where the driver knows of no transaction: the one that is begun, and the one that is begun in its place after an
+    /// error with this code.
+    const OUTSIDE: (Transaction, &'static str, Transaction);
 
     /// Tells other nodes something once the transaction is committed: takes a channel and a text.
     const TELL: Option<&'static str>;
@@ -33,14 +38,17 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Whether a connection is good after the future of a single statement was dropped.
     const OUTLIVES_DROPPED_FUTURES: bool;
 
-    /// For how long a server may work on what nobody waits for any more: it waits for locks no longer.
-    const WORKS_UNHEARD: Duration;
-
     /// Writes a statement, given as MySQL has it, for this engine, with lists of a size.
     fn spelled(statement: &str, list_size: usize) -> String;
 
-    /// Locks the row of an owner, making it where there is none.
-    const LOCK_OWNER: &'static str;
+    /// Locks the row of an owner, making it where there is none. `None`: a transaction locks all owners.
+    const LOCK_OWNER: Option<&'static str>;
+
+    /// A text that is bound as its bytes, because it can be none.
+    const TEXT_OF_BYTES: &'static str;
+
+    /// Finds many tokens in one row, which [`unpacked`](Self::unpacked) reads.
+    const FIND_PACKED: Option<&'static str>;
 
     /// Follows an `INSERT` that is to be passed over where something is there already, if
     /// [`execute`](Self::execute) needs to be told.
@@ -63,8 +71,8 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Writes uses where they are later than what is there, in the order of the list: takes [`Value::Uses`].
     const RECORD_USES: &'static str;
 
-    /// Writes the abilities that tokens used: takes [`Value::Used`].
-    const RECORD_USED_ABILITIES: &'static str;
+    /// Writes a text of each of several tokens, in `{column}`: takes [`Value::Texts`].
+    const WRITE_TEXTS: &'static str;
 
     fn bind(arguments: &mut Arguments<Self>, value: &Value<'_>) -> Result<(), BoxError>;
 
@@ -93,11 +101,44 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
 
     fn integer(row: &Row<Self>, column: usize) -> sqlx::Result<Option<i64>>;
 
-    /// Returns `true` if a connection has lost its prepared statements, which proves that nothing was done.
+    /// The tokens in the row of [`FIND_PACKED`](Self::FIND_PACKED), if each can be read.
+    fn unpacked(_: &[Row<Self>]) -> Option<Vec<Arc<TokenRecord>>> {
+        None
+    }
+
+    /// Returns `true` if a connection will do no more as it is. On a server it has lost its prepared statements, which
+    /// proves that nothing was done.
     fn is_spoilt(error: &sqlx::Error) -> bool;
 
     /// Tells by situation what went wrong.
     fn failed(error: sqlx::Error) -> StoreError;
+}
+
+/// Lends the connections of pools to the steps of a store.
+pub(crate) trait Lend<E: Engine>: fmt::Debug + Send + Sync + 'static {
+    type Lent: Lent<E>;
+
+    fn lend(&self, work: Work) -> impl Future<Output = sqlx::Result<Self::Lent>> + Send;
+
+    /// A connection has lost what was prepared on it: others may have as well.
+    fn distrust_prepared(&self) {}
+
+    /// Returns `true` if a connection is to be lent without its prepared statements.
+    fn lends_unprepared(&self) -> bool {
+        false
+    }
+}
+
+/// A connection, while a step uses it.
+pub(crate) trait Lent<E: Engine>: Send {
+    /// `None` once it is closed.
+    fn connection(&mut self) -> Option<&mut Connection<E>>;
+
+    /// Closes it, and lets the pool open another one.
+    fn discard(&mut self);
+
+    /// Gives it back before the answer is there that nobody waits for any more; `is_lost` if it is then of no more use.
+    fn leave(&mut self, is_lost: bool);
 }
 
 /// How a transaction, or a part of one, begins and ends.
@@ -126,8 +167,8 @@ pub(crate) enum Value<'v> {
     /// At most as many as a list may have; as are the following.
     Ids(&'v [TokenId]),
     Uses(&'v [Use]),
-    /// The text of all abilities that a token used.
-    Used(&'v [(TokenId, String)]),
+    /// A text for each token.
+    Texts(&'v [(TokenId, String)]),
 }
 
 impl From<TokenId> for Value<'_> {
@@ -136,9 +177,59 @@ impl From<TokenId> for Value<'_> {
     }
 }
 
+impl Value<'_> {
+    /// The same bytes as an id.
+    pub(super) fn into_id(self) -> Self {
+        let Self::Bytes(bytes) = self else { return self };
+        Self::Id(bytes.and_then(|bytes| bytes.try_into().ok()).map(TokenId::from_bytes))
+    }
+}
+
 impl From<i64> for Value<'_> {
     fn from(number: i64) -> Self {
         Self::Integer(Some(number))
+    }
+}
+
+impl From<&i64> for Value<'_> {
+    fn from(number: &i64) -> Self {
+        Self::Integer(Some(*number))
+    }
+}
+
+impl From<&Option<i64>> for Value<'_> {
+    fn from(number: &Option<i64>) -> Self {
+        Self::Integer(*number)
+    }
+}
+
+impl From<&bool> for Value<'_> {
+    fn from(truth: &bool) -> Self {
+        Self::Bool(*truth)
+    }
+}
+
+impl<'v> From<&'v String> for Value<'v> {
+    fn from(text: &'v String) -> Self {
+        Self::Text(Some(text.as_bytes()))
+    }
+}
+
+impl<'v> From<&'v Option<String>> for Value<'v> {
+    fn from(text: &'v Option<String>) -> Self {
+        Self::Text(text.as_ref().map(String::as_bytes))
+    }
+}
+
+impl<'v> From<&'v Vec<u8>> for Value<'v> {
+    fn from(bytes: &'v Vec<u8>) -> Self {
+        Self::Bytes(Some(bytes))
+    }
+}
+
+impl<'v> From<&'v Option<Vec<u8>>> for Value<'v> {
+    fn from(bytes: &'v Option<Vec<u8>>) -> Self {
+        Self::Bytes(bytes.as_deref())
     }
 }
 

@@ -1,12 +1,12 @@
 //! The step that adds a token.
 
 use crate::{
-    store::{InsertOutcome, InsertRules, Siblings, StoreError, StoredRow},
+    store::{InsertOutcome, InsertRules, Siblings, StoreError},
     token::{IdempotencyKey, TokenId, TokenRecord},
 };
 
 use super::{
-    columns,
+    columns::Written,
     engine::{Engine, Row, Value},
     read::{number, optional_id},
     session::{Lease, Steps},
@@ -20,9 +20,8 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     ) -> Result<InsertOutcome, StoreError> {
         let is_free = rules.is_empty() && record.idempotency_key().is_none();
         if is_free && record.parent().is_none() {
-            let row = StoredRow::from(record);
-            let inserted =
-                self.write(&self.statements().insert, &columns::values(record, &row)).await?;
+            let row = Written::from(record);
+            let inserted = self.write(&self.statements().insert, &row.values()).await?;
             // Nothing but the id can be in the way.
             return Ok(if inserted { InsertOutcome::Inserted } else { InsertOutcome::IdTaken });
         }
@@ -37,8 +36,8 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         record: &TokenRecord,
         rules: &InsertRules,
     ) -> Result<InsertOutcome, StoreError> {
-        if !rules.is_empty() {
-            step.execute(&self.statements().lock_owner, &[record.owner.as_str().into()]).await?;
+        if let Some(lock) = self.statements().lock_owner.as_ref().filter(|_| !rules.is_empty()) {
+            step.execute(lock, &[record.owner.as_str().into()]).await?;
         }
         if let Some(parent) = record.parent() {
             // Whoever revokes it waits and then sees this one, or this one waits and its issuer then sees that.
@@ -47,8 +46,8 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         if let Some(objection) = self.objection(step, record, rules).await? {
             return Ok(objection);
         }
-        let row = StoredRow::from(record);
-        if step.execute(&self.statements().insert, &columns::values(record, &row)).await? {
+        let row = Written::from(record);
+        if step.execute(&self.statements().insert, &row.values()).await? {
             return Ok(InsertOutcome::Inserted);
         }
         // Whoever inserts without rules does not wait for the owner's row: the same id or key was faster.

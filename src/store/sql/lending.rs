@@ -16,7 +16,6 @@
 use std::{
     collections::BTreeMap,
     mem,
-    ops::{Deref, DerefMut},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -31,7 +30,7 @@ use tokio::sync::Semaphore;
 use crate::timer;
 
 use super::{
-    engine::{Connection, Engine},
+    engine::{self, Connection, Engine, Lend},
     shares::{Share, Shares, Work},
 };
 
@@ -57,8 +56,9 @@ const LENT_UNPREPARED: u32 = 1_000;
 
 /// Lends the connections of a pool.
 #[derive(Debug)]
-pub(super) struct Lender<E: Engine> {
+pub(crate) struct Lender<E: Engine> {
     pool: Pool<E::Database>,
+    works_unheard: Duration,
     shares: Shares,
     questions: Arc<Questions>,
     /// The right to leave the pool before the server has answered.
@@ -67,10 +67,12 @@ pub(super) struct Lender<E: Engine> {
 }
 
 impl<E: Engine> Lender<E> {
-    pub(super) fn new(pool: Pool<E::Database>) -> Self {
+    /// Of a server that works no longer than this on what nobody waits for any more: it waits for locks no longer.
+    pub(crate) fn new(pool: Pool<E::Database>, works_unheard: Duration) -> Self {
         let connections = pool.options().get_max_connections();
         Self {
             pool,
+            works_unheard,
             shares: Shares::of(connections),
             questions: Arc::default(),
             left: Arc::new(Semaphore::new(connections.saturating_mul(LEFT_FOR_EACH) as usize)),
@@ -79,15 +81,8 @@ impl<E: Engine> Lender<E> {
     }
 
     #[cfg(feature = "postgres")]
-    pub(super) fn pool(&self) -> &Pool<E::Database> {
+    pub(crate) fn pool(&self) -> &Pool<E::Database> {
         &self.pool
-    }
-
-    pub(super) async fn lend(&self, work: Work) -> sqlx::Result<Lent<E>> {
-        let share = self.shares.take(work).await;
-        let question = Questions::ask(&self.questions);
-        let connection = Some(self.acquire().await?);
-        Ok(Lent { connection, share, question, left: self.left.clone() })
     }
 
     async fn acquire(&self) -> sqlx::Result<PoolConnection<E::Database>> {
@@ -126,38 +121,52 @@ impl<E: Engine> Lender<E> {
         });
         join_all(tested).await;
     }
+}
 
-    /// A connection has lost what was prepared on it: others may have as well.
-    pub(super) fn distrust_prepared(&self) {
+impl<E: Engine> Lend<E> for Lender<E> {
+    type Lent = Lent<E>;
+
+    async fn lend(&self, work: Work) -> sqlx::Result<Lent<E>> {
+        let share = self.shares.take(work).await;
+        let question = Questions::ask(&self.questions);
+        let connection = Some(self.acquire().await?);
+        let (left, works_unheard) = (self.left.clone(), self.works_unheard);
+        Ok(Lent { connection, share, question, left, works_unheard })
+    }
+
+    fn distrust_prepared(&self) {
         self.unprepared.store(LENT_UNPREPARED, Relaxed);
     }
 
-    /// Returns `true` if a connection is to be lent without its prepared statements.
-    pub(super) fn lends_unprepared(&self) -> bool {
+    fn lends_unprepared(&self) -> bool {
         self.unprepared.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
     }
 }
 
 /// A connection of the pool, while a step uses it.
-pub(super) struct Lent<E: Engine> {
+pub(crate) struct Lent<E: Engine> {
     connection: Option<PoolConnection<E::Database>>,
     share: Share,
     question: Question,
     left: Arc<Semaphore>,
+    works_unheard: Duration,
 }
 
-impl<E: Engine> Lent<E> {
-    /// Closes it, and lets the pool open another one.
-    pub(super) fn discard(&mut self) {
+impl<E: Engine> engine::Lent<E> for Lent<E> {
+    fn connection(&mut self) -> Option<&mut Connection<E>> {
+        self.connection.as_deref_mut()
+    }
+
+    fn discard(&mut self) {
         drop(self.connection.take().map(PoolConnection::detach));
     }
 
     /// Waits for the answer that nobody else waits for any more; then the connection goes back to the pool, or is
     /// closed where it `is_lost`.
-    pub(super) fn leave(&mut self, is_lost: bool) {
+    fn leave(&mut self, is_lost: bool) {
         let Some(mut connection) = self.connection.take() else { return };
         let (share, question) = (mem::take(&mut self.share), self.question.take());
-        let left = self.left.clone();
+        let (left, works_unheard) = (self.left.clone(), self.works_unheard);
         tokio::spawn(async move {
             let answered = timer::in_time(Instant::now() + WAITED_FOR, connection.ping()).await;
             match answered {
@@ -166,7 +175,7 @@ impl<E: Engine> Lent<E> {
                 Some(Err(_)) => drop(connection.detach()),
                 None => {
                     question.mark_stalled();
-                    leave_pool::<E>(connection, share, left).await;
+                    leave_pool::<E>(connection, share, left, works_unheard).await;
                 }
             }
         });
@@ -179,6 +188,7 @@ async fn leave_pool<E: Engine>(
     mut connection: PoolConnection<E::Database>,
     share: Share,
     left: Arc<Semaphore>,
+    works_unheard: Duration,
 ) {
     let answered = Box::pin(connection.ping());
     let counted = match select(Box::pin(left.acquire_owned()), answered).await {
@@ -190,22 +200,8 @@ async fn leave_pool<E: Engine>(
     }
     let mut connection: Connection<E> = connection.detach();
     drop(share);
-    let _ = timer::in_time(Instant::now() + E::WORKS_UNHEARD, connection.ping()).await;
+    let _ = timer::in_time(Instant::now() + works_unheard, connection.ping()).await;
     drop((connection, counted));
-}
-
-impl<E: Engine> Deref for Lent<E> {
-    type Target = Option<PoolConnection<E::Database>>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.connection
-    }
-}
-
-impl<E: Engine> DerefMut for Lent<E> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.connection
-    }
 }
 
 /// The questions that the server has not answered yet, or is about to be asked.

@@ -1,39 +1,36 @@
-//! What the SQL stores share: the columns, reading and binding a row, and the page that rows make.
+//! What the SQL stores share: all steps, on an engine for each database.
 
 mod columns;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod end;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod engine;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod fold;
 mod insert;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod lending;
 mod page;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod read;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod session;
 mod shares;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod statements;
 mod store;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod write;
 
 use std::collections::BTreeMap;
 
-pub(super) use columns::{Types, record};
 #[cfg(feature = "sqlite")]
-pub(super) use columns::{bind, columns, fields};
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) use columns::{Kind, listed};
+pub(super) use columns::{Types, record};
 pub(super) use engine::{Engine, Transaction, Value};
 #[cfg(feature = "sqlite")]
-pub(super) use page::{Key, NOT_UTF_8, name_key, page};
+pub(super) use engine::{Lend, Lent};
+pub(super) use fold::fold_names;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) use lending::Lender;
 pub(super) use session::{SqlStore, SqlStoreOn, Steps};
 #[cfg(feature = "sqlite")]
 pub(super) use shares::{Share, Shares, Work};
+#[cfg(all(test, feature = "sqlite"))]
+pub(super) use statements::Statements;
 pub(super) use store::token_store;
 
 use crate::token::TokenId;

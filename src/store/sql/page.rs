@@ -33,7 +33,6 @@ pub(crate) fn name_key(name: Vec<u8>) -> String {
 }
 
 /// The name that a key was made of.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) fn name_of(key: &str) -> std::borrow::Cow<'_, [u8]> {
     let Some(hex) = key.strip_prefix(NOT_UTF_8) else {
         return key.as_bytes().into();
@@ -63,7 +62,7 @@ pub(crate) fn page<R>(
     page
 }
 
-#[cfg(all(test, any(feature = "postgres", feature = "mysql")))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::lock::{Mutex, MutexGuard};
-use sqlx::{Connection as _, Pool, SqlStr};
+use sqlx::{Connection as _, SqlStr};
 
 use crate::{
     store::{StoreError, changed::Changed},
@@ -11,16 +11,16 @@ use crate::{
 };
 
 use super::{
-    engine::{Arguments, Connection, Engine, Row, Transaction, Value},
-    lending::{Lender, Lent},
+    engine::{Connection, Engine, Lend, Lent, Row, Transaction, Value},
+    fold::arguments,
     shares::Work,
     statements::Statements,
 };
 
-/// A pool, and the statements to run on it.
+/// Connections, and the statements to run on them.
 #[derive(Debug)]
 pub(crate) struct SqlStore<E: Engine> {
-    lender: Arc<Lender<E>>,
+    lender: Arc<E::Lender>,
     statements: Arc<Statements>,
     /// The same for a transaction that the caller has begun.
     within: Arc<Statements>,
@@ -41,23 +41,19 @@ impl<E: Engine> Clone for SqlStore<E> {
 
 impl<E: Engine> SqlStore<E> {
     /// Keeps tokens in tables that are called so.
-    pub(crate) fn new(
-        pool: Pool<E::Database>,
-        called: impl Fn(&str) -> String,
-        channel: String,
-    ) -> Self {
+    pub(crate) fn new(lender: E::Lender, called: impl Fn(&str) -> String, channel: String) -> Self {
         let statements = Arc::new(Statements::new::<E>(&called, ""));
         let within = match E::CURRENT {
             "" => statements.clone(),
             current => Statements::new::<E>(&called, current).into(),
         };
-        let lender = Arc::new(Lender::new(pool));
+        let lender = Arc::new(lender);
         Self { lender, statements, within, channel: channel.into() }
     }
 
     #[cfg(feature = "postgres")]
-    pub(crate) fn pool(&self) -> &Pool<E::Database> {
-        self.lender.pool()
+    pub(crate) fn lender(&self) -> &E::Lender {
+        &self.lender
     }
 
     pub(crate) fn on<'c>(&self, connection: &'c mut Connection<E>) -> SqlStoreOn<'c, E> {
@@ -126,13 +122,16 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
             return Ok(lease);
         }
         // The driver does not know of a transaction that was begun past it.
-        let may_be_outside = !lease.connection().map_err(E::failed)?.is_in_transaction();
-        let mut entered = lease.enter(E::NESTED).await;
-        if may_be_outside
-            && let Err(sqlx::Error::Database(error)) = &entered
-            && error.code().as_deref() == Some(E::NOT_IN_TRANSACTION)
+        if lease.connection().map_err(E::failed)?.is_in_transaction() {
+            lease.enter(E::NESTED).await.map_err(E::failed)?;
+            return Ok(lease);
+        }
+        let (first, code, second) = E::OUTSIDE;
+        let mut entered = lease.enter(first).await;
+        if let Err(sqlx::Error::Database(error)) = &entered
+            && error.code().as_deref() == Some(code)
         {
-            entered = lease.enter(E::OWN).await;
+            entered = lease.enter(second).await;
         }
         entered.map_err(E::failed)?;
         Ok(lease)
@@ -208,7 +207,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
 /// unless the driver finds its way back by itself: sqlx's own transactions are left open where their beginning is
 /// dropped.
 pub(super) struct Lease<'s, 'c, E: Engine> {
-    lender: &'s Lender<E>,
+    lender: &'s E::Lender,
     connection: Leased<'s, 'c, E>,
     transaction: Option<Transaction>,
     /// Whether the server has been asked something that it has not answered yet.
@@ -216,14 +215,14 @@ pub(super) struct Lease<'s, 'c, E: Engine> {
 }
 
 enum Leased<'s, 'c, E: Engine> {
-    Pooled(Lent<E>),
+    Pooled(<E::Lender as Lend<E>>::Lent),
     Held(MutexGuard<'s, Held<'c, E>>),
 }
 
 impl<E: Engine> Lease<'_, '_, E> {
     fn connection(&mut self) -> sqlx::Result<&mut Connection<E>> {
         match &mut self.connection {
-            Leased::Pooled(lent) => lent.as_deref_mut().ok_or(sqlx::Error::PoolClosed),
+            Leased::Pooled(lent) => lent.connection().ok_or(sqlx::Error::PoolClosed),
             Leased::Held(held) => Ok(held.connection),
         }
     }
@@ -233,7 +232,7 @@ impl<E: Engine> Lease<'_, '_, E> {
         statement: &SqlStr,
         values: &[Value<'_>],
     ) -> Result<Vec<Row<E>>, StoreError> {
-        let arguments = arguments::<E>(values)?;
+        let arguments = arguments::<E>(values).map_err(StoreError::Faulty)?;
         let connection = self.asks().map_err(E::failed)?;
         let rows = E::fetch(connection, statement.clone(), arguments).await;
         self.answered(rows).await
@@ -245,7 +244,7 @@ impl<E: Engine> Lease<'_, '_, E> {
         statement: &SqlStr,
         values: &[Value<'_>],
     ) -> Result<bool, StoreError> {
-        let arguments = arguments::<E>(values)?;
+        let arguments = arguments::<E>(values).map_err(StoreError::Faulty)?;
         let connection = self.asks().map_err(E::failed)?;
         let met = E::execute(connection, statement.clone(), arguments).await;
         self.answered(met).await.map(|rows| rows > 0)
@@ -327,12 +326,4 @@ impl<E: Engine> Drop for Lease<'_, '_, E> {
             Leased::Held(held) => held.lost |= is_lost,
         }
     }
-}
-
-fn arguments<E: Engine>(values: &[Value<'_>]) -> Result<Arguments<E>, StoreError> {
-    let mut arguments = Arguments::<E>::default();
-    for value in values {
-        E::bind(&mut arguments, value).map_err(StoreError::Faulty)?;
-    }
-    Ok(arguments)
 }

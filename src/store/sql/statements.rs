@@ -4,7 +4,10 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::store::{Show, Sort};
 
-use super::{columns::COLUMNS, engine::Engine};
+use super::{
+    columns::{COLUMNS, listed},
+    engine::Engine,
+};
 
 /// Stands for *never* in an order: before every instant, and after the place where a page begins that has none before.
 const NEVER: &str = "-9223372036854775807";
@@ -27,13 +30,14 @@ const SIBLINGS: &str = "
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(super) find: SqlStr,
+    pub(super) find_packed: Option<SqlStr>,
     pub(super) find_many: Listed,
     pages: [[SqlStr; 4]; 3],
     pub(super) objections: SqlStr,
     pub(super) hold_parent: SqlStr,
     pub(super) insert: SqlStr,
-    pub(super) lock_owner: SqlStr,
-    pub(super) forget_owner: SqlStr,
+    pub(super) lock_owner: Option<SqlStr>,
+    pub(super) forget_owner: Option<SqlStr>,
     pub(super) owner_and_name: SqlStr,
     pub(super) siblings: SqlStr,
     pub(super) lock: SqlStr,
@@ -58,30 +62,17 @@ pub(crate) struct Statements {
     pub(super) fingerprint: SqlStr,
     pub(super) keep_fingerprint: SqlStr,
     pub(super) tell: Option<SqlStr>,
+    #[cfg(test)]
+    pub(crate) spelling: Spelling,
 }
 
 impl Statements {
     /// The statements on tables that are called so, with what ends a `SELECT` that decides something.
     #[allow(clippy::too_many_lines, reason = "it is one list")]
-    pub(super) fn new<E: Engine>(called: &impl Fn(&str) -> String, current: &str) -> Self {
-        let sized = |statement: &str, size: usize| {
-            let statement = statement
-                .replace("{tokens_by_id}", &format!("{{tokens}} {}", E::BY_ID))
-                .replace("{tokens}", &called("tokens"))
-                .replace("{owners}", &called("owners"))
-                .replace("{canaries}", &called("canaries"))
-                .replace("{columns}", COLUMNS)
-                .replace("{never}", NEVER)
-                .replace("{current}", current);
-            let statement: Arc<str> = E::spelled(&statement, size).into();
-            AssertSqlSafe(statement).into_sql_str()
-        };
-        let sql = |statement: &str| sized(statement, 1);
-        let listed = |statement: &str| {
-            let sized = |size| sized(statement, size);
-            let shorter = E::SHORTER_LISTS.iter().map(|size| (*size, sized(*size))).collect();
-            Listed { shorter, longest: sized(E::LONGEST_LIST) }
-        };
+    pub(crate) fn new<E: Engine>(called: &impl Fn(&str) -> String, current: &'static str) -> Self {
+        let spelling = Spelling::new::<E>(called, current);
+        let sql = |statement: &str| spelling.one(statement);
+        let for_list = |statement: &str| spelling.for_list(statement);
         let page = |show: &str, (after, order): (&str, &str)| {
             sql(&format!(
                 "SELECT {{columns}} FROM {{tokens}} WHERE owner = ? AND {show} AND {after}
@@ -93,7 +84,7 @@ impl Statements {
             [
                 ("id <= ?", "id DESC"),
                 ("id >= ?", "id"),
-                ("name >= ? AND (name > ? OR id > ?)", "name, id"),
+                ("name >= {text} AND (name > {text} OR id > ?)", "name, id"),
                 (
                     "COALESCE(last_used_at, {never}) >= ?
                         AND (COALESCE(last_used_at, {never}) > ? OR id > ?)",
@@ -102,12 +93,14 @@ impl Statements {
             ]
             .map(|sort| page(show, sort))
         };
-        let values = vec!["?"; COLUMNS.split(", ").count()].join(", ");
+        let values = listed(|_, _| "?".to_owned());
         let assignments: Vec<_> =
-            COLUMNS.split(", ").skip(1).map(|column| format!("{column} = ?")).collect();
+            COLUMNS.iter().skip(1).map(|(column, _)| format!("{column} = ?")).collect();
+        let assignments = assignments.join(", ");
         Self {
             find: sql("SELECT {columns} FROM {tokens} WHERE id = ?"),
-            find_many: listed("SELECT {columns} FROM {tokens} WHERE id IN (?..)"),
+            find_packed: E::FIND_PACKED.map(sql),
+            find_many: for_list("SELECT {columns} FROM {tokens} WHERE id IN (?..)"),
             pages: [pages("revoked_at IS NULL"), pages("revoked_at IS NOT NULL"), pages("TRUE")],
             objections: sql(&format!(
                 "SELECT {SIBLINGS},
@@ -116,49 +109,46 @@ impl Statements {
             )),
             hold_parent: sql("SELECT id FROM {tokens_by_id} WHERE id = ? LOCK IN SHARE MODE"),
             insert: sql(&format!(
-                "INSERT INTO {{tokens}} ({{columns}}) VALUES ({values}) {}",
+                "INSERT INTO {{tokens}} ({{columns}}, name_folded) VALUES ({values}, ?) {}",
                 E::OR_NOTHING
             )),
-            lock_owner: sql(E::LOCK_OWNER),
-            forget_owner: sql("DELETE FROM {owners} WHERE owner = ?"),
+            lock_owner: E::LOCK_OWNER.map(sql),
+            forget_owner: E::LOCK_OWNER.map(|_| sql("DELETE FROM {owners} WHERE owner = ?")),
             owner_and_name: sql("SELECT owner, name FROM {tokens} WHERE id = ?"),
             siblings: sql(&format!("SELECT {SIBLINGS}")),
             lock: sql("SELECT {columns} FROM {tokens_by_id} WHERE id = ? FOR UPDATE"),
             write: sql(&format!(
-                "UPDATE {{tokens_by_id}} SET {} WHERE id = ?",
-                assignments.join(", ")
+                "UPDATE {{tokens_by_id}} SET {assignments}, name_folded = ? WHERE id = ?"
             )),
-            children: listed("SELECT id FROM {tokens} WHERE parent IN (?..) {current}"),
-            lock_living: listed(
+            children: for_list("SELECT id FROM {tokens} WHERE parent IN (?..) {current}"),
+            lock_living: for_list(
                 "SELECT id FROM {tokens_by_id}
                 WHERE id IN (?..) AND revoked_at IS NULL AND (? IS NULL OR owner = ?)
                 ORDER BY id FOR UPDATE",
             ),
             living_of_owner: sql("SELECT id FROM {tokens}
-                WHERE owner = ? AND revoked_at IS NULL ORDER BY id {current}"),
-            lock_all: listed(
+                WHERE owner = ? AND revoked_at IS NULL {current}"),
+            lock_all: for_list(
                 "SELECT id FROM {tokens_by_id} WHERE id IN (?..) ORDER BY id FOR UPDATE",
             ),
-            all_of_owner: sql(
-                "SELECT id FROM {tokens} WHERE owner = ? ORDER BY id LIMIT ? {current}",
-            ),
+            all_of_owner: sql("SELECT id FROM {tokens} WHERE owner = ? LIMIT ? {current}"),
             ended: sql("SELECT id FROM {tokens} WHERE ends_at < ?
                 ORDER BY ends_at LIMIT ? {current}"),
-            lock_ended: listed(
+            lock_ended: for_list(
                 "SELECT id FROM {tokens_by_id}
                 WHERE id IN (?..) AND ends_at < ? ORDER BY id FOR UPDATE",
             ),
-            revoke: listed(
+            revoke: for_list(
                 "UPDATE {tokens_by_id}
                 SET revoked_at = ?, revoked_by = ?, revoked_reason = ? WHERE id IN (?..)",
             ),
-            delete: listed(E::DELETE),
-            record_uses: listed(E::RECORD_USES),
-            lock_used_abilities: listed(
+            delete: for_list(E::DELETE),
+            record_uses: for_list(E::RECORD_USES),
+            lock_used_abilities: for_list(
                 "SELECT id, used_abilities, revoked_at FROM {tokens_by_id}
                 WHERE id IN (?..) ORDER BY id FOR UPDATE",
             ),
-            record_used_abilities: listed(E::RECORD_USED_ABILITIES),
+            record_used_abilities: for_list(&E::WRITE_TEXTS.replace("{column}", "used_abilities")),
             expiring: sql("SELECT {columns} FROM {tokens}
                 WHERE revoked_at IS NULL AND expires_at >= ? AND (expires_at > ? OR id > ?)
                     AND expires_at <= ?
@@ -182,6 +172,8 @@ impl Statements {
                 E::OR_NOTHING
             )),
             tell: E::TELL.map(sql),
+            #[cfg(test)]
+            spelling,
         }
     }
 
@@ -197,6 +189,66 @@ impl Statements {
             Sort::Name => 2,
             Sort::LeastRecentlyUsed => 3,
         }]
+    }
+}
+
+/// Writes statements for an engine.
+#[derive(Debug)]
+pub(crate) struct Spelling {
+    tables: [(&'static str, String); 3],
+    columns: String,
+    by_id: &'static str,
+    text_of_bytes: &'static str,
+    current: &'static str,
+    sizes: &'static [usize],
+    longest: usize,
+    spelled: fn(&str, usize) -> String,
+    /// All that were written.
+    #[cfg(test)]
+    pub(crate) all: std::sync::Mutex<Vec<String>>,
+}
+
+impl Spelling {
+    pub(crate) fn new<E: Engine>(called: &impl Fn(&str) -> String, current: &'static str) -> Self {
+        Self {
+            tables: ["tokens", "owners", "canaries"].map(|table| (table, called(table))),
+            columns: listed(|name, _| name.to_owned()),
+            by_id: E::BY_ID,
+            text_of_bytes: E::TEXT_OF_BYTES,
+            current,
+            sizes: E::SHORTER_LISTS,
+            longest: E::LONGEST_LIST,
+            spelled: E::spelled,
+            #[cfg(test)]
+            all: std::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn one(&self, statement: &str) -> SqlStr {
+        self.sized(statement, 1)
+    }
+
+    pub(super) fn for_list(&self, statement: &str) -> Listed {
+        let shorter = self.sizes.iter().map(|size| (*size, self.sized(statement, *size)));
+        Listed { shorter: shorter.collect(), longest: self.sized(statement, self.longest) }
+    }
+
+    fn sized(&self, statement: &str, size: usize) -> SqlStr {
+        let mut statement =
+            statement.replace("{tokens_by_id}", &format!("{{tokens}} {}", self.by_id));
+        for (table, name) in &self.tables {
+            statement = statement.replace(&format!("{{{table}}}"), name);
+        }
+        let statement = statement
+            .replace("{columns}", &self.columns)
+            .replace("{text}", self.text_of_bytes)
+            .replace("{never}", NEVER)
+            .replace("{current}", self.current);
+        let statement = (self.spelled)(&statement, size);
+        #[cfg(test)]
+        self.all.lock().unwrap().push(statement.clone());
+        let statement: Arc<str> = statement.into();
+        AssertSqlSafe(statement).into_sql_str()
     }
 }
 

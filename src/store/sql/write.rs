@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use crate::{
     store::{
-        CorruptRecord, InsertRules, MOST_USED_ABILITIES, Patch, Siblings, StoreError, StoredRow,
+        CorruptRecord, InsertRules, MOST_USED_ABILITIES, Patch, Siblings, StoreError,
         UpdateOutcome, Use,
     },
     token::{Ability, KeyId, TokenId, TokenName},
 };
 
 use super::{
-    by_token, columns,
+    by_token,
+    columns::Written,
     engine::{Engine, Value},
     insert::{sibling_values, siblings},
     read::{id, text},
@@ -65,8 +66,8 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         if let Err(refused) = patch.apply(&mut record, &counted.siblings) {
             return Ok(UpdateOutcome::Refused(refused));
         }
-        let row = StoredRow::from(&record);
-        let mut values = columns::values(&record, &row);
+        let row = Written::from(&record);
+        let mut values = row.values();
         // The statement takes the id at its end.
         values.rotate_left(1);
         step.execute(&self.statements().write, &values).await?;
@@ -90,7 +91,9 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         let [owner, kept] = [0, 1].map(|column| E::bytes(row, column).map_err(E::failed));
         let (owner, kept) = (owner?, kept?);
         let owner = Value::Text(owner.as_deref());
-        step.execute(&self.statements().lock_owner, &[owner]).await?;
+        if let Some(lock) = &self.statements().lock_owner {
+            step.execute(lock, &[owner]).await?;
+        }
         let kept_name = kept.filter(|_| name.is_none());
         let name = name.map(|name| name.as_str().as_bytes()).or(kept_name.as_deref());
         let values = sibling_values(id, owner, Value::Text(name), rules);
@@ -117,7 +120,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
             step.execute(statement, &[Value::Uses(uses)]).await?;
             if !grown.is_empty() {
                 let statement = self.statements().record_used_abilities.of(grown.len());
-                step.execute(statement, &[Value::Used(&grown)]).await?;
+                step.execute(statement, &[Value::Texts(&grown)]).await?;
             }
         }
         Ok(())

@@ -52,6 +52,20 @@ impl From<sqlx::Error> for SqliteOpenError {
     }
 }
 
+/// What SQLite says to a transaction in a transaction, or to the end of one where there is none, among much else.
+pub(super) const NOT_POSSIBLE: &str = "1";
+
+pub(super) fn is_not_possible(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(cause) if cause.code().as_deref() == Some(NOT_POSSIBLE))
+}
+
+/// Returns `true` if the database could not be read or written, though another connection may be able to.
+pub(super) fn is_unavailable(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(cause) = error else { return false };
+    let code = cause.code().and_then(|code| code.parse().ok());
+    code.is_some_and(|code| matches!(situation(code)("".into()), StoreError::Unavailable(_)))
+}
+
 /// Tells by situation what went wrong.
 pub(super) fn failed(error: sqlx::Error) -> StoreError {
     use sqlx::Error;

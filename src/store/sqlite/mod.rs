@@ -1,15 +1,13 @@
+mod engine;
 mod error;
-mod rows;
+mod pools;
 mod schema;
-mod session;
 mod settings;
-mod statements;
-mod steps;
-mod transactions;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
-use futures_util::lock::Mutex;
 use sqlx::{
     SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
@@ -22,12 +20,13 @@ use crate::{
     store::{
         Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
         Patch, Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
-        sql::token_store,
+        sql::{SqlStore, SqlStoreOn, Steps, token_store},
     },
     token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},
 };
 
-use session::{Pools, Steps};
+use engine::Sqlite;
+use pools::Pools;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
@@ -59,14 +58,15 @@ const READERS: u32 = 4;
 /// ```
 #[derive(Clone)]
 pub struct SqliteStore {
-    pools: Pools,
+    store: SqlStore<Sqlite>,
     warnings: Arc<[SqliteWarning]>,
 }
 
 impl SqliteStore {
     /// The SQL that makes the tables, for teams that migrate by hand. It may be run again.
     ///
-    /// A store finds tables that were made so and leaves them alone.
+    /// A store finds tables that were made so and leaves them alone. Tables of an earlier version are upgraded when a
+    /// store is opened.
     pub const SCHEMA: &str = schema::SCHEMA;
 
     /// Opens a file, makes it where there is none, and migrates it.
@@ -142,7 +142,8 @@ impl SqliteStore {
         for warning in &warnings {
             tracing::warn!("token store: {warning}");
         }
-        Ok(Self { pools, warnings: warnings.into() })
+        let store = SqlStore::new(pools, called, String::new());
+        Ok(Self { store, warnings: warnings.into() })
     }
 
     /// What the settings of the database put at risk; empty for a store made by [`open`](Self::open) on a file
@@ -161,22 +162,22 @@ impl SqliteStore {
     /// has read what is no longer so.
     #[must_use]
     pub fn on<'c>(&self, connection: &'c mut SqliteConnection) -> SqliteTransaction<'c> {
-        SqliteTransaction(Mutex::new(connection))
+        SqliteTransaction(self.store.on(connection))
     }
 
-    fn steps(&self) -> Steps<'_, '_> {
-        Steps::InPools(&self.pools)
+    fn steps(&self) -> Steps<'_, '_, Sqlite> {
+        self.store.steps()
     }
 }
 
 token_store!(SqliteStore);
 
 /// A [`SqliteStore`] on one connection; see [`SqliteStore::on`].
-pub struct SqliteTransaction<'c>(Mutex<&'c mut SqliteConnection>);
+pub struct SqliteTransaction<'c>(SqlStoreOn<'c, Sqlite>);
 
 impl<'c> SqliteTransaction<'c> {
-    fn steps(&self) -> Steps<'_, 'c> {
-        Steps::Held(&self.0)
+    fn steps(&self) -> Steps<'_, 'c, Sqlite> {
+        self.0.steps()
     }
 }
 
@@ -187,6 +188,10 @@ impl fmt::Debug for SqliteTransaction<'_> {
 }
 
 token_store!(SqliteTransaction<'_>);
+
+fn called(table: &str) -> String {
+    format!("keyfob_{table}")
+}
 
 /// Changing to WAL needs the file alone and does not wait for that itself, so processes that start at once would
 /// fail here.

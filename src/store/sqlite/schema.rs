@@ -1,13 +1,17 @@
 use sqlx::{Connection, SqliteConnection};
 
-use super::{SqliteOpenError, session};
+use crate::store::sql::{Engine, fold_names};
 
-pub(super) const SCHEMA: &str = include_str!("0001_tokens.sql");
+use super::{SqliteOpenError, engine::Sqlite};
 
-/// In order; each one notes its version itself, so that running them by hand is the same.
-const MIGRATIONS: [(i64, &str); 1] = [(1, SCHEMA)];
+/// The tables of the latest version, for a database that has none: SQLite adds a column only once, so that migrations
+/// could not be run again by hand.
+pub(super) const SCHEMA: &str = include_str!("tables.sql");
 
-const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+const KNOWN: i64 = 2;
+
+/// Brings the tables of the version before to the latest.
+const MIGRATION: &str = include_str!("0002_lists.sql");
 
 /// Brings the tables to the latest version. Where they are, nothing is written: a read-only database will do.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), SqliteOpenError> {
@@ -18,11 +22,13 @@ pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Sql
     if version(connection).await? == KNOWN {
         return Ok(());
     }
-    let mut transaction = connection.begin_with(session::BEGIN).await?;
+    let mut transaction = connection.begin_with(Sqlite::OWN.begin).await?;
     // Another process may have been first.
     let found = version(&mut transaction).await?;
-    for (_, migration) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
-        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+    if found < KNOWN {
+        let tables = if found == 0 { SCHEMA } else { MIGRATION };
+        sqlx::raw_sql(tables).execute(&mut *transaction).await?;
+        fold_names::<Sqlite>(&mut transaction, &super::called).await?;
     }
     transaction.commit().await?;
     Ok(())

@@ -67,6 +67,7 @@ async fn a_use_and_a_flush_bring_a_token_under_the_current_key(world: World) {
     let mut expected = (*before).clone();
     expected.digest = stored.digest.clone();
     expected.last_used_at = Some(after(0));
+    expected.version = 1;
     assert_eq!(*stored, expected, "and nothing else");
     for tokens in [&tokens, &peppered(&world, "new", 2)] {
         assert_eq!(tried(tokens, &issued).await, "good");

@@ -1,4 +1,5 @@
--- Every statement may be run again: a database that was migrated by hand, or halfway, comes out the same.
+-- The tables of version 2. Every statement may be run again: a database that was migrated by hand, or halfway, comes
+-- out the same. Tables of version 1 are left alone: opening a store migrates them.
 
 CREATE TABLE IF NOT EXISTS keyfob_migrations (
     version INTEGER PRIMARY KEY,
@@ -42,11 +43,20 @@ CREATE TABLE IF NOT EXISTS keyfob_tokens (
     metadata TEXT,
     notices TEXT NOT NULL,
     used_abilities TEXT NOT NULL DEFAULT '',
-    idempotency_key TEXT
+    idempotency_key TEXT,
+    version INTEGER,
+    -- The name in lowercase, as Rust has it. It is looked in for a part of a name.
+    name_folded TEXT,
+    -- When the token ended for good, or will.
+    ends_at INTEGER GENERATED ALWAYS AS
+        (min(coalesce(revoked_at, expires_at), coalesce(expires_at, revoked_at))) VIRTUAL
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX IF NOT EXISTS keyfob_tokens_by_owner
-    ON keyfob_tokens (owner, id, revoked_at);
+CREATE INDEX IF NOT EXISTS keyfob_tokens_by_owner_creation
+    ON keyfob_tokens (owner, created_at, id, revoked_at);
+
+CREATE INDEX IF NOT EXISTS keyfob_tokens_by_creation
+    ON keyfob_tokens (created_at, id);
 
 -- What follows the id lets the limit of an owner and the digests of a key be counted in this index alone. A previous
 -- digest is there to tell one without a key from none.
@@ -57,14 +67,11 @@ CREATE INDEX IF NOT EXISTS keyfob_tokens_by_name
 CREATE UNIQUE INDEX IF NOT EXISTS keyfob_tokens_by_idempotency_key
     ON keyfob_tokens (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
-CREATE INDEX IF NOT EXISTS keyfob_tokens_by_last_use
-    ON keyfob_tokens (last_used_at, id, created_at, revoked_at) WHERE revoked_at IS NULL;
-
 CREATE INDEX IF NOT EXISTS keyfob_tokens_by_expiry
     ON keyfob_tokens (expires_at, id, revoked_at) WHERE expires_at IS NOT NULL;
 
-CREATE INDEX IF NOT EXISTS keyfob_tokens_by_revocation
-    ON keyfob_tokens (revoked_at) WHERE revoked_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS keyfob_tokens_by_end
+    ON keyfob_tokens (ends_at) WHERE ends_at IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS keyfob_tokens_by_parent
     ON keyfob_tokens (parent) WHERE parent IS NOT NULL;
@@ -113,4 +120,7 @@ SELECT
     idempotency_key
 FROM keyfob_tokens;
 
-INSERT INTO keyfob_migrations (version) VALUES (1) ON CONFLICT DO NOTHING;
+INSERT INTO keyfob_migrations (version)
+SELECT column1 FROM (VALUES (1), (2))
+    WHERE EXISTS (SELECT 1 FROM pragma_table_info('keyfob_tokens') WHERE name = 'version')
+ON CONFLICT DO NOTHING;
