@@ -16,8 +16,8 @@ use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
         CorruptRecord, Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page,
-        PageQuery, Patch, Peek, Position, Selection, Show, Sort, StoreError, StoredRow, TokenStore,
-        UpdateOutcome, Use,
+        PageQuery, Patch, Peek, Position, Revoked, Selection, Show, Sort, StoreError, StoredRow,
+        TokenStore, UpdateOutcome, Use,
     },
     token::{KeyId, Prefix, Revocation, TokenDigest},
 };
@@ -171,16 +171,17 @@ impl TokenStore for RedbStore {
         &self,
         selection: &Selection,
         revocation: &Revocation,
-    ) -> Result<Vec<TokenId>, StoreError> {
+        limit: u32,
+    ) -> Result<Revoked, StoreError> {
         self.write(|tokens| {
-            let mut changed = Vec::new();
-            for record in selection.select(scan(tokens, None)?.records) {
-                let mut record = TokenRecord::clone(&record);
-                record.revocation = Some(Box::new(revocation.clone()));
-                put(tokens, &record)?;
-                changed.push(record.id);
+            let revoked = selection.decide(scan(tokens, None)?.records, limit);
+            for id in &revoked.changed {
+                if let Some(mut record) = get(tokens, *id)? {
+                    record.revocation = Some(Box::new(revocation.clone()));
+                    put(tokens, &record)?;
+                }
             }
-            Ok(changed)
+            Ok(revoked)
         })
     }
 
@@ -229,13 +230,10 @@ impl TokenStore for RedbStore {
 
     async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
         self.write(|tokens| {
-            let all = scan(tokens, None)?.records.into_iter();
-            let mut deleted = Deleted::default();
-            for record in all.filter(|it| deletion.matches(it)).take(limit as usize) {
-                tokens.remove(record.id.as_u128()).map_err(engine)?;
-                deleted.ids.push(record.id);
+            let deleted = deletion.decide(scan(tokens, None)?.records, limit);
+            for id in &deleted.ids {
+                tokens.remove(id.as_u128()).map_err(engine)?;
             }
-            deleted.more = deleted.ids.len() >= limit as usize;
             Ok(deleted)
         })
     }
@@ -276,7 +274,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("again:  {:?}", store.insert(&record, &rules).await?);
     println!("found:  {:?}", store.find(&[record.id]).await?.records[0].name);
 
-    let revoked = store.revoke(&Selection::AllOf(owner.clone()), &Revocation::new(now)).await?;
+    let revoked =
+        store.revoke(&Selection::AllOf(owner.clone()), &Revocation::new(now), 1_000).await?.changed;
     println!("revoke: {revoked:?}");
     let query = PageQuery {
         owner,

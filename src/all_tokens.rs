@@ -7,8 +7,8 @@ use time::Duration;
 use crate::{
     api_tokens::ApiTokens,
     event::Event,
-    store::{KeyCount, Page, Patch, Position, Selection, SortKey, StoreError, UpdateOutcome},
-    token::{Actor, Reason, Revocation, Timestamp, TokenId, TokenRecord},
+    store::{KeyCount, Page, Patch, Position, SortKey, StoreError, UpdateOutcome},
+    token::{Actor, Reason, Timestamp, TokenRecord},
 };
 
 /// How many tokens are read in one step.
@@ -37,9 +37,9 @@ const PER_PAGE: u32 = 200;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct AllTokens {
-    tokens: ApiTokens,
-    by: Option<Actor>,
-    because: Option<Reason>,
+    pub(crate) tokens: ApiTokens,
+    pub(crate) by: Option<Actor>,
+    pub(crate) because: Option<Reason>,
 }
 
 /// Tokens, page by page.
@@ -116,38 +116,6 @@ impl AllTokens {
     /// [`StoreError`]
     pub async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {
         self.tokens.watch(self.tokens.store().count_by_key().await)
-    }
-
-    /// Revokes tokens, whosever they are, in one step, and tells which were not revoked before.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn revoke_many(&self, ids: &[TokenId]) -> Result<Vec<TokenId>, StoreError> {
-        let selection = Selection::Tokens { ids: ids.to_vec(), owner: None };
-        self.tokens.revoke_selected(&selection, self.by.as_ref(), self.because.as_ref()).await
-    }
-}
-
-impl ApiTokens {
-    /// Revokes tokens, and reports which.
-    pub(crate) async fn revoke_selected(
-        &self,
-        selection: &Selection,
-        by: Option<&Actor>,
-        because: Option<&Reason>,
-    ) -> Result<Vec<TokenId>, StoreError> {
-        let revocation = self.revocation(by, because);
-        let ids = self.watch(self.store().revoke(selection, &revocation).await)?;
-        if !ids.is_empty() {
-            self.report(|| Event::revoked(&ids, revocation));
-        }
-        self.ended(selection, ids.clone()).await;
-        Ok(ids)
-    }
-
-    pub(crate) fn revocation(&self, by: Option<&Actor>, because: Option<&Reason>) -> Revocation {
-        let (by, reason) = (by.cloned(), because.cloned());
-        Revocation { by, reason, ..Revocation::new(self.now()) }
     }
 }
 

@@ -89,6 +89,7 @@ mod readme;
 mod redis;
 mod refusals;
 mod rekey;
+mod revoke;
 mod rotate;
 pub mod signal;
 pub mod store;

@@ -8,16 +8,11 @@ use crate::{
     listing::{ListTokens, TokenPage},
     owner_tokens::{ManageError, OwnerTokens, apply},
     policy::{Fields, Instants, InvalidFields},
-    store::{
-        Change, Deleted, Deletion, OwnerCount, PageQuery, Patch, Selection, StoreError, TokenStore,
-        changed,
-    },
+    signal::Changed,
+    store::{Change, Deleted, Deletion, OwnerCount, PageQuery, Patch, STEP, StoreError},
     terms::{Terms, terms_setters},
     token::{Timestamp, TokenId, TokenRecord},
 };
-
-/// How many tokens are deleted in one step, so that no step holds others up for long.
-const BATCH: u32 = 1_000;
 
 /// What to change of a token: what is set takes the place of what was there, and the rest stays as it is.
 ///
@@ -178,82 +173,6 @@ impl OwnerTokens {
         }
     }
 
-    /// Revokes a token, for good. Once this returns, the next verification on this node fails. A token that is revoked
-    /// already stays as it is.
-    ///
-    /// # Errors
-    /// [`ManageError::NotFound`] also where it is somebody else's.
-    pub async fn revoke(&self, id: TokenId) -> Result<(), ManageError> {
-        if !self.revoke_many(&[id]).await?.is_empty() {
-            return Ok(());
-        }
-        self.exists_in(self.tokens.store(), id).await
-    }
-
-    pub(crate) async fn exists_in(
-        &self,
-        store: &dyn TokenStore,
-        id: TokenId,
-    ) -> Result<(), ManageError> {
-        match self.get_in(store, id).await {
-            // What can't be read is there all the same.
-            Ok(_) | Err(ManageError::Store(StoreError::Corrupt(_))) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Revokes those of these tokens that the owner has, in one step, and tells which of them were not revoked before.
-    ///
-    /// ```
-    /// # futures_executor::block_on(async {
-    /// # use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore, token::{Actor, Reason}};
-    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
-    /// # let owner = Owner::new("project:7").unwrap();
-    /// # let id = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap().record.id;
-    /// let own = tokens.owned_by(&owner).by(Actor::new("user:42").unwrap());
-    /// let own = own.because(Reason::new("laptop stolen").unwrap());
-    /// assert_eq!(own.revoke_many(&[id]).await.unwrap(), [id]);
-    /// assert_eq!(own.revoke_many(&[id]).await.unwrap(), [], "it was revoked before");
-    /// # });
-    /// ```
-    ///
-    /// # Errors
-    /// [`ManageError::Store`]
-    pub async fn revoke_many(&self, ids: &[TokenId]) -> Result<Vec<TokenId>, ManageError> {
-        let owner = Some(self.owner.clone());
-        self.revoke_selected(Selection::Tokens { ids: ids.to_vec(), owner }).await
-    }
-
-    /// Revokes all tokens of the owner, in one step, and tells which were not revoked before.
-    ///
-    /// # Errors
-    /// [`ManageError::Store`]
-    pub async fn revoke_all(&self) -> Result<Vec<TokenId>, ManageError> {
-        self.revoke_selected(Selection::AllOf(self.owner.clone())).await
-    }
-
-    async fn revoke_selected(&self, selection: Selection) -> Result<Vec<TokenId>, ManageError> {
-        let (by, because) = (self.by.as_ref(), self.because.as_ref());
-        Ok(self.tokens.revoke_selected(&selection, by, because).await?)
-    }
-
-    /// Revokes a token and every token that was issued on its behalf, or on behalf of those, and tells which were not
-    /// revoked before. The token itself comes first: if this fails midway, it can be asked for again.
-    ///
-    /// They are found through revoked tokens as well, but not through one that was pruned or erased.
-    ///
-    /// # Errors
-    /// [`ManageError::NotFound`] also where it is somebody else's.
-    pub async fn revoke_with_descendants(&self, id: TokenId) -> Result<Vec<TokenId>, ManageError> {
-        let mut revoked = self.revoke_many(&[id]).await?;
-        if revoked.is_empty() {
-            // It was revoked before, or is not there.
-            self.revoke(id).await?;
-        }
-        revoked.extend(self.revoke_selected(Selection::DescendantsOf(id)).await?);
-        Ok(revoked)
-    }
-
     /// Deletes all tokens of the owner, whatever their state, as data protection asks for, and returns how many.
     ///
     /// It works in steps of 1,000 tokens, each with a [deadline](crate::ApiTokensBuilder::deadline) of its own. If one
@@ -276,9 +195,9 @@ impl OwnerTokens {
     /// [`ManageError::Store`]
     pub async fn erase(&self) -> Result<usize, ManageError> {
         let deletion = Deletion::AllOf(self.owner.clone());
-        let (mut tokens, mut untold) = (0, Vec::new());
+        let mut tokens = 0;
         let outcome = loop {
-            let deleted = self.tokens.store().delete(&deletion, BATCH).await;
+            let deleted = self.tokens.store().delete(&deletion, STEP).await;
             let Deleted { ids, more } = match self.tokens.watch(deleted) {
                 Ok(deleted) => deleted,
                 Err(error) => break Err(error.into()),
@@ -289,14 +208,11 @@ impl OwnerTokens {
                 self.tokens.report(|| Event::Erased { owner, tokens, by });
             }
             tokens += ids.len();
-            // More than a signal names are told as all.
-            let room = (changed::MOST + 1).saturating_sub(untold.len());
-            untold.extend(ids.into_iter().take(room));
             if !more {
                 break Ok(tokens);
             }
         };
-        self.tokens.changed(untold).await;
+        self.tokens.tell(Changed::owner(&self.owner)).await;
         outcome
     }
 }
@@ -305,6 +221,9 @@ impl ApiTokens {
     /// Deletes the tokens of all owners that were revoked, or expired, before an instant that is not after now; tells
     /// how many. It works in batches, so that others are not held up; dropped midway, the rest is left for the next
     /// time.
+    ///
+    /// A token stays while another one that was issued on its behalf is there, so that
+    /// [`revoke_with_descendants`](OwnerTokens::revoke_with_descendants) finds that one.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -322,7 +241,7 @@ impl ApiTokens {
         let deletion = Deletion::EndedBefore(ended_before.into().min(self.now()));
         let mut tokens = 0;
         loop {
-            let pruned = self.watch(self.store().delete(&deletion, BATCH).await);
+            let pruned = self.watch(self.store().delete(&deletion, STEP).await);
             tokens += pruned.as_ref().map_or(0, |it| it.ids.len() as u64);
             if !matches!(&pruned, Ok(pruned) if pruned.more) {
                 self.report(|| Event::Pruned { tokens });

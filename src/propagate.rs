@@ -9,7 +9,7 @@ use std::{
 use crate::{
     api_tokens::ApiTokens,
     event::{Event, told},
-    signal::{self, Changed, Heard, SignalError},
+    signal::{self, Changed, Heard, OwnerMark, SignalError},
     store::{CacheStats, CachedStore, Selection},
     timer,
     token::TokenId,
@@ -53,6 +53,12 @@ impl ApiTokens {
         }
     }
 
+    fn forget_owner(&self, owner: OwnerMark) {
+        if let Some(cache) = self.cache() {
+            cache.evict_owner(owner);
+        }
+    }
+
     fn forget_all(&self) {
         if let Some(cache) = self.cache() {
             cache.clear();
@@ -63,7 +69,7 @@ impl ApiTokens {
     /// fails: what they remember is too old soon in any case.
     pub(crate) async fn changed(&self, ids: Vec<TokenId>) {
         self.forget(&ids);
-        self.tell(ids).await;
+        self.tell(Changed::from(ids)).await;
     }
 
     /// Has [`background`](Self::background) tell the other nodes of tokens, where nobody can wait for it.
@@ -76,18 +82,15 @@ impl ApiTokens {
 
     pub(crate) async fn tell_untold(&self) {
         let telling = self.untold().tell();
-        self.tell(telling.ids().to_vec()).await;
+        self.tell(Changed::from(telling.ids().to_vec())).await;
         telling.ended();
     }
 
-    async fn tell(&self, ids: Vec<TokenId>) {
-        if ids.is_empty() {
-            return;
-        }
-        let Some(signal) = self.signal() else {
+    /// Tells the other nodes, unless nothing was changed.
+    pub(crate) async fn tell(&self, changed: Changed) {
+        let Some(signal) = self.signal().filter(|_| changed != Changed::Tokens(Vec::new())) else {
             return;
         };
-        let changed = Changed::from(ids);
         let until = Instant::now() + self.deadline() / 4;
         let sent = timer::in_time(until, signal.send(&changed)).await;
         let sent = sent.unwrap_or_else(|| Err(SignalError::new("it was not sent in time")));
@@ -101,10 +104,10 @@ impl ApiTokens {
     pub(crate) async fn ended(&self, about: &Selection, changed: Vec<TokenId>) {
         self.forget_selected(about);
         let told = match about {
-            Selection::Tokens { ids, .. } if ids.len() <= signal::MOST => ids.clone(),
-            _ => changed,
+            Selection::Tokens { ids, .. } if ids.len() <= signal::MOST => ids,
+            _ => &changed,
         };
-        self.tell(told).await;
+        self.tell(Changed::of(told, about.owner())).await;
     }
 
     /// Tells the other nodes what nobody could wait for. It holds no handle.
@@ -160,6 +163,7 @@ impl ApiTokens {
     fn hear(&self, heard: Heard, is_lost: &AtomicBool) {
         match heard {
             Heard::Changed(Changed::Tokens(ids)) => self.forget(&ids),
+            Heard::Changed(Changed::Owner(owner)) => self.forget_owner(owner),
             Heard::Changed(Changed::All) => self.forget_all(),
             Heard::Connected => {
                 // What was told before, nobody here has heard.

@@ -8,7 +8,7 @@ use crate::{
     issue::{IssueError, NewToken},
     owner_tokens::{ManageError, OwnerTokens},
     rotate::{RotateError, TokenRotation},
-    store::{Selection, TokenStore},
+    store::{Revoked, STEP, Selection, TokenStore},
     token::{IssuedToken, TokenId, TokenRecord},
 };
 
@@ -175,11 +175,12 @@ impl OwnerTokens {
         transaction: &dyn TokenStore,
         id: TokenId,
     ) -> Result<Pending<()>, ManageError> {
-        let Pending { done, unsettled } = self.revoke_many_within(transaction, &[id]).await?;
-        if done.is_empty() {
-            self.tokens.in_time_of_step(self.exists_in(transaction, id)).await??;
+        let Pending { done, unsettled } = self.revoke_named_within(transaction, &[id]).await?;
+        if done.found.is_empty() {
+            Err(ManageError::NotFound)
+        } else {
+            Ok(Pending { done: (), unsettled })
         }
-        Ok(Pending { done: (), unsettled })
     }
 
     /// Revokes those of these tokens that the owner has, in a transaction that the application holds: see
@@ -192,12 +193,24 @@ impl OwnerTokens {
         transaction: &dyn TokenStore,
         ids: &[TokenId],
     ) -> Result<Pending<Vec<TokenId>>, ManageError> {
+        let Pending { done, unsettled } = self.revoke_named_within(transaction, ids).await?;
+        Ok(Pending { done: done.changed, unsettled })
+    }
+
+    async fn revoke_named_within(
+        &self,
+        transaction: &dyn TokenStore,
+        ids: &[TokenId],
+    ) -> Result<Pending<Revoked>, ManageError> {
         let owner = Some(self.owner.clone());
         let selection = Selection::Tokens { ids: ids.to_vec(), owner };
         self.revoke_selected_within(transaction, selection).await
     }
 
     /// Revokes all tokens of the owner, in a transaction that the application holds: see [`ApiTokens::issue_within`].
+    ///
+    /// All of them stay locked until the commit: of an owner with very many tokens, verification goes on, but nothing
+    /// else is done to any of them meanwhile.
     ///
     /// # Errors
     /// [`ManageError::Store`]; [faulty](crate::store::StoreError::Faulty) in a transaction on PostgreSQL above
@@ -206,20 +219,28 @@ impl OwnerTokens {
         &self,
         transaction: &dyn TokenStore,
     ) -> Result<Pending<Vec<TokenId>>, ManageError> {
-        self.revoke_selected_within(transaction, Selection::AllOf(self.owner.clone())).await
+        let all = Selection::AllOf(self.owner.clone());
+        let Pending { done, unsettled } = self.revoke_selected_within(transaction, all).await?;
+        Ok(Pending { done: done.changed, unsettled })
     }
 
     async fn revoke_selected_within(
         &self,
         transaction: &dyn TokenStore,
         selection: Selection,
-    ) -> Result<Pending<Vec<TokenId>>, ManageError> {
+    ) -> Result<Pending<Revoked>, ManageError> {
         let revocation = self.tokens.revocation(self.by.as_ref(), self.because.as_ref());
         let unsettled = Unsettled::new(&self.tokens, selection);
-        let revoke = transaction.revoke(&unsettled.about, &revocation);
-        let ids = self.tokens.in_time_of_step(revoke).await?;
-        let ids = self.tokens.watch(ids)?;
-        let event = Event::revoked(&ids, revocation);
-        Ok(unsettled.done(ids.clone(), ids, event))
+        let mut all = Revoked { more: true, ..Revoked::default() };
+        while all.more {
+            let revoke = transaction.revoke(&unsettled.about, &revocation, STEP);
+            let step = self.tokens.in_time_of_step(revoke).await?;
+            let Revoked { changed, found, more } = self.tokens.watch(step)?;
+            all.changed.extend(changed);
+            (all.found, all.more) = (found, more);
+        }
+        let event = Event::revoked(&all.changed, revocation);
+        let changed = all.changed.clone();
+        Ok(unsettled.done(all, changed, event))
     }
 }

@@ -25,7 +25,7 @@ pub use self::redis::RedisSignal;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresSignal;
 
-pub use crate::store::changed::Changed;
+pub use crate::store::changed::{Changed, OwnerMark};
 
 pub(crate) use crate::store::changed::MOST;
 pub(crate) use untold::Untold;

@@ -1,6 +1,7 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fmt,
+    ops::Bound::{Excluded, Included},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -11,7 +12,7 @@ use crate::token::{Abilities, KeyId, Owner, Revocation, Timestamp, TokenId, Toke
 
 use super::{
     Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch,
-    Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use, selection::descendants,
+    Peek, Position, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
 };
 
 /// A store in memory: for tests, examples, and services whose tokens need not outlive them.
@@ -88,12 +89,18 @@ impl<'w> Writer<'w> {
         self.index.by_owner.range(first..=last).filter_map(|(_, id)| self.get(*id))
     }
 
-    fn descendants_of(&self, ancestor: TokenId) -> impl Iterator<Item = Arc<TokenRecord>> {
-        let found = descendants(ancestor, |parent| {
-            let [first, last] = [0, u128::MAX].map(|id| (parent, TokenId::from_u128(id)));
-            self.index.by_parent.range(first..=last).map(|(_, id)| *id)
-        });
-        found.into_iter().filter_map(|id| self.get(id))
+    /// The tokens that were issued on behalf of one, in order of their ids and from after an id.
+    fn children_of(
+        &self,
+        parent: TokenId,
+        after: Option<TokenId>,
+    ) -> impl Iterator<Item = TokenId> {
+        let first = match after {
+            Some(id) => Excluded((parent, id)),
+            None => Included((parent, TokenId::from_u128(0))),
+        };
+        let last = Included((parent, TokenId::from_u128(u128::MAX)));
+        self.index.by_parent.range((first, last)).map(|(_, id)| *id)
     }
 
     fn put(&mut self, mut record: TokenRecord) -> Arc<TokenRecord> {
@@ -200,25 +207,28 @@ impl TokenStore for MemoryStore {
         &self,
         selection: &Selection,
         revocation: &Revocation,
-    ) -> Result<Vec<TokenId>, StoreError> {
+        limit: u32,
+    ) -> Result<Revoked, StoreError> {
         let mut writer = self.writer();
-        let selected: Vec<_> = match selection {
-            Selection::Tokens { ids, owner } => {
-                let ids: BTreeSet<_> = ids.iter().collect();
-                let found = ids.into_iter().filter_map(|id| writer.get(*id));
-                found.filter(|it| owner.as_ref().is_none_or(|owner| *owner == it.owner)).collect()
+        let revoked = match selection {
+            Selection::Tokens { .. } => {
+                selection.decide(selection.ids().into_iter().filter_map(|id| writer.get(id)), limit)
             }
-            Selection::DescendantsOf(ancestor) => writer.descendants_of(*ancestor).collect(),
-            Selection::AllOf(owner) => writer.of_owner(owner).collect(),
+            Selection::ChildrenOf { parents, after } => {
+                let most = limit as usize;
+                let children = |it: &TokenId| writer.children_of(*it, *after).take(most);
+                let children = parents.iter().flat_map(children);
+                selection.decide(children.filter_map(|id| writer.get(id)), limit)
+            }
+            Selection::AllOf(owner) => selection.decide(writer.of_owner(owner), limit),
         };
-        let mut changed = Vec::new();
-        for record in selected.into_iter().filter(|it| it.revocation.is_none()) {
-            changed.push(record.id);
-            let mut record = Arc::unwrap_or_clone(record);
-            record.revocation = Some(Box::new(revocation.clone()));
-            writer.put(record);
+        for id in &revoked.changed {
+            writer.note(*id, |record| {
+                record.revocation = Some(Box::new(revocation.clone()));
+                true
+            });
         }
-        Ok(changed)
+        Ok(revoked)
     }
 
     async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
@@ -266,17 +276,21 @@ impl TokenStore for MemoryStore {
     async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
         let mut writer = self.writer();
         let most = limit as usize;
+        let matches = |it: &Arc<TokenRecord>| {
+            deletion.matches(it, writer.children_of(it.id, None).next().is_some())
+        };
         let found: Vec<_> = match deletion {
             Deletion::EndedBefore(instant) => {
                 let ended = writer.index.by_end.iter().take_while(|(end, _)| end < instant);
-                ended.take(most).filter_map(|(_, id)| writer.get(*id)).collect()
+                let ended = ended.filter_map(|(_, id)| writer.get(*id));
+                ended.filter(matches).take(most).collect()
             }
             Deletion::AllOf(owner) => writer.of_owner(owner).take(most).collect(),
         };
         for record in &found {
             writer.remove(record);
         }
-        Ok(Deleted::up_to(limit, found.iter().map(|record| record.id).collect()))
+        Ok(deletion.step(found.iter().map(|it| (it.id, it.parent().is_some())), limit))
     }
 
     async fn key_fingerprint(&self, key: &KeyId, value: &[u8; 32]) -> Result<[u8; 32], StoreError> {

@@ -21,7 +21,6 @@ mod page;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod row;
-mod selection;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -34,9 +33,10 @@ use async_trait::async_trait;
 
 pub(crate) use cached::{CACHE_CAPACITY, LONGEST_STALENESS};
 pub use cached::{CacheStats, CachedStore, StalenessError};
+pub(crate) use contract::STEP;
 pub use contract::{
     Change, Deleted, Deletion, Expected, InsertOutcome, InsertRules, MOST_USED_ABILITIES, Patch,
-    PatchError, Rotation, RuleError, Siblings, UpdateOutcome, Use,
+    PatchError, Revoked, Rotation, RuleError, Selection, Siblings, UpdateOutcome, Use,
 };
 pub use count::{KeyCount, OwnerCount};
 pub use error::{BoxError, CorruptRecord, StoreError};
@@ -47,7 +47,6 @@ pub use page::{Page, PageQuery, Position, Show, Sort, SortKey};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOpenError, PostgresStore, PostgresTransaction};
 pub use row::StoredRow;
-pub use selection::Selection;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOpenError, SqliteStore, SqliteTransaction, SqliteWarning};
 pub(crate) use timed::{TimedStore, in_time, unless_busy};
@@ -138,16 +137,21 @@ pub trait TokenStore: Debug + Send + Sync {
     /// [`StoreError`]; then the patch was applied as a whole, or not at all.
     async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError>;
 
-    /// Revokes the selected tokens that are not revoked yet, and tells which ones it changed. What was revoked before
-    /// keeps its instant, actor and reason: revocation is irreversible.
+    /// Revokes at most `limit` of the selected tokens that are not revoked yet, in one step. A token that was revoked
+    /// before keeps its instant, actor and reason: revocation is irreversible.
+    ///
+    /// The core repeats the step while there are [more](Revoked::more), so that none takes long. Once a step answers
+    /// that there are no more, every selected token that existed when it began is revoked. Rows that can't be read are
+    /// revoked as well. [`Selection::decide`] is the whole rule.
     ///
     /// # Errors
-    /// [`StoreError`]
+    /// [`StoreError`]; then the step was done as a whole, or not at all.
     async fn revoke(
         &self,
         selection: &Selection,
         revocation: &Revocation,
-    ) -> Result<Vec<TokenId>, StoreError>;
+        limit: u32,
+    ) -> Result<Revoked, StoreError>;
 
     /// Writes uses, each as [`Use::apply`] does. Nothing else is touched, no token comes into being by it, and ids without
     /// a token are passed over. A batch may have a token several times. Whether the instant is written of a token that is

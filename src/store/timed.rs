@@ -14,7 +14,7 @@ use crate::{
 
 use super::{
     Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch,
-    Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+    Peek, Position, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
 };
 
 /// The pauses before a step that was busy is tried again, at the longest.
@@ -92,7 +92,7 @@ timed! {
     insert(record: &TokenRecord, rules: &InsertRules) -> InsertOutcome;
     page(query: &PageQuery) -> Page;
     update(id: TokenId, patch: &Patch) -> UpdateOutcome;
-    revoke(selection: &Selection, revocation: &Revocation) -> Vec<TokenId>;
+    revoke(selection: &Selection, revocation: &Revocation, limit: u32) -> Revoked;
     record_uses(uses: &[Use]) -> ();
     expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;

@@ -62,8 +62,19 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("suspend", &["token", "store", "event", "policy", "owner_tokens"]),
     (
         "manage",
-        &["token", "store", "event", "terms", "policy", "listing", "api_tokens", "owner_tokens"],
+        &[
+            "token",
+            "store",
+            "signal",
+            "event",
+            "terms",
+            "policy",
+            "listing",
+            "api_tokens",
+            "owner_tokens",
+        ],
     ),
+    ("revoke", &["token", "store", "signal", "event", "api_tokens", "all_tokens", "owner_tokens"]),
     (
         "bearer",
         &["token", "store", "event", "api_tokens", "owner_tokens", "issue", "verify", "rotate"],

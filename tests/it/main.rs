@@ -5,6 +5,7 @@
 mod abilities;
 mod addresses;
 mod architecture;
+mod bulk;
 mod cache;
 mod concurrency;
 mod conformance;

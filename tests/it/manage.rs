@@ -179,7 +179,7 @@ async fn a_change_never_revives_a_token_that_expired_meanwhile(world: World) {
         let inner = inner.clone();
         let selection = Selection::Tokens { ids: vec![id], owner: None };
         Box::pin(async move {
-            inner.revoke(&selection, &Revocation::new(after(10))).await.unwrap();
+            inner.end(&selection, &Revocation::new(after(10))).await.unwrap();
         })
     });
     let refused = own.rename(id, "renamed").await;

@@ -200,7 +200,7 @@ async fn a_revocation_that_is_dropped_midway_has_happened_whole_or_not_at_all() 
             insert(&store, &record).await;
         }
         let (selection, revocation) = (Selection::AllOf(owner.clone()), Revocation::new(at(5)));
-        let revoke = store.revoke(&selection, &revocation);
+        let revoke = store.end(&selection, &revocation);
         let polls = async {
             for _ in 0..round * 4 {
                 tokio::task::yield_now().await;

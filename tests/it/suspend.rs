@@ -9,6 +9,7 @@ use keyfob::{
 };
 use time::Duration;
 
+use crate::support::store_ext::StoreExt;
 use crate::support::{
     World, after, checked, code_of, on_every_store, secret_of, verdict, wrong_field, wrong_fields,
 };
@@ -237,7 +238,7 @@ async fn a_revocation_meanwhile_wins(world: World) {
         world.store.before(step, move || {
             let inner = inner.clone();
             let selection = Selection::Tokens { ids: vec![id], owner: None };
-            async move { drop(inner.revoke(&selection, &Revocation::new(after(0))).await.unwrap()) }
+            async move { drop(inner.end(&selection, &Revocation::new(after(0))).await.unwrap()) }
                 .boxed()
         });
         let outcome = if step == "resume" { own.resume(id).await } else { own.suspend(id).await };

@@ -9,12 +9,12 @@ use std::{
 use foldhash::fast::RandomState;
 
 use super::{
-    lookups::Lookups,
+    lookups::{Kin, Lookups, Voided},
     ring::{MOST_PASSED, Ring},
 };
 use crate::{
     clock::Moment,
-    store::{Peek, Selection, Use},
+    store::{Peek, Selection, Use, changed::OwnerMark},
     token::{Revocation, TokenId, TokenRecord, room_for},
 };
 
@@ -23,6 +23,7 @@ pub(super) struct Entries {
     records: papaya::HashMap<TokenId, Entry, RandomState>,
     /// Whoever holds it may put in and take out; who only looks never takes it.
     order: Mutex<Order>,
+    broad: Voided,
 }
 
 struct Order {
@@ -36,6 +37,8 @@ struct Order {
 struct Entry {
     record: Arc<TokenRecord>,
     lookup: Lookup,
+    /// Where [`Voided`] has what voids it.
+    kin: Kin,
     place: usize,
     weight: usize,
     /// Whether it was found since the hand of the ring last came by.
@@ -54,7 +57,8 @@ impl Entries {
     pub(super) fn new(capacity: usize) -> Self {
         let (lookups, ring, most) = (Lookups::new(), Ring::new(capacity), room_for(capacity));
         let order = Order { lookups, ring, weight: 0, most };
-        Self { records: papaya::HashMap::default(), order: Mutex::new(order) }
+        let broad = Voided::default();
+        Self { records: papaya::HashMap::default(), order: Mutex::new(order), broad }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -79,7 +83,8 @@ impl Entries {
         };
         let peek = if entry.is_final() {
             Peek::Found(entry.record.clone())
-        } else if is_fresh(entry.lookup.sent) {
+        } else if !self.broad.is_void(entry.lookup.number, entry.kin) && is_fresh(entry.lookup.sent)
+        {
             Peek::Cached(entry.record.clone())
         } else {
             return Peek::Ask;
@@ -120,14 +125,17 @@ impl Entries {
         let is_older = |held: &Entry| held.lookup.number > lookup.number;
         let is_news = held.is_none_or(|held| !is_older(held) || !held.is_final())
             && (record.revocation.is_some() || !held.is_some_and(is_older));
-        if !is_news || order.lookups.is_void(lookup.number, id) {
+        let kin = self.broad.kin_of(&record);
+        let is_void =
+            order.lookups.is_void(lookup.number, id) || self.broad.is_void(lookup.number, kin);
+        if !is_news || is_void {
             return record;
         }
         let place = match held {
             Some(held) => held.place,
             None => self.make_room(&mut order, id),
         };
-        self.put(&mut order, Entry::new(record.clone(), lookup, place, held.is_some()));
+        self.put(&mut order, Entry::new(record.clone(), lookup, kin, place, held.is_some()));
         record
     }
 
@@ -165,47 +173,35 @@ impl Entries {
 
     /// Lets go of these tokens, and of what is under way of them. What is known to be revoked stays so.
     pub(super) fn evict(&self, ids: &[TokenId]) {
-        self.evict_of(ids, |_| true);
-    }
-
-    fn evict_of(&self, ids: &[TokenId], is_such: impl Fn(&TokenRecord) -> bool) {
         let mut order = self.order();
         for id in ids {
             order.lookups.void(*id);
-            let goes = |held: &Entry| !held.is_final() && is_such(&held.record);
-            if self.records.pin().get(id).is_some_and(goes) {
+            if self.records.pin().get(id).is_some_and(|held| !held.is_final()) {
                 self.remove(&mut order, *id);
             }
         }
     }
 
-    /// Lets go of what a revocation is about. Not only of what it has changed: what others have revoked before, and
-    /// what it did in a try that seemed to fail, is no longer good here either once it is acknowledged.
-    pub(super) fn evict_selected(&self, selection: &Selection) {
-        let is_good = |it: &TokenRecord| it.revocation.is_none();
-        match selection {
-            // Who names another's tokens changes nothing of them.
-            Selection::Tokens { ids, owner } => {
-                self.evict_of(ids, |it| owner.as_ref().is_none_or(|owner| it.owner == *owner));
-            }
-            Selection::AllOf(owner) => self.evict_where(|it| is_good(it) && it.owner == *owner),
-            // The ancestors between are not known here.
-            Selection::DescendantsOf(_) => {
-                self.evict_where(|it| is_good(it) && it.parent().is_some());
-            }
+    /// Lets go of tokens that are deleted.
+    pub(super) fn delete(&self, ids: &[TokenId]) {
+        let mut order = self.order();
+        for id in ids {
+            order.lookups.void(*id);
+            self.remove(&mut order, *id);
         }
     }
 
-    /// Lets go of the tokens that are such, and of all that is under way.
-    pub(super) fn evict_where(&self, is_such: impl Fn(&TokenRecord) -> bool) {
-        // First: what is sent from now on is not among what has to go.
-        self.order().lookups.void_all();
-        let records = self.records.pin();
-        let such = records.iter().filter(|(_, held)| is_such(&held.record));
-        let such: Vec<_> = such.map(|(id, _)| *id).collect();
-        let mut order = self.order();
-        for id in such {
-            self.remove(&mut order, id);
+    /// Lets go of an owner's tokens, and of what is under way of them.
+    pub(super) fn evict_owner(&self, owner: OwnerMark) {
+        self.broad.void_owner(owner, self.order().lookups.sent());
+    }
+
+    /// Lets go of all that a selection may be about, where it is not known which tokens these are.
+    pub(super) fn evict_selected(&self, selection: &Selection) {
+        match (selection, selection.owner()) {
+            (_, Some(owner)) => self.evict_owner(OwnerMark::of(owner)),
+            (Selection::Tokens { ids, .. }, None) => self.evict(ids),
+            _ => self.broad.void_children(self.order().lookups.sent()),
         }
     }
 
@@ -247,7 +243,10 @@ impl Entries {
             let mut record = TokenRecord::clone(&held.record);
             change(&mut record);
             let used = held.used.load(Relaxed);
-            self.put(&mut order, Entry::new(Arc::new(record), held.lookup, held.place, used));
+            self.put(
+                &mut order,
+                Entry::new(Arc::new(record), held.lookup, held.kin, held.place, used),
+            );
         }
     }
 
@@ -275,9 +274,9 @@ impl Entries {
 }
 
 impl Entry {
-    fn new(record: Arc<TokenRecord>, lookup: Lookup, place: usize, used: bool) -> Self {
+    fn new(record: Arc<TokenRecord>, lookup: Lookup, kin: Kin, place: usize, used: bool) -> Self {
         let weight = record.weight();
-        Self { record, lookup, place, weight, used: AtomicBool::new(used) }
+        Self { record, lookup, kin, place, weight, used: AtomicBool::new(used) }
     }
 
     /// A revocation is irreversible, so it is known for ever. The rest of the record ages like any other's.

@@ -1,8 +1,17 @@
-use std::hash::BuildHasher;
+use std::{
+    hash::BuildHasher,
+    sync::atomic::{
+        AtomicU64,
+        Ordering::{Acquire, Release},
+    },
+};
 
 use foldhash::fast::RandomState;
 
-use crate::token::TokenId;
+use crate::{
+    store::changed::OwnerMark,
+    token::{TokenId, TokenRecord},
+};
 
 /// How many counts tokens share. Tokens that share one void each other's look-ups, which are then repeated.
 const SHARED: usize = 1_024;
@@ -54,6 +63,58 @@ impl Lookups {
     #[allow(clippy::cast_possible_truncation, reason = "the lowest bits of a hash are a hash")]
     fn place(&self, id: TokenId) -> usize {
         self.hashes.hash_one(id) as usize % self.voided.len()
+    }
+}
+
+/// What makes tokens void by what they have in common. It also voids what is in memory, without a walk through it: of
+/// an owner the tokens that are looked up anew are those of all owners that share his place.
+#[derive(Debug)]
+pub(super) struct Voided {
+    /// The latest look-up that had been sent when an owner's tokens were last changed, by the hash of the owner.
+    owners: Box<[AtomicU64]>,
+    /// The same for tokens that were issued on behalf of others.
+    children: AtomicU64,
+    hashes: RandomState,
+}
+
+/// What a token has in common with others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kin {
+    owner: u16,
+    is_child: bool,
+}
+
+impl Default for Voided {
+    fn default() -> Self {
+        let owners = (0..SHARED).map(|_| AtomicU64::new(0)).collect();
+        Self { owners, children: AtomicU64::new(0), hashes: RandomState::default() }
+    }
+}
+
+impl Voided {
+    pub(super) fn kin_of(&self, record: &TokenRecord) -> Kin {
+        let owner = self.place(OwnerMark::of(&record.owner));
+        Kin { owner, is_child: record.parent().is_some() }
+    }
+
+    /// Voids what is in memory and under way of an owner, as of the look-ups that were sent.
+    pub(super) fn void_owner(&self, owner: OwnerMark, sent: u64) {
+        self.owners[usize::from(self.place(owner))].fetch_max(sent, Release);
+    }
+
+    pub(super) fn void_children(&self, sent: u64) {
+        self.children.fetch_max(sent, Release);
+    }
+
+    #[inline]
+    pub(super) fn is_void(&self, lookup: u64, kin: Kin) -> bool {
+        lookup <= self.owners[usize::from(kin.owner)].load(Acquire)
+            || kin.is_child && lookup <= self.children.load(Acquire)
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the lowest bits of a hash are a hash")]
+    fn place(&self, owner: OwnerMark) -> u16 {
+        self.hashes.hash_one(owner) as u16 % SHARED as u16
     }
 }
 

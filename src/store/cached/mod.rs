@@ -14,7 +14,8 @@ use crate::{
 
 use super::{
     Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch,
-    Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+    Peek, Position, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+    changed::OwnerMark,
 };
 
 /// How long what was read may be good at most.
@@ -143,6 +144,11 @@ impl CachedStore {
         self.entries.evict(ids);
     }
 
+    /// Forgets the tokens of an owner, and voids what is being read of them.
+    pub(crate) fn evict_owner(&self, owner: OwnerMark) {
+        self.entries.evict_owner(owner);
+    }
+
     pub(crate) fn evict_selected(&self, selection: &Selection) {
         self.entries.evict_selected(selection);
     }
@@ -164,7 +170,7 @@ impl CachedStore {
     }
 
     fn outdates<'a>(&'a self, tokens: Tokens<'a>) -> Outdated<'a> {
-        Outdated { entries: &self.entries, tokens }
+        Outdated { entries: &self.entries, tokens: Some(tokens) }
     }
 }
 
@@ -172,7 +178,14 @@ impl CachedStore {
 /// end, that is forgotten when this is dropped.
 struct Outdated<'a> {
     entries: &'a Entries,
-    tokens: Tokens<'a>,
+    tokens: Option<Tokens<'a>>,
+}
+
+impl Outdated<'_> {
+    /// The step is done, and all that it was about is known and forgotten.
+    fn is_known(mut self) {
+        self.tokens = None;
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -185,9 +198,10 @@ enum Tokens<'a> {
 impl Drop for Outdated<'_> {
     fn drop(&mut self) {
         match self.tokens {
-            Tokens::One(id) => self.entries.evict(&[id]),
-            Tokens::Revoked(selection) => self.entries.evict_selected(selection),
-            Tokens::Erased(owner) => self.entries.evict_where(|it| it.owner == *owner),
+            Some(Tokens::One(id)) => self.entries.evict(&[id]),
+            Some(Tokens::Revoked(selection)) => self.entries.evict_selected(selection),
+            Some(Tokens::Erased(owner)) => self.entries.evict_owner(OwnerMark::of(owner)),
+            None => {}
         }
     }
 }
@@ -236,10 +250,18 @@ impl TokenStore for CachedStore {
         &self,
         selection: &Selection,
         revocation: &Revocation,
-    ) -> Result<Vec<TokenId>, StoreError> {
-        let _outdated = self.outdates(Tokens::Revoked(selection));
-        let revoked = self.inner.revoke(selection, revocation).await?;
-        self.entries.revoke(&revoked, revocation);
+        limit: u32,
+    ) -> Result<Revoked, StoreError> {
+        let outdated = self.outdates(Tokens::Revoked(selection));
+        let revoked = self.inner.revoke(selection, revocation, limit).await?;
+        self.entries.revoke(&revoked.changed, revocation);
+        // Named tokens that others have revoked before are no longer good here either.
+        self.entries.evict(&revoked.found);
+        // Of all tokens of an owner it is not known which ones others have revoked, so that they are forgotten once the
+        // last step is done.
+        if !matches!(selection, Selection::AllOf(_)) || revoked.more {
+            outdated.is_known();
+        }
         Ok(revoked)
     }
 
@@ -276,13 +298,14 @@ impl TokenStore for CachedStore {
         self.inner.count_by_key().await
     }
 
-    /// A token that has ended is refused from memory as well, so nothing is evicted for it.
     async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
         let _outdated = match deletion {
             Deletion::EndedBefore(_) => None,
             Deletion::AllOf(owner) => Some(self.outdates(Tokens::Erased(owner))),
         };
-        self.inner.delete(deletion, limit).await
+        let deleted = self.inner.delete(deletion, limit).await?;
+        self.entries.delete(&deleted.ids);
+        Ok(deleted)
     }
 
     async fn key_fingerprint(&self, key: &KeyId, value: &[u8; 32]) -> Result<[u8; 32], StoreError> {

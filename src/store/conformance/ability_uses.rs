@@ -148,7 +148,7 @@ pub async fn concurrent_ability_uses_all_stay(store: &dyn TokenStore) {
     let change = Change { abilities: Abilities::set(["new"]).ok(), ..Change::default() };
     let change = change_of(&records[1], change);
     let (uses, revoked, changed) =
-        join3(uses, store.revoke(&selection, &revocation), store.update(records[1].id, &change))
+        join3(uses, end(store, &selection, &revocation), store.update(records[1].id, &change))
             .await;
     uses.into_iter().for_each(Answered::answered);
     assert_eq!(revoked.answered(), [records[0].id]);

@@ -62,7 +62,7 @@ pub async fn a_revocation_stays_whatever_runs_beside_it(store: &dyn TokenStore) 
         let mut steps: Vec<LocalBoxFuture<'_, ()>> = vec![
             Box::pin(async { store.record_uses(&uses).await.answered() }),
             Box::pin(async {
-                let changed = store.revoke(&selection, &revocation).await.answered();
+                let changed = end(store, &selection, &revocation).await.answered();
                 assert_eq!(changed, [record.id], "it was not revoked before");
             }),
         ];

@@ -86,6 +86,47 @@ pub async fn pruning_works_in_batches(store: &dyn TokenStore) {
     }
 }
 
+/// A token stays while another one is there that was issued on its behalf, also where that is of another owner; a chain
+/// of tokens that have ended goes from its end, while each step says that there are more.
+pub async fn a_parent_is_pruned_after_its_children(store: &dyn TokenStore) {
+    sweep(store).await;
+    let owner = new_owner();
+    let child_of = |parent: &TokenRecord, owner: &Owner, expires| {
+        with(&ending(owner, expires, None), |it| it.rare_mut().parent = Some(parent.id))
+    };
+    let ended = Some(50);
+    let kept = ending(&owner, ended, None);
+    let between = child_of(&kept, &owner, ended);
+    let living = child_of(&between, &new_owner(), None);
+    let mut chain = vec![ending(&owner, None, ended)];
+    for _ in 0..3 {
+        chain.push(child_of(&chain[chain.len() - 1], &owner, ended));
+    }
+    insert_all(store, &chain).await;
+    insert_all(store, &[kept.clone(), between.clone(), living.clone()]).await;
+    let mut pruned = Vec::new();
+    for steps in 0.. {
+        let deletion = Deletion::EndedBefore(early(100));
+        let step = store.delete(&deletion, 1_000).await.answered();
+        pruned.extend(step.ids);
+        if !step.more {
+            break;
+        }
+        assert!(steps < 6, "it comes to an end");
+    }
+    let chain: Vec<_> = chain.iter().rev().map(|it| it.id).collect();
+    assert_eq!(pruned, chain, "the last child first");
+    for record in [&kept, &between, &living] {
+        assert_stored(store, record, "the way to a living token is kept").await;
+    }
+    erase(store, &living.owner).await;
+    let mut left = 2;
+    while prune(store, 100, 1_000).await > 0 {
+        left -= 1;
+    }
+    assert_eq!(left, 0, "without children they go as well");
+}
+
 /// A token that came to its end by a step is pruned like one that was inserted so; one whose end was moved is not.
 pub async fn pruning_goes_by_the_end_that_is_stored_now(store: &dyn TokenStore) {
     sweep(store).await;
@@ -96,7 +137,7 @@ pub async fn pruning_goes_by_the_end_that_is_stored_now(store: &dyn TokenStore) 
     for record in records {
         insert(store, record).await;
     }
-    store.revoke(&only(revoked.id), &revocation(early(50))).await.answered();
+    end(store, &only(revoked.id), &revocation(early(50))).await.answered();
     for (record, expiry) in [(&shortened, Some(50)), (&extended, Some(100)), (&freed, None)] {
         let expires_at = Some(expiry.map(early));
         let patch = Patch::Change {
@@ -149,7 +190,7 @@ pub async fn all_tokens_of_an_owner_are_erased(store: &dyn TokenStore) {
     }
     assert!(owned_by(store, &owner).await.is_empty());
     assert_eq!(store.count(&owner).await.answered(), OwnerCount::default());
-    let revoked = store.revoke(&Selection::AllOf(owner.clone()), &revocation(at(1))).await;
+    let revoked = end(store, &Selection::AllOf(owner.clone()), &revocation(at(1))).await;
     assert_eq!(revoked.answered(), [], "there is nothing left to revoke");
     assert_eq!(erase(store, &owner).await, [], "there is nothing left to erase");
     assert_stored(store, &child, "another owner's token is spared").await;

@@ -48,26 +48,25 @@ pub async fn a_dropped_revocation_is_whole_or_nothing(store: &dyn TokenStore) {
     let revoked = |it: &mut TokenRecord| it.revocation = Some(Box::new(revocation(at(5_000))));
     drop_at_every_point(store, three(revoked), async |before, _| {
         let selection = Selection::Tokens { ids: ids(before), owner: None };
-        let _ = store.revoke(&selection, &revocation(at(5_000))).await.answered();
+        let _ = end(store, &selection, &revocation(at(5_000))).await.answered();
     })
     .await;
     drop_at_every_point(store, three(revoked), async |before, _| {
         let selection = Selection::AllOf(before[0].owner.clone());
-        let _ = store.revoke(&selection, &revocation(at(5_000))).await.answered();
+        let _ = end(store, &selection, &revocation(at(5_000))).await.answered();
     })
     .await;
-    let lineage = |owner: &Owner| {
+    let siblings = |owner: &Owner| {
         let (mut before, _) = three(revoked)(owner);
-        for i in 0..3 {
-            before[i].rare_mut().parent = Some(if i == 0 { new_id() } else { before[i - 1].id });
-        }
+        let parent = new_id();
+        before.iter_mut().for_each(|it| it.rare_mut().parent = Some(parent));
         let after = before.iter().map(|record| with(record, revoked)).collect();
         (before, after)
     };
-    drop_at_every_point(store, lineage, async |before, _| {
-        let ancestor = before[0].parent().expect("it has a parent");
-        let selection = Selection::DescendantsOf(ancestor);
-        let _ = store.revoke(&selection, &revocation(at(5_000))).await.answered();
+    drop_at_every_point(store, siblings, async |before, _| {
+        let parents = before[0].parent().into_iter().collect();
+        let selection = Selection::ChildrenOf { parents, after: None };
+        let _ = end(store, &selection, &revocation(at(5_000))).await.answered();
     })
     .await;
 }
@@ -131,7 +130,8 @@ pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
     let record = full(&new_owner());
     insert(store, &record).await;
     let query = query(&record.owner, Sort::Newest, Show::Any);
-    let (one, nothing) = ([record.id], Selection::DescendantsOf(new_id()));
+    let (one, nothing) =
+        ([record.id], Selection::ChildrenOf { parents: vec![new_id()], after: None });
     let change = change_of(&record, Change::default());
     for polls in [1, 2] {
         for _ in 0..50 {
@@ -139,7 +139,7 @@ pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
             poll(store.page(&query), polls, false).await;
             poll(store.insert(&record, &InsertRules::none()), polls, false).await;
             poll(store.update(record.id, &change), polls, false).await;
-            poll(store.revoke(&nothing, &revocation(at(5_000))), polls, false).await;
+            poll(end(store, &nothing, &revocation(at(5_000))), polls, false).await;
             poll(store.record_uses(&[Use::new(new_id(), at(1))]), polls, false).await;
             let used = Use { abilities: [ability("new")].into(), ..Use::new(new_id(), at(1)) };
             poll(store.record_uses(&[used]), polls, false).await;

@@ -178,10 +178,10 @@ macro_rules! store_conformance {
                 a_revocation_is_written_and_nothing_else
                 many_are_revoked_at_once
                 only_tokens_of_the_given_owner_are_revoked
-                the_descendants_of_a_token_are_revoked
-                descendants_are_found_through_revoked_tokens
-                descendants_are_not_found_through_deleted_tokens
-                parents_that_form_a_circle_come_to_an_end
+                the_children_of_tokens_are_revoked
+                revoked_children_are_found
+                revoking_works_in_steps
+                named_tokens_are_found
                 all_tokens_of_an_owner_are_revoked
                 a_revocation_is_irreversible
                 concurrent_revocations_tell_each_token_once
@@ -223,6 +223,7 @@ macro_rules! store_conformance {
             delete {
                 pruning_deletes_what_ended_before_and_spares_the_rest
                 pruning_works_in_batches
+                a_parent_is_pruned_after_its_children
                 pruning_goes_by_the_end_that_is_stored_now
                 erasing_works_in_steps
                 all_tokens_of_an_owner_are_erased

@@ -15,7 +15,7 @@ fn tokens(records: &[&TokenRecord], owner: Option<&Owner>) -> Selection {
 
 /// Revokes at 5,000, and gives the ids in order.
 async fn revoke_all(store: &dyn TokenStore, selection: &Selection) -> Vec<TokenId> {
-    sorted(store.revoke(selection, &revocation(at(5_000))).await.answered())
+    sorted(end(store, selection, &revocation(at(5_000))).await.answered())
 }
 
 /// A revocation is written with instant, actor and reason, each as given or absent, and nothing else changes.
@@ -31,7 +31,7 @@ pub async fn a_revocation_is_written_and_nothing_else(store: &dyn TokenStore) {
     ] {
         for record in [full(&new_owner()), plain(&new_owner())] {
             insert(store, &record).await;
-            let changed = store.revoke(&only(record.id), &revocation).await.answered();
+            let changed = end(store, &only(record.id), &revocation).await.answered();
             assert_eq!(changed, [record.id]);
             let expected = with(&record, |it| it.revocation = Some(Box::new(revocation.clone())));
             assert_stored(store, &expected, "a revocation is written and nothing else").await;
@@ -42,7 +42,7 @@ pub async fn a_revocation_is_written_and_nothing_else(store: &dyn TokenStore) {
 /// Many tokens are revoked at once, each told once though named twice; unknown ids are passed over, and tokens that
 /// are not named are spared.
 pub async fn many_are_revoked_at_once(store: &dyn TokenStore) {
-    assert_eq!(store.revoke(&tokens(&[], None), &revocation(at(1))).await.answered(), []);
+    assert_eq!(end(store, &tokens(&[], None), &revocation(at(1))).await.answered(), []);
     let (owner, spared) = (new_owner(), plain(&new_owner()));
     let records: Vec<_> = (0..5).map(|_| plain(&owner)).collect();
     insert_all(store, &records).await;
@@ -76,93 +76,106 @@ fn child_of(parent: &TokenRecord, owner: &Owner) -> TokenRecord {
     with(&plain(owner), |it| it.rare_mut().parent = Some(parent.id))
 }
 
-/// What descends from a token is revoked, of every generation and whosever it is; itself, its own parent and what
-/// descends from others are not.
-pub async fn the_descendants_of_a_token_are_revoked(store: &dyn TokenStore) {
+fn children_of(parents: &[&TokenRecord], after: Option<TokenId>) -> Selection {
+    Selection::ChildrenOf { parents: parents.iter().map(|it| it.id).collect(), after }
+}
+
+/// The children of tokens are revoked, of any owner; the parents, their own parents, grandchildren and the children of
+/// others are not.
+pub async fn the_children_of_tokens_are_revoked(store: &dyn TokenStore) {
     let (owner, other) = (new_owner(), new_owner());
-    let grandparent = plain(&owner);
-    let parent = child_of(&grandparent, &owner);
-    let mut spared = vec![child_of(&grandparent, &owner), full(&owner), plain(&owner)];
-    spared.extend([child_of(&spared[0], &owner), grandparent, parent.clone()]);
-    let mut below = vec![child_of(&parent, &owner), child_of(&parent, &other)];
-    below.push(with(&child_of(&below[0], &owner), |it| it.expires_at = Some(at(1))));
-    below.extend([child_of(&below[0], &new_owner()), child_of(&below[1], &owner)]);
-    for _ in 0..30 {
-        below.push(child_of(&below[below.len() - 1], &other));
-    }
-    insert_all(store, &below).await;
+    let above = plain(&owner);
+    let parents = [child_of(&above, &owner), child_of(&above, &owner), plain(&other)];
+    let expired = with(&child_of(&parents[0], &owner), |it| it.expires_at = Some(at(1)));
+    let children = [child_of(&parents[0], &owner), expired, child_of(&parents[1], &other)];
+    let mut spared = vec![child_of(&above, &owner), full(&owner), above.clone()];
+    spared.extend([child_of(&children[0], &owner), child_of(&spared[0], &owner)]);
+    spared.extend(parents.clone());
+    insert_all(store, &children).await;
     insert_all(store, &spared).await;
-    let changed = revoke_all(store, &Selection::DescendantsOf(parent.id)).await;
-    assert_eq!(changed, ids(&below));
+    let parents: Vec<_> = parents.iter().collect();
+    assert_eq!(revoke_all(store, &children_of(&parents, None)).await, ids(&children));
     for record in &spared {
-        assert_stored(store, record, "only the descendants of the token are revoked").await;
+        assert_stored(store, record, "only the children of the tokens are revoked").await;
     }
-    for without in [new_id(), spared[1].id] {
-        let changed = revoke_all(store, &Selection::DescendantsOf(without)).await;
-        assert_eq!(changed, [], "a token without descendants");
+    assert_eq!(revoke_all(store, &children_of(&[], None)).await, [], "no parents, no children");
+    assert_eq!(revoke_all(store, &children_of(&parents[2..], None)).await, []);
+}
+
+/// Children that were revoked before are found, and stay as they were. Children of a token that is revoked or deleted
+/// are found.
+pub async fn revoked_children_are_found(store: &dyn TokenStore) {
+    let owner = new_owner();
+    let parents = [plain(&owner), revoked(plain(&owner), at(1)), plain(&new_owner())];
+    let before = revoked(child_of(&parents[0], &owner), at(2));
+    let mut children: Vec<_> = parents.iter().map(|it| child_of(it, &owner)).collect();
+    insert_all(store, &parents).await;
+    insert_all(store, &children).await;
+    insert(store, &before).await;
+    erase(store, &parents[2].owner).await;
+    let parents: Vec<_> = parents.iter().collect();
+    let step = store.revoke(&children_of(&parents, None), &revocation(at(5_000)), 1_000).await;
+    let step = step.answered();
+    assert_eq!(step.changed, ids(&children), "those that were not revoked before");
+    children.push(before.clone());
+    assert_eq!((step.found, step.more), (ids(&children), false), "all children");
+    assert_stored(store, &before, "the first revocation is kept").await;
+}
+
+/// A step revokes no more tokens than the limit. Repeated while there are more, it revokes each token once.
+pub async fn revoking_works_in_steps(store: &dyn TokenStore) {
+    let (owner, parent) = (new_owner(), plain(&new_owner()));
+    let records: Vec<_> = (0..7).map(|_| child_of(&parent, &owner)).collect();
+    let before = revoked(child_of(&parent, &owner), at(1));
+    for selection in [
+        Selection::AllOf(owner.clone()),
+        tokens(&records.iter().collect::<Vec<_>>(), Some(&owner)),
+        children_of(&[&parent], None),
+    ] {
+        insert_all(store, &records).await;
+        insert(store, &before).await;
+        let (mut selection, mut changed, mut found) = (selection, Vec::new(), Vec::new());
+        for steps in 1.. {
+            let step = store.revoke(&selection, &revocation(at(5_000)), 3).await.answered();
+            assert!(step.changed.len() <= 3, "no more than the limit");
+            changed.extend(step.changed);
+            found.extend(step.found.iter().copied());
+            assert_eq!(
+                store.count(&owner).await.answered().not_revoked,
+                7 - changed.len() as u64,
+                "as many are left"
+            );
+            if !step.more {
+                break;
+            }
+            assert!(steps < 5, "it comes to an end");
+            // Of children, each step begins where the last one ended.
+            if let Selection::ChildrenOf { after, .. } = &mut selection {
+                *after = step.found.last().copied();
+            }
+        }
+        assert_eq!(sorted(changed), ids(&records), "each is told once");
+        if matches!(selection, Selection::ChildrenOf { .. }) {
+            let mut all = records.clone();
+            all.push(before.clone());
+            assert_eq!(sorted(found), ids(&all), "each child is found once");
+        }
+        erase(store, &owner).await;
     }
 }
 
-/// Descendants are found through tokens that are revoked, and from one that is; these stay as they were.
-pub async fn descendants_are_found_through_revoked_tokens(store: &dyn TokenStore) {
-    let owner = new_owner();
-    let first = revoked(plain(&owner), at(1));
-    let second = revoked(child_of(&first, &owner), at(2));
-    let third = child_of(&second, &owner);
-    let fourth = child_of(&third, &owner);
-    insert_all(store, &[first.clone(), second.clone(), third.clone(), fourth.clone()]).await;
-    revoke(store, third.id).await;
-    let fifth = child_of(&fourth, &owner);
-    insert(store, &fifth).await;
-    let changed = revoke_all(store, &Selection::DescendantsOf(first.id)).await;
-    assert_eq!(changed, sorted([fourth.id, fifth.id]), "all that was not revoked before");
-    for record in [&first, &second] {
-        assert_stored(store, record, "the first revocation is kept").await;
-    }
-    let late = child_of(&fifth, &owner);
-    insert(store, &late).await;
-    let changed = revoke_all(store, &Selection::DescendantsOf(first.id)).await;
-    assert_eq!(changed, [late.id], "one that was issued since");
-}
-
-/// Descendants are not found through a token that is deleted, but they are found from its id.
-pub async fn descendants_are_not_found_through_deleted_tokens(store: &dyn TokenStore) {
-    let owner = new_owner();
-    let first = plain(&owner);
-    let gone = child_of(&first, &new_owner());
-    let records = [child_of(&gone, &owner), child_of(&gone, &owner)];
-    insert_all(store, &[first.clone(), gone.clone()]).await;
+/// Named tokens that there are, are found, revoked before or not; unknown ones and those of other owners are not.
+pub async fn named_tokens_are_found(store: &dyn TokenStore) {
+    let (owner, stranger) = (new_owner(), plain(&new_owner()));
+    let records = [plain(&owner), revoked(plain(&owner), at(1))];
     insert_all(store, &records).await;
-    erase(store, &gone.owner).await;
-    assert_eq!(revoke_all(store, &Selection::DescendantsOf(first.id)).await, [], "it has none");
-    assert_eq!(revoke_all(store, &Selection::DescendantsOf(gone.id)).await, ids(&records));
-    assert_stored(store, &first, "it descends from nothing").await;
-}
-
-/// Where parents form a circle, which only damage can bring about, each other token in it is revoked once, and then it
-/// ends.
-pub async fn parents_that_form_a_circle_come_to_an_end(store: &dyn TokenStore) {
-    let owner = new_owner();
-    let second = plain(&owner);
-    let third = child_of(&second, &owner);
-    let first = child_of(&third, &owner);
-    let second = with(&second, |it| it.rare_mut().parent = Some(first.id));
-    let beside = child_of(&third, &owner);
-    let own = with(&first, |it| {
-        it.id = new_id();
-        it.rare_mut().parent = Some(it.id);
-    });
-    insert_all(store, &[first.clone(), second.clone(), third.clone()]).await;
-    insert_all(store, &[beside.clone(), own.clone()]).await;
-    let changed = revoke_all(store, &Selection::DescendantsOf(first.id)).await;
-    assert_eq!(changed, sorted([second.id, third.id, beside.id]), "the others in the circle");
-    let changed = revoke_all(store, &Selection::DescendantsOf(own.id)).await;
-    assert_eq!(changed, [], "a token is no descendant of itself");
-    for record in [&first, &own] {
-        assert_stored(store, record, "the token itself is spared").await;
+    insert(store, &stranger).await;
+    let named = [&records[0], &records[1], &stranger, &plain(&owner)];
+    for changed in [vec![records[0].id], vec![]] {
+        let selection = tokens(&named, Some(&owner));
+        let step = store.revoke(&selection, &revocation(at(5_000)), 1_000).await.answered();
+        assert_eq!((step.changed, step.found, step.more), (changed, ids(&records), false));
     }
-    let changed = revoke_all(store, &Selection::DescendantsOf(second.id)).await;
-    assert_eq!(changed, [first.id], "through revoked ones, also in a circle");
 }
 
 /// All tokens of an owner are revoked, expired and suspended ones as well, and nobody else's.
@@ -196,7 +209,8 @@ pub async fn a_revocation_is_irreversible(store: &dyn TokenStore) {
             assert_eq!(revoke_all(store, selection).await, [], "it was revoked before");
         }
         let parent = record.parent().expect("a full record has a parent");
-        assert_eq!(revoke_all(store, &Selection::DescendantsOf(parent)).await, []);
+        let siblings = Selection::ChildrenOf { parents: vec![parent], after: None };
+        assert_eq!(revoke_all(store, &siblings).await, []);
         assert_stored(store, &record, "the first revocation is kept").await;
     }
 }
@@ -211,11 +225,11 @@ pub async fn concurrent_revocations_tell_each_token_once(store: &dyn TokenStore)
         Selection::Tokens { ids: ids(&records), owner: None },
         Selection::Tokens { ids: ids(&records).into_iter().rev().collect(), owner: None },
         Selection::AllOf(owner.clone()),
-        Selection::DescendantsOf(parent.id),
+        children_of(&[&parent], None),
         Selection::Tokens { ids: ids(&records[..5]), owner: Some(owner.clone()) },
     ];
     let revocations: Vec<_> = (5_000..5_005).map(|second| Revocation::new(at(second))).collect();
-    let attempts = selections.iter().zip(&revocations).map(|it| store.revoke(it.0, it.1));
+    let attempts = selections.iter().zip(&revocations).map(|it| end(store, it.0, it.1));
     let changed = join_all(attempts).await.into_iter().map(Answered::answered);
     let mut told = Vec::new();
     for (changed, revocation) in changed.zip(&revocations) {

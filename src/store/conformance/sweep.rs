@@ -67,7 +67,7 @@ pub async fn pages_of_expiring_tokens_neither_skip_nor_repeat(store: &dyn TokenS
             let page = store.expiring(at(100), at(200), after.as_ref(), limit).await;
             // Whoever has dealt with a token may have revoked it.
             for record in page.iter().flat_map(|page| &page.records) {
-                store.revoke(&only(record.id), &revocation(at(5_000))).await.answered();
+                end(store, &only(record.id), &revocation(at(5_000))).await.answered();
             }
             rounds += 1;
             if rounds <= 4 {
@@ -149,7 +149,7 @@ pub async fn pages_of_unused_tokens_neither_skip_nor_repeat(store: &dyn TokenSto
             let page = store.unused(at(100), after.as_ref(), limit).await;
             for record in page.iter().flat_map(|page| &page.records) {
                 if ids(&records).contains(&record.id) {
-                    store.revoke(&only(record.id), &revocation(at(5_000))).await.answered();
+                    end(store, &only(record.id), &revocation(at(5_000))).await.answered();
                 }
             }
             page

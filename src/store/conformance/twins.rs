@@ -63,7 +63,7 @@ pub async fn owners_that_look_alike_stay_apart(store: &dyn TokenStore) {
         let of_these = Selection::Tokens { ids: ids(&records), owner: Some(owner.clone()) };
         for (selection, id) in [(of_these, first.id), (Selection::AllOf(owner.clone()), second.id)]
         {
-            let revoked = store.revoke(&selection, &revocation(at(5_000))).await.answered();
+            let revoked = end(store, &selection, &revocation(at(5_000))).await.answered();
             assert_eq!(revoked, [id], "only what belongs to {owner} is revoked");
         }
     }

@@ -138,7 +138,7 @@ pub async fn concurrent_uses_leave_the_latest(store: &dyn TokenStore) {
     let change = Change { name: Some(name("new")), ..Change::default() };
     let change = change_of(&records[1], change);
     let (uses, revoked, changed) =
-        join3(uses, store.revoke(&selection, &revocation), store.update(records[1].id, &change))
+        join3(uses, end(store, &selection, &revocation), store.update(records[1].id, &change))
             .await;
     uses.into_iter().for_each(Answered::answered);
     assert_eq!(revoked.answered(), [records[0].id]);

@@ -6,6 +6,7 @@
 mod deletion;
 mod patch;
 mod rules;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod uses;
@@ -13,7 +14,11 @@ mod uses;
 pub use deletion::{Deleted, Deletion};
 pub use patch::{Change, Expected, Patch, PatchError, Rotation, UpdateOutcome};
 pub use rules::{InsertOutcome, InsertRules, RuleError, Siblings};
+pub use selection::{Revoked, Selection};
 pub use uses::{MOST_USED_ABILITIES, Use};
+
+/// How many tokens the core revokes or deletes in one step, so that no step holds others up for long.
+pub(crate) const STEP: u32 = 1_000;
 
 /// A name, or a part of one, as names are compared by their parts: in lowercase, as Rust has it.
 pub(crate) fn folded(text: &str) -> String {

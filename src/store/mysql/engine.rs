@@ -71,6 +71,8 @@ impl Engine for MySql {
     const CURRENT: &'static str = "FOR UPDATE";
     const SEES_LATEST: Option<&'static str> = None;
     const BY_ID: &'static str = "FORCE INDEX (PRIMARY)";
+    const CHILDREN: &'static str = "SELECT id FROM {tokens} FORCE INDEX (by_parent)
+        WHERE parent IN (?..) AND id >= ? ORDER BY id LIMIT ? {current}";
     const LOCK_OWNER: Option<&'static str> = Some(
         "INSERT INTO {owners} (owner, changes) VALUES (?, 1)
         ON DUPLICATE KEY UPDATE changes = changes + 1",

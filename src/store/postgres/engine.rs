@@ -51,6 +51,9 @@ impl Engine for Postgres {
         Some("SELECT (current_setting('transaction_isolation') = 'read committed')::int::bigint");
     /// Only rows are locked.
     const BY_ID: &'static str = "";
+    const CHILDREN: &'static str = "SELECT id FROM (
+            SELECT id FROM {tokens} WHERE parent IN (?..) AND id >= ? OFFSET 0
+        ) AS children ORDER BY id LIMIT ?";
     /// It is changed, so that a transaction of the caller's which has seen less fails rather than counts too few.
     const LOCK_OWNER: Option<&'static str> = Some(
         "INSERT INTO {owners} AS kept (owner, changes) VALUES (?, 1)

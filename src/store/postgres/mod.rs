@@ -11,7 +11,7 @@ pub use error::PostgresOpenError;
 use crate::{
     store::{
         Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
-        Patch, Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+        Patch, Peek, Position, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
         sql::{Lender, SqlStore, SqlStoreOn, Steps, token_store},
     },
     token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},

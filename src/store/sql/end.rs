@@ -1,42 +1,31 @@
-//! The steps that end tokens: each finds the tokens that it is about, locks them in the order of their ids, looks for
-//! those that came meanwhile, and then ends them.
+//! The steps that end tokens: each finds the tokens that it is about, locks them in the order of their ids, and ends
+//! those that are still to be ended.
 //!
-//! Locked as they are found, through an index of their owners, they would be locked in another order than by whoever
-//! has their ids. Whoever issues on behalf of a token holds it until that is committed, so that once all are locked, no
-//! child comes that is not seen here and does not see here what becomes of its parent.
-
-use std::collections::BTreeSet;
+//! Locked as they are found, through an index of their owners, they would be locked in another order than by a step
+//! that has their ids.
 
 use sqlx::SqlStr;
 
 use crate::{
-    store::{Deleted, Deletion, Selection, StoreError},
+    store::{Deleted, Deletion, Revoked, Selection, StoreError},
     token::{Actor, Owner, Reason, Revocation, Timestamp, TokenId},
 };
 
 use super::{
     engine::{Engine, Value},
-    read::{distinct, id},
+    read::{distinct, id, optional_id},
     session::{Lease, Steps},
 };
-
-/// Which tokens are to be ended.
-#[derive(Clone, Copy)]
-enum Sought<'s> {
-    /// Those of a selection that are not revoked.
-    Living(&'s Selection),
-    /// All of an owner's, up to so many.
-    AllOf(&'s Owner, u32),
-}
 
 impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     pub(crate) async fn revoke(
         self,
         selection: &Selection,
         revocation: &Revocation,
-    ) -> Result<Vec<TokenId>, StoreError> {
+        limit: u32,
+    ) -> Result<Revoked, StoreError> {
         let mut step = self.begin().await?;
-        let outcome = self.revoke_on(&mut step, selection, revocation).await;
+        let outcome = self.revoke_on(&mut step, selection, revocation, limit).await;
         step.end(outcome).await
     }
 
@@ -45,101 +34,91 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         step: &mut Lease<'s, 'c, E>,
         selection: &Selection,
         revocation: &Revocation,
-    ) -> Result<Vec<TokenId>, StoreError> {
-        let selected = self.lock_all(step, Sought::Living(selection)).await?;
-        for ids in selected.chunks(E::LONGEST_LIST) {
-            let revoke = [
-                revocation.at.unix_seconds().into(),
-                revocation.by.as_ref().map(Actor::as_str).into(),
-                revocation.reason.as_ref().map(Reason::as_str).into(),
-                ids.into(),
-            ];
-            step.execute(self.statements().revoke.of(ids.len()), &revoke).await?;
+        limit: u32,
+    ) -> Result<Revoked, StoreError> {
+        let mut revoked = Revoked::default();
+        loop {
+            let left = limit.saturating_sub(u32::try_from(revoked.changed.len()).unwrap_or(limit));
+            let locked = self.lock_selected(step, selection, left).await?;
+            let part = selection.step(locked, left);
+            for ids in part.changed.chunks(E::LONGEST_LIST) {
+                let revoke = [
+                    revocation.at.unix_seconds().into(),
+                    revocation.by.as_ref().map(Actor::as_str).into(),
+                    revocation.reason.as_ref().map(Reason::as_str).into(),
+                    ids.into(),
+                ];
+                step.execute(self.statements().revoke.of(ids.len()), &revoke).await?;
+            }
+            // A child may have come while its parent was not locked yet. Once the parent is, whoever issues another one
+            // waits, and then sees that the parent is revoked.
+            let may_miss = matches!(selection, Selection::AllOf(_)) && !part.changed.is_empty();
+            revoked.changed.extend(part.changed);
+            revoked.found.extend(part.found);
+            revoked.more = part.more;
+            if part.more || !may_miss {
+                break;
+            }
         }
-        self.tell(step, &selected).await?;
-        Ok(selected)
+        self.tell(step, &revoked.changed, selection.owner()).await?;
+        Ok(revoked)
     }
 
-    /// Locks what is sought, until nothing comes to it any more.
-    async fn lock_all(
+    /// Locks the tokens that a step is about. It returns them, each with `true` if it is revoked.
+    async fn lock_selected(
         &self,
         step: &mut Lease<'s, 'c, E>,
-        sought: Sought<'_>,
-    ) -> Result<Vec<TokenId>, StoreError> {
-        if !matches!(sought, Sought::Living(Selection::Tokens { .. })) {
-            self.require_latest(step).await?;
-        }
-        let (mut seen, mut locked) = (BTreeSet::new(), Vec::new());
-        loop {
-            let mut new = self.look_for(step, sought).await?;
-            new.retain(|id| !seen.contains(id));
-            if new.is_empty() {
-                return Ok(locked);
+        selection: &Selection,
+        limit: u32,
+    ) -> Result<Vec<(TokenId, bool)>, StoreError> {
+        let found = self.look_for(step, selection, limit).await?;
+        let owner = match selection {
+            Selection::Tokens { owner, .. } => owner.as_ref(),
+            _ => None,
+        };
+        let owner = || Value::from(owner.map(Owner::as_str));
+        let mut locked = Vec::new();
+        for ids in found.chunks(E::LONGEST_LIST) {
+            let lock = self.statements().lock_selected.of(ids.len());
+            for row in step.fetch(lock, &[ids.into(), owner(), owner()]).await? {
+                let is_revoked = E::integer(&row, 1).map_err(E::failed)?.is_some();
+                locked.push((id::<E>(&row)?, is_revoked));
             }
-            for ids in distinct(&new).chunks(E::LONGEST_LIST) {
-                locked.extend(self.lock(step, sought, ids).await?);
-            }
-            seen.extend(new);
         }
+        Ok(locked)
     }
 
+    /// The tokens that a step may be about, in the order of their ids.
     async fn look_for(
         &self,
         step: &mut Lease<'s, 'c, E>,
-        sought: Sought<'_>,
+        selection: &Selection,
+        limit: u32,
     ) -> Result<Vec<TokenId>, StoreError> {
-        let owner = match sought {
-            Sought::Living(Selection::Tokens { ids, .. }) => return Ok(ids.clone()),
-            Sought::Living(Selection::DescendantsOf(ancestor)) => {
-                return self.descendants(step, *ancestor).await;
+        let most = Value::from(i64::from(limit));
+        let mut found = Vec::new();
+        match selection {
+            Selection::Tokens { ids, .. } => found.clone_from(ids),
+            Selection::ChildrenOf { parents, after } => {
+                self.require_latest(step).await?;
+                let first = after.map_or(Some(0), |after| after.as_u128().checked_add(1));
+                let first = Value::from(first.map(TokenId::from_u128));
+                for parents in distinct(parents).chunks(E::LONGEST_LIST) {
+                    let children = self.statements().children.of(parents.len());
+                    let values = [parents.into(), first, most];
+                    found.extend(fetch_ids(step, children, &values).await?);
+                }
             }
-            Sought::Living(Selection::AllOf(owner)) => owner,
-            Sought::AllOf(owner, most) => {
-                let values = [owner.as_str().into(), i64::from(most).into()];
-                return fetch_ids(step, &self.statements().all_of_owner, &values).await;
+            Selection::AllOf(owner) => {
+                self.require_latest(step).await?;
+                let owner = Value::from(owner.as_str());
+                if let Some(hold) = &self.statements().hold_owner {
+                    step.fetch(hold, &[owner]).await?;
+                }
+                found = fetch_ids(step, &self.statements().living_of_owner, &[owner, most]).await?;
             }
-        };
-        fetch_ids(step, &self.statements().living_of_owner, &[owner.as_str().into()]).await
-    }
-
-    async fn lock(
-        &self,
-        step: &mut Lease<'s, 'c, E>,
-        sought: Sought<'_>,
-        ids: &[TokenId],
-    ) -> Result<Vec<TokenId>, StoreError> {
-        let owner = match sought {
-            Sought::AllOf(..) => {
-                let statement = self.statements().lock_all.of(ids.len());
-                return fetch_ids(step, statement, &[ids.into()]).await;
-            }
-            Sought::Living(Selection::Tokens { owner, .. }) => owner.as_ref(),
-            Sought::Living(_) => None,
-        };
-        let owner = || Value::from(owner.map(Owner::as_str));
-        let statement = self.statements().lock_living.of(ids.len());
-        fetch_ids(step, statement, &[ids.into(), owner(), owner()]).await
-    }
-
-    /// What descends from a token, without itself; parents may form a circle.
-    async fn descendants(
-        &self,
-        step: &mut Lease<'s, 'c, E>,
-        ancestor: TokenId,
-    ) -> Result<Vec<TokenId>, StoreError> {
-        let mut found = BTreeSet::from([ancestor]);
-        let mut parents = vec![ancestor];
-        while !parents.is_empty() {
-            let mut children = Vec::new();
-            for ids in parents.chunks(E::LONGEST_LIST) {
-                let statement = self.statements().children.of(ids.len());
-                children.extend(fetch_ids(step, statement, &[ids.into()]).await?);
-            }
-            children.retain(|child| found.insert(*child));
-            parents = children;
         }
-        found.remove(&ancestor);
-        Ok(found.into_iter().collect())
+        Ok(distinct(&found))
     }
 
     pub(crate) async fn delete(
@@ -148,53 +127,79 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         limit: u32,
     ) -> Result<Deleted, StoreError> {
         let mut step = self.begin().await?;
-        let outcome = match deletion {
-            Deletion::EndedBefore(instant) => self.prune_on(&mut step, *instant, limit).await,
-            Deletion::AllOf(owner) => self.erase_on(&mut step, owner, limit).await,
-        };
+        let outcome = self.delete_on(&mut step, deletion, limit).await;
         step.end(outcome).await
     }
 
-    async fn erase_on(
+    async fn delete_on(
+        &self,
+        step: &mut Lease<'s, 'c, E>,
+        deletion: &Deletion,
+        limit: u32,
+    ) -> Result<Deleted, StoreError> {
+        let (locked, met) = match deletion {
+            Deletion::EndedBefore(instant) => self.lock_ended(step, *instant, limit).await?,
+            Deletion::AllOf(owner) => self.lock_all(step, owner, limit).await?,
+        };
+        let mut deleted = deletion.step(locked, limit);
+        deleted.more |= met >= limit as usize;
+        for ids in deleted.ids.chunks(E::LONGEST_LIST) {
+            step.execute(self.statements().delete.of(ids.len()), &[ids.into()]).await?;
+        }
+        if let Deletion::AllOf(owner) = deletion {
+            self.tell(step, &deleted.ids, Some(owner)).await?;
+        }
+        Ok(deleted)
+    }
+
+    /// Locks tokens of an owner. It returns them, each with `true` if it was issued on behalf of another, and how many
+    /// there were before they were locked.
+    async fn lock_all(
         &self,
         step: &mut Lease<'s, 'c, E>,
         owner: &Owner,
         limit: u32,
-    ) -> Result<Deleted, StoreError> {
+    ) -> Result<(Vec<(TokenId, bool)>, usize), StoreError> {
+        self.require_latest(step).await?;
+        let owner = Value::from(owner.as_str());
         if let Some(forget) = &self.statements().forget_owner {
-            step.execute(forget, &[owner.as_str().into()]).await?;
+            step.execute(forget, &[owner]).await?;
         }
-        let erased = self.lock_all(step, Sought::AllOf(owner, limit)).await?;
-        self.remove(step, &erased).await?;
-        self.tell(step, &erased).await?;
-        Ok(Deleted::up_to(limit, erased))
+        let values = [owner, i64::from(limit).into()];
+        let found = fetch_ids(step, &self.statements().all_of_owner, &values).await?;
+        let mut locked = Vec::new();
+        for found in distinct(&found).chunks(E::LONGEST_LIST) {
+            let lock = self.statements().lock_all.of(found.len());
+            locked.extend(fetch_ids(step, lock, &[found.into()]).await?);
+        }
+        Ok((locked.into_iter().map(|id| (id, false)).collect(), found.len()))
     }
 
-    async fn prune_on(
+    /// The same of tokens that have ended and are nobody's parent.
+    async fn lock_ended(
         &self,
         step: &mut Lease<'s, 'c, E>,
         ended_before: Timestamp,
         limit: u32,
-    ) -> Result<Deleted, StoreError> {
+    ) -> Result<(Vec<(TokenId, bool)>, usize), StoreError> {
         let before = || Value::from(ended_before.unix_seconds());
         let most = i64::from(limit).into();
         let found = fetch_ids(step, &self.statements().ended, &[before(), most]).await?;
-        let mut ended = Vec::new();
-        for ids in distinct(&found).chunks(E::LONGEST_LIST) {
-            // An expiry may have been put off meanwhile.
-            let statement = self.statements().lock_ended.of(ids.len());
-            ended.extend(fetch_ids(step, statement, &[ids.into(), before()]).await?);
+        let mut locked = Vec::new();
+        for found in distinct(&found).chunks(E::LONGEST_LIST) {
+            // An expiry may have been put off meanwhile, and a child may have come.
+            let lock = self.statements().lock_ended.of(found.len());
+            let ended = step.fetch(lock, &[found.into(), before()]).await?;
+            let parents = self.statements().parents.of(found.len());
+            let parents = fetch_ids(step, parents, &[found.into()]).await?;
+            for row in ended {
+                let (id, parent) = (id::<E>(&row)?, optional_id::<E>(&row, 1)?);
+                if !parents.contains(&id) {
+                    locked.push((id, parent.is_some()));
+                }
+            }
         }
-        self.remove(step, &ended).await?;
-        let more = found.len() >= limit as usize;
-        Ok(Deleted { ids: ended, more })
-    }
-
-    async fn remove(&self, step: &mut Lease<'s, 'c, E>, ids: &[TokenId]) -> Result<(), StoreError> {
-        for ids in ids.chunks(E::LONGEST_LIST) {
-            step.execute(self.statements().delete.of(ids.len()), &[ids.into()]).await?;
-        }
-        Ok(())
+        Ok((locked, found.len()))
     }
 }
 

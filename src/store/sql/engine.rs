@@ -65,6 +65,10 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + Sized + 'static {
     /// Follows the table where tokens are locked by their ids, so that another index is not locked first.
     const BY_ID: &'static str;
 
+    /// The ids of the tokens that were issued on behalf of others, from one id on and in their order: takes a list, an
+    /// id and a number. They are found by their parents, and not by another index for their order.
+    const CHILDREN: &'static str;
+
     /// Deletes tokens by their ids: takes a list.
     const DELETE: &'static str;
 
@@ -236,6 +240,12 @@ impl<'v> From<&'v Option<Vec<u8>>> for Value<'v> {
 impl From<Option<i64>> for Value<'_> {
     fn from(number: Option<i64>) -> Self {
         Self::Integer(number)
+    }
+}
+
+impl From<Option<TokenId>> for Value<'_> {
+    fn from(id: Option<TokenId>) -> Self {
+        Self::Id(id)
     }
 }
 

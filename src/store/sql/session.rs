@@ -7,7 +7,7 @@ use sqlx::{Connection as _, SqlStr};
 
 use crate::{
     store::{StoreError, changed::Changed},
-    token::TokenId,
+    token::{Owner, TokenId},
 };
 
 use super::{
@@ -187,15 +187,17 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         Err(StoreError::Faulty(cause.into()))
     }
 
-    /// Tells other nodes, once the step is committed, that these tokens have changed.
+    /// Tells other nodes, once the step is committed, that these tokens have changed, which are of this owner if there
+    /// is one.
     pub(super) async fn tell(
         &self,
         step: &mut Lease<'s, 'c, E>,
         ids: &[TokenId],
+        owner: Option<&Owner>,
     ) -> Result<(), StoreError> {
         let Some(tell) = &self.statements().tell else { return Ok(()) };
         if !ids.is_empty() {
-            let changed = Changed::from(ids.to_vec()).to_string();
+            let changed = Changed::of(ids, owner).to_string();
             step.fetch(tell, &[self.store.channel.as_ref().into(), changed.as_str().into()])
                 .await?;
         }

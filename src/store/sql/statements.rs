@@ -37,18 +37,20 @@ pub(crate) struct Statements {
     pub(super) hold_parent: SqlStr,
     pub(super) insert: SqlStr,
     pub(super) lock_owner: Option<SqlStr>,
+    pub(super) hold_owner: Option<SqlStr>,
     pub(super) forget_owner: Option<SqlStr>,
     pub(super) owner_and_name: SqlStr,
     pub(super) siblings: SqlStr,
     pub(super) lock: SqlStr,
     pub(super) write: SqlStr,
     pub(super) children: Listed,
-    pub(super) lock_living: Listed,
+    pub(super) lock_selected: Listed,
     pub(super) living_of_owner: SqlStr,
     pub(super) lock_all: Listed,
     pub(super) all_of_owner: SqlStr,
     pub(super) ended: SqlStr,
     pub(super) lock_ended: Listed,
+    pub(super) parents: Listed,
     pub(super) revoke: Listed,
     pub(super) delete: Listed,
     pub(super) record_uses: Listed,
@@ -113,6 +115,8 @@ impl Statements {
                 E::OR_NOTHING
             )),
             lock_owner: E::LOCK_OWNER.map(sql),
+            hold_owner: E::LOCK_OWNER
+                .map(|_| sql("SELECT owner FROM {owners} WHERE owner = ? FOR UPDATE")),
             forget_owner: E::LOCK_OWNER.map(|_| sql("DELETE FROM {owners} WHERE owner = ?")),
             owner_and_name: sql("SELECT owner, name FROM {tokens} WHERE id = ?"),
             siblings: sql(&format!("SELECT {SIBLINGS}")),
@@ -120,22 +124,23 @@ impl Statements {
             write: sql(&format!(
                 "UPDATE {{tokens_by_id}} SET {assignments}, name_folded = ? WHERE id = ?"
             )),
-            children: for_list("SELECT id FROM {tokens} WHERE parent IN (?..) {current}"),
-            lock_living: for_list(
-                "SELECT id FROM {tokens_by_id}
-                WHERE id IN (?..) AND revoked_at IS NULL AND (? IS NULL OR owner = ?)
-                ORDER BY id FOR UPDATE",
+            children: for_list(E::CHILDREN),
+            lock_selected: for_list(
+                "SELECT id, revoked_at FROM {tokens_by_id}
+                WHERE id IN (?..) AND (? IS NULL OR owner = ?) ORDER BY id FOR UPDATE",
             ),
             living_of_owner: sql("SELECT id FROM {tokens}
-                WHERE owner = ? AND revoked_at IS NULL {current}"),
+                WHERE owner = ? AND revoked_at IS NULL LIMIT ? {current}"),
             lock_all: for_list(
                 "SELECT id FROM {tokens_by_id} WHERE id IN (?..) ORDER BY id FOR UPDATE",
             ),
             all_of_owner: sql("SELECT id FROM {tokens} WHERE owner = ? LIMIT ? {current}"),
-            ended: sql("SELECT id FROM {tokens} WHERE ends_at < ?
+            ended: sql("SELECT id FROM {tokens} AS kept WHERE ends_at < ?
+                    AND (SELECT 1 FROM {tokens} AS child WHERE child.parent = kept.id LIMIT 1) IS NULL
                 ORDER BY ends_at LIMIT ? {current}"),
+            parents: for_list("SELECT DISTINCT parent FROM {tokens} WHERE parent IN (?..)"),
             lock_ended: for_list(
-                "SELECT id FROM {tokens_by_id}
+                "SELECT id, parent FROM {tokens_by_id}
                 WHERE id IN (?..) AND ends_at < ? ORDER BY id FOR UPDATE",
             ),
             revoke: for_list(

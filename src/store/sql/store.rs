@@ -36,8 +36,9 @@ macro_rules! token_store {
                 &self,
                 selection: &Selection,
                 revocation: &Revocation,
-            ) -> Result<Vec<TokenId>, StoreError> {
-                self.steps().revoke(selection, revocation).await
+                limit: u32,
+            ) -> Result<Revoked, StoreError> {
+                self.steps().revoke(selection, revocation, limit).await
             }
 
             async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {

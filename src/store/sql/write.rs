@@ -72,7 +72,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         values.rotate_left(1);
         step.execute(&self.statements().write, &values).await?;
         if patch.publishes() {
-            self.tell(step, &[id]).await?;
+            self.tell(step, &[id], None).await?;
         }
         Ok(UpdateOutcome::Updated(Arc::new(record)))
     }

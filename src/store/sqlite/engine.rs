@@ -45,6 +45,8 @@ impl Engine for Sqlite {
     const CURRENT: &'static str = "";
     const SEES_LATEST: Option<&'static str> = None;
     const BY_ID: &'static str = "";
+    const CHILDREN: &'static str = "SELECT id FROM {tokens}
+        WHERE parent IN (?..) AND id >= ? ORDER BY id LIMIT ?";
     const TEXT_OF_BYTES: &'static str = "CAST(? AS TEXT)";
 
     const DELETE: &'static str = "DELETE FROM {tokens} WHERE id IN (?..)";

@@ -253,7 +253,7 @@ fn steps() -> Vec<(&'static str, Step)> {
         };
         "revoke": |store, it| async {
             let all = Selection::AllOf(it.world.owner.clone());
-            store.revoke(&all, &Revocation::new(after(1))).await
+            store.end(&all, &Revocation::new(after(1))).await
         };
         "erase": |store, it| async { store.erase(&it.world.owner).await };
     }

@@ -179,7 +179,7 @@ async fn what_has_been_read_takes_no_more_than_a_kib_for_each_token() {
     let revocation = Revocation::new(plain.created_at);
     for id in &ids {
         let one = Selection::Tokens { ids: vec![*id], owner: None };
-        cache.revoke(&one, &revocation).await.unwrap();
+        cache.end(&one, &revocation).await.unwrap();
         assert!(cache.one(*id).await.unwrap().is_some());
         assert!(cache.stats().bytes <= most, "{:?}", cache.stats());
     }

@@ -1,5 +1,6 @@
 //! Stores that are wrong in one behaviour each: the suite finds every one of them, by the clause that is named for it.
 
+mod ending;
 mod store;
 
 use std::{
@@ -64,8 +65,13 @@ const FAULTS: &[(&str, &str)] = &[
     ("touches the last use", "a_patch_is_written_and_nothing_else"),
     ("answers the token as it was", "a_patch_is_written_and_nothing_else"),
     ("revokes other owners' tokens", "only_tokens_of_the_given_owner_are_revoked"),
-    ("looks for descendants among living tokens", "descendants_are_found_through_revoked_tokens"),
-    ("revokes children only", "the_descendants_of_a_token_are_revoked"),
+    ("looks for children among living tokens", "revoked_children_are_found"),
+    ("revokes one parent's children only", "the_children_of_tokens_are_revoked"),
+    ("begins with the first child again", "revoking_works_in_steps"),
+    ("revokes beyond the limit", "revoking_works_in_steps"),
+    ("says that all are revoked", "revoking_works_in_steps"),
+    ("finds living tokens only", "named_tokens_are_found"),
+    ("prunes parents", "a_parent_is_pruned_after_its_children"),
     ("spares suspended tokens", "all_tokens_of_an_owner_are_revoked"),
     ("revokes one after the other", "a_dropped_revocation_is_whole_or_nothing"),
     ("revokes again", "a_revocation_is_irreversible"),

@@ -134,7 +134,7 @@ async fn a_parent_that_is_revoked_meanwhile_takes_the_child_along(world: World) 
         async move {
             let at = Selection::Tokens { ids: vec![id], owner: None };
             let revocation = Revocation::new(after(0));
-            drop(store.revoke(&at, &revocation).await.unwrap());
+            drop(store.end(&at, &revocation).await.unwrap());
         }
         .boxed()
     });

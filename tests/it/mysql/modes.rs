@@ -62,7 +62,7 @@ async fn goes_through_its_life(store: &MySqlStore, mode: &str) {
     let mut revocation = Revocation::new(at(3_000));
     revocation.reason = Some(Reason::new("é".repeat(127)).unwrap());
     let all = keyfob::store::Selection::AllOf(record.owner.clone());
-    assert_eq!(store.revoke(&all, &revocation).await.unwrap(), [record.id], "{mode}");
+    assert_eq!(store.end(&all, &revocation).await.unwrap(), [record.id], "{mode}");
     let found = store.one(record.id).await.unwrap().unwrap();
     assert_eq!(found.revocation.as_deref(), Some(&revocation), "{mode}");
     assert_eq!(store.prune(at(3_001), 10).await.unwrap(), 1, "{mode}");

@@ -30,7 +30,7 @@ async fn rules_count_what_was_committed_after_the_transaction_first_looked() {
     assert_eq!(on.insert(&same, &unique).await.unwrap(), InsertOutcome::NameTaken);
 
     let revocation = Revocation::new(at(5_000));
-    let revoked = on.revoke(&Selection::AllOf(owner()), &revocation).await.unwrap();
+    let revoked = on.end(&Selection::AllOf(owner()), &revocation).await.unwrap();
     assert_eq!(revoked, [id(1), id(2)]);
 }
 
@@ -56,7 +56,7 @@ async fn a_deadlock_ends_the_transaction_and_no_step_comes_after_it() {
     let ended = Revocation::new(at(5_000));
     let revoke = async |number| {
         let selection = Selection::Tokens { ids: vec![id(number)], owner: None };
-        on.revoke(&selection, &ended).await
+        on.end(&selection, &ended).await
     };
     assert_eq!(revoke(2).await.unwrap(), [id(2)]);
     let lock = lock.replace("'1'", "'2'");

@@ -59,10 +59,10 @@ async fn each_change_is_told_with_the_tokens_it_is_about() {
     assert_eq!(ear.hears().await, text(&[id(3)]));
 
     let revocation = Revocation::new(at(5_000));
-    store.revoke(&these(&[id(4), id(5), id(99)]), &revocation).await.unwrap();
+    store.end(&these(&[id(4), id(5), id(99)]), &revocation).await.unwrap();
     assert_eq!(ear.hears().await, text(&[id(4), id(5)]));
     // Nothing is changed by these, and nothing told.
-    store.revoke(&these(&[id(4), id(99)]), &revocation).await.unwrap();
+    store.end(&these(&[id(4), id(99)]), &revocation).await.unwrap();
     let _ = store.change(id(4), None, &change).await.unwrap();
     let uses = [Use::new(id(6), at(2_000))];
     store.record_uses(&uses).await.unwrap();
@@ -81,9 +81,9 @@ async fn more_than_a_hundred_tokens_are_told_as_all() {
     }
     let mut ear = Ear::to(&schema).await;
     let revocation = Revocation::new(at(5_000));
-    store.revoke(&these(&ids[..100]), &revocation).await.unwrap();
+    store.end(&these(&ids[..100]), &revocation).await.unwrap();
     assert_eq!(ear.hears().await, text(&ids[..100]));
-    store.revoke(&these(&ids[100..]), &revocation).await.unwrap();
+    store.end(&these(&ids[100..]), &revocation).await.unwrap();
     assert_eq!(ear.hears().await, "clear");
 }
 
@@ -99,12 +99,12 @@ async fn a_transaction_is_told_once_it_is_committed_and_never_where_it_is_rolled
     let mut connection = schema.connection().await;
 
     let mut transaction = connection.begin().await.unwrap();
-    store.on(&mut transaction).revoke(&these(&[id(1)]), &revocation).await.unwrap();
+    store.on(&mut transaction).end(&these(&[id(1)]), &revocation).await.unwrap();
     transaction.rollback().await.unwrap();
 
     let mut transaction = connection.begin().await.unwrap();
-    store.on(&mut transaction).revoke(&these(&[id(2)]), &revocation).await.unwrap();
-    store.revoke(&these(&[id(3)]), &revocation).await.unwrap();
+    store.on(&mut transaction).end(&these(&[id(2)]), &revocation).await.unwrap();
+    store.end(&these(&[id(3)]), &revocation).await.unwrap();
     assert_eq!(ear.hears().await, text(&[id(3)]), "what came later is committed");
     transaction.commit().await.unwrap();
     assert_eq!(ear.hears().await, text(&[id(2)]));

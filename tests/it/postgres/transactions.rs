@@ -59,7 +59,7 @@ async fn no_token_is_left_out_because_it_came_after_the_transaction_first_looked
             let on = store.on(&mut transaction);
             assert_eq!(on.count(&owner()).await.unwrap().not_revoked, 0);
             insert(&store, &record(1)).await;
-            let all = on.revoke(&Selection::AllOf(owner()), &Revocation::new(at(5_000))).await;
+            let all = on.end(&Selection::AllOf(owner()), &Revocation::new(at(5_000))).await;
             let erased = on.erase(&owner()).await;
             let is_right = match (&all, &erased) {
                 (Ok(revoked), Ok(erased)) => {
@@ -112,8 +112,8 @@ async fn what_others_changed_meanwhile_is_busy_and_not_undone() {
         let on = store.on(&mut transaction);
         assert!(on.one(id(1)).await.unwrap().is_some());
         let selection = Selection::Tokens { ids: vec![id(1)], owner: None };
-        store.revoke(&selection, &Revocation::new(at(4_000))).await.unwrap();
-        let again = on.revoke(&selection, &Revocation::new(at(5_000))).await;
+        store.end(&selection, &Revocation::new(at(4_000))).await.unwrap();
+        let again = on.end(&selection, &Revocation::new(at(5_000))).await;
         assert!(matches!(again, Err(StoreError::Busy(_))), "{level}: {again:?}");
         let found = on.one(id(1)).await.unwrap().unwrap();
         assert!(found.revocation.is_none(), "{level}: it looks at what was");
@@ -141,7 +141,7 @@ async fn a_deadlock_is_busy_and_leaves_the_transaction_as_it_was() {
     let on = store.on(&mut transaction);
     let revoke = async |number| {
         let selection = Selection::Tokens { ids: vec![id(number)], owner: None };
-        on.revoke(&selection, &Revocation::new(at(5_000))).await
+        on.end(&selection, &Revocation::new(at(5_000))).await
     };
     assert_eq!(revoke(2).await.unwrap(), [id(2)]);
     let lock = lock(2);

@@ -13,6 +13,7 @@ use super::{
     many_that_are_revoked_at_once_are_refused_on_the_other, soon,
     what_one_changes_shows_on_the_other,
 };
+use crate::support::store_ext::StoreExt;
 use crate::support::{
     Spy, eventually,
     fake_redis::FakeRedis,
@@ -64,7 +65,7 @@ async fn a_revocation_that_is_repeated_is_told() {
     b.remembers(&issued).await;
     let id = issued.record.id;
     let selection = Selection::Tokens { ids: vec![id], owner: None };
-    store.revoke(&selection, &Revocation::new(issued.record.created_at)).await.unwrap();
+    store.end(&selection, &Revocation::new(issued.record.created_at)).await.unwrap();
     assert_eq!(verdict(&b.tokens, &issued).await, "good");
     a.tokens.owned_by(&owner("user:42")).revoke(id).await.unwrap();
     b.comes_to_be(&issued, "revoked").await;

@@ -136,7 +136,7 @@ async fn an_unreadable_token_is_not_changed_but_can_be_revoked() {
 
     let selection = Selection::Tokens { ids: vec![id], owner: None };
     let revocation = keyfob::token::Revocation::new(at(5));
-    assert_eq!(store.revoke(&selection, &revocation).await.unwrap(), [id]);
+    assert_eq!(store.end(&selection, &revocation).await.unwrap(), [id]);
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ pub async fn what_is_damaged_is_named_and_spares_the_others(
             assert_eq!(listed(store, sort).await, seen, "{damage}, {sort:?}");
         }
         let selection = Selection::Tokens { ids: vec![ids[1]], owner: None };
-        let revoked = store.revoke(&selection, &Revocation::new(at(5_000))).await.unwrap();
+        let revoked = store.end(&selection, &Revocation::new(at(5_000))).await.unwrap();
         assert_eq!(revoked, [ids[1]], "{damage}");
         assert_eq!(store.erase(&owner()).await.unwrap().len(), seen, "{damage}");
     }

@@ -117,12 +117,12 @@ pub async fn no_step_reads_more_tokens_than_it_is_about<S: TokenStore>(
     counted.step("key_fingerprint", async |it| it.key_fingerprint(&key, &value).await).await;
 
     let revocation = Revocation::new(at(9_500));
-    let revoke = async |it: &S, what| it.revoke(&what, &revocation).await;
+    let revoke = async |it: &S, what| it.end(&what, &revocation).await;
     let them = Selection::Tokens { ids: some.clone(), owner: Some(owner()) };
     let ended = counted.step("revoke", async |it| revoke(it, them).await).await;
     assert_eq!(ended.len(), 5);
-    let family = Selection::DescendantsOf(id(400));
-    let ended = counted.step("revoke, descendants", async |it| revoke(it, family).await).await;
+    let family = Selection::ChildrenOf { parents: vec![id(400)], after: None };
+    let ended = counted.step("revoke, children", async |it| revoke(it, family).await).await;
     assert!(ended.len() >= 5, "{ended:?}");
     let all = Selection::AllOf(owner());
     let ended = counted.step("revoke, all", async |it| revoke(it, all).await).await;

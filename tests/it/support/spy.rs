@@ -13,7 +13,7 @@ use keyfob::{
     Owner, Timestamp, TokenId, TokenRecord,
     store::{
         Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
-        Patch, Peek, Position, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+        Patch, Peek, Position, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
     },
     token::{KeyId, Revocation},
 };
@@ -274,7 +274,7 @@ macro_rules! watched {
 watched! {
     insert(record: &TokenRecord, rules: &InsertRules) -> InsertOutcome;
     page(query: &PageQuery) -> Page;
-    revoke(selection: &Selection, revocation: &Revocation) -> Vec<TokenId>;
+    revoke(selection: &Selection, revocation: &Revocation, limit: u32) -> Revoked;
     record_uses(uses: &[Use]) -> () => note_uses(uses);
     expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;
     unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use keyfob::{
     Owner, Timestamp, TokenId, TokenRecord,
-    store::{Change, Deletion, InsertRules, Patch, StoreError, TokenStore, UpdateOutcome},
-    token::{Suspension, TokenDigest},
+    store::{
+        Change, Deletion, InsertRules, Patch, Selection, StoreError, TokenStore, UpdateOutcome,
+    },
+    token::{Revocation, Suspension, TokenDigest},
 };
 
 /// [`TokenStore::find`] for one token, and [`TokenStore::update`] for each kind of patch, under no rules.
@@ -16,6 +18,15 @@ pub trait StoreExt: TokenStore {
             Some(corrupt) => Err(corrupt.into()),
             None => Ok(page.records.pop()),
         }
+    }
+
+    /// Revokes all tokens of a selection, in one step, and returns which ones it changed.
+    async fn end(
+        &self,
+        selection: &Selection,
+        revocation: &Revocation,
+    ) -> Result<Vec<TokenId>, StoreError> {
+        Ok(self.revoke(selection, revocation, u32::MAX).await?.changed)
     }
 
     /// Deletes all tokens of an owner, in one step.

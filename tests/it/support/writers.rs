@@ -113,10 +113,10 @@ async fn step(store: &dyn TokenStore, random: &mut Random) -> Result<Vec<TokenId
     match what {
         5..=6 => {
             let selection = Selection::Tokens { ids: some, owner: None };
-            return store.revoke(&selection, &revocation).await;
+            return store.end(&selection, &revocation).await;
         }
         7 if random.below(4) == 0 => {
-            return store.revoke(&Selection::AllOf(owner(number)), &revocation).await;
+            return store.end(&Selection::AllOf(owner(number)), &revocation).await;
         }
         7 => {
             let (mut change, expected_expiry) = (Change::default(), token.expires_at);
@@ -152,7 +152,9 @@ async fn step(store: &dyn TokenStore, random: &mut Random) -> Result<Vec<TokenId
             store.erase(&owner(number)).await?;
         }
         _ => {
-            store.revoke(&Selection::DescendantsOf(token.id), &revocation).await?;
+            store
+                .end(&Selection::ChildrenOf { parents: vec![token.id], after: None }, &revocation)
+                .await?;
         }
     }
     Ok(Vec::new())

@@ -13,8 +13,8 @@ use keyfob::{
     Owner, Timestamp, TokenId, TokenRecord,
     store::{
         Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
-        Patch, Peek, Position, Selection, Show, Siblings, StoreError, TokenStore, UpdateOutcome,
-        Use,
+        Patch, Peek, Position, Revoked, Selection, Show, Siblings, StoreError, TokenStore,
+        UpdateOutcome, Use,
     },
     token::{KeyId, Revocation},
 };
@@ -27,8 +27,8 @@ type Tokens = BTreeMap<TokenId, Arc<TokenRecord>>;
 
 #[derive(Debug, Default)]
 pub struct Wrong {
-    fault: &'static str,
-    tokens: Lock<Tokens>,
+    pub(super) fault: &'static str,
+    pub(super) tokens: Lock<Tokens>,
     seen: Mutex<Tokens>,
     fingerprints: Mutex<HashMap<KeyId, [u8; 32]>>,
 }
@@ -38,23 +38,23 @@ impl Wrong {
         Self { fault, ..Self::default() }
     }
 
-    fn is(&self, fault: &str) -> bool {
+    pub(super) fn is(&self, fault: &str) -> bool {
         self.fault == fault
     }
 
-    async fn tokens(&self) -> MutexGuard<'_, Tokens> {
+    pub(super) async fn tokens(&self) -> MutexGuard<'_, Tokens> {
         yield_now().await;
         self.tokens.lock().await
     }
 }
 
-fn put(tokens: &mut Tokens, record: TokenRecord) -> Arc<TokenRecord> {
+pub(super) fn put(tokens: &mut Tokens, record: TokenRecord) -> Arc<TokenRecord> {
     let record = Arc::new(record);
     tokens.insert(record.id, record.clone());
     record
 }
 
-fn all(tokens: &Tokens) -> Vec<Arc<TokenRecord>> {
+pub(super) fn all(tokens: &Tokens) -> Vec<Arc<TokenRecord>> {
     tokens.values().cloned().collect()
 }
 
@@ -262,62 +262,9 @@ impl TokenStore for Wrong {
         &self,
         selection: &Selection,
         revocation: &Revocation,
-    ) -> Result<Vec<TokenId>, StoreError> {
-        let mut selection = selection.clone();
-        let tokens = self.tokens().await;
-        if let ("revokes other owners' tokens", Selection::Tokens { owner, .. }) =
-            (self.fault, &mut selection)
-        {
-            *owner = None;
-        }
-        let mut given = all(&tokens);
-        if self.is("looks for descendants among living tokens") {
-            given.retain(|it| it.revocation.is_none());
-        }
-        if self.is("revokes again") {
-            let living = |it: &Arc<TokenRecord>| {
-                let mut record = TokenRecord::clone(it);
-                record.revocation = None;
-                Arc::new(record)
-            };
-            given = given.iter().map(living).collect();
-        }
-        let mut selected = selection.select(given);
-        drop(tokens);
-        match (self.fault, &selection) {
-            ("revokes children only", Selection::DescendantsOf(parent)) => {
-                selected.retain(|it| it.parent() == Some(*parent));
-            }
-            ("spares suspended tokens", Selection::AllOf(_)) => {
-                selected.retain(|it| it.suspension.is_none());
-            }
-            _ => {}
-        }
-        let mut tokens = self.tokens.lock().await;
-        let mut changed = Vec::new();
-        for (number, record) in selected.into_iter().enumerate() {
-            if number == 1 && self.is("revokes one after the other") {
-                drop(tokens);
-                tokens = self.tokens().await;
-            }
-            let Some(record) = tokens.get(&record.id).cloned() else { continue };
-            if record.revocation.is_some() && !self.is("revokes again") {
-                continue;
-            }
-            let mut record = TokenRecord::clone(&record);
-            let mut revocation = revocation.clone();
-            if self.is("forgets the reason") {
-                revocation.reason = None;
-            }
-            record.revocation = Some(Box::new(revocation));
-            changed.push(put(&mut tokens, record).id);
-        }
-        if let ("tells all that were asked for", Selection::Tokens { ids, .. }) =
-            (self.fault, &selection)
-        {
-            changed.clone_from(ids);
-        }
-        Ok(changed)
+        limit: u32,
+    ) -> Result<Revoked, StoreError> {
+        Ok(self.end(selection, revocation, limit).await)
     }
 
     async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
@@ -402,36 +349,7 @@ impl TokenStore for Wrong {
     }
 
     async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
-        let mut tokens = self.tokens().await;
-        let mut found: Vec<_> =
-            tokens.values().filter(|it| deletion.matches(it)).cloned().collect();
-        match (self.fault, deletion) {
-            ("spares revoked tokens", Deletion::AllOf(_)) => {
-                found.retain(|it| it.revocation.is_none());
-            }
-            ("prunes what ends at that very second", Deletion::EndedBefore(instant)) => {
-                let ends = |it: &&Arc<TokenRecord>| it.ends_at().is_some_and(|end| end <= *instant);
-                found = tokens.values().filter(ends).cloned().collect();
-            }
-            _ => {}
-        }
-        if !self.is("deletes beyond the limit") {
-            found.truncate(limit as usize);
-        }
-        let mut ids = Vec::new();
-        for record in found {
-            if !ids.is_empty() && self.is("deletes one after the other") {
-                drop(tokens);
-                tokens = self.tokens().await;
-            }
-            tokens.remove(&record.id);
-            ids.push(record.id);
-        }
-        let more = ids.len() >= limit as usize && !self.is("says that there are no more");
-        if self.is("does not tell what it deleted") {
-            ids.clear();
-        }
-        Ok(Deleted { ids, more })
+        Ok(self.remove(deletion, limit).await)
     }
 
     async fn key_fingerprint(&self, key: &KeyId, value: &[u8; 32]) -> Result<[u8; 32], StoreError> {
