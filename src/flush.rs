@@ -1,25 +1,31 @@
 //! Writes what waits in memory: when tokens were last used, and what else is kept off the path of requests.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    sync::{Weak, atomic::Ordering::Relaxed},
+    fmt,
+    future::{self, Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{Arc, OnceLock, Weak, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
     time::Instant,
 };
 
 use futures_util::future::select;
+use time::Duration;
 
 use crate::{
     api_tokens::{ApiTokens, Shared},
     event::Event,
     store::StoreError,
     timer,
+    token::Timestamp,
 };
 
 impl ApiTokens {
     /// The one future to spawn: it writes last-used, at most one row a token and interval, in batches, and digests that
     /// were made anew under another pepper key, and it listens to what other nodes tell by a
     /// [signal](crate::ApiTokensBuilder::signal).
+    ///
+    /// [`prune_after`](Background::prune_after) has it delete tokens that ended long ago.
     ///
     /// It runs on any runtime and ends with [`close`](Self::close), or, at the latest after one interval, when the last
     /// handle is dropped. A write that fails is reported as [`Event::UsesNotWritten`] and tried again. If the process
@@ -34,16 +40,20 @@ impl ApiTokens {
     /// tokens.close().await.unwrap();
     /// # });
     /// ```
-    pub fn background(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub fn background(&self) -> Background {
         let (writing, listening, telling) = (self.writing(), self.listening(), self.telling());
-        let closing = self.closing().clone();
+        let (pruning, shared) = (Pruning::default(), self.downgrade());
+        let (closing, after) = (self.closing().clone(), pruning.0.clone());
         // None waits for another. The first ends with the last handle.
-        async move {
+        let running = Box::pin(async move {
             let _running = closing.run();
             let closed = poll_fn(|context| closing.poll_closed(context));
             let (writing, listening, telling) = (pin!(writing), pin!(listening), pin!(telling));
-            select(select(writing, select(listening, telling)), closed).await;
-        }
+            let pruning = pin!(prune(shared, after.get().copied()));
+            let others = select(select(listening, telling), pruning);
+            select(select(writing, others), closed).await;
+        });
+        Background { running, pruning }
     }
 
     /// Ends what [`background`](Self::background) does, and then writes all that waits as [`flush`](Self::flush) does.
@@ -144,6 +154,65 @@ impl ApiTokens {
         if self.write_uses().await.is_err() {
             self.usage().postpone(self.now());
         }
+    }
+}
+
+/// What runs in the background: see [`ApiTokens::background`]. It is a future.
+#[must_use = "it does nothing unless it is polled: spawn it"]
+pub struct Background {
+    running: Pin<Box<dyn Future<Output = ()> + Send>>,
+    pruning: Pruning,
+}
+
+/// For how long tokens are kept that have ended.
+#[derive(Default)]
+struct Pruning(Arc<OnceLock<Duration>>);
+
+/// The time between two times that tokens are pruned.
+const PRUNED_EVERY: std::time::Duration = std::time::Duration::from_secs(3_600);
+
+impl Background {
+    /// Deletes tokens that were revoked, or expired, longer ago than this, as [`ApiTokens::prune`] does: at once, and
+    /// then at least every hour. It does no harm that several nodes do.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use keyfob::{ApiTokens, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// tokio::spawn(tokens.background().prune_after(time::Duration::days(90)));
+    /// # });
+    /// ```
+    pub fn prune_after(self, age: Duration) -> Self {
+        // It is read when the future is first polled.
+        let _ = self.pruning.0.set(age);
+        self
+    }
+}
+
+impl Future for Background {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.running.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Background")
+            .field("prune_after", &self.pruning.0.get())
+            .finish_non_exhaustive()
+    }
+}
+
+async fn prune(shared: Weak<Shared>, after: Option<Duration>) {
+    let Some(age) = after else { return future::pending().await };
+    while let Some(tokens) = ApiTokens::upgrade(&shared) {
+        let ended_before = tokens.now().checked_add(-age).unwrap_or(Timestamp::MIN);
+        // What failed is reported, and tried again the next time.
+        let _ = tokens.prune(ended_before).await;
+        drop(tokens);
+        timer::sleep_until(Instant::now() + timer::jittered(PRUNED_EVERY)).await;
     }
 }
 

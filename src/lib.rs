@@ -114,6 +114,7 @@ pub use event::MetricsObserver;
 #[cfg(feature = "tracing")]
 pub use event::TracingObserver;
 pub use event::{Event, Observer};
+pub use flush::Background;
 pub use issue::{IssueError, NewToken};
 pub use listing::{ListTokens, TokenPage};
 pub use manage::TokenChange;

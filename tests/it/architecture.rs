@@ -80,7 +80,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["token", "store", "event", "api_tokens", "owner_tokens", "issue", "verify", "rotate"],
     ),
     ("transact", &["token", "store", "event", "api_tokens", "owner_tokens", "issue", "rotate"]),
-    ("flush", &["timer", "store", "event", "api_tokens"]),
+    ("flush", &["token", "timer", "store", "event", "api_tokens", "manage"]),
     ("readme", &[]),
     ("testing", &["clock", "store", "token", "api_tokens", "issue"]),
     (

@@ -13,7 +13,7 @@ use serde_json::json;
 use time::Duration;
 
 use crate::support::store_ext::StoreExt;
-use crate::support::{World, after, ids, on_every_store, once, wrong_field};
+use crate::support::{World, after, eventually, ids, on_every_store, once, wrong_field};
 
 on_every_store! {
     each_field_is_changed_and_no_other
@@ -30,6 +30,7 @@ on_every_store! {
     erasing_works_in_steps_and_goes_on_where_it_failed
     pruning_spares_the_living
     pruning_works_in_batches
+    what_ended_long_ago_is_pruned_in_the_background
     counts_tell_the_revoked_from_the_others
 }
 
@@ -334,6 +335,35 @@ async fn pruning_spares_the_living(world: World) {
     for issued in &living {
         tokens.verify(issued.plain.expose_secret()).await.unwrap();
     }
+}
+
+async fn what_ended_long_ago_is_pruned_in_the_background(world: World) {
+    let tokens = world.tokens();
+    let own = tokens.owned_by(&world.owner);
+    let issued = world.issue_many(&tokens, 3).await;
+    own.revoke(issued[0].record.id).await.unwrap();
+    world.at(10);
+    own.revoke(issued[1].record.id).await.unwrap();
+    world.at(100);
+    let background = tokio::spawn(tokens.background().prune_after(Duration::seconds(90)));
+    eventually(async || world.heard.count("Pruned") > 0).await;
+    tokens.close().await.unwrap();
+    background.await.unwrap();
+    let left = own.list(ListTokens::new().show(Show::Any)).await.unwrap().tokens;
+    let left: Vec<_> = left.iter().map(|it| it.id).collect();
+    assert_eq!(
+        left,
+        [issued[2].record.id, issued[1].record.id],
+        "one ended before the tenth second"
+    );
+
+    // Without being told to, it deletes nothing.
+    world.at(10_000);
+    let background = tokio::spawn(tokens.background());
+    tokens.flush().await.unwrap();
+    tokens.close().await.unwrap();
+    background.await.unwrap();
+    assert_eq!(own.count().await.unwrap().revoked, 1);
 }
 
 async fn pruning_works_in_batches(world: World) {
