@@ -13,11 +13,11 @@ use std::{error::Error, sync::Arc};
 
 use async_trait::async_trait;
 use keyfob::{
-    Owner, Timestamp, TokenId, TokenName, TokenRecord,
+    Owner, TokenId, TokenName, TokenRecord, TokenState,
     store::{
-        CorruptRecord, Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page,
-        PageQuery, Patch, Peek, Position, Revoked, Selection, Show, Sort, StoreError, StoredRow,
-        TokenStore, UpdateOutcome, Use,
+        CorruptRecord, Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount,
+        Order, Page, Patch, Peek, Query, Revoked, Selection, StoreError, StoredRow, TokenStore,
+        UpdateOutcome, Use,
     },
     token::{KeyId, Prefix, Revocation, TokenDigest},
 };
@@ -144,11 +144,6 @@ impl TokenStore for RedbStore {
         })
     }
 
-    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
-        let all = self.read(|tokens| scan(tokens, Some(&query.owner)))?;
-        Ok(Page { corrupt: all.corrupt, ..query.page(all.records) })
-    }
-
     async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError> {
         self.write(|tokens| {
             let Some(mut record) = get(tokens, id)? else {
@@ -198,30 +193,14 @@ impl TokenStore for RedbStore {
         })
     }
 
-    async fn expiring(
-        &self,
-        from: Timestamp,
-        until: Timestamp,
-        after: Option<&Position>,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        let all = self.read(|tokens| scan(tokens, None))?;
-        let page = Page::expiring(all.records, from, until, after, limit);
-        Ok(Page { corrupt: all.corrupt, ..page })
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        let all = self.read(|tokens| scan(tokens, query.filter.owner.as_ref()))?;
+        Ok(Page { corrupt: all.corrupt, ..query.page(all.records) })
     }
 
-    async fn unused(
-        &self,
-        since: Timestamp,
-        after: Option<&Position>,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        let all = self.read(|tokens| scan(tokens, None))?;
-        Ok(Page { corrupt: all.corrupt, ..Page::unused(all.records, since, after, limit) })
-    }
-
-    async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
-        Ok(self.read(|tokens| scan(tokens, Some(owner)))?.records.into_iter().collect())
+    async fn count(&self, filter: &Filter) -> Result<Counts, StoreError> {
+        let all = self.read(|tokens| scan(tokens, filter.owner.as_ref()))?;
+        Ok(filter.count(all.records))
     }
 
     async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {
@@ -277,15 +256,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let revoked =
         store.revoke(&Selection::AllOf(owner.clone()), &Revocation::new(now), 1_000).await?.changed;
     println!("revoke: {revoked:?}");
-    let query = PageQuery {
-        owner,
-        sort: Sort::Newest,
-        show: Show::Revoked,
-        unused_since: None,
-        after: None,
-        limit: 10,
-    };
-    println!("listed: {} revoked", store.page(&query).await?.records.len());
+    let mut filter = Filter::new(Some(owner), now);
+    filter.states = [TokenState::Revoked].into_iter().collect();
+    let page = store.list(&Query::new(filter, Order::NEWEST, 10)).await?;
+    println!("listed: {} revoked", page.records.len());
     Ok(())
 }
 

@@ -7,12 +7,17 @@ use time::Duration;
 use crate::{
     api_tokens::ApiTokens,
     event::Event,
-    store::{KeyCount, Page, Patch, Position, SortKey, StoreError, UpdateOutcome},
+    store::{
+        Filter, KeyCount, Order, Page, Patch, Position, Query, SortBy, States, StoreError,
+        UpdateOutcome,
+    },
     token::{Actor, Reason, Timestamp, TokenRecord},
 };
 
 /// How many tokens are read in one step.
 const PER_PAGE: u32 = 200;
+
+const EXPIRING: Order = Order::by(SortBy::Expires);
 
 /// What spans the tokens of all owners. Keep it out of the reach of users: nothing here asks whose a token is.
 ///
@@ -94,7 +99,7 @@ impl AllTokens {
         self.pages(Sought::Expiring { until, days })
     }
 
-    /// Tokens that are not revoked, were issued before an instant and have not been used since, by their id.
+    /// Tokens that are not revoked, were issued before an instant and have not been used since, the oldest first.
     pub fn unused_since(&self, since: impl Into<Timestamp>) -> TokenPages {
         self.pages(Sought::Unused { since: since.into() })
     }
@@ -141,26 +146,29 @@ impl TokenPages {
     }
 
     async fn read(&self) -> Result<Page, StoreError> {
-        let (store, after) = (self.tokens.store(), self.after.as_ref());
-        let page = self.tokens.watch(match self.sought {
+        let mut filter = Filter::new(None, self.tokens.now());
+        filter.states = States::NOT_REVOKED;
+        let order = match self.sought {
             // What has expired since the first page expires soon no more.
             Sought::Expiring { until, .. } => {
-                store.expiring(self.tokens.now(), until, after, PER_PAGE).await
+                filter.expires = Some((filter.at, until));
+                EXPIRING
             }
-            Sought::Unused { since } => store.unused(since, after, PER_PAGE).await,
-        })?;
-        for record in &page.corrupt {
-            self.tokens.report(|| Event::Corrupt { record: record.clone() });
-        }
-        Ok(page)
+            Sought::Unused { since } => {
+                (filter.created_before, filter.unused_since) = (Some(since), Some(since));
+                Order::OLDEST
+            }
+        };
+        let mut query = Query::new(filter, order, PER_PAGE);
+        query.after.clone_from(&self.after);
+        self.tokens.list_stored(&query).await
     }
 
     /// Leaves out those of which somebody was told. What was claimed before the store failed is handed out.
     async fn claim(&mut self, page: Page, days: u16) -> Result<Vec<TokenRecord>, StoreError> {
         for record in page.records {
             let Some(end) = record.expires_at else { continue };
-            let key = SortKey::Instant(Some(end.unix_seconds()));
-            let position = Position { key, id: record.id };
+            let position = EXPIRING.position(&record);
             let told =
                 record.rare.as_ref().is_some_and(|it| it.notices.range(..=days).next().is_some());
             if !told {

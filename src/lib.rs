@@ -75,6 +75,7 @@ pub mod event;
 mod flush;
 mod issue;
 pub mod limit;
+mod list;
 mod listing;
 mod lookups;
 mod manage;

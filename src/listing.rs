@@ -1,4 +1,4 @@
-//! Which tokens to list, and a page of them. A page ends in a cursor: an opaque text that fits one owner, one order and
+//! Which tokens to list, and a page of them. A page ends in a cursor: an opaque text that fits one list, one order and
 //! one filter.
 
 use std::sync::Arc;
@@ -6,25 +6,50 @@ use std::sync::Arc;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use time::Duration;
 
 use crate::{
     policy::{Fields, InvalidFields},
-    store::{CorruptRecord, Page, PageQuery, Position, Show, Sort},
-    token::{Owner, Timestamp, TokenRecord},
+    store::{CorruptRecord, Filter, Order, Page, Position, Query, States},
+    token::{Ability, Owner, Timestamp, TokenRecord, TokenState},
 };
 
+/// The longest part of a name that a list takes: no name has more characters.
+const LONGEST_PART: usize = 100;
+
 /// Which tokens to list. Those that are not revoked, the newest first, 50 a page, unless said otherwise.
+///
+/// ```
+/// use keyfob::{ListTokens, TokenState, store::{Order, SortBy}};
+///
+/// let list = ListTokens::new()
+///     .sort(Order::by(SortBy::LastUsed))
+///     .states([TokenState::Active, TokenState::Idle])
+///     .name_contains("deploy")
+///     .per_page(20);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ListTokens {
     per_page: u32,
     cursor: Option<String>,
-    sort: Sort,
-    show: Show,
-    unused_since: Option<Timestamp>,
+    order: Order,
+    states: States,
+    name_part: Option<String>,
+    ability: Option<String>,
+    unused: Option<Since>,
+    expiring_within: Option<Duration>,
 }
 
-/// A page of an owner's tokens.
+/// The start of a time in which a token was not used.
+#[derive(Clone, Copy, Debug)]
+enum Since {
+    /// Tokens that are younger are left out.
+    Ago(Duration),
+    Instant(Timestamp),
+}
+
+/// A page of tokens.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TokenPage {
@@ -39,13 +64,16 @@ pub struct TokenPage {
 
 impl ListTokens {
     /// The newest 50 that are not revoked.
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         Self {
             per_page: 50,
             cursor: None,
-            sort: Sort::Newest,
-            show: Show::NotRevoked,
-            unused_since: None,
+            order: Order::NEWEST,
+            states: States::NOT_REVOKED,
+            name_part: None,
+            ability: None,
+            unused: None,
+            expiring_within: None,
         }
     }
 
@@ -55,48 +83,109 @@ impl ListTokens {
         self
     }
 
-    /// Goes on where a page ended: its [`TokenPage::next_cursor`], and otherwise the same listing.
+    /// Goes on where a page ended: its [`TokenPage::next_cursor`], and otherwise the same list.
     pub fn cursor(mut self, cursor: impl Into<String>) -> Self {
         self.cursor = Some(cursor.into());
         self
     }
 
     /// In another order.
-    pub fn sort(mut self, sort: Sort) -> Self {
-        self.sort = sort;
+    pub fn sort(mut self, order: Order) -> Self {
+        self.order = order;
         self
     }
 
-    /// Revoked ones instead, or as well.
-    pub fn show(mut self, show: Show) -> Self {
-        self.show = show;
+    /// Only tokens in these states, judged at the instant of the list by the uses that are written.
+    pub fn states(mut self, states: impl IntoIterator<Item = TokenState>) -> Self {
+        self.states = states.into_iter().collect();
         self
     }
 
-    /// Only those that have not been used since an instant, or ever; judged by the uses that are written.
+    /// Tokens in any state, revoked ones as well.
+    pub fn any_state(mut self) -> Self {
+        self.states = States::ALL;
+        self
+    }
+
+    /// Only tokens with this in their name, in upper or lower case: at most 100 characters.
+    pub fn name_contains(mut self, part: impl Into<String>) -> Self {
+        self.name_part = Some(part.into());
+        self
+    }
+
+    /// Only tokens that permit this ability.
+    pub fn ability(mut self, ability: impl Into<String>) -> Self {
+        self.ability = Some(ability.into());
+        self
+    }
+
+    /// Only tokens that have not been used since an instant, or ever; judged by the uses that are written.
     pub fn unused_since(mut self, instant: impl Into<Timestamp>) -> Self {
-        self.unused_since = Some(instant.into());
+        self.unused = Some(Since::Instant(instant.into()));
         self
     }
 
-    pub(crate) fn query(self, owner: &Owner) -> Result<PageQuery, InvalidFields> {
+    /// Only tokens that were issued at least this time ago and have not been used since; judged by the uses that are
+    /// written.
+    pub fn unused_for(mut self, time: Duration) -> Self {
+        self.unused = Some(Since::Ago(time));
+        self
+    }
+
+    /// Only tokens that are not expired and expire within this time.
+    pub fn expiring_within(mut self, time: Duration) -> Self {
+        self.expiring_within = Some(time);
+        self
+    }
+
+    /// The query at an instant, for the tokens of an owner or of all.
+    pub(crate) fn query(
+        self,
+        owner: Option<&Owner>,
+        now: Timestamp,
+    ) -> Result<Query, InvalidFields> {
         let mut fields = Fields::default();
-        let mut query = PageQuery {
-            owner: owner.clone(),
-            sort: self.sort,
-            show: self.show,
-            unused_since: self.unused_since,
-            after: None,
-            limit: self.per_page,
-        };
+        let listing = self.listing(owner);
+        let mut filter = Filter::new(owner.cloned(), now);
+        filter.states = self.states;
+        match self.unused {
+            Some(Since::Instant(instant)) => filter.unused_since = Some(instant),
+            Some(Since::Ago(time)) => {
+                let instant = now.checked_add(-time).unwrap_or(Timestamp::MIN);
+                (filter.created_before, filter.unused_since) = (Some(instant), Some(instant));
+            }
+            None => {}
+        }
+        filter.expires = self.expiring_within.map(|time| {
+            let until = now.checked_add(time.max(Duration::ZERO)).unwrap_or(Timestamp::MAX);
+            (now, until)
+        });
+        let part_fits = self.name_part.as_ref().is_none_or(|it| it.chars().count() <= LONGEST_PART);
+        let part = part_fits.then_some(()).ok_or("must have at most 100 characters");
+        fields.check("q", part);
+        filter.name_part = self.name_part.filter(|part| !part.is_empty());
+        let ability = self.ability.map(Ability::new).transpose();
+        let ability = fields.check("ability", ability.map_err(|error| error.to_string()));
+        if ability.iter().flatten().any(|it| it.as_str().ends_with('*')) {
+            fields.refuse("ability", "must be one ability, without *");
+        }
+        filter.ability = ability.flatten();
         let size = (1..=200).contains(&self.per_page).then_some(());
-        let size = fields.check("per_page", size.ok_or("must be from 1 to 200"));
-        let after = self.cursor.map(|text| decode(&text, &query)).transpose();
-        let (Some(()), Some(after)) = (size, fields.check("cursor", after)) else {
-            return Err(fields.into_error());
-        };
-        query.after = after;
-        Ok(query)
+        fields.check("per_page", size.ok_or("must be from 1 to 200"));
+        let mut query = Query::new(filter, self.order, self.per_page);
+        let after = self.cursor.map(|text| decode(&text, self.order, listing)).transpose();
+        query.after = fields.check("cursor", after).flatten();
+        if fields.is_empty() { Ok(query) } else { Err(fields.into_error()) }
+    }
+
+    /// Names the list. It need not be secret: a forged cursor moves within the tokens that its bearer may list.
+    pub(crate) fn listing(&self, owner: Option<&Owner>) -> u64 {
+        let Self { order, states, name_part, ability, unused, expiring_within, .. } = self;
+        let text = format!(
+            "{order} {states:?} {name_part:?} {ability:?} {unused:?} {expiring_within:?} {owner:?}"
+        );
+        let digest: [u8; 32] = Sha256::digest(text).into();
+        digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
     }
 }
 
@@ -107,21 +196,21 @@ impl Default for ListTokens {
 }
 
 impl TokenPage {
-    pub(crate) fn new(page: Page, query: &PageQuery) -> Self {
+    pub(crate) fn new(page: Page, listing: u64) -> Self {
         Self {
             tokens: page.records.into_iter().map(Arc::unwrap_or_clone).collect(),
-            next_cursor: page.end.map(|end| encode(query, end)),
+            next_cursor: page.end.map(|end| encode(listing, end)),
             unreadable: page.corrupt,
         }
     }
 }
 
-/// A text that is no cursor, or one of another listing.
+/// A text that is no cursor, or one of another list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be the next_cursor of the same listing")]
 struct CursorError;
 
-/// One that was given out is shorter: its key is an id, an instant, or a name of at most 400 bytes.
+/// One that was given out is shorter: its key is an instant, or a name of at most 400 bytes.
 const LONGEST_CURSOR: usize = 4_096;
 
 #[derive(Serialize, Deserialize)]
@@ -130,27 +219,18 @@ struct Cursor {
     listing: u64,
 }
 
-fn encode(query: &PageQuery, after: Position) -> String {
-    let cursor = Cursor { after, listing: listing(query) };
+fn encode(listing: u64, after: Position) -> String {
+    let cursor = Cursor { after, listing };
     // Texts and numbers can always be written as JSON.
     BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
 }
 
-fn decode(text: &str, query: &PageQuery) -> Result<Position, CursorError> {
+fn decode(text: &str, order: Order, listing: u64) -> Result<Position, CursorError> {
     if text.len() > LONGEST_CURSOR {
         return Err(CursorError);
     }
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| CursorError)?;
     let cursor: Cursor = serde_json::from_slice(&bytes).map_err(|_| CursorError)?;
-    let fits = cursor.listing == listing(query) && query.sort.has_key(&cursor.after.key);
+    let fits = cursor.listing == listing && order.has_key(&cursor.after.key);
     fits.then_some(cursor.after).ok_or(CursorError)
-}
-
-/// Names the listing. It need not be secret: a forged cursor moves within the owner's own tokens.
-fn listing(query: &PageQuery) -> u64 {
-    let PageQuery { owner, sort, show, unused_since, .. } = query;
-    // Names and instants can always be written as JSON.
-    let text = serde_json::to_string(&(sort, show, unused_since, owner)).unwrap_or_default();
-    let digest: [u8; 32] = Sha256::digest(text).into();
-    digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use crate::{
     api_tokens::{ATTEMPTS, ApiTokens},
     event::Event,
-    listing::{ListTokens, TokenPage},
-    owner_tokens::{ManageError, OwnerTokens, apply},
+    owner_tokens::{ManageError, OwnerTokens},
     policy::{Fields, Instants, InvalidFields},
     signal::Changed,
-    store::{Change, Deleted, Deletion, OwnerCount, PageQuery, Patch, STEP, StoreError},
+    store::{Change, Deleted, Deletion, Patch, STEP, StoreError},
     terms::{Terms, terms_setters},
     token::{Timestamp, TokenId, TokenRecord},
 };
@@ -30,66 +29,6 @@ pub struct TokenChange {
 }
 
 impl OwnerTokens {
-    /// A page of tokens, with every use that is known.
-    ///
-    /// ```
-    /// # futures_executor::block_on(async {
-    /// # use keyfob::{ApiTokens, ListTokens, NewToken, Owner, store::MemoryStore};
-    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
-    /// # let owner = Owner::new("user:42").unwrap();
-    /// # for name in ["first", "second", "third"] {
-    /// #     let _ = tokens.issue(NewToken::new(owner.clone(), name)).await.unwrap();
-    /// # }
-    /// let own = tokens.owned_by(&owner);
-    /// let page = own.list(ListTokens::new().per_page(2)).await.unwrap();
-    /// assert_eq!(page.tokens[0].name.as_str(), "third");
-    ///
-    /// let next = page.next_cursor.unwrap();
-    /// let page = own.list(ListTokens::new().per_page(2).cursor(next)).await.unwrap();
-    /// assert_eq!(page.tokens[0].name.as_str(), "first");
-    /// assert!(page.next_cursor.is_none());
-    /// # });
-    /// ```
-    ///
-    /// # Errors
-    /// [`ManageError::Invalid`] for a page size outside 1 to 200, and for a cursor of another listing or owner;
-    /// [`ManageError::Store`].
-    pub async fn list(&self, list: ListTokens) -> Result<TokenPage, ManageError> {
-        let query = list.query(&self.owner)?;
-        self.tokens.flush_if_abandoned().await;
-        let (page, settled) = self.read(&query).await?;
-        if settled {
-            return Ok(page);
-        }
-        // Uses were written between the reading of the page and of the log. They are in the store by now, and what is
-        // noted now is known before the page is read again.
-        let known = self.tokens.usage().latest_of(page.tokens.iter().map(|it| it.id));
-        let (mut page, _) = self.read(&query).await?;
-        for record in &mut page.tokens {
-            apply(&known, record);
-        }
-        Ok(page)
-    }
-
-    async fn read(&self, query: &PageQuery) -> Result<(TokenPage, bool), ManageError> {
-        let mark = self.tokens.usage().mark();
-        let page = self.tokens.watch(self.tokens.store().page(query).await)?;
-        for record in &page.corrupt {
-            self.tokens.report(|| Event::Corrupt { record: record.clone() });
-        }
-        let mut page = TokenPage::new(page, query);
-        let settled = self.tokens.usage().show_in(mark, &mut page.tokens);
-        Ok((page, settled))
-    }
-
-    /// How many tokens the owner has.
-    ///
-    /// # Errors
-    /// [`ManageError::Store`]
-    pub async fn count(&self) -> Result<OwnerCount, ManageError> {
-        Ok(self.tokens.watch(self.tokens.store().count(&self.owner).await)?)
-    }
-
     /// Gives a token another name.
     ///
     /// # Errors

@@ -2,28 +2,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::token::{KeyId, TokenRecord};
 
-/// How many tokens an owner has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OwnerCount {
-    /// Those that are not revoked, expired ones among them.
-    pub not_revoked: u64,
-    /// Those that are revoked and not yet pruned.
-    pub revoked: u64,
-}
-
-/// Counts the tokens of an owner, for stores that keep whole records.
-impl FromIterator<Arc<TokenRecord>> for OwnerCount {
-    fn from_iter<T: IntoIterator<Item = Arc<TokenRecord>>>(records: T) -> Self {
-        records.into_iter().fold(Self::default(), |mut count, record| {
-            match record.revocation {
-                None => count.not_revoked += 1,
-                Some(_) => count.revoked += 1,
-            }
-            count
-        })
-    }
-}
-
 /// How many digests of tokens that are not revoked a pepper key has made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyCount {

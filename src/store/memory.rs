@@ -11,8 +11,8 @@ use foldhash::fast::RandomState;
 use crate::token::{Abilities, KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord};
 
 use super::{
-    Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch,
-    Peek, Position, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+    Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
+    Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
 };
 
 /// A store in memory: for tests, examples, and services whose tokens need not outlive them.
@@ -185,11 +185,6 @@ impl TokenStore for MemoryStore {
         Ok(outcome)
     }
 
-    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
-        let writer = self.writer();
-        Ok(query.page(writer.of_owner(&query.owner)))
-    }
-
     async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError> {
         let mut writer = self.writer();
         let Some(record) = writer.get(id) else {
@@ -239,33 +234,20 @@ impl TokenStore for MemoryStore {
         Ok(())
     }
 
-    async fn expiring(
-        &self,
-        from: Timestamp,
-        until: Timestamp,
-        after: Option<&Position>,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         let writer = self.writer();
-        let lowest = TokenId::from_u128(u128::MAX);
-        let ends = writer.index.by_end.range((from, lowest)..).take_while(|(end, _)| *end <= until);
-        let found = ends.filter_map(|(_, id)| writer.get(*id));
-        Ok(Page::expiring(found, from, until, after, limit))
+        Ok(match &query.filter.owner {
+            Some(owner) => query.page(writer.of_owner(owner)),
+            None => query.page(writer.records.pin().values().cloned()),
+        })
     }
 
-    async fn unused(
-        &self,
-        since: Timestamp,
-        after: Option<&Position>,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
+    async fn count(&self, filter: &Filter) -> Result<Counts, StoreError> {
         let writer = self.writer();
-        Ok(Page::unused(writer.records.pin().values().cloned(), since, after, limit))
-    }
-
-    async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
-        let writer = self.writer();
-        Ok(writer.of_owner(owner).collect())
+        Ok(match &filter.owner {
+            Some(owner) => filter.count(writer.of_owner(owner)),
+            None => filter.count(writer.records.pin().values().cloned()),
+        })
     }
 
     async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {

@@ -17,7 +17,6 @@ mod error;
 mod memory;
 #[cfg(feature = "mysql")]
 mod mysql;
-mod page;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod row;
@@ -35,15 +34,15 @@ pub(crate) use cached::{CACHE_CAPACITY, LONGEST_STALENESS};
 pub use cached::{CacheStats, CachedStore, StalenessError};
 pub(crate) use contract::STEP;
 pub use contract::{
-    Change, Deleted, Deletion, Expected, InsertOutcome, InsertRules, MOST_USED_ABILITIES, Patch,
-    PatchError, Revoked, Rotation, RuleError, Selection, Siblings, UpdateOutcome, Use,
+    Change, Counts, Deleted, Deletion, Expected, Filter, InsertOutcome, InsertRules,
+    MOST_USED_ABILITIES, Order, OrderError, Page, Patch, PatchError, Position, Query, Revoked,
+    Rotation, RuleError, Selection, Siblings, SortBy, SortKey, States, UpdateOutcome, Use,
 };
-pub use count::{KeyCount, OwnerCount};
+pub use count::KeyCount;
 pub use error::{BoxError, CorruptRecord, StoreError};
 pub use memory::MemoryStore;
 #[cfg(feature = "mysql")]
 pub use mysql::{MySqlOpenError, MySqlStore, MySqlTransaction};
-pub use page::{Page, PageQuery, Position, Show, Sort, SortKey};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOpenError, PostgresStore, PostgresTransaction};
 pub use row::StoredRow;
@@ -51,7 +50,7 @@ pub use row::StoredRow;
 pub use sqlite::{SqliteOpenError, SqliteStore, SqliteTransaction, SqliteWarning};
 pub(crate) use timed::{TimedStore, in_time, unless_busy};
 
-use crate::token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord};
+use crate::token::{KeyId, Revocation, TokenId, TokenRecord};
 
 /// Reads one token.
 pub(crate) async fn find_one(
@@ -120,12 +119,6 @@ pub trait TokenStore: Debug + Send + Sync {
         rules: &InsertRules,
     ) -> Result<InsertOutcome, StoreError>;
 
-    /// Some tokens of an owner, sorted and filtered. Pages neither skip nor repeat a token when others are added.
-    ///
-    /// # Errors
-    /// [`StoreError`]; a record that can't be read is among [`Page::corrupt`] and does not take the others down.
-    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError>;
-
     /// Locks a token, applies a patch to its record, and writes the record: one transaction.
     ///
     /// [`Patch::apply`] decides. A store adds atomicity: between reading the record and writing it, no other step
@@ -161,36 +154,21 @@ pub trait TokenStore: Debug + Send + Sync {
     /// [`StoreError`]; then the batch was written as a whole, or not at all.
     async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError>;
 
-    /// Tokens of all owners that are not revoked and expire after `from` and not after `until`, by expiry; the page
-    /// begins after `after`.
+    /// Returns a page of a list. Pages neither skip nor repeat a token when others are added. While the field changes that
+    /// decides over the order, a token may move between pages.
+    ///
+    /// A page of the tokens of all owners may hold fewer tokens than the limit, even none, and have an end, so that no
+    /// step reads very many tokens of which few match. [`Query::page`] is the whole rule.
     ///
     /// # Errors
-    /// As [`page`](Self::page).
-    async fn expiring(
-        &self,
-        from: Timestamp,
-        until: Timestamp,
-        after: Option<&Position>,
-        limit: u32,
-    ) -> Result<Page, StoreError>;
+    /// [`StoreError`]; a record that can't be read is among [`Page::corrupt`] and does not take the others down.
+    async fn list(&self, query: &Query) -> Result<Page, StoreError>;
 
-    /// Tokens of all owners that are not revoked, were created before `since` and have not been used since, by id;
-    /// the page begins after `after`. It may end early, and even be empty, where others may follow.
-    ///
-    /// # Errors
-    /// As [`page`](Self::page).
-    async fn unused(
-        &self,
-        since: Timestamp,
-        after: Option<&Position>,
-        limit: u32,
-    ) -> Result<Page, StoreError>;
-
-    /// How many tokens an owner has.
+    /// Counts tokens by their states. [`Filter::count`] is the whole rule.
     ///
     /// # Errors
     /// [`StoreError`]
-    async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError>;
+    async fn count(&self, filter: &Filter) -> Result<Counts, StoreError>;
 
     /// How many digests of tokens that are not revoked were made by each key: current ones and previous ones, also
     /// those that are past their end. Each key that made any is listed once, in order of the keys, `None` first.

@@ -9,12 +9,12 @@ use async_trait::async_trait;
 
 use crate::{
     timer,
-    token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},
+    token::{KeyId, Revocation, TokenId, TokenRecord},
 };
 
 use super::{
-    Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch,
-    Peek, Position, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+    Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
+    Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
 };
 
 /// The pauses before a step that was busy is tried again, at the longest.
@@ -90,13 +90,11 @@ macro_rules! timed {
 timed! {
     find(ids: &[TokenId]) -> Page;
     insert(record: &TokenRecord, rules: &InsertRules) -> InsertOutcome;
-    page(query: &PageQuery) -> Page;
     update(id: TokenId, patch: &Patch) -> UpdateOutcome;
     revoke(selection: &Selection, revocation: &Revocation, limit: u32) -> Revoked;
     record_uses(uses: &[Use]) -> ();
-    expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;
-    unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;
-    count(owner: &Owner) -> OwnerCount;
+    list(query: &Query) -> Page;
+    count(filter: &Filter) -> Counts;
     count_by_key() -> Vec<KeyCount>;
     delete(deletion: &Deletion, limit: u32) -> Deleted;
     key_fingerprint(key: &KeyId, value: &[u8; 32]) -> [u8; 32];

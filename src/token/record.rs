@@ -1,8 +1,8 @@
-use std::{collections::BTreeSet, fmt, net::IpAddr, num::NonZeroU32};
+use std::{collections::BTreeSet, net::IpAddr, num::NonZeroU32};
 
 use super::{
     Abilities, Ability, Actor, AllowedAddresses, IdempotencyKey, Metadata, NotedUse, Owner, Prefix,
-    RateLimit, Reason, Timestamp, TokenDigest, TokenId, TokenName,
+    RateLimit, Reason, Timestamp, TokenDigest, TokenId, TokenName, TokenState,
 };
 
 /// Exactly what is persisted of a token. There is nothing in it that lets anyone present the token.
@@ -114,51 +114,6 @@ pub struct PreviousSecret {
     pub ends_on_first_use: bool,
     /// Whether the new secret was asked for by whoever bore this one, who may then ask again as long as it is not used.
     pub may_ask_again: bool,
-}
-
-/// What a token is at one instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TokenState {
-    /// Good.
-    Active,
-    /// Past its expiry.
-    Expired,
-    /// Not used for longer than its idle period.
-    Idle,
-    /// Revoked, for good.
-    Revoked,
-    /// Suspended until a date, or until somebody resumes it.
-    Suspended,
-    /// Issued for later.
-    NotYetValid,
-}
-
-impl TokenState {
-    /// The state as text: `active`, `expired`, `idle`, `revoked`, `suspended` or `not_yet_valid`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Expired => "expired",
-            Self::Idle => "idle",
-            Self::Revoked => "revoked",
-            Self::Suspended => "suspended",
-            Self::NotYetValid => "not_yet_valid",
-        }
-    }
-}
-
-impl fmt::Display for TokenState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl serde::Serialize for TokenState {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
 }
 
 impl TokenRecord {

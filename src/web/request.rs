@@ -12,8 +12,8 @@ use time::Duration;
 use crate::{
     InvalidFields, ListTokens, NewToken, Owner, Timestamp, TokenChange, TokenId, TokenRotation,
     policy::Fields,
-    store::{BoxError, Show},
-    token::Reason,
+    store::BoxError,
+    token::{Reason, TokenState},
 };
 
 use self::body::Body;
@@ -101,11 +101,21 @@ pub fn check_media_type(content_type: Option<&[u8]>) -> Result<(), RequestError>
     is_json.then_some(()).ok_or(RequestError::UnknownMediaType)
 }
 
-/// Reads which tokens to list from the query of a request, the part after `?`: `per_page`, `cursor`, and `state`, which
-/// is `revoked` or `any`. Absent is 50 tokens a page from the newest on, without the revoked ones.
+/// Reads which tokens to list from the query of a request, the part after `?`:
 ///
-/// Nothing is decoded: all that is valid here is written without `%`. Parameters that are not named here are passed
-/// over. The size and the cursor are checked when the tokens are listed.
+/// | parameter | takes | absent |
+/// |---|---|---|
+/// | `sort` | `created`, `name`, `last_used` or `expires`, and `-` before it for descending order | `-created` |
+/// | `state` | a state, as often as there are states, or `any` | all but `revoked` |
+/// | `q` | a part of the name, in upper or lower case | any name |
+/// | `ability` | an ability that the token permits | any |
+/// | `unused_days` | days, 0 to 36,500, in which the token was neither issued nor used | |
+/// | `expiring_days` | days, 0 to 36,500, within which the token expires | |
+/// | `per_page` | 1 to 200 | 50 |
+/// | `cursor` | the `next_cursor` of a page of the same list | the first page |
+///
+/// Values may be written with `%` and two hex digits, and `+` for a space. Parameters that are not named here are passed
+/// over. The size, the cursor, the ability and the length of `q` are checked when the tokens are listed.
 ///
 /// # Errors
 /// [`RequestError::Invalid`]
@@ -118,22 +128,46 @@ pub fn check_media_type(content_type: Option<&[u8]>) -> Result<(), RequestError>
 /// ```
 pub fn list(query: &str) -> Result<ListTokens, RequestError> {
     let mut fields = Fields::default();
-    let mut list = ListTokens::new();
-    for parameter in query.split('&') {
-        list = match parameter.split_once('=').unwrap_or((parameter, "")) {
+    let (mut list, mut states) = (ListTokens::new(), Vec::new());
+    for (parameter, value) in form_urlencoded::parse(query.as_bytes()) {
+        list = match (&*parameter, &*value) {
             // What is no number is no size either, and is refused with the same words.
             ("per_page", size) => list.per_page(size.parse().unwrap_or(0)),
             ("cursor", cursor) => list.cursor(cursor),
-            ("state", "revoked") => list.show(Show::Revoked),
-            ("state", "any") => list.show(Show::Any),
-            ("state", _) => {
-                fields.refuse("state", "must be \"revoked\" or \"any\"");
+            ("state", "any") => list.any_state(),
+            ("state", state) => {
+                states.extend(fields.check("state", state.parse::<TokenState>()));
                 list
             }
+            ("sort", order) => match fields.check("sort", order.parse()) {
+                Some(order) => list.sort(order),
+                None => list,
+            },
+            ("q", part) => list.name_contains(part),
+            ("ability", ability) => list.ability(ability),
+            ("unused_days", days) => match fields.check("unused_days", in_days(days)) {
+                Some(time) => list.unused_for(time),
+                None => list,
+            },
+            ("expiring_days", days) => match fields.check("expiring_days", in_days(days)) {
+                Some(time) => list.expiring_within(time),
+                None => list,
+            },
             _ => list,
         };
     }
+    if !states.is_empty() {
+        list = list.states(states);
+    }
     if fields.is_empty() { Ok(list) } else { Err(fields.into_error().into()) }
+}
+
+/// A time that is more than this was not before any token.
+const MOST_DAYS: u16 = 36_500;
+
+fn in_days(text: &str) -> Result<Duration, &'static str> {
+    let days = text.parse::<u16>().ok().filter(|days| *days <= MOST_DAYS);
+    days.map(|days| Duration::days(days.into())).ok_or("must be a number of days from 0 to 36500")
 }
 
 /// Reads what a new token is to be: `name`, `abilities`, `metadata`, either `expires_at` or `expires_in_days`, and what
@@ -367,11 +401,33 @@ mod tests {
 
     #[test]
     fn a_listing_is_asked_for_by_its_parameters_alone() {
-        for good in ["", "per_page=1&cursor=x&state=any", "owner=eve&state=revoked", "&&"] {
+        for good in [
+            "",
+            "per_page=1&cursor=x&state=any",
+            "owner=eve&state=revoked",
+            "&&",
+            "state=active&state=not_yet_valid&sort=-last_used&q=caf%C3%A9+%26&ability=servers%3Aread",
+            "unused_days=0&expiring_days=36500",
+        ] {
             assert!(list(good).is_ok(), "{good}");
         }
-        for bad in ["state", "state=", "state=active", "state=any&state=broken"] {
-            assert!(matches!(list(bad), Err(RequestError::Invalid(_))), "{bad}");
+        for (bad, parameter) in [
+            ("state", "state"),
+            ("state=", "state"),
+            ("state=Active", "state"),
+            ("state=any&state=broken", "state"),
+            ("sort=", "sort"),
+            ("sort=id", "sort"),
+            ("sort=--created", "sort"),
+            ("sort=+created", "sort"),
+            ("unused_days=-1", "unused_days"),
+            ("unused_days=36501", "unused_days"),
+            ("expiring_days=1.5", "expiring_days"),
+            ("expiring_days", "expiring_days"),
+        ] {
+            let Err(RequestError::Invalid(invalid)) = list(bad) else { panic!("{bad}") };
+            let fields: Vec<_> = invalid.errors.iter().map(|it| it.field).collect();
+            assert_eq!(fields, [parameter], "{bad}");
         }
     }
 

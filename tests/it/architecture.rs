@@ -74,6 +74,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "owner_tokens",
         ],
     ),
+    ("list", &["token", "store", "event", "listing", "api_tokens", "all_tokens", "owner_tokens"]),
     ("revoke", &["token", "store", "signal", "event", "api_tokens", "all_tokens", "owner_tokens"]),
     (
         "bearer",

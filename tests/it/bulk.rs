@@ -129,7 +129,7 @@ async fn what_was_ended_before_a_step_failed_stays_so_and_the_next_call_goes_on(
     let failed = own.revoke_all().await;
     assert!(matches!(failed, Err(ManageError::Store(StoreError::Unavailable(_)))), "{failed:?}");
     world.store.heal();
-    assert_eq!(own.count().await.unwrap().not_revoked, 1_500);
+    assert_eq!(own.count().await.unwrap().not_revoked(), 1_500);
     assert_eq!(world.heard.count("Revoked"), 2);
     let mark = Changed::Owner(OwnerMark::of(&world.owner));
     assert_eq!(told.take(), [mark.clone(), mark.clone()], "at the start, and when it failed");

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::SeqCst},
 };
 
-use keyfob::{ApiTokens, IssueError, IssuedToken, ListTokens, NewToken, VerifyError, store::Show};
+use keyfob::{ApiTokens, IssueError, IssuedToken, ListTokens, NewToken, VerifyError};
 use time::Duration;
 use tokio::task::JoinHandle;
 
@@ -61,7 +61,7 @@ async fn of_64_issues_at_once_as_many_get_through_as_the_limit_says(world: World
         for issued in issued {
             used(&handles[0], issued).await;
         }
-        assert_eq!(handles[0].owned_by(&owner).count().await.unwrap().not_revoked, 10);
+        assert_eq!(handles[0].owned_by(&owner).count().await.unwrap().not_revoked(), 10);
     }
 }
 
@@ -216,7 +216,7 @@ async fn issuing_while_all_are_revoked_leaves_no_token_in_between(world: World) 
             assert_eq!(verified, !revoked.contains(&issued.record.id), "what was told is what is");
         }
         own.revoke_all().await.unwrap();
-        assert_eq!(own.count().await.unwrap().not_revoked, 0);
+        assert_eq!(own.count().await.unwrap().not_revoked(), 0);
     }
 }
 
@@ -278,7 +278,7 @@ async fn a_flush_revives_and_undoes_nothing(world: World) {
         assert_eq!((stored.name.as_str(), &stored.revocation), (name.as_str(), &revoked));
         assert!(revoked.is_some());
     }
-    let any = own.list(ListTokens::new().show(Show::Any).per_page(200)).await.unwrap();
+    let any = own.list(ListTokens::new().any_state().per_page(200)).await.unwrap();
     assert_eq!(any.tokens.len(), 20);
 }
 

@@ -13,6 +13,8 @@ mod memory {
         token::{Prefix, TokenDigest},
     };
 
+    use crate::support::store_ext::StoreExt;
+
     keyfob::store_conformance!(#[tokio::test] => MemoryStore::new());
 
     /// The clauses run on one thread, where this store never waits.
@@ -42,8 +44,8 @@ mod memory {
                 inserted += usize::from(insert.await.unwrap() == InsertOutcome::Inserted);
             }
             assert_eq!(inserted, 10, "in round {round}");
-            let count = store.count(&Owner::new("user:42").unwrap()).await.unwrap();
-            assert_eq!(count.not_revoked, 10, "in round {round}");
+            let (count, _) = store.count_of(&Owner::new("user:42").unwrap()).await;
+            assert_eq!(count, 10, "in round {round}");
         }
     }
 }
@@ -190,6 +192,6 @@ fn the_macro_runs_every_clause() {
             }
         }
     }
-    assert!(written.len() > 100, "the clauses are found: {written:?}");
+    assert!(written.len() > 90, "the clauses are found: {written:?}");
     assert_eq!(written, listed, "the list in store_conformance! has every clause, once");
 }

@@ -341,7 +341,7 @@ async fn nothing_is_stored_where_the_generator_repeats_itself(world: World) {
     assert!(stuck.check().await.is_err());
     let short = world.builder().entropy(Short).build().unwrap();
     assert!(matches!(short.issue(world.new_token("a")).await, Err(IssueError::Entropy(_))));
-    assert_eq!(tokens.owned_by(&world.owner).count().await.unwrap().not_revoked, 2);
+    assert_eq!(tokens.owned_by(&world.owner).count().await.unwrap().not_revoked(), 2);
 }
 
 async fn a_failed_insert_issues_nothing(world: World) {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use keyfob::{
-    ApiTokens, ListTokens, NewToken, TokenId,
-    store::{Show, Sort},
+    ApiTokens, ListTokens, NewToken, TokenId, TokenState,
+    store::{Order, SortBy},
 };
 use serde_json::{Value, json};
 
@@ -73,9 +73,9 @@ async fn a_cursor_fits_its_own_listing_alone(world: World) {
     let cursor = own.list(list()).await.unwrap().next_cursor.unwrap();
     assert!(own.list(list().per_page(200).cursor(&cursor)).await.is_ok(), "the size may change");
     for other in [
-        list().sort(Sort::Oldest),
-        list().sort(Sort::Name),
-        list().show(Show::Any),
+        list().sort(Order::OLDEST),
+        list().sort(Order::by(SortBy::Name)),
+        list().any_state(),
         list().unused_since(after(5)),
     ] {
         assert_eq!(wrong_field(own.list(other.cursor(&cursor)).await), "cursor");
@@ -109,7 +109,8 @@ async fn a_forged_cursor_moves_within_ones_own_tokens(world: World) {
     let theirs = tokens.issue(NewToken::new(world.stranger.clone(), "theirs")).await.unwrap();
     let mine: BTreeSet<_> = ids(&mine).into_iter().collect();
     let own = tokens.owned_by(&world.owner);
-    for sort in [Sort::Newest, Sort::Oldest, Sort::Name, Sort::LeastRecentlyUsed] {
+    for sort in [Order::NEWEST, Order::OLDEST, Order::by(SortBy::Name), Order::by(SortBy::LastUsed)]
+    {
         let list = || ListTokens::new().per_page(1).sort(sort);
         let cursor = own.list(list()).await.unwrap().next_cursor.unwrap();
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&cursor).unwrap();
@@ -121,12 +122,10 @@ async fn a_forged_cursor_moves_within_ones_own_tokens(world: World) {
             forged.push(cursor);
         }
         for key in [
-            json!("Id"),
             json!({ "Name": "" }),
             json!({ "Name": "' OR owner <> '" }),
             json!({ "Name": "\0zz" }),
             json!({ "Name": "a\0b" }),
-            json!({ "Instant": null }),
             json!({ "Instant": i64::MIN }),
             json!({ "Instant": i64::MAX }),
             json!({ "Instant": "1" }),
@@ -169,12 +168,12 @@ async fn each_order_and_filter_is_kept_over_all_pages(world: World) {
     let list = || ListTokens::new().per_page(1);
     for (list, expected) in [
         (list(), vec![c, a, b]),
-        (list().sort(Sort::Oldest), vec![b, a, c]),
-        (list().sort(Sort::Name), vec![a, b, c]),
-        (list().sort(Sort::Name).show(Show::Any), vec![a, d, b, c]),
-        (list().sort(Sort::LeastRecentlyUsed), vec![a, c, b]),
-        (list().show(Show::Revoked), vec![d]),
-        (list().show(Show::Any), vec![d, c, a, b]),
+        (list().sort(Order::OLDEST), vec![b, a, c]),
+        (list().sort(Order::by(SortBy::Name)), vec![a, b, c]),
+        (list().sort(Order::by(SortBy::Name)).any_state(), vec![a, d, b, c]),
+        (list().sort(Order::by(SortBy::LastUsed)), vec![a, c, b]),
+        (list().states([TokenState::Revoked]), vec![d]),
+        (list().any_state(), vec![d, c, a, b]),
         (list().unused_since(after(20)), vec![c, a]),
         (list().unused_since(after(10)), vec![a]),
     ] {

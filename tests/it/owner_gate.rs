@@ -385,7 +385,7 @@ async fn a_disabled_owner_issues_nothing_through_a_token(world: World) {
     gate.0.fails.store(true, SeqCst);
     let refused = tokens.issue_on_behalf_of(&token, world.new_token("b")).await;
     assert!(matches!(refused, Err(keyfob::IssueError::Store(_))), "{refused:?}");
-    assert_eq!(tokens.owned_by(&world.owner).count().await.unwrap().not_revoked, 1);
+    assert_eq!(tokens.owned_by(&world.owner).count().await.unwrap().not_revoked(), 1);
 }
 
 async fn owners_are_kept_apart(world: World) {

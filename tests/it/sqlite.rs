@@ -10,15 +10,14 @@ use std::{path::PathBuf, sync::Arc};
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
-        InsertOutcome, InsertRules, PageQuery, Peek, Selection, Show, Sort, SqliteStore,
-        TokenStore, Use,
+        InsertOutcome, InsertRules, Order, Peek, Query, Selection, SqliteStore, TokenStore, Use,
     },
     token::{Prefix, Revocation, TokenDigest},
 };
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use crate::support::store_ext::StoreExt;
+use crate::support::store_ext::{StoreExt, all_of};
 
 /// A database file that is gone after the test.
 struct File {
@@ -84,8 +83,8 @@ async fn insert(store: &SqliteStore, record: &TokenRecord) {
     assert_eq!(outcome, InsertOutcome::Inserted);
 }
 
-fn query(sort: Sort) -> PageQuery {
-    PageQuery { owner: owner(), sort, show: Show::Any, unused_since: None, after: None, limit: 100 }
+fn query(order: Order) -> Query {
+    all_of(&owner(), order)
 }
 
 #[tokio::test]
@@ -159,7 +158,7 @@ async fn of_64_concurrent_inserts_over_several_pools_as_many_get_in_as_the_limit
         let inserted = outcomes.iter().filter(|it| **it == InsertOutcome::Inserted).count();
         let refused = outcomes.iter().filter(|it| **it == InsertOutcome::LimitReached).count();
         assert_eq!((inserted, refused), (10, 54));
-        assert_eq!(stores[0].count(&owner).await.unwrap().not_revoked, 10);
+        assert_eq!(stores[0].count_of(&owner).await.0, 10);
     }
 }
 
@@ -179,7 +178,7 @@ async fn thousands_of_uses_are_one_batch_and_the_latest_of_each_token_counts() {
         .collect();
     store.record_uses(&uses).await.unwrap();
 
-    let page = store.page(&query(Sort::Oldest)).await.unwrap();
+    let page = store.list(&query(Order::OLDEST)).await.unwrap();
     assert_eq!(page.records.len(), 20, "no token came into being");
     for record in page.records {
         let latest = uses.iter().filter(|it| it.id == record.id).max_by_key(|it| it.at).unwrap();
@@ -211,8 +210,8 @@ async fn a_revocation_that_is_dropped_midway_has_happened_whole_or_not_at_all() 
             revoked = revoke => assert_eq!(revoked.unwrap().len(), 60),
             () = polls => (),
         }
-        let count = store.count(&owner).await.unwrap();
-        assert!([0, 60].contains(&count.revoked), "{count:?}");
-        assert_eq!(count.revoked + count.not_revoked, 60);
+        let (left, revoked) = store.count_of(&owner).await;
+        assert!([0, 60].contains(&revoked), "{revoked}");
+        assert_eq!(revoked + left, 60);
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "measurements are tests")]
 
+mod bulk;
 #[allow(dead_code, unused_imports, unused_macros, reason = "tests need more of it")]
 #[path = "../it/support/engine.rs"]
 mod engine;

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keyfob::{ApiTokens, IssuedToken, ListTokens, NewToken, Owner, store::PostgresStore};
+use keyfob::{
+    ApiTokens, IssuedToken, ListTokens, NewToken, Owner,
+    store::{Order, PostgresStore, SortBy},
+};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
 use crate::{servers::url_of, support::print};
@@ -68,7 +71,7 @@ async fn a_million_tokens_in_postgresql() {
 /// Page 1 and page 1,000, newest first and by name.
 async fn list(tokens: &ApiTokens, name: &str) {
     let own = tokens.owned_by(&owner(name));
-    for sort in [keyfob::store::Sort::Newest, keyfob::store::Sort::Name] {
+    for sort in [Order::NEWEST, Order::by(SortBy::Name)] {
         let mut cursor = None;
         let mut times = Vec::new();
         for _ in 0..1_000 {

@@ -9,13 +9,12 @@ use async_trait::async_trait;
 use self::entries::{Entries, Lookup};
 use crate::{
     clock::{Clock, Moment, SystemClock},
-    token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},
+    token::{KeyId, Owner, Revocation, TokenId, TokenRecord},
 };
 
 use super::{
-    Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery, Patch,
-    Peek, Position, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
-    changed::OwnerMark,
+    Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
+    Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use, changed::OwnerMark,
 };
 
 /// How long what was read may be good at most.
@@ -183,7 +182,7 @@ struct Outdated<'a> {
 
 impl Outdated<'_> {
     /// The step is done, and all that it was about is known and forgotten.
-    fn is_known(mut self) {
+    fn settle(mut self) {
         self.tokens = None;
     }
 }
@@ -237,10 +236,6 @@ impl TokenStore for CachedStore {
         self.inner.insert(record, rules).await
     }
 
-    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
-        self.inner.page(query).await
-    }
-
     async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError> {
         let _outdated = self.outdates(Tokens::One(id));
         self.inner.update(id, patch).await
@@ -260,7 +255,7 @@ impl TokenStore for CachedStore {
         // Of all tokens of an owner it is not known which ones others have revoked, so that they are forgotten once the
         // last step is done.
         if !matches!(selection, Selection::AllOf(_)) || revoked.more {
-            outdated.is_known();
+            outdated.settle();
         }
         Ok(revoked)
     }
@@ -271,27 +266,12 @@ impl TokenStore for CachedStore {
         Ok(())
     }
 
-    async fn expiring(
-        &self,
-        from: Timestamp,
-        until: Timestamp,
-        after: Option<&Position>,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        self.inner.expiring(from, until, after, limit).await
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        self.inner.list(query).await
     }
 
-    async fn unused(
-        &self,
-        since: Timestamp,
-        after: Option<&Position>,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        self.inner.unused(since, after, limit).await
-    }
-
-    async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
-        self.inner.count(owner).await
+    async fn count(&self, filter: &Filter) -> Result<Counts, StoreError> {
+        self.inner.count(filter).await
     }
 
     async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {

@@ -4,24 +4,9 @@ use futures_util::future::join_all;
 
 use super::fixture::*;
 use crate::{
-    store::{KeyCount, OwnerCount, Patch, Rotation, TokenStore},
+    store::{KeyCount, Patch, Rotation, TokenStore},
     token::{KeyId, PreviousSecret, TokenRecord},
 };
-
-/// The tokens of an owner are counted, revoked ones apart from the others, which may have expired.
-pub async fn the_tokens_of_an_owner_are_counted(store: &dyn TokenStore) {
-    let owner = new_owner();
-    assert_eq!(store.count(&owner).await.answered(), OwnerCount::default());
-    let records =
-        [plain(&owner), full(&owner), with(&plain(&owner), |it| it.expires_at = Some(at(1)))];
-    insert_all(store, &records).await;
-    insert_all(store, &[revoked(plain(&owner), at(1)), full(&new_owner())]).await;
-    let count = store.count(&owner).await.answered();
-    assert_eq!(count, OwnerCount { not_revoked: 3, revoked: 1 });
-    revoke(store, records[0].id).await;
-    let count = store.count(&owner).await.answered();
-    assert_eq!(count, OwnerCount { not_revoked: 2, revoked: 2 });
-}
 
 fn by(key: Option<&KeyId>) -> TokenRecord {
     with(&plain(&new_owner()), |it| it.digest = new_digest(key))

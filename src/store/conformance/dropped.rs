@@ -7,7 +7,7 @@ use std::{
 
 use super::{atomic::one_of_each, delete::early, fixture::*};
 use crate::{
-    store::{Change, Deletion, InsertRules, Selection, Show, Siblings, Sort, TokenStore, Use},
+    store::{Change, Deletion, InsertRules, Order, Selection, Siblings, TokenStore, Use},
     token::{Owner, TokenRecord},
 };
 
@@ -59,7 +59,9 @@ pub async fn a_dropped_revocation_is_whole_or_nothing(store: &dyn TokenStore) {
     let siblings = |owner: &Owner| {
         let (mut before, _) = three(revoked)(owner);
         let parent = new_id();
-        before.iter_mut().for_each(|it| it.rare_mut().parent = Some(parent));
+        for record in &mut before {
+            record.rare_mut().parent = Some(parent);
+        }
         let after = before.iter().map(|record| with(record, revoked)).collect();
         (before, after)
     };
@@ -129,14 +131,14 @@ pub async fn a_dropped_fingerprint_is_whole_or_nothing(store: &dyn TokenStore) {
 pub async fn a_store_outlives_many_dropped_futures(store: &dyn TokenStore) {
     let record = full(&new_owner());
     insert(store, &record).await;
-    let query = query(&record.owner, Sort::Newest, Show::Any);
+    let query = query(&record.owner, Order::NEWEST);
     let (one, nothing) =
         ([record.id], Selection::ChildrenOf { parents: vec![new_id()], after: None });
     let change = change_of(&record, Change::default());
     for polls in [1, 2] {
         for _ in 0..50 {
             poll(store.find(&one), polls, false).await;
-            poll(store.page(&query), polls, false).await;
+            poll(store.list(&query), polls, false).await;
             poll(store.insert(&record, &InsertRules::none()), polls, false).await;
             poll(store.update(record.id, &change), polls, false).await;
             poll(end(store, &nothing, &revocation(at(5_000))), polls, false).await;

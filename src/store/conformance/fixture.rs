@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::{
     entropy::{Entropy, SystemEntropy},
     store::{
-        Change, Deletion, Expected, InsertOutcome, InsertRules, Page, PageQuery, Patch, Position,
-        Rotation, Selection, Show, Sort, StoreError, StoredRow, TokenStore, UpdateOutcome,
+        Change, Deletion, Expected, Filter, InsertOutcome, InsertRules, Order, Page, Patch,
+        Position, Query, Rotation, Selection, StoreError, StoredRow, TokenStore, UpdateOutcome,
     },
     token::{
         Abilities, Ability, Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, Owner,
@@ -330,15 +330,24 @@ pub(super) fn ids_on(page: &Page) -> Vec<TokenId> {
     page.records.iter().map(|record| record.id).collect()
 }
 
-pub(super) fn query(owner: &Owner, sort: Sort, show: Show) -> PageQuery {
-    PageQuery { owner: owner.clone(), sort, show, unused_since: None, after: None, limit: 1_000 }
+/// All tokens of an owner.
+pub(super) fn query(owner: &Owner, order: Order) -> Query {
+    Query::new(Filter::new(Some(owner.clone()), at(2_000)), order, 1_000)
+}
+
+/// How many tokens of an owner are not revoked, and how many are.
+pub(super) async fn count_of(store: &dyn TokenStore, owner: &Owner) -> (u64, u64) {
+    let counts = store.count(&Filter::new(Some(owner.clone()), at(2_000))).await.answered();
+    (counts.not_revoked(), counts.revoked)
 }
 
 /// All tokens of an owner, in order of their ids, read as one page.
 pub(super) async fn owned_by(store: &dyn TokenStore, owner: &Owner) -> Vec<Arc<TokenRecord>> {
-    let page = store.page(&query(owner, Sort::Oldest, Show::Any)).await.answered();
+    let page = store.list(&query(owner, Order::OLDEST)).await.answered();
     assert_eq!(page.end, None, "a page that holds everything has no end to go on from");
-    page.records
+    let mut records = page.records;
+    records.sort_by_key(|record| record.id);
+    records
 }
 
 /// Reads page after page from the store, and gives the ids of those tokens that are `ours`.
@@ -360,6 +369,5 @@ pub(super) async fn walk(
             Some(end) => after = Some(end),
             None => return seen,
         }
-        assert!(!page.records.is_empty(), "a page after which there is more holds something");
     }
 }

@@ -25,11 +25,10 @@ pub mod dropped;
 pub mod find;
 mod fixture;
 pub mod insert;
-pub mod page;
+pub mod list;
 pub mod patch;
 pub mod revoke;
 pub mod rules;
-pub mod sweep;
 pub mod twins;
 pub mod uses;
 pub mod values;
@@ -142,15 +141,13 @@ macro_rules! store_conformance {
                 many_are_found_at_once_and_each_once
                 a_peek_is_never_wrong
             }
-            page {
-                a_page_holds_the_tokens_of_one_owner
-                each_order_sorts_as_it_says
-                a_page_shows_what_it_is_asked_for
-                a_page_shows_what_was_not_used_since
+            list {
+                a_list_holds_what_its_filter_matches_in_its_order
                 pages_neither_skip_nor_repeat
                 pages_are_steady_while_tokens_are_added
                 a_page_goes_on_where_a_token_is_gone
-                a_page_has_an_end_only_where_there_is_more
+                a_list_of_all_owners_holds_everybodys_tokens
+                tokens_are_counted_by_their_states
             }
             twins {
                 owners_that_look_alike_stay_apart
@@ -204,16 +201,7 @@ macro_rules! store_conformance {
                 a_large_batch_adds_to_each_token
                 concurrent_ability_uses_all_stay
             }
-            sweep {
-                expiring_tokens_lie_between_two_instants
-                revoked_tokens_are_not_expiring
-                pages_of_expiring_tokens_neither_skip_nor_repeat
-                unused_tokens_were_neither_created_nor_used_since
-                revoked_tokens_are_not_unused
-                pages_of_unused_tokens_neither_skip_nor_repeat
-            }
             count {
-                the_tokens_of_an_owner_are_counted
                 current_digests_are_counted_for_each_key
                 previous_digests_are_counted_for_each_key
                 each_key_is_listed_once_and_in_order

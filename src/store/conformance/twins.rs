@@ -2,10 +2,7 @@
 
 use super::fixture::*;
 use crate::{
-    store::{
-        Change, InsertOutcome, InsertRules, KeyCount, OwnerCount, Patch, Selection, Show, Sort,
-        TokenStore,
-    },
+    store::{Change, InsertOutcome, InsertRules, KeyCount, Order, Patch, Selection, TokenStore},
     token::{IdempotencyKey, PreviousSecret, TokenName},
 };
 
@@ -55,10 +52,10 @@ pub async fn owners_that_look_alike_stay_apart(store: &dyn TokenStore) {
     for (first, second) in records.iter().zip(&others) {
         let owner = &first.owner;
         let both = sorted([first.id, second.id]);
-        let page = store.page(&query(owner, Sort::Oldest, Show::Any)).await.answered();
+        let page = store.list(&query(owner, Order::OLDEST)).await.answered();
         assert_eq!(ids_on(&page), both, "{owner} has two tokens");
-        let count = store.count(owner).await.answered();
-        assert_eq!(count, OwnerCount { not_revoked: 2, revoked: 0 }, "{owner} has two tokens");
+        let count = count_of(store, owner).await;
+        assert_eq!(count, (2, 0), "{owner} has two tokens");
 
         let of_these = Selection::Tokens { ids: ids(&records), owner: Some(owner.clone()) };
         for (selection, id) in [(of_these, first.id), (Selection::AllOf(owner.clone()), second.id)]

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::fixture::*;
 use crate::{
-    store::{PageQuery, Show, Sort, TokenStore},
+    store::{Order, Query, SortBy, TokenStore},
     token::{
         Abilities, Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, Owner, Prefix,
         PreviousSecret, RateLimit, Reason, Revocation, Suspension, Timestamp, TokenDigest, TokenId,
@@ -188,11 +188,11 @@ pub async fn hostile_texts_read_back_unchanged(store: &dyn TokenStore) {
             Metadata::new(&serde_json::json!({ text.clone(): text })).unwrap_or_default();
         assert_reads_back(store, &record).await;
 
-        let page = store.page(&query(&record.owner, Sort::Name, Show::Any)).await.answered();
+        let page = store.list(&query(&record.owner, Order::by(SortBy::Name))).await.answered();
         assert_eq!(ids_on(&page), [record.id], "an owner with the text {text:?} has his token");
-        let after = Some(Sort::Name.position(&record));
-        let rest = PageQuery { after, ..query(&record.owner, Sort::Name, Show::Any) };
-        assert_eq!(ids_on(&store.page(&rest).await.answered()), [], "after {text:?} comes nothing");
+        let after = Some(Order::by(SortBy::Name).position(&record));
+        let rest = Query { after, ..query(&record.owner, Order::by(SortBy::Name)) };
+        assert_eq!(ids_on(&store.list(&rest).await.answered()), [], "after {text:?} comes nothing");
         let erased = erase(store, &record.owner).await;
         assert_eq!(erased, [record.id], "an owner with the text {text:?} can be erased");
     }

@@ -68,3 +68,64 @@ pub struct Deleted {
     /// Others may be left: the step reached its limit, or deleted a child of a token that has ended.
     pub more: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{Prefix, Revocation, TokenDigest, TokenName};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds).unwrap()
+    }
+
+    fn record(id: u128, expires: Option<i64>, revoked: Option<i64>) -> TokenRecord {
+        let mut record = TokenRecord::new(
+            TokenId::from_u128(id),
+            Prefix::new("acme").unwrap(),
+            Owner::new("user:42").unwrap(),
+            TokenName::new("ci").unwrap(),
+            TokenDigest::from_bytes([7; 32], None),
+            at(0),
+        );
+        record.expires_at = expires.map(at);
+        record.revocation = revoked.map(|second| Box::new(Revocation::new(at(second))));
+        record
+    }
+
+    #[test]
+    fn a_token_is_pruned_that_ended_before_the_instant_and_is_nobodys_parent() {
+        let prune = Deletion::EndedBefore(at(100));
+        for (expires, revoked, ended) in [
+            (Some(99), None, true),
+            (None, Some(99), true),
+            (Some(100), Some(99), true),
+            (Some(99), Some(500), true),
+            (Some(100), None, false),
+            (None, Some(100), false),
+            (None, None, false),
+        ] {
+            let record = record(1, expires, revoked);
+            assert_eq!(prune.matches(&record, false), ended, "{record:?}");
+            assert!(!prune.matches(&record, true), "{record:?}");
+            assert!(Deletion::AllOf(record.owner.clone()).matches(&record, true));
+        }
+        let stranger = Deletion::AllOf(Owner::new("user:43").unwrap());
+        assert!(!stranger.matches(&record(1, Some(1), None), false));
+    }
+
+    #[test]
+    fn a_step_says_that_there_are_more_at_its_limit_and_after_a_child() {
+        let mut records: Vec<_> = (1..=3).map(|id| record(id, Some(1), None)).collect();
+        records[2].rare_mut().parent = Some(TokenId::from_u128(1));
+        let step = |deletion: Deletion, limit| {
+            let step = deletion.decide(records.iter().cloned().map(Arc::new), limit);
+            (step.ids.iter().map(|it| it.as_u128()).collect::<Vec<_>>(), step.more)
+        };
+        let prune = || Deletion::EndedBefore(at(100));
+        assert_eq!(step(prune(), 9), (vec![2, 3], true), "token 1 waited for its child");
+        assert_eq!(step(prune(), 1), (vec![2], true));
+        let all = || Deletion::AllOf(records[0].owner.clone());
+        assert_eq!(step(all(), 3), (vec![1, 2, 3], true));
+        assert_eq!(step(all(), 4), (vec![1, 2, 3], false));
+    }
+}

@@ -4,6 +4,8 @@
 //! functions that use no clock and do no I/O.
 
 mod deletion;
+mod filter;
+mod list;
 mod patch;
 mod rules;
 mod selection;
@@ -12,6 +14,12 @@ mod tests;
 mod uses;
 
 pub use deletion::{Deleted, Deletion};
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub(crate) use filter::STATES;
+pub use filter::{Counts, Filter, States};
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub(crate) use list::{NEVER_EXPIRES, NEVER_USED};
+pub use list::{Order, OrderError, Page, Position, Query, SortBy, SortKey};
 pub use patch::{Change, Expected, Patch, PatchError, Rotation, UpdateOutcome};
 pub use rules::{InsertOutcome, InsertRules, RuleError, Siblings};
 pub use selection::{Revoked, Selection};

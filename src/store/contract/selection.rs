@@ -106,3 +106,83 @@ impl Selection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{Prefix, Revocation, Timestamp, TokenDigest, TokenName};
+
+    fn id(number: u128) -> TokenId {
+        TokenId::from_u128(number)
+    }
+
+    fn owner(text: &str) -> Owner {
+        Owner::new(text).unwrap()
+    }
+
+    /// Tokens 1 to 6 of `user:42` and 7 of `user:43`. Token 2 is revoked; 3 to 7 are children of 1, and 5 is of 2.
+    fn records() -> Vec<Arc<TokenRecord>> {
+        let record = |number: u128| {
+            let mut record = TokenRecord::new(
+                id(number),
+                Prefix::new("acme").unwrap(),
+                owner(if number < 7 { "user:42" } else { "user:43" }),
+                TokenName::new("ci").unwrap(),
+                TokenDigest::from_bytes([7; 32], None),
+                Timestamp::MIN,
+            );
+            if number == 2 {
+                record.revocation = Some(Box::new(Revocation::new(Timestamp::MIN)));
+            }
+            if number > 2 {
+                record.rare_mut().parent = Some(id(if number == 5 { 2 } else { 1 }));
+            }
+            Arc::new(record)
+        };
+        (1..=7).rev().map(record).collect()
+    }
+
+    fn ids<const N: usize>(numbers: [u128; N]) -> Vec<TokenId> {
+        numbers.map(id).into()
+    }
+
+    #[test]
+    fn a_step_revokes_living_tokens_of_the_selection_up_to_the_limit() {
+        let named = |numbers: &[u128], owner| Selection::Tokens {
+            ids: numbers.iter().copied().map(id).collect(),
+            owner,
+        };
+        let children = |parents: &[u128], after: Option<u128>| Selection::ChildrenOf {
+            parents: parents.iter().copied().map(id).collect(),
+            after: after.map(id),
+        };
+        let all = || Selection::AllOf(owner("user:42"));
+        for (selection, limit, changed, found, more) in [
+            (named(&[7, 2, 1, 9, 1], None), 9, ids([1, 7]), ids([1, 2, 7]), false),
+            (named(&[7, 2, 1], Some(owner("user:42"))), 9, ids([1]), ids([1, 2]), false),
+            (named(&[4, 3, 1], None), 2, ids([1, 3]), ids([1, 3, 4]), true),
+            (named(&[], None), 9, vec![], vec![], false),
+            (children(&[1], None), 9, ids([3, 4, 6, 7]), ids([3, 4, 6, 7]), false),
+            (children(&[1, 2], None), 3, ids([3, 4, 5]), ids([3, 4, 5]), true),
+            (children(&[1, 2], Some(5)), 3, ids([6, 7]), ids([6, 7]), false),
+            (children(&[9], None), 9, vec![], vec![], false),
+            (all(), 9, ids([1, 3, 4, 5, 6]), ids([1, 3, 4, 5, 6]), false),
+            (all(), 5, ids([1, 3, 4, 5, 6]), ids([1, 3, 4, 5, 6]), true),
+            (all(), 2, ids([1, 3]), ids([1, 3]), true),
+        ] {
+            let step = selection.decide(records(), limit);
+            assert_eq!(step, Revoked { changed, found, more }, "{selection:?}, {limit}");
+        }
+    }
+
+    #[test]
+    fn revoked_children_are_found_and_count_against_the_limit() {
+        let mut records = records();
+        for record in records.iter_mut().filter(|it| it.id <= id(4)) {
+            Arc::make_mut(record).revocation = Some(Box::new(Revocation::new(Timestamp::MIN)));
+        }
+        let children = Selection::ChildrenOf { parents: ids([1]), after: None };
+        let step = children.decide(records, 3);
+        assert_eq!(step, Revoked { changed: ids([6]), found: ids([3, 4, 6]), more: true });
+    }
+}

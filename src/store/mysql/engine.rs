@@ -65,6 +65,7 @@ impl Engine for MySql {
     const SHORTER_LISTS: &'static [usize] = &[1, 8, 64];
 
     /// [`execute`](Self::execute) sees it; `IGNORE` would pass over more than that.
+    const BIGINT: &'static str = "SIGNED";
     const TEXT_OF_BYTES: &'static str = "?";
     const FIND_PACKED: Option<&'static str> = None;
     const OR_NOTHING: &'static str = "";

@@ -10,3 +10,5 @@ CREATE INDEX IF NOT EXISTS keyfob_tokens_by_owner_creation
 
 CREATE INDEX IF NOT EXISTS keyfob_tokens_by_creation
     ON keyfob_tokens (created_at, id);
+
+DROP INDEX IF EXISTS keyfob_tokens_by_owner;

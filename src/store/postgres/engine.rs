@@ -42,6 +42,7 @@ impl Engine for Postgres {
     const LONGEST_LIST: usize = usize::MAX;
     const SHORTER_LISTS: &'static [usize] = &[];
 
+    const BIGINT: &'static str = "bigint";
     const TEXT_OF_BYTES: &'static str = "?";
     const FIND_PACKED: Option<&'static str> = None;
     const OR_NOTHING: &'static str = "ON CONFLICT DO NOTHING";
@@ -77,7 +78,7 @@ impl Engine for Postgres {
         FROM unnest(?, ?) AS noted (id, text) WHERE kept.id = noted.id";
 
     fn spelled(statement: &str, _: usize) -> String {
-        let statement = statement.replace("IN (?..)", "= ANY (?)");
+        let statement = statement.replace("instr(", "strpos(").replace("IN (?..)", "= ANY (?)");
         let statement = statement.replace("LOCK IN SHARE MODE", "FOR SHARE");
         let mut parts = statement.split('?');
         let begin = parts.next().unwrap_or_default().to_owned();

@@ -10,11 +10,11 @@ pub use error::PostgresOpenError;
 
 use crate::{
     store::{
-        Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
-        Patch, Peek, Position, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+        Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
+        Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
         sql::{Lender, SqlStore, SqlStoreOn, Steps, token_store},
     },
-    token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},
+    token::{KeyId, Revocation, TokenId, TokenRecord},
 };
 
 use engine::Postgres;

@@ -44,6 +44,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + Sized + 'static {
     /// Locks the row of an owner, making it where there is none. `None`: a transaction locks all owners.
     const LOCK_OWNER: Option<&'static str>;
 
+    /// The type of a number of 64 bits, in a cast.
+    const BIGINT: &'static str;
+
     /// A text that is bound as its bytes, because it can be none.
     const TEXT_OF_BYTES: &'static str;
 

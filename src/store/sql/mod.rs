@@ -7,7 +7,7 @@ mod fold;
 mod insert;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod lending;
-mod page;
+mod list;
 mod read;
 mod session;
 mod shares;

@@ -2,15 +2,10 @@ use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use crate::store::{Show, Sort};
-
 use super::{
     columns::{COLUMNS, listed},
     engine::Engine,
 };
-
-/// Stands for *never* in an order: before every instant, and after the place where a page begins that has none before.
-const NEVER: &str = "-9223372036854775807";
 
 /// The siblings of a token: if there is one of a name, and how many there are up to a limit.
 const SIBLINGS: &str = "
@@ -32,7 +27,6 @@ pub(crate) struct Statements {
     pub(super) find: SqlStr,
     pub(super) find_packed: Option<SqlStr>,
     pub(super) find_many: Listed,
-    pages: [[SqlStr; 4]; 3],
     pub(super) objections: SqlStr,
     pub(super) hold_parent: SqlStr,
     pub(super) insert: SqlStr,
@@ -56,15 +50,11 @@ pub(crate) struct Statements {
     pub(super) record_uses: Listed,
     pub(super) lock_used_abilities: Listed,
     pub(super) record_used_abilities: Listed,
-    pub(super) expiring: SqlStr,
-    pub(super) walked: SqlStr,
-    pub(super) unused: SqlStr,
-    pub(super) count: SqlStr,
     pub(super) count_by_key: SqlStr,
     pub(super) fingerprint: SqlStr,
     pub(super) keep_fingerprint: SqlStr,
     pub(super) tell: Option<SqlStr>,
-    #[cfg(test)]
+    /// For statements that are put together while the store runs.
     pub(crate) spelling: Spelling,
 }
 
@@ -75,26 +65,6 @@ impl Statements {
         let spelling = Spelling::new::<E>(called, current);
         let sql = |statement: &str| spelling.one(statement);
         let for_list = |statement: &str| spelling.for_list(statement);
-        let page = |show: &str, (after, order): (&str, &str)| {
-            sql(&format!(
-                "SELECT {{columns}} FROM {{tokens}} WHERE owner = ? AND {show} AND {after}
-                    AND (? IS NULL OR last_used_at IS NULL OR last_used_at < ?)
-                ORDER BY {order} LIMIT ?"
-            ))
-        };
-        let pages = |show| {
-            [
-                ("id <= ?", "id DESC"),
-                ("id >= ?", "id"),
-                ("name >= {text} AND (name > {text} OR id > ?)", "name, id"),
-                (
-                    "COALESCE(last_used_at, {never}) >= ?
-                        AND (COALESCE(last_used_at, {never}) > ? OR id > ?)",
-                    "COALESCE(last_used_at, {never}), id",
-                ),
-            ]
-            .map(|sort| page(show, sort))
-        };
         let values = listed(|_, _| "?".to_owned());
         let assignments: Vec<_> =
             COLUMNS.iter().skip(1).map(|(column, _)| format!("{column} = ?")).collect();
@@ -103,7 +73,6 @@ impl Statements {
             find: sql("SELECT {columns} FROM {tokens} WHERE id = ?"),
             find_packed: E::FIND_PACKED.map(sql),
             find_many: for_list("SELECT {columns} FROM {tokens} WHERE id IN (?..)"),
-            pages: [pages("revoked_at IS NULL"), pages("revoked_at IS NOT NULL"), pages("TRUE")],
             objections: sql(&format!(
                 "SELECT {SIBLINGS},
                     (SELECT count(*) FROM {{tokens}} WHERE id = ?),
@@ -154,17 +123,6 @@ impl Statements {
                 WHERE id IN (?..) ORDER BY id FOR UPDATE",
             ),
             record_used_abilities: for_list(&E::WRITE_TEXTS.replace("{column}", "used_abilities")),
-            expiring: sql("SELECT {columns} FROM {tokens}
-                WHERE revoked_at IS NULL AND expires_at >= ? AND (expires_at > ? OR id > ?)
-                    AND expires_at <= ?
-                ORDER BY expires_at, id LIMIT ?"),
-            walked: sql("SELECT id FROM {tokens} WHERE id >= ? ORDER BY id LIMIT 1 OFFSET 4999"),
-            unused: sql("SELECT {columns} FROM {tokens}
-                WHERE revoked_at IS NULL AND created_at < ?
-                    AND (last_used_at IS NULL OR last_used_at < ?) AND id >= ? AND id <= ?
-                ORDER BY id LIMIT ?"),
-            count: sql("SELECT count(CASE WHEN revoked_at IS NULL THEN 1 END), count(revoked_at)
-                FROM {tokens} WHERE owner = ?"),
             count_by_key: sql("SELECT digest_key, count(*), 0 FROM {tokens}
                     WHERE revoked_at IS NULL GROUP BY digest_key
                 UNION ALL
@@ -177,23 +135,8 @@ impl Statements {
                 E::OR_NOTHING
             )),
             tell: E::TELL.map(sql),
-            #[cfg(test)]
             spelling,
         }
-    }
-
-    pub(super) const fn page(&self, show: Show, sort: Sort) -> &SqlStr {
-        let shown = &self.pages[match show {
-            Show::NotRevoked => 0,
-            Show::Revoked => 1,
-            Show::Any => 2,
-        }];
-        &shown[match sort {
-            Sort::Newest => 0,
-            Sort::Oldest => 1,
-            Sort::Name => 2,
-            Sort::LeastRecentlyUsed => 3,
-        }]
     }
 }
 
@@ -204,6 +147,7 @@ pub(crate) struct Spelling {
     columns: String,
     by_id: &'static str,
     text_of_bytes: &'static str,
+    bigint: &'static str,
     current: &'static str,
     sizes: &'static [usize],
     longest: usize,
@@ -220,6 +164,7 @@ impl Spelling {
             columns: listed(|name, _| name.to_owned()),
             by_id: E::BY_ID,
             text_of_bytes: E::TEXT_OF_BYTES,
+            bigint: E::BIGINT,
             current,
             sizes: E::SHORTER_LISTS,
             longest: E::LONGEST_LIST,
@@ -247,7 +192,7 @@ impl Spelling {
         let statement = statement
             .replace("{columns}", &self.columns)
             .replace("{text}", self.text_of_bytes)
-            .replace("{never}", NEVER)
+            .replace("{bigint}", self.bigint)
             .replace("{current}", self.current);
         let statement = (self.spelled)(&statement, size);
         #[cfg(test)]

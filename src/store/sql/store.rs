@@ -20,10 +20,6 @@ macro_rules! token_store {
                 self.steps().insert(record, rules).await
             }
 
-            async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
-                self.steps().page(query).await
-            }
-
             async fn update(
                 &self,
                 id: TokenId,
@@ -45,27 +41,12 @@ macro_rules! token_store {
                 self.steps().record_uses(uses).await
             }
 
-            async fn expiring(
-                &self,
-                from: Timestamp,
-                until: Timestamp,
-                after: Option<&Position>,
-                limit: u32,
-            ) -> Result<Page, StoreError> {
-                self.steps().expiring(from, until, after, limit).await
+            async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+                self.steps().list(query).await
             }
 
-            async fn unused(
-                &self,
-                since: Timestamp,
-                after: Option<&Position>,
-                limit: u32,
-            ) -> Result<Page, StoreError> {
-                self.steps().unused(since, after, limit).await
-            }
-
-            async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
-                self.steps().count(owner).await
+            async fn count(&self, filter: &Filter) -> Result<Counts, StoreError> {
+                self.steps().count(filter).await
             }
 
             async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {

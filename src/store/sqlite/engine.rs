@@ -47,6 +47,7 @@ impl Engine for Sqlite {
     const BY_ID: &'static str = "";
     const CHILDREN: &'static str = "SELECT id FROM {tokens}
         WHERE parent IN (?..) AND id >= ? ORDER BY id LIMIT ?";
+    const BIGINT: &'static str = "INTEGER";
     const TEXT_OF_BYTES: &'static str = "CAST(? AS TEXT)";
 
     const DELETE: &'static str = "DELETE FROM {tokens} WHERE id IN (?..)";
@@ -73,6 +74,7 @@ impl Engine for Sqlite {
             .replace("{packed}", &sql::listed(packed))
             .replace("FOR UPDATE", "")
             .replace("LOCK IN SHARE MODE", "")
+            .replace("GREATEST(", "max(")
             .replace("key_id", "key")
     }
 

@@ -18,11 +18,11 @@ pub use settings::SqliteWarning;
 
 use crate::{
     store::{
-        Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
-        Patch, Peek, Position, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+        Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
+        Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
         sql::{SqlStore, SqlStoreOn, Steps, token_store},
     },
-    token::{KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord},
+    token::{KeyId, Revocation, TokenId, TokenRecord},
 };
 
 use engine::Sqlite;

@@ -8,7 +8,7 @@ use keyfob::{
     TokenPage, TokenPages, TokenRecord, TokenRotation, TokenState, VerifiedToken, VerifyError,
     entropy::EntropyError,
     limit::{Charge, Quota, RateLimited, RateLimiter},
-    store::{MemoryStore, Page, PageQuery, StoreError, StoredRow, TokenStore},
+    store::{MemoryStore, Page, Query, StoreError, StoredRow, TokenStore},
     token::{
         Actor, AllowedAddresses, IdempotencyKey, KeyId, MalformedToken, Metadata, NamePolicy,
         Pepper, PepperError, PepperKey, Prefix, PresentedToken, RateLimit, Reason, Revocation,
@@ -40,7 +40,7 @@ fn future<T: Send>(future: T) {
 fn what_is_public_can_be_sent_and_shared() {
     ordinary::<(Abilities, ApiTokens, InvalidFields, ListTokens, ManualClock, NewToken, Owner)>();
     ordinary::<(OwnerTokens, Timestamp, TokenChange, TokenId, TokenName, TokenPage, TokenRecord)>();
-    ordinary::<(TokenState, VerifiedToken, BuildError, Page, PageQuery, StoredRow)>();
+    ordinary::<(TokenState, VerifiedToken, BuildError, Page, Query, StoredRow)>();
     ordinary::<(Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, NamePolicy, Prefix)>();
     ordinary::<(PresentedToken<'static>, RateLimit, Reason, Revocation, Suspension, TokenDigest)>();
     ordinary::<(TokenFormat, Problem, Realm, MalformedToken, RateLimiter, Charge, Quota)>();

@@ -8,7 +8,7 @@ use std::sync::{
 use futures_util::FutureExt;
 use keyfob::{
     ApiTokens, IssueError, IssuedToken, ListTokens, ManageError, NewToken, TokenId, TokenState,
-    store::{Selection, Show, StoreError},
+    store::{Selection, StoreError},
     token::{Reason, Revocation},
 };
 
@@ -103,7 +103,7 @@ async fn somebody_elses_token_is_not_revoked_with_its_descendants(world: World) 
 
 /// The only token that is stored beside the parent.
 async fn only_child(world: &World, tokens: &ApiTokens, parent: TokenId) -> TokenId {
-    let any = ListTokens::new().show(Show::Any);
+    let any = ListTokens::new().any_state();
     let page = tokens.owned_by(&world.owner).list(any).await.unwrap();
     let others: Vec<_> = page.tokens.iter().map(|it| it.id).filter(|id| *id != parent).collect();
     assert_eq!(others.len(), 1);
@@ -140,7 +140,7 @@ async fn a_parent_that_is_revoked_meanwhile_takes_the_child_along(world: World) 
     });
     assert_not_allowed(&tokens.issue_on_behalf_of(&token, world.new_token("b")).await);
     world.store.heal();
-    assert_eq!(own.count().await.unwrap().not_revoked, 0);
+    assert_eq!(own.count().await.unwrap().not_revoked(), 0);
 }
 
 async fn a_parent_that_is_erased_before_its_child_is_kept_ends_the_child(world: World) {
@@ -163,7 +163,7 @@ async fn a_parent_that_is_erased_before_its_child_is_kept_ends_the_child(world: 
         assert_not_allowed(&tokens.issue_on_behalf_of(&token, world.new_token("b")).await);
         world.store.heal();
         let own = tokens.owned_by(&world.owner);
-        assert_eq!(own.count().await.unwrap().not_revoked, 0);
+        assert_eq!(own.count().await.unwrap().not_revoked(), 0);
     }
     assert!(
         tokens.issue_on_behalf_of(&other, NewToken::new(owner("user:other"), "b")).await.is_ok()

@@ -3,10 +3,10 @@
 use keyfob::{
     Owner, TokenName,
     store::{
-        Change, InsertOutcome, InsertRules, MySqlStore, PageQuery, Patch, Show, Sort, TokenStore,
-        Use,
+        Change, Filter, InsertOutcome, InsertRules, MySqlStore, Order, Patch, Query, SortBy,
+        States, TokenStore, Use,
     },
-    token::{Ability, Metadata, Reason, Revocation},
+    token::{Abilities, Ability, Metadata, Reason, Revocation},
 };
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 
@@ -30,6 +30,7 @@ async fn goes_through_its_life(store: &MySqlStore, mode: &str) {
     record.name = TokenName::new("\u{1F511}".repeat(100)).unwrap();
     record.rare_mut().metadata = Metadata::from_json(r#"{"a":"é\\'\"`"}"#).unwrap();
     record.expires_at = Some(at(9_000));
+    record.abilities = Abilities::set(["servers:*"]).unwrap();
     let rules = InsertRules { unique_name: true, limit_per_owner: Some(1), ..InsertRules::none() };
     assert_eq!(store.insert(&record, &rules).await.unwrap(), InsertOutcome::Inserted, "{mode}");
     assert_eq!(store.insert(&record, &rules).await.unwrap(), InsertOutcome::IdTaken, "{mode}");
@@ -47,15 +48,13 @@ async fn goes_through_its_life(store: &MySqlStore, mode: &str) {
     let ability = Ability::new("x".repeat(100)).unwrap();
     let used = Use { abilities: [ability].into(), ..Use::new(record.id, at(2_000)) };
     store.record_uses(&[used]).await.unwrap();
-    let query = PageQuery {
-        owner: record.owner.clone(),
-        sort: Sort::Name,
-        show: Show::NotRevoked,
-        unused_since: None,
-        after: None,
-        limit: 10,
-    };
-    let page = store.page(&query).await.unwrap();
+    let mut filter = Filter::new(Some(record.owner.clone()), at(2_000));
+    filter.states = States::NOT_REVOKED;
+    filter.name_part = Some("A\\".to_owned());
+    filter.ability = Some(Ability::new("servers:read").unwrap());
+    let query = Query::new(filter.clone(), Order::by(SortBy::Name), 10);
+    let page = store.list(&query).await.unwrap();
+    assert_eq!(store.count(&filter).await.unwrap().total(), 1, "{mode}");
     let [found] = &page.records[..] else { panic!("{mode}: {page:?}") };
     assert_eq!((found.name.as_str(), found.last_used_from), ("a\\", from), "{mode}");
     assert_eq!(found.rare.as_ref().unwrap().used_abilities.len(), 1, "{mode}");

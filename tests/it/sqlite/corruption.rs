@@ -1,5 +1,6 @@
 use keyfob::store::{
-    CorruptRecord, InsertRules, Page, PageQuery, Selection, Sort, StoreError, TokenStore,
+    CorruptRecord, Filter, InsertRules, Order, Page, Query, Selection, SortBy, StoreError,
+    TokenStore,
 };
 use sqlx::AssertSqlSafe;
 
@@ -75,7 +76,7 @@ async fn each_column_that_cannot_be_read_is_named_and_the_other_tokens_are_liste
         assert_eq!((ids(&many), many.corrupt), (vec![1, 3], vec![corrupt.clone()]), "{write}");
 
         if *field != "owner" {
-            let page = store.page(&query(Sort::Oldest)).await.unwrap();
+            let page = store.list(&query(Order::OLDEST)).await.unwrap();
             assert_eq!((ids(&page), page.corrupt), (vec![1, 3], vec![corrupt]), "{write}");
         }
     }
@@ -85,11 +86,14 @@ async fn each_column_that_cannot_be_read_is_named_and_the_other_tokens_are_liste
 async fn a_page_that_ends_with_an_unreadable_token_is_followed_by_the_next() {
     for (write, _) in CASES.iter().filter(|(_, field)| *field != "owner") {
         let (_file, store) = broken(write).await;
-        for sort in [Sort::Newest, Sort::Oldest, Sort::Name, Sort::LeastRecentlyUsed] {
-            let mut query = PageQuery { limit: 1, ..query(sort) };
+        for sort in
+            [Order::NEWEST, Order::OLDEST, Order::by(SortBy::Name), Order::by(SortBy::LastUsed)]
+        {
+            let mut query = query(sort);
+            query.limit = 1;
             let (mut found, mut corrupt, mut pages) = (Vec::new(), 0, 0);
             loop {
-                let page = store.page(&query).await.unwrap();
+                let page = store.list(&query).await.unwrap();
                 found.extend(ids(&page));
                 corrupt += page.corrupt.len();
                 pages += 1;
@@ -111,17 +115,20 @@ async fn expiring_and_unused_tokens_are_told_beside_an_unreadable_one() {
     file.run("UPDATE keyfob_tokens SET expires_at = 2000").await;
     let corrupt = [CorruptRecord::new(Some(record(2).id), "prefix")];
 
-    let expiring = store.expiring(at(1_000), at(3_000), None, 10).await.unwrap();
-    assert_eq!((ids(&expiring), expiring.corrupt), (vec![1, 3], corrupt.to_vec()));
-    let unused = store.unused(at(3_000), None, 10).await.unwrap();
-    assert_eq!((ids(&unused), unused.corrupt), (vec![1, 3], corrupt.to_vec()));
-
-    let first = store.expiring(at(1_000), at(3_000), None, 2).await.unwrap();
-    let rest = store.expiring(at(1_000), at(3_000), first.end.as_ref(), 2).await.unwrap();
-    assert_eq!((ids(&first), ids(&rest), rest.end), (vec![1], vec![3], None));
-    let first = store.unused(at(3_000), None, 2).await.unwrap();
-    let rest = store.unused(at(3_000), first.end.as_ref(), 2).await.unwrap();
-    assert_eq!((ids(&first), ids(&rest), rest.end), (vec![1], vec![3], None));
+    let mut expiring = Filter::new(None, at(1_000));
+    expiring.expires = Some((at(1_000), at(3_000)));
+    let mut unused = Filter::new(None, at(3_000));
+    (unused.created_before, unused.unused_since) = (Some(at(3_000)), Some(at(3_000)));
+    for (filter, order) in [(expiring, Order::by(SortBy::Expires)), (unused, Order::OLDEST)] {
+        let mut query = Query::new(filter, order, 10);
+        let page = store.list(&query).await.unwrap();
+        assert_eq!((ids(&page), page.corrupt), (vec![1, 3], corrupt.to_vec()));
+        query.limit = 2;
+        let first = store.list(&query).await.unwrap();
+        query.after.clone_from(&first.end);
+        let rest = store.list(&query).await.unwrap();
+        assert_eq!((ids(&first), ids(&rest), rest.end), (vec![1], vec![3], None));
+    }
 }
 
 #[tokio::test]

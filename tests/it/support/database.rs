@@ -3,14 +3,13 @@
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
-        CorruptRecord, InsertOutcome, InsertRules, PageQuery, Selection, Show, Sort, StoreError,
-        TokenStore,
+        CorruptRecord, InsertOutcome, InsertRules, Order, Selection, SortBy, StoreError, TokenStore,
     },
     token::{Prefix, Revocation, TokenDigest},
 };
 
 use super::answer_within;
-use super::store_ext::StoreExt;
+use super::store_ext::{StoreExt, all_of};
 
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_seconds(seconds).unwrap()
@@ -71,7 +70,9 @@ pub async fn what_is_damaged_is_named_and_spares_the_others(
 
         // With a damaged owner it is nobody's.
         let seen = if *field == "owner" { 2 } else { 3 };
-        for sort in [Sort::Newest, Sort::Oldest, Sort::Name, Sort::LeastRecentlyUsed] {
+        for sort in
+            [Order::NEWEST, Order::OLDEST, Order::by(SortBy::Name), Order::by(SortBy::LastUsed)]
+        {
             assert_eq!(listed(store, sort).await, seen, "{damage}, {sort:?}");
         }
         let selection = Selection::Tokens { ids: vec![ids[1]], owner: None };
@@ -82,12 +83,12 @@ pub async fn what_is_damaged_is_named_and_spares_the_others(
 }
 
 /// How many tokens are listed, page by page, readable or not.
-async fn listed(store: &dyn TokenStore, sort: Sort) -> usize {
-    let (owner, show) = (owner(), Show::Any);
-    let mut query = PageQuery { owner, sort, show, unused_since: None, after: None, limit: 1 };
+async fn listed(store: &dyn TokenStore, order: Order) -> usize {
+    let mut query = all_of(&owner(), order);
+    query.limit = 1;
     let mut listed = 0;
     loop {
-        let page = store.page(&query).await.unwrap();
+        let page = store.list(&query).await.unwrap();
         listed += page.records.len() + page.corrupt.len();
         query.after = page.end;
         if query.after.is_none() {

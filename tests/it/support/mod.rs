@@ -269,13 +269,11 @@ impl Observer for Heard {
 }
 
 /// Waits until something is so, a minute at most.
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "redis"))]
 pub async fn eventually(mut is_so: impl AsyncFnMut() -> bool) {
     answer_within(60, async || is_so().await.then_some(())).await;
 }
 
 /// Asks until there is something, so many seconds at most.
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "redis"))]
 pub async fn answer_within<T>(seconds: u64, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {

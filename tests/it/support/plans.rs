@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use keyfob::{
-    Owner, TokenName,
+    Owner, TokenName, TokenState,
     store::{
-        Change, InsertRules, PageQuery, Patch, Position, Selection, Show, Sort, SortKey,
-        StoreError, TokenStore, UpdateOutcome, Use,
+        Change, Filter, InsertRules, Order, Patch, Position, Query, Selection, SortBy, SortKey,
+        States, StoreError, TokenStore, UpdateOutcome, Use,
     },
     token::{Ability, IdempotencyKey, KeyId, Revocation, Suspension},
 };
@@ -46,8 +46,30 @@ impl<S: TokenStore, C: Counting> Counted<'_, S, C> {
     }
 }
 
-fn page(sort: Sort, show: Show) -> PageQuery {
-    PageQuery { owner: owner(), sort, show, unused_since: None, after: None, limit: 10 }
+/// Lists with each order, first and further page, and each kind of filter.
+fn lists() -> Vec<Query> {
+    let all = || Filter::new(Some(owner()), at(60_000));
+    let mut filters = vec![all(); 8];
+    filters[1].states = States::NOT_REVOKED;
+    filters[2].states = [TokenState::Revoked].into_iter().collect();
+    filters[3].states = [TokenState::Active, TokenState::Idle].into_iter().collect();
+    filters[4].name_part = Some("TOKEN 30".to_owned());
+    filters[5].ability = Some(Ability::new("servers:read").unwrap());
+    filters[6].unused_since = Some(at(1));
+    filters[7].expires = Some((at(1), at(200_000)));
+    let by = [SortBy::Created, SortBy::Name, SortBy::LastUsed, SortBy::Expires].map(Order::by);
+    let orders = by.into_iter().flat_map(|order| [order, order.reversed()]);
+    let queries = orders.flat_map(|order| {
+        filters.clone().into_iter().flat_map(move |filter| {
+            let first = Query::new(filter, order, 5);
+            let mut next = first.clone();
+            let mut place = record(3_005);
+            place.created_at = at(4_005);
+            next.after = Some(order.position(&place));
+            [first, next]
+        })
+    });
+    queries.collect()
 }
 
 /// Takes every step once, on [`TOKENS`] tokens with the numbers from 1. Most are others' and of 60 owners; 20 from 3000
@@ -61,16 +83,9 @@ pub async fn no_step_reads_more_tokens_than_it_is_about<S: TokenStore>(
     let token = counted.step("find", async |it| it.one(id(3_001)).await).await.unwrap();
     let many = counted.step("find_many", async |it| it.find(&some).await).await;
     assert_eq!(many.records.len(), 10);
-    for (name, sort) in [
-        ("page, newest", Sort::Newest),
-        ("page, oldest", Sort::Oldest),
-        ("page, by name", Sort::Name),
-        ("page, least recently used", Sort::LeastRecentlyUsed),
-    ] {
-        for show in [Show::NotRevoked, Show::Revoked, Show::Any] {
-            let page = counted.step(name, async |it| it.page(&page(sort, show)).await).await;
-            assert_eq!(page.records.len(), 10);
-        }
+    for query in lists() {
+        let page = counted.step("list", async |it| it.list(&query).await).await;
+        assert!(!page.records.is_empty() || query.after.is_some(), "{query:?}");
     }
     let rules =
         InsertRules { unique_name: true, limit_per_owner: Some(1_000), ..InsertRules::none() };
@@ -107,11 +122,19 @@ pub async fn no_step_reads_more_tokens_than_it_is_about<S: TokenStore>(
     let read: Vec<_> = read.collect();
     counted.step("record_uses, abilities", async |it| it.record_uses(&read).await).await;
 
-    let count = counted.step("count", async |it| it.count(&owner()).await).await;
+    let all = Filter::new(Some(owner()), at(60_000));
+    let count = counted.step("count", async |it| it.count(&all).await).await;
     assert_eq!(count.revoked, 10);
-    let (from, until) = (at(100_000), at(200_000));
-    let expiring = async |it: &S| it.expiring(from, until, None, 10).await;
-    assert_eq!(counted.step("expiring", expiring).await.records.len(), 10);
+    let mut filter = Filter::new(None, at(1));
+    (filter.states, filter.expires) = (States::NOT_REVOKED, Some((at(100_000), at(200_000))));
+    let expiring = Query::new(filter, Order::by(SortBy::Expires), 10);
+    let expiring = counted.step("expiring", async |it| it.list(&expiring).await).await;
+    assert_eq!(expiring.records.len(), 10);
+    for order in [Order::NEWEST, Order::OLDEST] {
+        let newest = Query::new(Filter::new(None, at(1)), order, 10);
+        let newest = counted.step("list, all owners", async |it| it.list(&newest).await).await;
+        assert_eq!(newest.records.len(), 10);
+    }
     let value = [7; 32];
     let key = KeyId::new("key").unwrap();
     counted.step("key_fingerprint", async |it| it.key_fingerprint(&key, &value).await).await;
@@ -146,8 +169,13 @@ pub async fn no_step_reads_more_tokens_than_it_is_about<S: TokenStore>(
 /// Of the tokens that the statements of [`no_step_reads_more_tokens_than_it_is_about`] make, the first hundred were
 /// created so early. To find that there are no others takes more than one page.
 pub async fn who_is_not_used_is_looked_for_a_part_at_a_time(store: &impl TokenStore) {
-    let unused = async |after: Option<Position>| {
-        let page = store.unused(at(1_101), after.as_ref(), 100).await.unwrap();
+    let mut filter = Filter::new(None, at(1));
+    filter.states = States::NOT_REVOKED;
+    (filter.created_before, filter.unused_since) = (Some(at(1_101)), Some(at(1_101)));
+    let mut query = Query::new(filter, Order::OLDEST, 100);
+    let mut unused = async |after: Option<Position>| {
+        query.after = after;
+        let page = store.list(&query).await.unwrap();
         let ids: Vec<_> = page.records.iter().map(|it| it.id).collect();
         (ids, page.end)
     };
@@ -155,7 +183,7 @@ pub async fn who_is_not_used_is_looked_for_a_part_at_a_time(store: &impl TokenSt
     assert_eq!(found, (1..=100).step_by(2).map(id).collect::<Vec<_>>(), "the others are revoked");
     assert_eq!(end.as_ref().unwrap().id, id(5_000));
     assert_eq!(unused(end).await, (vec![], None));
-    let before = Position { key: SortKey::Id, id: id(600) };
+    let before = Position { key: SortKey::Instant(1_600), id: id(600) };
     let (found, end) = unused(Some(before)).await;
     assert_eq!((found, end.unwrap().id), (vec![], id(5_600)));
 }

@@ -10,10 +10,10 @@ use std::{
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use keyfob::{
-    Owner, Timestamp, TokenId, TokenRecord,
+    TokenId, TokenRecord,
     store::{
-        Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
-        Patch, Peek, Position, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+        Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
+        Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
     },
     token::{KeyId, Revocation},
 };
@@ -251,6 +251,19 @@ macro_rules! watched {
                 answer
             }
 
+            /// A list is a step of its own by what it is for.
+            async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+                let step = match &query.filter {
+                    Filter { expires: Some(_), .. } => "expiring",
+                    Filter { created_before: Some(_), .. } => "unused",
+                    _ => "page",
+                };
+                self.enter(step).await?;
+                let answer = self.inner.list(query).await;
+                self.leave(step).await?;
+                answer
+            }
+
             /// Each kind of deletion is a step of its own.
             async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
                 let step = if matches!(deletion, Deletion::AllOf(_)) { "erase" } else { "prune" };
@@ -273,12 +286,9 @@ macro_rules! watched {
 
 watched! {
     insert(record: &TokenRecord, rules: &InsertRules) -> InsertOutcome;
-    page(query: &PageQuery) -> Page;
     revoke(selection: &Selection, revocation: &Revocation, limit: u32) -> Revoked;
     record_uses(uses: &[Use]) -> () => note_uses(uses);
-    expiring(from: Timestamp, until: Timestamp, after: Option<&Position>, limit: u32) -> Page;
-    unused(since: Timestamp, after: Option<&Position>, limit: u32) -> Page;
-    count(owner: &Owner) -> OwnerCount;
+    count(filter: &Filter) -> Counts;
     count_by_key() -> Vec<KeyCount>;
     key_fingerprint(key: &KeyId, value: &[u8; 32]) -> [u8; 32];
 }

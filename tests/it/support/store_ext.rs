@@ -5,7 +5,8 @@ use std::sync::Arc;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenRecord,
     store::{
-        Change, Deletion, InsertRules, Patch, Selection, StoreError, TokenStore, UpdateOutcome,
+        Change, Deletion, Filter, InsertRules, Order, Patch, Query, Selection, StoreError,
+        TokenStore, UpdateOutcome,
     },
     token::{Revocation, Suspension, TokenDigest},
 };
@@ -27,6 +28,13 @@ pub trait StoreExt: TokenStore {
         revocation: &Revocation,
     ) -> Result<Vec<TokenId>, StoreError> {
         Ok(self.revoke(selection, revocation, u32::MAX).await?.changed)
+    }
+
+    /// The tokens of an owner that are not revoked, and those that are.
+    async fn count_of(&self, owner: &Owner) -> (u64, u64) {
+        let filter = Filter::new(Some(owner.clone()), Timestamp::MIN);
+        let counts = self.count(&filter).await.unwrap();
+        (counts.not_revoked(), counts.revoked)
     }
 
     /// Deletes all tokens of an owner, in one step.
@@ -97,3 +105,8 @@ pub trait StoreExt: TokenStore {
 }
 
 impl<S: TokenStore + ?Sized> StoreExt for S {}
+
+/// All tokens of an owner, a thousand a page.
+pub fn all_of(owner: &Owner, order: Order) -> Query {
+    Query::new(Filter::new(Some(owner.clone()), Timestamp::MIN), order, 1_000)
+}

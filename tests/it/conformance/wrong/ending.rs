@@ -86,10 +86,10 @@ impl Wrong {
 
     pub(super) async fn remove(&self, deletion: &Deletion, limit: u32) -> Deleted {
         let mut tokens = self.tokens().await;
-        let parents: BTreeSet<_> = match self.is("prunes parents") {
-            true => BTreeSet::new(),
-            false => tokens.values().filter_map(|it| it.parent()).collect(),
-        };
+        let mut parents: BTreeSet<_> = tokens.values().filter_map(|it| it.parent()).collect();
+        if self.is("prunes parents") {
+            parents.clear();
+        }
         let is_found = |it: &&Arc<TokenRecord>| deletion.matches(it, parents.contains(&it.id));
         let mut found: Vec<_> = tokens.values().filter(is_found).cloned().collect();
         match (self.fault, deletion) {

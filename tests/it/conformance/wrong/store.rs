@@ -12,9 +12,8 @@ use async_trait::async_trait;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenRecord,
     store::{
-        Deleted, Deletion, InsertOutcome, InsertRules, KeyCount, OwnerCount, Page, PageQuery,
-        Patch, Peek, Position, Revoked, Selection, Show, Siblings, StoreError, TokenStore,
-        UpdateOutcome, Use,
+        Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
+        Query, Revoked, Selection, Siblings, StoreError, TokenStore, UpdateOutcome, Use,
     },
     token::{KeyId, Revocation},
 };
@@ -161,39 +160,6 @@ impl TokenStore for Wrong {
         Ok(outcome)
     }
 
-    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
-        let tokens = self.tokens().await;
-        let mut query = query.clone();
-        let records = all(&tokens);
-        match self.fault {
-            "shows revoked tokens as well" => query.show = Show::Any,
-            "shows what was used since" => query.unused_since = None,
-            "begins each page at the first token" => query.after = None,
-            "finds its place by the token that it ended with" => {
-                let gone = query.after.as_ref().is_some_and(|it| !tokens.contains_key(&it.id));
-                if gone {
-                    return Ok(Page::default());
-                }
-            }
-            _ => {}
-        }
-        let mut page = query.page(records);
-        match self.fault {
-            "orders a page the other way" => page.records.reverse(),
-            "stops a page early" => page.end = None,
-            "has an end on the last page" => {
-                let last = page.records.last().map(|it| query.sort.position(it));
-                page.end = page.end.or(last);
-            }
-            "gives one more than the limit" if page.end.is_some() => {
-                let all = PageQuery { limit: query.limit + 1, ..query }.page(all(&tokens));
-                page.records = all.records;
-            }
-            _ => {}
-        }
-        Ok(page)
-    }
-
     async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError> {
         let mut tokens = self.tokens().await;
         let Some(before) = tokens.get(&id).cloned() else {
@@ -303,39 +269,20 @@ impl TokenStore for Wrong {
         Ok(())
     }
 
-    async fn expiring(
-        &self,
-        from: Timestamp,
-        until: Timestamp,
-        after: Option<&Position>,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        let tokens = self.tokens().await;
-        let until = if self.is("leaves out the last instant") {
-            until.checked_add(time::Duration::seconds(-1)).unwrap()
-        } else {
-            until
-        };
-        Ok(Page::expiring(all(&tokens), from, until, after, limit))
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        Ok(self.page(query).await)
     }
 
-    async fn unused(
-        &self,
-        since: Timestamp,
-        after: Option<&Position>,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        let mut records = all(&*self.tokens().await);
-        if self.is("takes a token that was never used for used") {
-            records.retain(|it| it.last_used_at.is_some());
+    async fn count(&self, filter: &Filter) -> Result<Counts, StoreError> {
+        let mut filter = filter.clone();
+        match self.fault {
+            "counts the tokens of all owners" => filter.owner = None,
+            "counts what the filter does not match" => {
+                filter = Filter::new(filter.owner, filter.at);
+            }
+            _ => {}
         }
-        Ok(Page::unused(records, since, after, limit))
-    }
-
-    async fn count(&self, owner: &Owner) -> Result<OwnerCount, StoreError> {
-        let mut records = all(&*self.tokens().await);
-        records.retain(|it| it.owner == *owner || self.is("counts the tokens of all owners"));
-        Ok(records.into_iter().collect())
+        Ok(filter.count(all(&*self.tokens().await)))
     }
 
     async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {
