@@ -122,8 +122,8 @@ impl Place {
                 previous_ends_on_first_use, previous_may_ask_again, abilities, created_at, expires_at, last_used_at,
                 parent, notices, used_abilities)
             SELECT {id}, 'acme', '{owner}', {text}, {text}, {digest}, 0, {truth}, {truth}, 'servers:read',
-                1600000000 + i * 7919 % 10007, CASE WHEN i % 3 = 0 THEN {NOW} - 5000 + i END,
-                CASE WHEN i % 5 > 0 THEN 1650000000 + i * 104729 % 10007 END, {parent}, '', ''
+                1600000000 + i % 10007 * 7919 % 10007, CASE WHEN i % 3 = 0 THEN {NOW} - 5000 + i END,
+                CASE WHEN i % 5 > 0 THEN 1650000000 + i % 10007 * 104729 % 10007 END, {parent}, '', ''
             FROM {series}",
             id = id(&number),
             text = (self.text)(&number),

@@ -28,7 +28,7 @@ const STATE: &str = "CASE WHEN revoked_at IS NOT NULL THEN 0
     WHEN expires_at <= ? THEN 1
     WHEN suspended_since IS NOT NULL AND (suspended_until IS NULL OR suspended_until > ?) THEN 2
     WHEN not_before > ? THEN 3
-    WHEN GREATEST(created_at, COALESCE(suspended_until, created_at), COALESCE(last_used_at, created_at),
+    WHEN idle_seconds IS NOT NULL AND GREATEST(created_at, COALESCE(suspended_until, created_at), COALESCE(last_used_at, created_at),
         COALESCE(first_used_at, created_at)) + idle_seconds <= ? THEN 4
     ELSE 5 END";
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenRecord,
     store::{
-        Change, Deletion, Filter, InsertRules, Order, Patch, Query, Selection, StoreError,
-        TokenStore, UpdateOutcome,
+        Change, Deletion, Filter, InsertRules, Patch, Selection, StoreError, TokenStore,
+        UpdateOutcome,
     },
     token::{Revocation, Suspension, TokenDigest},
 };
@@ -107,6 +107,7 @@ pub trait StoreExt: TokenStore {
 impl<S: TokenStore + ?Sized> StoreExt for S {}
 
 /// All tokens of an owner, a thousand a page.
-pub fn all_of(owner: &Owner, order: Order) -> Query {
-    Query::new(Filter::new(Some(owner.clone()), Timestamp::MIN), order, 1_000)
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub fn all_of(owner: &Owner, order: keyfob::store::Order) -> keyfob::store::Query {
+    keyfob::store::Query::new(Filter::new(Some(owner.clone()), Timestamp::MIN), order, 1_000)
 }
