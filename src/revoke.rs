@@ -186,7 +186,7 @@ impl<'a> Ending<'a> {
                 loop {
                     let selection = Selection::ChildrenOf { parents: parents.to_vec(), after };
                     let Revoked { found, more, .. } = self.step(&selection).await?;
-                    after = found.last().copied();
+                    after = found.last().copied().or(after);
                     children.extend(found.into_iter().filter(|child| seen.insert(*child)));
                     if !more {
                         break;

@@ -179,6 +179,7 @@ macro_rules! store_conformance {
                 revoked_children_are_found
                 revoking_works_in_steps
                 named_tokens_are_found
+                nothing_is_left_where_others_revoke_meanwhile
                 all_tokens_of_an_owner_are_revoked
                 a_revocation_is_irreversible
                 concurrent_revocations_tell_each_token_once

@@ -164,6 +164,32 @@ pub async fn revoking_works_in_steps(store: &dyn TokenStore) {
     }
 }
 
+/// Once steps over all tokens of an owner say that there are no more, none is left, also where others revoke the same
+/// tokens meanwhile.
+pub async fn nothing_is_left_where_others_revoke_meanwhile(store: &dyn TokenStore) {
+    for _ in 0..5 {
+        let owner = new_owner();
+        let records: Vec<_> = (0..20).map(|_| plain(&owner)).collect();
+        insert_all(store, &records).await;
+        let all = Selection::AllOf(owner.clone());
+        let callers = (0..4).map(|_| async {
+            let mut changed = Vec::new();
+            for steps in 1.. {
+                let step = store.revoke(&all, &revocation(at(5_000)), 3).await.answered();
+                changed.extend(step.changed);
+                if !step.more {
+                    break;
+                }
+                assert!(steps < 100, "it comes to an end");
+            }
+            assert_eq!(count_of(store, &owner).await.0, 0, "no token is left");
+            changed
+        });
+        let changed = join_all(callers).await.concat();
+        assert_eq!(sorted(changed), ids(&records), "each token is told once");
+    }
+}
+
 /// Named tokens that there are, are found, revoked before or not; unknown ones and those of other owners are not.
 pub async fn named_tokens_are_found(store: &dyn TokenStore) {
     let (owner, stranger) = (new_owner(), plain(&new_owner()));

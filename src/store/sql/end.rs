@@ -39,8 +39,12 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         let mut revoked = Revoked::default();
         loop {
             let left = limit.saturating_sub(u32::try_from(revoked.changed.len()).unwrap_or(limit));
-            let locked = self.lock_selected(step, selection, left).await?;
-            let part = selection.step(locked, left);
+            let found = self.look_for(step, selection, left).await?;
+            let locked = self.lock_selected(step, selection, &found).await?;
+            let mut part = selection.step(locked, left);
+            // Somebody else may have ended what was found before it was locked here.
+            let is_named = matches!(selection, Selection::Tokens { .. });
+            part.more |= !is_named && found.len() >= left as usize;
             for ids in part.changed.chunks(E::LONGEST_LIST) {
                 let revoke = [
                     revocation.at.unix_seconds().into(),
@@ -52,7 +56,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
             }
             // A child may have come while its parent was not locked yet. Once the parent is, whoever issues another one
             // waits, and then sees that the parent is revoked.
-            let may_miss = matches!(selection, Selection::AllOf(_)) && !part.changed.is_empty();
+            let may_miss = matches!(selection, Selection::AllOf(_)) && !found.is_empty();
             revoked.changed.extend(part.changed);
             revoked.found.extend(part.found);
             revoked.more = part.more;
@@ -64,14 +68,13 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         Ok(revoked)
     }
 
-    /// Locks the tokens that a step is about. It returns them, each with `true` if it is revoked.
+    /// Locks tokens that a step is about. It returns those that there are, each with `true` if it is revoked.
     async fn lock_selected(
         &self,
         step: &mut Lease<'s, 'c, E>,
         selection: &Selection,
-        limit: u32,
+        found: &[TokenId],
     ) -> Result<Vec<(TokenId, bool)>, StoreError> {
-        let found = self.look_for(step, selection, limit).await?;
         let owner = match selection {
             Selection::Tokens { owner, .. } => owner.as_ref(),
             _ => None,
