@@ -86,6 +86,10 @@ const FAULTS: &[(&str, &str)] = &[
     ("begins with the first child again", "revoking_works_in_steps"),
     ("revokes beyond the limit", "revoking_works_in_steps"),
     ("says that all are revoked", "revoking_works_in_steps"),
+    (
+        "says by what it changed that there are more",
+        "nothing_is_left_where_others_revoke_meanwhile",
+    ),
     ("finds living tokens only", "named_tokens_are_found"),
     ("prunes parents", "a_parent_is_pruned_after_its_children"),
     ("spares suspended tokens", "all_tokens_of_an_owner_are_revoked"),

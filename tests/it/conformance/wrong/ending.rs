@@ -53,7 +53,8 @@ impl Wrong {
         }
         let mut revoked = selection.decide(given.clone(), limit);
         drop(tokens);
-        let mut tokens = self.tokens.lock().await;
+        let by_changed = self.is("says by what it changed that there are more");
+        let mut tokens = if by_changed { self.tokens().await } else { self.tokens.lock().await };
         let mut changed = Vec::new();
         for (number, id) in revoked.changed.iter().enumerate() {
             if number == 1 && self.is("revokes one after the other") {
@@ -81,6 +82,7 @@ impl Wrong {
             revoked.found.clone_from(&changed);
         }
         revoked.more &= !self.is("says that all are revoked");
+        revoked.more &= !by_changed || changed.len() >= limit as usize;
         Revoked { changed, ..revoked }
     }
 
