@@ -157,7 +157,7 @@ impl ApiTokens {
     }
 }
 
-/// What runs in the background: see [`ApiTokens::background`]. It is a future.
+/// The work of [`ApiTokens::background`]: a future.
 #[must_use = "it does nothing unless it is polled: spawn it"]
 pub struct Background {
     running: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -209,7 +209,7 @@ async fn prune(shared: Weak<Shared>, after: Option<Duration>) {
     let Some(age) = after else { return future::pending().await };
     while let Some(tokens) = ApiTokens::upgrade(&shared) {
         let ended_before = tokens.now().checked_add(-age).unwrap_or(Timestamp::MIN);
-        // What failed is reported, and tried again the next time.
+        // A failure is reported, and the next time tries again.
         let _ = tokens.prune(ended_before).await;
         drop(tokens);
         timer::sleep_until(Instant::now() + timer::jittered(PRUNED_EVERY)).await;

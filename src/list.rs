@@ -1,14 +1,12 @@
 //! Lists of tokens, of one owner and of all, with every use that is known.
 
-use std::sync::Arc;
-
 use crate::{
     all_tokens::AllTokens,
     api_tokens::ApiTokens,
     event::Event,
     listing::{ListTokens, TokenPage},
     owner_tokens::{ManageError, OwnerTokens, apply},
-    store::{Counts, Filter, Page, Query, StoreError, find_one},
+    store::{Counts, Filter, Page, Query, StoreError},
     token::{TokenId, TokenRecord},
 };
 
@@ -96,15 +94,7 @@ impl AllTokens {
     /// # Errors
     /// [`StoreError`]
     pub async fn find(&self, id: TokenId) -> Result<Option<TokenRecord>, StoreError> {
-        // Before the store is read: what is written and forgotten meanwhile would be in neither.
-        let known = self.tokens.usage().latest_of([id]);
-        let found = self.tokens.watch(find_one(self.tokens.store(), id).await)?;
-        Ok(found.map(|record| {
-            let mut record = Arc::unwrap_or_clone(record);
-            apply(&known, &mut record);
-            apply(&self.tokens.usage().latest_of([id]), &mut record);
-            record
-        }))
+        self.tokens.read(self.tokens.store(), id).await
     }
 }
 

@@ -74,7 +74,7 @@ impl OwnerTokens {
             if let Some(changed) = changed {
                 self.report_change(&checked, &record, &changed);
                 self.tokens.changed(vec![id]).await;
-                return Ok(self.with_uses(&known, changed));
+                return Ok(self.tokens.with_uses(&known, changed));
             }
         }
         Err(self.tokens.outpaced().into())

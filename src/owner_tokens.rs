@@ -98,13 +98,8 @@ impl OwnerTokens {
         store: &dyn TokenStore,
         id: TokenId,
     ) -> Result<TokenRecord, ManageError> {
-        // Before the store is read: what is written and forgotten meanwhile would be in neither.
-        let known = self.tokens.usage().latest_of([id]);
-        let found = self.tokens.watch(find_one(store, id).await)?;
-        let Some(record) = found.filter(|record| record.owner == self.owner) else {
-            return Err(ManageError::NotFound);
-        };
-        Ok(self.with_uses(&known, record))
+        let found = self.tokens.read(store, id).await?;
+        found.filter(|record| record.owner == self.owner).ok_or(ManageError::NotFound)
     }
 
     /// The token as it is now, if it can still be managed.
@@ -149,11 +144,25 @@ impl OwnerTokens {
         };
         Ok((updated, known))
     }
+}
+
+impl ApiTokens {
+    /// A token, whosever it is, with every use that is known.
+    pub(crate) async fn read(
+        &self,
+        store: &dyn TokenStore,
+        id: TokenId,
+    ) -> Result<Option<TokenRecord>, StoreError> {
+        // Before the store is read: what is written and forgotten meanwhile would be in neither.
+        let known = self.usage().latest_of([id]);
+        let found = self.watch(find_one(store, id).await)?;
+        Ok(found.map(|record| self.with_uses(&known, record)))
+    }
 
     pub(crate) fn with_uses(&self, known: &[Use], record: Arc<TokenRecord>) -> TokenRecord {
         let mut record = Arc::unwrap_or_clone(record);
         apply(known, &mut record);
-        apply(&self.tokens.usage().latest_of([record.id]), &mut record);
+        apply(&self.usage().latest_of([record.id]), &mut record);
         record
     }
 }

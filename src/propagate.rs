@@ -9,7 +9,7 @@ use std::{
 use crate::{
     api_tokens::ApiTokens,
     event::{Event, told},
-    signal::{self, Changed, Heard, OwnerMark, SignalError},
+    signal::{self, Changed, Heard, SignalError},
     store::{CacheStats, CachedStore, Selection},
     timer,
     token::TokenId,
@@ -39,10 +39,10 @@ impl ApiTokens {
         self.cache().map(CachedStore::stats)
     }
 
-    /// Lets no verification on this node go by what was read of these tokens before.
-    pub(crate) fn forget(&self, ids: &[TokenId]) {
+    /// Lets no verification on this node go by what was read before of what was changed.
+    fn forget(&self, changed: &Changed) {
         if let Some(cache) = self.cache() {
-            cache.evict(ids);
+            cache.outdate(changed);
         }
     }
 
@@ -53,23 +53,12 @@ impl ApiTokens {
         }
     }
 
-    fn forget_owner(&self, owner: OwnerMark) {
-        if let Some(cache) = self.cache() {
-            cache.evict_owner(owner);
-        }
-    }
-
-    fn forget_all(&self) {
-        if let Some(cache) = self.cache() {
-            cache.clear();
-        }
-    }
-
     /// Forgets tokens that were changed, and tells the other nodes, for which nobody waits long and by which nothing
     /// fails: what they remember is too old soon in any case.
     pub(crate) async fn changed(&self, ids: Vec<TokenId>) {
-        self.forget(&ids);
-        self.tell(Changed::from(ids)).await;
+        let changed = Changed::from(ids);
+        self.forget(&changed);
+        self.tell(changed).await;
     }
 
     /// Has [`background`](Self::background) tell the other nodes of tokens, where nobody can wait for it.
@@ -162,12 +151,10 @@ impl ApiTokens {
 
     fn hear(&self, heard: Heard, is_lost: &AtomicBool) {
         match heard {
-            Heard::Changed(Changed::Tokens(ids)) => self.forget(&ids),
-            Heard::Changed(Changed::Owner(owner)) => self.forget_owner(owner),
-            Heard::Changed(Changed::All) => self.forget_all(),
+            Heard::Changed(changed) => self.forget(&changed),
             Heard::Connected => {
                 // What was told before, nobody here has heard.
-                self.forget_all();
+                self.forget(&Changed::All);
                 if is_lost.swap(false, Relaxed) {
                     self.report(|| Event::SignalRestored);
                 }

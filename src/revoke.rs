@@ -15,7 +15,7 @@ use crate::{
     token::{Actor, Owner, Reason, Revocation, TokenId},
 };
 
-/// Of how many parents the children are looked for in one step.
+/// The number of parents whose children a step looks for.
 const PARENTS: usize = 100;
 
 impl OwnerTokens {
@@ -118,7 +118,7 @@ struct Ending<'a> {
     owner: Option<&'a Owner>,
     revocation: Revocation,
     changed: Vec<TokenId>,
-    /// What the other nodes are still to be told of: of many tokens, more than they are told one by one.
+    /// The tokens that the other nodes are still to be told of, and no more than one beyond those told one by one.
     untold: Vec<TokenId>,
 }
 
@@ -146,7 +146,7 @@ impl<'a> Ending<'a> {
         Ok(revoked)
     }
 
-    /// Of named tokens those that there are.
+    /// Revokes named tokens, and returns those that there are.
     async fn named(&mut self, ids: &[TokenId]) -> Result<Vec<TokenId>, StoreError> {
         let ids: BTreeSet<_> = ids.iter().copied().collect();
         let ids: Vec<_> = ids.into_iter().collect();

@@ -226,7 +226,7 @@ impl OwnerTokens {
             };
             let (rotated, known) = self.update(store, id, &patch).await?;
             if let Some(token) = rotated {
-                return Ok(IssuedToken::new(plain, self.with_uses(&known, token)));
+                return Ok(IssuedToken::new(plain, self.tokens.with_uses(&known, token)));
             }
             first = first.or(Some(record));
         }

@@ -94,6 +94,6 @@ impl OwnerTokens {
         let token = token.ok_or_else(|| self.tokens.outpaced())?;
         self.tokens.report(|| event(token.clone(), self.by.clone()));
         self.tokens.changed(vec![id]).await;
-        Ok(self.with_uses(&known, token))
+        Ok(self.tokens.with_uses(&known, token))
     }
 }

@@ -182,11 +182,10 @@ impl Entries {
         }
     }
 
-    /// Lets go of tokens that are deleted.
-    pub(super) fn delete(&self, ids: &[TokenId]) {
+    /// Lets go of tokens that are deleted, whatever is under way of them.
+    pub(super) fn remove_all(&self, ids: &[TokenId]) {
         let mut order = self.order();
         for id in ids {
-            order.lookups.void(*id);
             self.remove(&mut order, *id);
         }
     }

@@ -66,8 +66,8 @@ impl Lookups {
     }
 }
 
-/// What makes tokens void by what they have in common. It also voids what is in memory, without a walk through it: of
-/// an owner the tokens that are looked up anew are those of all owners that share his place.
+/// Voids the tokens of an owner, and tokens that have a parent, without a walk through the memory. Owners share places:
+/// the tokens of all owners of a place are looked up anew.
 #[derive(Debug)]
 pub(super) struct Voided {
     /// The latest look-up that had been sent when an owner's tokens were last changed, by the hash of the owner.
@@ -77,7 +77,7 @@ pub(super) struct Voided {
     hashes: RandomState,
 }
 
-/// What a token has in common with others.
+/// The places of a token in [`Voided`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kin {
     owner: u16,

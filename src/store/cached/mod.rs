@@ -14,7 +14,8 @@ use crate::{
 
 use super::{
     Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
-    Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use, changed::OwnerMark,
+    Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+    changed::{Changed, OwnerMark},
 };
 
 /// How long what was read may be good at most.
@@ -143,9 +144,13 @@ impl CachedStore {
         self.entries.evict(ids);
     }
 
-    /// Forgets the tokens of an owner, and voids what is being read of them.
-    pub(crate) fn evict_owner(&self, owner: OwnerMark) {
-        self.entries.evict_owner(owner);
+    /// Forgets what was changed, and voids what is being read of it.
+    pub(crate) fn outdate(&self, changed: &Changed) {
+        match changed {
+            Changed::Tokens(ids) => self.entries.evict(ids),
+            Changed::Owner(owner) => self.entries.evict_owner(*owner),
+            Changed::All => self.entries.clear(),
+        }
     }
 
     pub(crate) fn evict_selected(&self, selection: &Selection) {
@@ -250,11 +255,14 @@ impl TokenStore for CachedStore {
         let outdated = self.outdates(Tokens::Revoked(selection));
         let revoked = self.inner.revoke(selection, revocation, limit).await?;
         self.entries.revoke(&revoked.changed, revocation);
-        // Named tokens that others have revoked before are no longer good here either.
-        self.entries.evict(&revoked.found);
-        // Of all tokens of an owner it is not known which ones others have revoked, so that they are forgotten once the
-        // last step is done.
+        // It is known what the step was about. All tokens of an owner are forgotten once the last step is done: others
+        // may have revoked some of them before.
         if !matches!(selection, Selection::AllOf(_)) || revoked.more {
+            let found = match selection.owner() {
+                None => Changed::Tokens(revoked.found.clone()),
+                owner => Changed::of(&revoked.found, owner),
+            };
+            self.outdate(&found);
             outdated.settle();
         }
         Ok(revoked)
@@ -284,7 +292,7 @@ impl TokenStore for CachedStore {
             Deletion::AllOf(owner) => Some(self.outdates(Tokens::Erased(owner))),
         };
         let deleted = self.inner.delete(deletion, limit).await?;
-        self.entries.delete(&deleted.ids);
+        self.entries.remove_all(&deleted.ids);
         Ok(deleted)
     }
 

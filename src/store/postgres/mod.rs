@@ -59,8 +59,7 @@ impl PostgresStore {
 
     async fn open(pool: PgPool, schema: Option<&str>) -> Result<Self, PostgresOpenError> {
         let schema = schema::migrate(&pool, schema).await?;
-        let place = schema::quoted(&schema);
-        let called = |table: &str| format!("{place}.keyfob_{table}");
+        let called = |table: &str| schema::called(&schema, table);
         Ok(Self(SqlStore::new(Lender::new(pool, WORKS_UNHEARD), called, schema::channel(&schema))))
     }
 

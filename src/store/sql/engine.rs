@@ -184,6 +184,15 @@ impl From<TokenId> for Value<'_> {
     }
 }
 
+/// What a driver takes for values.
+pub(super) fn arguments<E: Engine>(values: &[Value<'_>]) -> Result<Arguments<E>, BoxError> {
+    let mut arguments = Arguments::<E>::default();
+    for value in values {
+        E::bind(&mut arguments, value)?;
+    }
+    Ok(arguments)
+}
+
 impl Value<'_> {
     /// The same bytes as an id.
     pub(super) fn into_id(self) -> Self {

@@ -1,12 +1,9 @@
 //! What a migration writes of tokens that are there already.
 
-use crate::{
-    store::{BoxError, contract::folded},
-    token::TokenId,
-};
+use crate::{store::contract::folded, token::TokenId};
 
 use super::{
-    engine::{Arguments, Connection, Engine, Value},
+    engine::{Connection, Engine, Value, arguments},
     read::id,
     statements::Spelling,
 };
@@ -44,12 +41,4 @@ pub(crate) async fn fold_names<E: Engine>(
         }
     }
     Ok(())
-}
-
-pub(super) fn arguments<E: Engine>(values: &[Value<'_>]) -> Result<Arguments<E>, BoxError> {
-    let mut arguments = Arguments::<E>::default();
-    for value in values {
-        E::bind(&mut arguments, value)?;
-    }
-    Ok(arguments)
 }

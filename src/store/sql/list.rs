@@ -28,8 +28,8 @@ const STATE: &str = "CASE WHEN revoked_at IS NOT NULL THEN 0
     WHEN expires_at <= ? THEN 1
     WHEN suspended_since IS NOT NULL AND (suspended_until IS NULL OR suspended_until > ?) THEN 2
     WHEN not_before > ? THEN 3
-    WHEN idle_seconds IS NOT NULL AND GREATEST(created_at, COALESCE(suspended_until, created_at), COALESCE(last_used_at, created_at),
-        COALESCE(first_used_at, created_at)) + idle_seconds <= ? THEN 4
+    WHEN idle_seconds IS NOT NULL AND GREATEST(created_at, COALESCE(suspended_until, created_at),
+        COALESCE(last_used_at, created_at), COALESCE(first_used_at, created_at)) + idle_seconds <= ? THEN 4
     ELSE 5 END";
 
 impl<E: Engine> Steps<'_, '_, E> {
@@ -42,20 +42,19 @@ impl<E: Engine> Steps<'_, '_, E> {
         let mut boundary = None;
         // An index gives this order. Others can't be read in part.
         if query.filter.owner.is_none()
-            && query.order == by_creation(query)
+            && query.order.by == SortBy::Created
             && query.filter.is_narrow()
         {
             let mut all = Condition::default();
             order.begin(&mut all, query.after.as_ref(), &texts);
             let last = format!(
-                "SELECT created_at, id FROM {{tokens}} {all} {order} LIMIT 1 OFFSET {}",
+                "SELECT id, created_at FROM {{tokens}} {all} {order} LIMIT 1 OFFSET {}",
                 WALKED - 1
             );
             let rows = self.read(&self.statements().spelling.one(&last), &all.values).await?;
             if let Some(row) = rows.first() {
-                let instant = E::integer(row, 0).map_err(E::failed)?.unwrap_or_default();
-                let id = super::read::optional_id::<E>(row, 1)?;
-                let id = id.ok_or(crate::store::CorruptRecord::new(None, "id"))?;
+                let instant = E::integer(row, 1).map_err(E::failed)?.unwrap_or_default();
+                let id = id::<E>(row)?;
                 found.and(order.until(), [instant.into(), instant.into(), id.into()]);
                 boundary = Some(Position { key: SortKey::Instant(instant), id });
             }
@@ -90,10 +89,6 @@ impl<E: Engine> Steps<'_, '_, E> {
         }
         Ok(counts)
     }
-}
-
-fn by_creation(query: &Query) -> crate::store::Order {
-    crate::store::Order { by: SortBy::Created, ..query.order }
 }
 
 fn now(filter: &Filter) -> [Value<'static>; 4] {

@@ -11,8 +11,7 @@ use crate::{
 };
 
 use super::{
-    engine::{Connection, Engine, Lend, Lent, Row, Transaction, Value},
-    fold::arguments,
+    engine::{Connection, Engine, Lend, Lent, Row, Transaction, Value, arguments},
     shares::Work,
     statements::Statements,
 };
