@@ -42,10 +42,12 @@ use crate::{
 
 use self::board::{Board, Caller, Entry, STALLED, Turn};
 
-/// Where an answer is from, or has to be from.
+/// Where an answer is from, or has to be from: the later, the better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
-    /// The memory of the store will do: what [`TokenStore::peek`] tells.
+    /// What was read before: [`Peek::Cached`].
+    Cache,
+    /// What the store has in memory: [`Peek::Found`] and [`Peek::Absent`].
     Memory,
     /// A look-up that was sent after it was asked for.
     Store,
@@ -130,15 +132,13 @@ impl Lookups {
 
     /// What is in memory, where that will do.
     fn known(&self, id: TokenId, source: Source) -> Option<Found> {
-        let record = match source {
-            Source::Store => return None,
-            Source::Memory => match self.store.peek(id) {
-                Peek::Found(record) | Peek::Cached(record) => Some(record),
-                Peek::Absent => None,
-                Peek::Ask => return None,
-            },
+        let (record, known) = match self.store.peek(id) {
+            Peek::Found(record) => (Some(record), Source::Memory),
+            Peek::Cached(record) => (Some(record), Source::Cache),
+            Peek::Absent => (None, Source::Memory),
+            Peek::Ask => return None,
         };
-        Some(Found { record, source })
+        (known >= source).then_some(Found { record, source: known })
     }
 
     /// The query of all who wait; `None` where memory answers them.

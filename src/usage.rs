@@ -196,6 +196,12 @@ impl UsageLog {
             && record.state_at(now) != TokenState::Idle
     }
 
+    /// The latest use of a token that is noted and not yet written.
+    #[inline]
+    pub(crate) fn pending(&self, record: &TokenRecord) -> Option<Timestamp> {
+        record.noted.latest().or_else(|| self.lock().latest(record.id).map(|it| it.at))
+    }
+
     /// By how much the last use that is stored may be earlier than the last one that was, for a token that must not be
     /// idle for longer than a period. Half of a short one: else no use would be due before it is over.
     pub(crate) fn slack(&self, period: Duration) -> Duration {

@@ -3,22 +3,24 @@
 mod ask;
 mod error;
 mod judge;
+mod proof;
 mod token;
 
+pub(crate) use ask::Open;
 pub use error::VerifyError;
 pub use token::VerifiedToken;
 
-use std::{future::Future, net::IpAddr, time::Duration};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
 use self::{
-    ask::Claim,
-    judge::{Proven, is_open, judge_address, judge_state, prove, prove_again},
+    judge::{Known, Verdict, judge},
+    proof::{Claim, Proven, prove, prove_again},
 };
 use crate::{
     ApiTokens, Event,
     lookups::Source,
     store::Peek,
-    token::{PresentedToken, Timestamp, TokenRecord},
+    token::{PresentedToken, Timestamp, TokenId, TokenRecord},
     usage::News,
 };
 
@@ -62,45 +64,55 @@ impl ApiTokens {
         presented: &str,
         from: Option<IpAddr>,
     ) -> Result<VerifiedToken, VerifyError> {
-        if let Some(verdict) = self.try_verify_from(presented, from) {
-            return verdict;
+        match self.try_verify_from(presented, from) {
+            Ok(verdict) => verdict,
+            Err(open) => self.settle(open).await,
         }
-        self.ask_from(presented, from).await
     }
 
-    /// Verifies with what is in memory; `None` where [`ask_from`](Self::ask_from) has to.
+    /// Verifies with what is in memory; gives what [`settle`](Self::settle) goes on with where that is not enough.
     #[inline]
     pub(crate) fn try_verify_from(
         &self,
         presented: &str,
         from: Option<IpAddr>,
-    ) -> Option<Result<VerifiedToken, VerifyError>> {
+    ) -> Result<Result<VerifiedToken, VerifyError>, Box<Open>> {
         let presented = match self.format().parse(presented) {
             Ok(presented) => presented,
-            Err(malformed) => return Some(Err(self.refuse(malformed.into()))),
+            Err(malformed) => return Ok(Err(self.refuse(malformed.into()))),
         };
-        let (found, is_cached) = match self.peek(presented.id()) {
-            Peek::Found(record) => (Some(record), false),
-            Peek::Cached(record) => (Some(record), true),
-            Peek::Absent => (None, false),
-            Peek::Ask => return None,
-        };
-        let now = self.now();
         // An IPv4-mapped address is the IPv4 address, and no other one.
         let from = from.map(|from| from.to_canonical());
-        let reason = match prove(self.digests(), &presented, found, now) {
-            Ok(proven) => match self.is_admitted(&proven, now, from) {
-                Ok(true) => {
-                    let token = self.conclude(proven, now, from);
-                    self.rekey_if_outdated(&presented, &token);
-                    return Some(Ok(token));
-                }
-                Ok(false) => return None,
-                Err(reason) => reason,
-            },
-            Err(reason) => reason,
+        self.judge_by_memory(presented.id(), Some(&presented), from, |found, now| {
+            prove(self.digests(), &presented, found, now)
+        })
+        .map_err(|(verdict, source)| {
+            Open::new(Claim::Presented(presented.held()), from, verdict, source)
+        })
+    }
+
+    /// Judges a claim by what is in memory; gives how far it came where that is not enough.
+    #[allow(clippy::inline_always, reason = "measured: the record then stays in registers")]
+    #[inline(always)]
+    fn judge_by_memory(
+        &self,
+        id: TokenId,
+        presented: Option<&PresentedToken<'_>>,
+        from: Option<IpAddr>,
+        prove: impl FnOnce(Option<Arc<TokenRecord>>, Timestamp) -> Result<Proven, VerifyError>,
+    ) -> Result<Result<VerifiedToken, VerifyError>, (Verdict, Source)> {
+        let (found, source) = match self.peek(id) {
+            Peek::Found(record) => (Some(record), Source::Memory),
+            Peek::Cached(record) => (Some(record), Source::Cache),
+            Peek::Absent => (None, Source::Memory),
+            Peek::Ask => return Err((Verdict::AskStore(Source::Cache), Source::Cache)),
         };
-        (!is_open(&reason, is_cached)).then(|| Err(self.refuse(reason)))
+        let now = self.now();
+        match self.judge(prove(found, now), None, now, from, source) {
+            Verdict::Admit(proven) => Ok(Ok(self.conclude(proven, presented, now, from))),
+            Verdict::Refuse(reason) => Ok(Err(self.refuse(reason))),
+            verdict => Err((verdict, source)),
+        }
     }
 
     /// Verifies once more a token that was verified before, for connections that are kept open: a WebSocket, a stream
@@ -126,21 +138,15 @@ impl ApiTokens {
     /// # });
     /// ```
     pub async fn revalidate(&self, token: &VerifiedToken) -> Result<VerifiedToken, VerifyError> {
-        let (found, is_cached) = match self.peek(token.id()) {
-            Peek::Found(record) => (Some(record), false),
-            Peek::Cached(record) => (Some(record), true),
-            Peek::Absent => (None, false),
-            Peek::Ask => return self.ask(Claim::Proven(token), token.from, Source::Memory).await,
-        };
-        let now = self.now();
-        let verdict = prove_again(token, found, now).and_then(|proven| {
-            let admitted = self.is_admitted(&proven, now, token.from)?;
-            Ok(admitted.then(|| self.conclude(proven, now, token.from)))
+        let judged = self.judge_by_memory(token.id(), None, token.from, |found, now| {
+            prove_again(token, found, now)
         });
-        match verdict {
-            Ok(Some(token)) => Ok(token),
-            Err(reason) if !is_open(&reason, is_cached) => Err(self.refuse(reason)),
-            Ok(None) | Err(_) => self.ask(Claim::Proven(token), token.from, Source::Memory).await,
+        match judged {
+            Ok(verdict) => verdict,
+            Err((verdict, source)) => {
+                let claim = Claim::Verified(token.clone());
+                self.settle(Open::new(claim, token.from, verdict, source)).await
+            }
         }
     }
 
@@ -149,50 +155,48 @@ impl ApiTokens {
         &self,
         token: &VerifiedToken,
     ) -> Result<VerifiedToken, VerifyError> {
-        self.ask(Claim::Proven(token), token.from, Source::Store).await
+        self.settle(Open::stored(Claim::Verified(token.clone()), token.from)).await
     }
 
-    /// Tells whether a secret that was proven is let in; `false` where not everything that this depends on is in
-    /// memory.
+    /// Judges a claim by its record, with what this node knows beside that.
     #[inline]
-    fn is_admitted(
+    fn judge(
         &self,
-        proven: &Proven,
+        proof: Result<Proven, VerifyError>,
+        owner_enabled: Option<bool>,
         now: Timestamp,
         from: Option<IpAddr>,
-    ) -> Result<bool, VerifyError> {
-        let record = &proven.record;
-        judge_state(record, now)?;
-        if let Some(gatekeeper) = self.gatekeeper() {
-            match gatekeeper.peek(&record.owner, self.clock()) {
-                Some(true) => {}
-                Some(false) => return Err(VerifyError::OwnerDisabled(record.id)),
-                None => return Ok(false),
-            }
-        }
-        judge_address(record, from)?;
-        Ok(!self.is_to_be_written(proven, now))
+        source: Source,
+    ) -> Verdict {
+        let known = match &proof {
+            Ok(proven) => self.known_of(&proven.record, owner_enabled),
+            Err(_) => Known::default(),
+        };
+        judge(proof, &known, now, from, source)
     }
 
-    /// Tells whether something has to be written before the answer.
     #[inline]
-    fn is_to_be_written(&self, proven: &Proven, now: Timestamp) -> bool {
-        proven.is_first_use() || self.is_use_due(&proven.record, now)
-    }
-
-    /// Tells whether a use has to be written at once, so that nobody takes the token for idle.
-    #[inline]
-    fn is_use_due(&self, record: &TokenRecord, now: Timestamp) -> bool {
+    fn known_of(&self, record: &TokenRecord, owner_enabled: Option<bool>) -> Known {
+        let owner_enabled = match self.gatekeeper() {
+            Some(gatekeeper) => gatekeeper.peek(&record.owner, self.clock()).or(owner_enabled),
+            None => Some(true),
+        };
         let Some(seconds) = record.idle_seconds else {
-            return false;
+            return Known { owner_enabled, ..Known::default() };
         };
         let slack = self.usage().slack(Duration::from_secs(seconds.get().into()));
-        now.since(record.awake_as_stored()) > slack
+        Known { pending_use: self.usage().pending(record), slack, owner_enabled }
     }
 
-    /// Notes the use of a good token.
+    /// Notes the use of a good token, and has its digest made anew where that is due.
     #[inline]
-    fn conclude(&self, proven: Proven, now: Timestamp, from: Option<IpAddr>) -> VerifiedToken {
+    fn conclude(
+        &self,
+        proven: Proven,
+        presented: Option<&PresentedToken<'_>>,
+        now: Timestamp,
+        from: Option<IpAddr>,
+    ) -> VerifiedToken {
         if let Some(news) = self.usage().note(&proven.record, now, from) {
             self.report_news(news, &proven, from);
         }
@@ -201,7 +205,12 @@ impl ApiTokens {
             self.report(|| Event::Verified { id, owner, of });
         }
         let Proven { record, generation } = proven;
-        VerifiedToken { record, generation, from, at: now, abilities: self.ability_log().cloned() }
+        let abilities = self.ability_log().cloned();
+        let token = VerifiedToken { record, generation, from, at: now, abilities };
+        if let Some(presented) = presented {
+            self.rekey_if_outdated(presented, &token);
+        }
+        token
     }
 
     #[cold]

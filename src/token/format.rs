@@ -1,5 +1,7 @@
 use std::{borrow::Cow, fmt};
 
+use zeroize::Zeroizing;
+
 use super::{
     PlainToken, Prefix, TokenDigest, TokenId, base62, checksums::Checksums, digests::Digests,
     keyed_hash, prefix,
@@ -77,6 +79,13 @@ pub struct PresentedToken<'a> {
     prefix: &'a Prefix,
     id: TokenId,
     secret: &'a [u8; SECRET],
+}
+
+/// A [`PresentedToken`] that waits for an answer. Its secret is overwritten when it is dropped.
+pub(crate) struct HeldToken {
+    prefix: Prefix,
+    id: TokenId,
+    secret: Zeroizing<[u8; SECRET]>,
 }
 
 impl TokenFormat {
@@ -301,6 +310,17 @@ impl<'a> PresentedToken<'a> {
 
     pub(crate) fn secret(&self) -> &'a [u8; SECRET] {
         self.secret
+    }
+
+    /// The same without the text that it was read from.
+    pub(crate) fn held(&self) -> HeldToken {
+        HeldToken { prefix: self.prefix.clone(), id: self.id, secret: Zeroizing::new(*self.secret) }
+    }
+}
+
+impl HeldToken {
+    pub(crate) fn presented(&self) -> PresentedToken<'_> {
+        PresentedToken { prefix: &self.prefix, id: self.id, secret: &self.secret }
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) use checksums::Checksums;
 pub use declared::{AbilityMarker, DeclaredAbility, ReportOnly};
 pub use digest::{KeyId, TokenDigest};
 pub(crate) use digests::{Digests, Proof};
+pub(crate) use format::HeldToken;
 pub use format::{MalformedToken, PresentedToken, TokenFormat, TokenFormatError};
 pub use id::{TokenId, TokenIdError};
 pub use metadata::{Metadata, MetadataError};

@@ -180,13 +180,22 @@ impl TokenRecord {
 
     /// From when on the token is idle.
     fn idle_since(&self) -> Option<Timestamp> {
-        let period = time::Duration::seconds(self.idle_seconds?.get().into());
-        let awake = self.awake_as_stored();
-        self.noted.latest().map_or(awake, |noted| noted.max(awake)).checked_add(period).ok()
+        self.idle_after(self.awake_since())
     }
 
-    /// The instant that idleness counts from, as it is stored: the latest of created, resumed and last used.
-    pub(crate) fn awake_as_stored(&self) -> Timestamp {
+    /// From when on the token is idle if it is not used after an instant.
+    fn idle_after(&self, used_at: Timestamp) -> Option<Timestamp> {
+        let period = time::Duration::seconds(self.idle_seconds?.get().into());
+        used_at.checked_add(period).ok()
+    }
+
+    /// Returns `true` if a use at an instant keeps the token from being idle at a later one.
+    pub(crate) fn is_awake_by(&self, used_at: Timestamp, now: Timestamp) -> bool {
+        self.idle_after(used_at).is_none_or(|end| now < end)
+    }
+
+    /// The instant that idleness counts from: the latest of created, resumed and last used.
+    pub(crate) fn awake_since(&self) -> Timestamp {
         let resumed = self.suspension.as_ref().and_then(|it| it.until);
         let later = [resumed, self.last_used_at, self.first_used_at];
         later.into_iter().flatten().fold(self.created_at, Timestamp::max)

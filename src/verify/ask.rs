@@ -1,4 +1,4 @@
-//! Verifying where the store has to be asked, or something is written before the answer.
+//! Verifying where the store or the owner gate has to be asked, or something is written before the answer.
 
 use std::{future::Future, net::IpAddr, sync::Arc, time::Instant};
 
@@ -9,62 +9,94 @@ use crate::{
     lookups::Source,
     refusals::Refusal,
     store::{self, Patch, StoreError, UpdateOutcome, Use},
-    token::{
-        Digests, PresentedToken, Reason, Suspension, Timestamp, TokenId, TokenRecord, TokenState,
-    },
+    token::{Reason, Suspension, Timestamp, TokenRecord, TokenState},
 };
 
 use super::{
     VerifiedToken, VerifyError,
-    judge::{Proven, is_open, judge_address, judge_state, prove, prove_again},
+    judge::{Due, Verdict},
+    proof::{Claim, Proven},
 };
 
-/// By what somebody claims to be good for a token.
-#[derive(Clone, Copy)]
-pub(super) enum Claim<'a> {
-    /// He presents a secret.
-    Presented(&'a PresentedToken<'a>),
-    /// He has proven it before.
-    Proven(&'a VerifiedToken),
+/// A verification that what is in memory did not settle.
+pub(crate) struct Open {
+    claim: Claim,
+    from: Option<IpAddr>,
+    /// How far it came, by a record of this source.
+    verdict: Verdict,
+    source: Source,
 }
 
-impl Claim<'_> {
-    fn id(self) -> TokenId {
-        match self {
-            Self::Presented(token) => token.id(),
-            Self::Proven(token) => token.id(),
-        }
+/// A claim that was compared with what is known, at this instant.
+struct Compared {
+    proof: Result<Proven, VerifyError>,
+    source: Source,
+    now: Timestamp,
+}
+
+impl Open {
+    pub(super) fn new(
+        claim: Claim,
+        from: Option<IpAddr>,
+        verdict: Verdict,
+        source: Source,
+    ) -> Box<Self> {
+        Box::new(Self { claim, from, verdict, source })
     }
 
-    fn prove(
-        self,
-        digests: &Digests,
-        found: Option<Arc<TokenRecord>>,
-        now: Timestamp,
-    ) -> Result<Proven, VerifyError> {
-        match self {
-            Self::Presented(token) => prove(digests, token, found, now),
-            Self::Proven(token) => prove_again(token, found, now),
-        }
+    /// One that is settled by what is stored.
+    pub(super) fn stored(claim: Claim, from: Option<IpAddr>) -> Box<Self> {
+        Self::new(claim, from, Verdict::AskStore(Source::Store), Source::Store)
     }
 }
 
 impl ApiTokens {
-    /// Verifies with what the store says, where [`try_verify_from`](Self::try_verify_from) found nothing in memory, or
-    /// something is to be written before the answer.
-    pub(crate) async fn ask_from(
-        &self,
-        presented: &str,
-        from: Option<IpAddr>,
-    ) -> Result<VerifiedToken, VerifyError> {
-        let presented = self.format().parse(presented)?;
-        if let Some(refusal) = self.refusals().recall(&presented, Moment::now(self.clock())) {
+    /// Goes on with a verification until it is settled, no longer than the deadline.
+    pub(crate) async fn settle(&self, open: Box<Open>) -> Result<VerifiedToken, VerifyError> {
+        if let Some(presented) = open.claim.presented()
+            && let Some(refusal) = self.refusals().recall(&presented, Moment::now(self.clock()))
+        {
             return Err(self.refuse(VerifyError::lasting(refusal, presented.id())));
         }
-        let from = from.map(|from| from.to_canonical());
-        let token = self.ask(Claim::Presented(&presented), from, Source::Memory).await?;
-        self.rekey_if_outdated(&presented, &token);
-        Ok(token)
+        let until = self.latest();
+        // What waits for the store is large, and each caller would carry it about.
+        self.in_time(until, Box::pin(self.settle_by(until, *open))).await
+    }
+
+    async fn settle_by(&self, until: Instant, open: Open) -> Result<VerifiedToken, VerifyError> {
+        let Open { claim, from, mut verdict, mut source } = open;
+        let (mut owner_enabled, mut attempts) = (None, ATTEMPTS);
+        let mut now = self.now();
+        loop {
+            let proof = match verdict {
+                Verdict::Admit(proven) => {
+                    return Ok(self.conclude(proven, claim.presented().as_ref(), now, from));
+                }
+                Verdict::Refuse(reason) => return Err(reason),
+                Verdict::AskStore(wanted) => {
+                    let compared = self.compare(&claim, wanted, from, until).await?;
+                    (source, now) = (compared.source, compared.now);
+                    compared.proof
+                }
+                Verdict::AskOwnerGate(proven) => {
+                    owner_enabled = Some(self.ask_gate(&proven.record).await?);
+                    Ok(proven)
+                }
+                Verdict::WriteFirst(proven, due) => {
+                    if self.write_first(&proven, due, now, from, until).await? {
+                        return Ok(self.conclude(proven, claim.presented().as_ref(), now, from));
+                    }
+                    // The token was changed meanwhile.
+                    attempts -= 1;
+                    if attempts == 0 {
+                        return Err(self.outpaced().into());
+                    }
+                    verdict = Verdict::AskStore(Source::Store);
+                    continue;
+                }
+            };
+            verdict = self.judge(proof, owner_enabled, now, from, source);
+        }
     }
 
     /// Tells of which token a text is a secret that may be used, whatever else is to be said of the token.
@@ -73,76 +105,75 @@ impl ApiTokens {
         presented: &str,
     ) -> Result<Arc<TokenRecord>, VerifyError> {
         let presented = self.format().parse(presented).map_err(|it| self.refuse(it.into()))?;
-        let (claim, until) = (Claim::Presented(&presented), self.latest());
-        let proven = self.in_time(until, self.prove(claim, Source::Store, None, until)).await?;
-        Ok(proven.0.record)
+        let (claim, until) = (Claim::Presented(presented.held()), self.latest());
+        let compared = self.compare(&claim, Source::Store, None, until);
+        let proven = self.in_time(until, async { compared.await?.proof }).await?;
+        Ok(proven.record)
     }
 
-    pub(super) async fn ask(
+    /// Compares a claim with what is known, from that source or better.
+    async fn compare(
         &self,
-        claim: Claim<'_>,
-        from: Option<IpAddr>,
-        mut source: Source,
-    ) -> Result<VerifiedToken, VerifyError> {
-        let until = self.latest();
-        self.in_time(until, async {
-            for _ in 0..ATTEMPTS {
-                let (proven, now) = self.prove(claim, source, from, until).await?;
-                if let Some(token) = self.admit(proven, now, from, until).await? {
-                    return Ok(token);
-                }
-                source = Source::Store;
-            }
-            Err(self.outpaced().into())
-        })
-        .await
-    }
-
-    /// Compares a claim with what is known, at the instant that it gives.
-    async fn prove(
-        &self,
-        claim: Claim<'_>,
-        mut source: Source,
+        claim: &Claim,
+        wanted: Source,
         from: Option<IpAddr>,
         until: Instant,
-    ) -> Result<(Proven, Timestamp), VerifyError> {
-        loop {
-            let asked = Moment::now(self.clock());
-            let found = self.watch(self.lookups().find(claim.id(), source, until).await)?;
-            let now = self.now();
-            let verdict = claim.prove(self.digests(), found.record.clone(), now);
-            if found.source == Source::Memory && !self.is_settled(&verdict, now) {
-                source = Source::Store;
-                continue;
+    ) -> Result<Compared, VerifyError> {
+        let asked = Moment::now(self.clock());
+        let found = self.watch(self.lookups().find(claim.id(), wanted, until).await)?;
+        let now = self.now();
+        let proof = claim.prove(self.digests(), found.record.clone(), now);
+        if let (Some(presented), Err(reason), Source::Store) =
+            (claim.presented(), &proof, found.source)
+        {
+            if let (VerifyError::RetiredSecret(_), Some(record)) = (reason, &found.record) {
+                Box::pin(self.meet_retired_secret(record, now, from, until)).await;
             }
-            if let (Claim::Presented(presented), Err(reason)) = (claim, &verdict) {
-                if let (VerifyError::RetiredSecret(_), Some(record)) = (reason, &found.record) {
-                    Box::pin(self.meet_retired_secret(record, now, from, until)).await;
-                }
-                let is_told = |refusal: &Refusal| {
-                    // Each time it is used it may have to suspend the token.
-                    let suspends = *refusal == Refusal::RetiredSecret;
-                    found.source == Source::Store
-                        && !(suspends && self.suspends_on_retired_secret())
-                };
-                if let Some(refusal) = reason.as_lasting().filter(is_told) {
-                    self.refusals().keep(presented, refusal, asked);
-                }
+            // Each time a replaced secret is used it may have to suspend the token.
+            let is_kept = |refusal: &Refusal| {
+                *refusal != Refusal::RetiredSecret || !self.suspends_on_retired_secret()
+            };
+            if let Some(refusal) = reason.as_lasting().filter(is_kept) {
+                self.refusals().keep(&presented, refusal, asked);
             }
-            return Ok((verdict?, now));
+        }
+        Ok(Compared { proof, source: found.source, now })
+    }
+
+    async fn ask_gate(&self, record: &TokenRecord) -> Result<bool, StoreError> {
+        match self.gatekeeper() {
+            Some(gatekeeper) => self.watch(gatekeeper.ask(&record.owner, self.clock()).await),
+            None => Ok(true),
         }
     }
 
-    /// Tells whether what is in memory will do. It may be outdated: then nothing is written because of it, and neither
-    /// is a token idle nor a secret replaced by it alone.
-    fn is_settled(&self, verdict: &Result<Proven, VerifyError>, now: Timestamp) -> bool {
-        match verdict {
-            Ok(proven) => {
-                let is_idle = proven.record.state_at(now) == TokenState::Idle;
-                !is_idle && !self.is_to_be_written(proven, now)
+    /// Writes what has to be written before a token is let in; `false` where it was changed meanwhile.
+    async fn write_first(
+        &self,
+        proven: &Proven,
+        due: Due,
+        now: Timestamp,
+        from: Option<IpAddr>,
+        until: Instant,
+    ) -> Result<bool, StoreError> {
+        let record = &proven.record;
+        if due.first_use {
+            let mark = Patch::FirstUse { expected: record.digest.clone(), at: now };
+            let marked = self.watch(self.store().update(record.id, &mark).await)?;
+            if !matches!(marked, UpdateOutcome::Updated(_)) {
+                return Ok(false);
             }
-            Err(reason) => !is_open(reason, true),
+            self.report_first_use(proven, from);
+            if record.previous.as_ref().is_some_and(|it| it.ends_on_first_use) {
+                self.changed(vec![record.id]).await;
+            }
         }
+        if due.last_use {
+            let uses = [Use { from, ..Use::new(record.id, now) }];
+            // What can't be written is noted all the same, and a request is not refused for it.
+            let _ = self.briefly(until, self.store().record_uses(&uses)).await;
+        }
+        Ok(true)
     }
 
     /// When a verification that begins now has to be over.
@@ -171,51 +202,6 @@ impl ApiTokens {
     ) -> Result<T, StoreError> {
         let half = half_way(Instant::now(), until);
         self.watch(store::in_time(half, write).await)
-    }
-
-    /// Lets a secret that was proven in, and writes what has to be written before; `None` where the token was changed
-    /// meanwhile and has to be judged anew.
-    async fn admit(
-        &self,
-        proven: Proven,
-        now: Timestamp,
-        from: Option<IpAddr>,
-        until: Instant,
-    ) -> Result<Option<VerifiedToken>, VerifyError> {
-        let record = &proven.record;
-        match judge_state(record, now) {
-            Err(VerifyError::Idle(_)) if self.usage().keeps_awake(record, now) => {}
-            verdict => verdict?,
-        }
-        if let Some(gatekeeper) = self.gatekeeper() {
-            let enabled = match gatekeeper.peek(&record.owner, self.clock()) {
-                Some(enabled) => enabled,
-                None => self.watch(gatekeeper.ask(&record.owner, self.clock()).await)?,
-            };
-            if !enabled {
-                return Err(VerifyError::OwnerDisabled(record.id));
-            }
-        }
-        judge_address(record, from)?;
-        let is_first_use = proven.is_first_use();
-        if is_first_use {
-            let mark = Patch::FirstUse { expected: record.digest.clone(), at: now };
-            let marked = self.watch(self.store().update(record.id, &mark).await)?;
-            if !matches!(marked, UpdateOutcome::Updated(_)) {
-                return Ok(None);
-            }
-            self.report_first_use(&proven, from);
-            if record.previous.as_ref().is_some_and(|it| it.ends_on_first_use) {
-                self.changed(vec![record.id]).await;
-            }
-        }
-        // The next rotation takes the mark of the first use away, and nobody would know of the use then.
-        if (is_first_use && record.idle_seconds.is_some()) || self.is_use_due(record, now) {
-            let due = [Use { from, ..Use::new(record.id, now) }];
-            // What can't be written is noted all the same, and a request is not refused for it.
-            let _ = self.briefly(until, self.store().record_uses(&due)).await;
-        }
-        Ok(Some(self.conclude(proven, now, from)))
     }
 
     /// Reports a secret whose grace is over, and suspends its token where the application wants that. The secret is

@@ -1,11 +1,10 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use zeroize::Zeroizing;
-
 use crate::{
     ApiTokens, Event, VerifiedToken, VerifyError,
     limit::{Charge, Quota, RateLimiter},
     token::RateLimit,
+    verify::Open,
     web::{Problem, Realm, credentials::CredentialsError},
 };
 
@@ -218,16 +217,16 @@ impl Authenticator {
             Err(problem) => return Step::Now(Err(problem)),
         };
         match self.rules.tokens.try_verify_from(&presented, from) {
-            Some(verdict) => self.admit(nobody, verdict),
-            None => Self::ask(nobody, Zeroizing::new(presented.to_owned()), from),
+            Ok(verdict) => self.admit(nobody, verdict),
+            Err(open) => Self::settle(nobody, open),
         }
     }
 
     /// What has to wait for the store.
-    fn ask(nobody: Admission, presented: Zeroizing<String>, from: Option<IpAddr>) -> Step {
+    fn settle(nobody: Admission, open: Box<Open>) -> Step {
         Step::Later(Box::pin(async move {
             let this = nobody.authenticator.clone();
-            let verdict = this.rules.tokens.ask_from(&presented, from).await;
+            let verdict = this.rules.tokens.settle(open).await;
             this.admit(nobody, verdict).verdict().await
         }))
     }
