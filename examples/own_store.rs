@@ -93,7 +93,7 @@ fn scan(
             continue;
         }
         match row.and_then(StoredRow::into_record) {
-            Ok(record) => page.records.push(Arc::new(record)),
+            Ok(record) => page.records.push(record.into()),
             Err(corrupt) => page.corrupt.push(corrupt),
         }
     }

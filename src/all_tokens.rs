@@ -7,9 +7,9 @@ use time::Duration;
 use crate::{
     api_tokens::ApiTokens,
     event::Event,
+    listing::Listed,
     store::{
-        Filter, KeyCount, Order, Page, Patch, Position, Query, SortBy, States, StoreError,
-        UpdateOutcome,
+        Filter, KeyCount, Order, Patch, Position, Query, SortBy, States, StoreError, UpdateOutcome,
     },
     token::{Actor, Reason, Timestamp, TokenRecord},
 };
@@ -145,7 +145,7 @@ impl TokenPages {
         Ok(None)
     }
 
-    async fn read(&self) -> Result<Page, StoreError> {
+    async fn read(&self) -> Result<Listed, StoreError> {
         let mut filter = Filter::new(None, self.tokens.now());
         filter.states = States::NOT_REVOKED;
         let order = match self.sought {
@@ -161,12 +161,12 @@ impl TokenPages {
         };
         let mut query = Query::new(filter, order, PER_PAGE);
         query.after.clone_from(&self.after);
-        self.tokens.list_stored(&query).await
+        self.tokens.read_page(&query).await
     }
 
     /// Leaves out those of which somebody was told. What was claimed before the store failed is handed out.
-    async fn claim(&mut self, page: Page, days: u16) -> Result<Vec<TokenRecord>, StoreError> {
-        for record in page.records {
+    async fn claim(&mut self, page: Listed, days: u16) -> Result<Vec<TokenRecord>, StoreError> {
+        for record in page.tokens {
             let Some(end) = record.expires_at else { continue };
             let position = EXPIRING.position(&record);
             let told =
@@ -176,8 +176,9 @@ impl TokenPages {
                 let claim = self.tokens.store().update(record.id, &claim).await;
                 match self.tokens.watch(claim) {
                     Ok(UpdateOutcome::Updated(_)) => {
-                        self.tokens.report(|| Event::ExpiringSoon { token: record.clone(), days });
-                        self.claimed.push(Arc::unwrap_or_clone(record));
+                        let token = Arc::new(record);
+                        self.tokens.report(|| Event::ExpiringSoon { token: token.clone(), days });
+                        self.claimed.push(Arc::unwrap_or_clone(token));
                     }
                     Ok(_) => {}
                     Err(_) if !self.claimed.is_empty() => {
@@ -194,19 +195,9 @@ impl TokenPages {
 
     /// Leaves out those whose use is noted here and not yet written.
     async fn unused(&mut self, since: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
-        let noted =
-            |page: &Page| self.tokens.usage().latest_of(page.records.iter().map(|it| it.id));
-        let mark = self.tokens.usage().mark();
-        let mut page = self.read().await?;
-        let mut known = noted(&page);
-        if mark != self.tokens.usage().mark() {
-            // Uses were written between the reading of the page and of the log: they are in the store by now.
-            page = self.read().await?;
-            known.extend(noted(&page));
-        }
-        let is_used = |id| known.iter().any(|it| it.id == id && it.at >= since);
-        let unused = page.records.into_iter().filter(|record| !is_used(record.id));
-        let unused = unused.map(Arc::unwrap_or_clone).collect();
+        let page = self.read().await?;
+        let is_unused = |it: &TokenRecord| it.last_used_at.is_none_or(|used| used < since);
+        let unused = page.tokens.into_iter().filter(is_unused).collect();
         self.go_on(page.end);
         Ok(unused)
     }

@@ -158,6 +158,11 @@ impl ApiTokens {
         &self.0.store
     }
 
+    #[cfg(feature = "test-util")]
+    pub(crate) fn shared_store(&self) -> TimedStore {
+        self.0.store.clone()
+    }
+
     /// Waits no longer than the deadline for a step in a transaction of the application's own. It is not tried again.
     pub(crate) async fn in_time_of_step<T>(
         &self,

@@ -83,9 +83,9 @@ mod owner_gate;
 mod owner_tokens;
 mod policy;
 mod propagate;
+mod read;
 #[cfg(all(doctest, feature = "actix", feature = "axum", feature = "postgres", feature = "sqlite"))]
 mod readme;
-
 #[cfg(feature = "redis")]
 mod redis;
 mod refusals;

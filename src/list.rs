@@ -3,10 +3,9 @@
 use crate::{
     all_tokens::AllTokens,
     api_tokens::ApiTokens,
-    event::Event,
     listing::{ListTokens, TokenPage},
-    owner_tokens::{ManageError, OwnerTokens, apply},
-    store::{Counts, Filter, Page, Query, StoreError},
+    owner_tokens::{ManageError, OwnerTokens},
+    store::{Counts, Filter, Query, StoreError},
     token::{TokenId, TokenRecord},
 };
 
@@ -101,56 +100,6 @@ impl AllTokens {
 impl ApiTokens {
     async fn page_of(&self, query: &Query, listing: u64) -> Result<TokenPage, StoreError> {
         self.flush_if_abandoned().await;
-        let (page, settled) = self.read_page(query, listing).await?;
-        if settled {
-            return Ok(page);
-        }
-        // Uses were written between the reading of the page and of the log. They are in the store by now, and what is
-        // noted now is known before the page is read again.
-        let known = self.usage().latest_of(page.tokens.iter().map(|it| it.id));
-        let (mut page, _) = self.read_page(query, listing).await?;
-        for record in &mut page.tokens {
-            apply(&known, record);
-        }
-        Ok(page)
+        Ok(TokenPage::new(self.read_page(query).await?, listing))
     }
-
-    async fn read_page(
-        &self,
-        query: &Query,
-        listing: u64,
-    ) -> Result<(TokenPage, bool), StoreError> {
-        let mark = self.usage().mark();
-        let mut page = TokenPage::new(self.list_stored(query).await?, listing);
-        let settled = self.usage().show_in(mark, &mut page.tokens);
-        Ok((page, settled))
-    }
-
-    /// A page as it is stored. A store that answers tokens of somebody else, or in another order, is faulty.
-    pub(crate) async fn list_stored(&self, query: &Query) -> Result<Page, StoreError> {
-        let page = self.store().list(query).await.and_then(|page| checked(page, query));
-        let page = self.watch(page)?;
-        for record in &page.corrupt {
-            self.report(|| Event::Corrupt { record: record.clone() });
-        }
-        Ok(page)
-    }
-}
-
-fn checked(page: Page, query: &Query) -> Result<Page, StoreError> {
-    let faulty = |cause: &'static str| Err(StoreError::Faulty(cause.into()));
-    let owner = query.filter.owner.as_ref();
-    if page.records.iter().any(|it| owner.is_some_and(|owner| it.owner != *owner)) {
-        return faulty("it listed a token of another owner");
-    }
-    if page.records.len() + page.corrupt.len() > query.limit as usize {
-        return faulty("it listed more tokens than were asked for");
-    }
-    let positions = page.records.iter().map(|it| query.order.position(it));
-    let all: Vec<_> = query.after.iter().cloned().chain(positions).collect();
-    let follows = |one, other| if query.order.descending { one > other } else { one < other };
-    if !all.is_sorted_by(follows) {
-        return faulty("it listed tokens in another order than the one that was asked for");
-    }
-    Ok(page)
 }

@@ -1,8 +1,6 @@
 //! Which tokens to list, and a page of them. A page ends in a cursor: an opaque text that fits one list, one order and
 //! one filter.
 
-use std::sync::Arc;
-
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -10,7 +8,7 @@ use time::Duration;
 
 use crate::{
     policy::{Fields, InvalidFields},
-    store::{CorruptRecord, Filter, Order, Page, Position, Query, States},
+    store::{CorruptRecord, Filter, Order, Position, Query, States},
     token::{Ability, Owner, Timestamp, TokenRecord, TokenState},
 };
 
@@ -195,10 +193,17 @@ impl Default for ListTokens {
     }
 }
 
+/// A page of a list, with every use that is known.
+pub(crate) struct Listed {
+    pub(crate) tokens: Vec<TokenRecord>,
+    pub(crate) corrupt: Vec<CorruptRecord>,
+    pub(crate) end: Option<Position>,
+}
+
 impl TokenPage {
-    pub(crate) fn new(page: Page, listing: u64) -> Self {
+    pub(crate) fn new(page: Listed, listing: u64) -> Self {
         Self {
-            tokens: page.records.into_iter().map(Arc::unwrap_or_clone).collect(),
+            tokens: page.tokens,
             next_cursor: page.end.map(|end| encode(listing, end)),
             unreadable: page.corrupt,
         }

@@ -35,9 +35,11 @@ use futures_util::future::{BoxFuture, Either, select};
 
 use crate::{
     clock::Clock,
-    store::{CorruptRecord, Page, Peek, StoreError, TokenStore, find_one, unless_busy},
+    store::{
+        CorruptRecord, Page, Peek, SharedRecord, StoreError, TokenStore, find_one, unless_busy,
+    },
     timer,
-    token::{TokenId, TokenRecord},
+    token::TokenId,
 };
 
 use self::board::{Board, Caller, Entry, STALLED, Turn};
@@ -56,7 +58,7 @@ pub(crate) enum Source {
 /// What is known of a token.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    pub(crate) record: Option<Arc<TokenRecord>>,
+    pub(crate) record: Option<SharedRecord>,
     pub(crate) source: Source,
 }
 

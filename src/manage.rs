@@ -70,11 +70,11 @@ impl OwnerTokens {
                 change: checked.clone(),
                 rules: self.tokens.policy().rules(now),
             };
-            let (changed, known) = self.update(self.tokens.store(), id, &patch).await?;
+            let changed = self.update(self.tokens.store(), id, &patch).await?;
             if let Some(changed) = changed {
                 self.report_change(&checked, &record, &changed);
-                self.tokens.changed(vec![id]).await;
-                return Ok(self.tokens.with_uses(&known, changed));
+                self.tokens.tell(Changed::one(id)).await;
+                return Ok(Arc::unwrap_or_clone(changed));
             }
         }
         Err(self.tokens.outpaced().into())

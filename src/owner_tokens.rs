@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     api_tokens::ApiTokens,
     policy::InvalidFields,
-    store::{Patch, PatchError, RuleError, StoreError, TokenStore, UpdateOutcome, Use, find_one},
+    store::{Patch, PatchError, RuleError, StoreError, TokenStore, UpdateOutcome},
     token::{Actor, Owner, Reason, Timestamp, TokenId, TokenRecord, TokenState},
 };
 
@@ -114,17 +114,14 @@ impl OwnerTokens {
         }
     }
 
-    /// Patches a token. Returns it with the uses that were known before, or `None` if it is no longer as expected: then
-    /// the caller judges it again.
+    /// Patches a token; `None` if it is no longer as expected: then the caller judges it again.
     pub(crate) async fn update(
         &self,
         store: &dyn TokenStore,
         id: TokenId,
         patch: &Patch,
-    ) -> Result<(Option<Arc<TokenRecord>>, Vec<Use>), ManageError> {
-        // Before the store is asked: what is written and forgotten meanwhile would be in neither.
-        let known = self.tokens.usage().latest_of([id]);
-        let updated = match self.tokens.watch(store.update(id, patch).await)? {
+    ) -> Result<Option<Arc<TokenRecord>>, ManageError> {
+        Ok(match self.tokens.patch(store, id, patch).await? {
             UpdateOutcome::Updated(token) => Some(token),
             UpdateOutcome::Refused(PatchError::Outdated) => None,
             UpdateOutcome::NotFound => return Err(ManageError::NotFound),
@@ -141,36 +138,6 @@ impl OwnerTokens {
                 let limit = self.tokens.policy().limit_per_owner.unwrap_or_default();
                 return Err(ManageError::LimitReached { limit });
             }
-        };
-        Ok((updated, known))
-    }
-}
-
-impl ApiTokens {
-    /// A token, whosever it is, with every use that is known.
-    pub(crate) async fn read(
-        &self,
-        store: &dyn TokenStore,
-        id: TokenId,
-    ) -> Result<Option<TokenRecord>, StoreError> {
-        // Before the store is read: what is written and forgotten meanwhile would be in neither.
-        let known = self.usage().latest_of([id]);
-        let found = self.watch(find_one(store, id).await)?;
-        Ok(found.map(|record| self.with_uses(&known, record)))
-    }
-
-    pub(crate) fn with_uses(&self, known: &[Use], record: Arc<TokenRecord>) -> TokenRecord {
-        let mut record = Arc::unwrap_or_clone(record);
-        apply(known, &mut record);
-        apply(&self.usage().latest_of([record.id]), &mut record);
-        record
-    }
-}
-
-/// Shows in a record the use of its token, if it is among these and later.
-pub(crate) fn apply(uses: &[Use], record: &mut TokenRecord) {
-    let id = record.id;
-    for latest in uses.iter().filter(|it| it.id == id) {
-        let _ = latest.apply(record);
+        })
     }
 }

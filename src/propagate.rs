@@ -39,26 +39,19 @@ impl ApiTokens {
         self.cache().map(CachedStore::stats)
     }
 
-    /// Lets no verification on this node go by what was read before of what was changed.
-    fn forget(&self, changed: &Changed) {
+    /// Lets no verification on this node go by what was read before of what others have changed. What is changed through
+    /// the store of this handle, its cache forgets by itself.
+    pub(crate) fn forget(&self, changed: &Changed) {
         if let Some(cache) = self.cache() {
             cache.outdate(changed);
         }
     }
 
-    /// The same of all tokens that a selection is about, whatever was changed of them.
+    /// The same of all tokens that a step in a transaction of the application's own is about.
     pub(crate) fn forget_selected(&self, about: &Selection) {
         if let Some(cache) = self.cache() {
             cache.evict_selected(about);
         }
-    }
-
-    /// Forgets tokens that were changed, and tells the other nodes, for which nobody waits long and by which nothing
-    /// fails: what they remember is too old soon in any case.
-    pub(crate) async fn changed(&self, ids: Vec<TokenId>) {
-        let changed = Changed::from(ids);
-        self.forget(&changed);
-        self.tell(changed).await;
     }
 
     /// Has [`background`](Self::background) tell the other nodes of tokens, where nobody can wait for it.
@@ -75,7 +68,8 @@ impl ApiTokens {
         telling.ended();
     }
 
-    /// Tells the other nodes, unless nothing was changed.
+    /// Tells the other nodes, unless nothing was changed. Nobody waits long for them, and nothing fails by it: what they
+    /// remember is too old soon in any case.
     pub(crate) async fn tell(&self, changed: Changed) {
         let Some(signal) = self.signal().filter(|_| changed != Changed::Tokens(Vec::new())) else {
             return;
@@ -88,13 +82,12 @@ impl ApiTokens {
         }
     }
 
-    /// As [`changed`](Self::changed), of a step that was to end or to renew what a selection is about. Where it had
-    /// nothing to change that is told as well: it may repeat one whose end nobody knew, so that nobody has told it.
-    pub(crate) async fn ended(&self, about: &Selection, changed: Vec<TokenId>) {
-        self.forget_selected(about);
+    /// Tells the other nodes of a step that was to end or to renew what a selection is about. Where it had nothing to
+    /// change that is told as well: it may repeat one whose end nobody knew, so that nobody has told it.
+    pub(crate) async fn tell_of(&self, about: &Selection, changed: &[TokenId]) {
         let told = match about {
             Selection::Tokens { ids, .. } if ids.len() <= signal::MOST => ids,
-            _ => &changed,
+            _ => changed,
         };
         self.tell(Changed::of(told, about.owner())).await;
     }

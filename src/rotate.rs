@@ -1,5 +1,7 @@
 //! A new secret for a token; the old one may be used until its grace is over.
 
+use std::sync::Arc;
+
 use time::Duration;
 use zeroize::Zeroizing;
 
@@ -9,6 +11,7 @@ use crate::{
     event::Event,
     owner_tokens::{ManageError, OwnerTokens},
     policy::{Fields, Instants, InvalidFields},
+    signal::Changed,
     store::{Expected, Patch, Rotation, StoreError, TokenStore},
     terms::{Expiry, Terms, expiry_setters},
     token::{IssuedToken, PlainToken, PreviousSecret, Timestamp, TokenId, TokenRecord, TokenState},
@@ -200,7 +203,7 @@ impl OwnerTokens {
     ) -> Result<IssuedToken, RotateError> {
         let rotated = self.rotate_in(self.tokens.store(), id, &rotation, ATTEMPTS).await?;
         self.tokens.report(|| Event::rotated(&rotated, self.by.as_ref()));
-        self.tokens.changed(vec![id]).await;
+        self.tokens.tell(Changed::one(id)).await;
         Ok(rotated)
     }
 
@@ -224,9 +227,9 @@ impl OwnerTokens {
                 rotation: drawn_up,
                 rules: self.tokens.policy().rules(now),
             };
-            let (rotated, known) = self.update(store, id, &patch).await?;
+            let rotated = self.update(store, id, &patch).await?;
             if let Some(token) = rotated {
-                return Ok(IssuedToken::new(plain, self.tokens.with_uses(&known, token)));
+                return Ok(IssuedToken::new(plain, Arc::unwrap_or_clone(token)));
             }
             first = first.or(Some(record));
         }
@@ -255,7 +258,6 @@ impl ApiTokens {
         }
         match record.state_at(now) {
             TokenState::Active | TokenState::Suspended | TokenState::NotYetValid => {}
-            TokenState::Idle if self.usage().keeps_awake(record, now) => {}
             state => return Err(RotateError::NotActive(state)),
         }
         if !self.format().accepts(&record.prefix) {

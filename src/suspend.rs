@@ -6,6 +6,7 @@ use crate::{
     event::Event,
     owner_tokens::{ManageError, OwnerTokens},
     policy::Fields,
+    signal::Changed,
     store::Patch,
     token::{Actor, Suspension, Timestamp, TokenId, TokenRecord},
 };
@@ -89,11 +90,11 @@ impl OwnerTokens {
         patch: &Patch,
         event: impl FnOnce(Arc<TokenRecord>, Option<Actor>) -> Event,
     ) -> Result<TokenRecord, ManageError> {
-        let (token, known) = self.update(self.tokens.store(), id, patch).await?;
+        let token = self.update(self.tokens.store(), id, patch).await?;
         // Nothing is expected of the token, so nothing can be outdated.
         let token = token.ok_or_else(|| self.tokens.outpaced())?;
         self.tokens.report(|| event(token.clone(), self.by.clone()));
-        self.tokens.changed(vec![id]).await;
-        Ok(self.tokens.with_uses(&known, token))
+        self.tokens.tell(Changed::one(id)).await;
+        Ok(Arc::unwrap_or_clone(token))
     }
 }

@@ -45,7 +45,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{ApiTokens, IssuedToken, ManualClock, NewToken, Owner, store::MemoryStore};
+use crate::{
+    ApiTokens, IssuedToken, ManualClock, NewToken, Owner,
+    signal::Changed,
+    store::{MemoryStore, TokenStore},
+};
 
 /// 2026-01-01T00:00:00Z, in seconds since 1970: where the clock of [`in_memory`] stands.
 const START: u64 = 1_767_225_600;
@@ -76,6 +80,19 @@ pub async fn acting_as<T: Into<String>>(
     let name = format!("acting-as-{}", NUMBER.fetch_add(1, Relaxed));
     let issued = tokens.issue(NewToken::new(owner, name).abilities(abilities)).await;
     issued.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The store of a handle as it is used there, with its cache and its deadline: for keyfob's own tests.
+#[doc(hidden)]
+#[must_use]
+pub fn store_of(tokens: &ApiTokens) -> impl TokenStore + Clone + use<> {
+    tokens.shared_store()
+}
+
+/// Has a node forget what another one has told: for keyfob's own tests.
+#[doc(hidden)]
+pub fn forget(tokens: &ApiTokens, changed: &Changed) {
+    tokens.forget(changed);
 }
 
 impl IssuedToken {

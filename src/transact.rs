@@ -53,14 +53,17 @@ impl<T> Pending<T> {
     /// Say this only once the commit is acknowledged.
     pub async fn committed(self) -> T {
         let Self { done, mut unsettled } = self;
-        let event = unsettled.event.take();
+        let (tokens, event) = (unsettled.tokens.clone(), unsettled.event.take());
+        let (about, changed) = (unsettled.about.clone(), mem::take(&mut unsettled.changed));
+        // It forgets, before anybody is waited for.
+        drop(unsettled);
+        // Of a token that is new, no node remembers anything.
         let is_new = matches!(event.as_deref(), Some(Event::Issued { .. }));
-        let Unsettled { tokens, about, changed, .. } = &mut unsettled;
         if let Some(event) = event {
             tokens.report(|| *event);
         }
         if !is_new {
-            tokens.ended(about, mem::take(changed)).await;
+            tokens.tell_of(&about, &changed).await;
         }
         done
     }

@@ -20,9 +20,9 @@ pub(crate) use abilities::AbilityLog;
 use addresses::Addresses;
 
 use crate::{
-    store::{StoreError, TokenStore, Use},
+    store::{SharedRecord, StoreError, TokenStore, Use},
     timer::Nudge,
-    token::{Timestamp, TokenId, TokenRecord, TokenState, room_for},
+    token::{Timestamp, TokenId, TokenRecord, room_for},
 };
 
 /// How many uses go to the store in one call.
@@ -63,7 +63,7 @@ struct Log {
 
 #[derive(Debug)]
 struct Waiting {
-    record: Arc<TokenRecord>,
+    record: SharedRecord,
     from: Option<IpAddr>,
 }
 
@@ -76,9 +76,12 @@ pub(crate) enum News {
     NewAddress(IpAddr),
 }
 
-/// Stands for a moment of the log: see [`UsageLog::show_in`].
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mark(u64);
+/// What was noted at a moment: see [`UsageLog::show_in`].
+pub(crate) struct Noted {
+    pub(crate) uses: Vec<Use>,
+    /// How often written uses had been forgotten.
+    forgotten: u64,
+}
 
 impl UsageLog {
     pub(crate) fn new(interval: Duration, capacity: usize, is_heard: bool) -> Self {
@@ -100,12 +103,12 @@ impl UsageLog {
     #[inline]
     pub(crate) fn note(
         &self,
-        record: &Arc<TokenRecord>,
+        record: &SharedRecord,
         now: Timestamp,
         from: Option<IpAddr>,
     ) -> Option<News> {
         let tag = self.tags.hash_one(from);
-        if record.noted.touch(now, tag) {
+        if record.noted().touch(now, tag) {
             return None;
         }
         let is_first = self.enter(record, now, from, tag);
@@ -117,20 +120,14 @@ impl UsageLog {
 
     /// Tells whether it is the token's first use, as far as is known here.
     #[cold]
-    fn enter(
-        &self,
-        record: &Arc<TokenRecord>,
-        now: Timestamp,
-        from: Option<IpAddr>,
-        tag: u64,
-    ) -> bool {
+    fn enter(&self, record: &SharedRecord, now: Timestamp, from: Option<IpAddr>, tag: u64) -> bool {
         let mut log = self.lock();
         let (weight, most) = (record.weight(), room_for(self.capacity));
         let (before, room) = (log.weight, most.saturating_sub(log.weight));
         if let Some(waiting) = log.entry(record.id) {
             // The token came with another record, or from another address: the latest record is the one that waits,
             // unless there is no room for it.
-            let noted = waiting.record.noted.close();
+            let noted = waiting.record.noted().close();
             if noted.is_none_or(|noted| noted <= now) {
                 waiting.from = from;
             }
@@ -138,7 +135,7 @@ impl UsageLog {
             if weight <= room + freed {
                 waiting.record = record.clone();
             }
-            waiting.record.noted.open(now.max(noted.unwrap_or(now)), tag);
+            waiting.record.noted().open(now.max(noted.unwrap_or(now)), tag);
             log.weight = before - freed + waiting.record.weight();
             return false;
         }
@@ -149,7 +146,7 @@ impl UsageLog {
             self.dropped.fetch_add(1, Relaxed);
             return false;
         }
-        record.noted.open(now, tag);
+        record.noted().open(now, tag);
         log.weight += weight;
         let fills_half = log.weight > most / 2 && before <= most / 2;
         log.waiting.insert(record.id, Waiting { record: record.clone(), from });
@@ -162,44 +159,31 @@ impl UsageLog {
         !is_known
     }
 
-    pub(crate) fn mark(&self) -> Mark {
-        Mark(self.lock().forgotten)
+    /// The latest uses of these tokens that are noted and not yet written.
+    pub(crate) fn noted(&self, ids: impl IntoIterator<Item = TokenId>) -> Noted {
+        let log = self.lock();
+        let uses = ids.into_iter().filter_map(|id| log.latest(id)).collect();
+        Noted { uses, forgotten: log.forgotten }
     }
 
-    /// Shows in records what is noted and not yet written. `false` where uses were written and forgotten since the
-    /// mark: then a record that was read before they were written shows neither.
-    pub(crate) fn show_in<'a>(
-        &self,
-        mark: Mark,
-        records: impl IntoIterator<Item = &'a mut TokenRecord>,
-    ) -> bool {
+    /// Shows in records what was noted before and what is noted now. `false` where uses were written and forgotten in
+    /// between: of tokens whose uses were not looked for before, a record may show neither.
+    pub(crate) fn show_in(&self, before: &Noted, records: &mut [TokenRecord]) -> bool {
         let log = self.lock();
         for record in records {
-            if let Some(latest) = log.latest(record.id) {
+            let id = record.id;
+            let before = before.uses.iter().filter(|it| it.id == id);
+            for latest in before.cloned().chain(log.latest(id)) {
                 let _ = latest.apply(record);
             }
         }
-        mark == Mark(log.forgotten)
-    }
-
-    /// The latest uses of these tokens that are noted and not yet written.
-    pub(crate) fn latest_of(&self, ids: impl IntoIterator<Item = TokenId>) -> Vec<Use> {
-        let log = self.lock();
-        ids.into_iter().filter_map(|id| log.latest(id)).collect()
-    }
-
-    /// Tells whether a token that seems idle has a use that is noted and not yet written.
-    #[cold]
-    pub(crate) fn keeps_awake(&self, record: &TokenRecord, now: Timestamp) -> bool {
-        let mut record = record.clone();
-        self.latest_of([record.id]).iter().any(|it| it.apply(&mut record))
-            && record.state_at(now) != TokenState::Idle
+        before.forgotten == log.forgotten
     }
 
     /// The latest use of a token that is noted and not yet written.
     #[inline]
-    pub(crate) fn pending(&self, record: &TokenRecord) -> Option<Timestamp> {
-        record.noted.latest().or_else(|| self.lock().latest(record.id).map(|it| it.at))
+    pub(crate) fn pending(&self, record: &SharedRecord) -> Option<Timestamp> {
+        record.noted().latest().or_else(|| self.lock().latest(record.id).map(|it| it.at))
     }
 
     /// By how much the last use that is stored may be earlier than the last one that was, for a token that must not be
@@ -285,7 +269,7 @@ impl Log {
     fn latest(&self, id: TokenId) -> Option<Use> {
         let noted = [&self.waiting, &self.draining].into_iter().filter_map(|log| {
             let Waiting { record, from } = log.get(&id)?;
-            Some(Use { from: *from, ..Use::new(id, record.noted.latest()?) })
+            Some(Use { from: *from, ..Use::new(id, record.noted().latest()?) })
         });
         noted.chain(self.writing.get(&id).cloned()).max_by_key(|it| it.at)
     }
@@ -324,7 +308,7 @@ impl Log {
 
 /// Moves what is noted in a record to what is being written. Where the clock was put back, that can be the later use.
 fn drain(writing: &mut HashMap<TokenId, Use, RandomState>, id: TokenId, noted: &Waiting) {
-    if let Some(at) = noted.record.noted.close() {
+    if let Some(at) = noted.record.noted().close() {
         let latest = writing.entry(id).or_insert(Use::new(id, at));
         if latest.at <= at {
             (latest.at, latest.from) = (at, noted.from);
@@ -337,7 +321,7 @@ mod tests {
     use super::*;
     use crate::token::{Abilities, Owner, Prefix, TokenDigest, TokenName};
 
-    fn record(number: u128, abilities: usize) -> Arc<TokenRecord> {
+    fn record(number: u128, abilities: usize) -> SharedRecord {
         let mut record = TokenRecord::new(
             TokenId::from_u128(number),
             Prefix::new("acme").unwrap(),
@@ -347,7 +331,7 @@ mod tests {
             Timestamp::MAX,
         );
         record.abilities = Abilities::set((0..abilities).map(|it| format!("a{it:0>99}"))).unwrap();
-        Arc::new(record)
+        record.into()
     }
 
     #[test]
@@ -361,7 +345,7 @@ mod tests {
             log.note(&record(number, 100), at(2), None);
             assert!(log.lock().weight <= room_for(1_000));
         }
-        let latest = log.latest_of((0..1_000).map(TokenId::from_u128));
+        let latest = log.noted((0..1_000).map(TokenId::from_u128)).uses;
         assert_eq!(latest.len(), 1_000);
         assert!(latest.iter().all(|it| it.at == at(2)), "no use is lost for it");
     }

@@ -10,17 +10,18 @@ pub(crate) use ask::Open;
 pub use error::VerifyError;
 pub use token::VerifiedToken;
 
-use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::IpAddr, time::Duration};
 
 use self::{
-    judge::{Known, Verdict, judge},
+    ask::Next,
+    judge::{Known, Verdict, is_final, judge},
     proof::{Claim, Proven, prove, prove_again},
 };
 use crate::{
     ApiTokens, Event,
     lookups::Source,
-    store::Peek,
-    token::{PresentedToken, Timestamp, TokenId, TokenRecord},
+    store::{Peek, SharedRecord},
+    token::{PresentedToken, Timestamp, TokenId},
     usage::News,
 };
 
@@ -86,12 +87,10 @@ impl ApiTokens {
         self.judge_by_memory(presented.id(), Some(&presented), from, |found, now| {
             prove(self.digests(), &presented, found, now)
         })
-        .map_err(|(verdict, source)| {
-            Open::new(Claim::Presented(presented.held()), from, verdict, source)
-        })
+        .map_err(|(next, source)| Box::new(Open::presented(&presented, from, next, source)))
     }
 
-    /// Judges a claim by what is in memory; gives how far it came where that is not enough.
+    /// Judges a claim by what is in memory; gives what has to be asked where that is not enough.
     #[allow(clippy::inline_always, reason = "measured: the record then stays in registers")]
     #[inline(always)]
     fn judge_by_memory(
@@ -99,19 +98,27 @@ impl ApiTokens {
         id: TokenId,
         presented: Option<&PresentedToken<'_>>,
         from: Option<IpAddr>,
-        prove: impl FnOnce(Option<Arc<TokenRecord>>, Timestamp) -> Result<Proven, VerifyError>,
-    ) -> Result<Result<VerifiedToken, VerifyError>, (Verdict, Source)> {
+        prove: impl FnOnce(Option<SharedRecord>, Timestamp) -> Result<Proven, VerifyError>,
+    ) -> Result<Result<VerifiedToken, VerifyError>, (Next, Source)> {
         let (found, source) = match self.peek(id) {
             Peek::Found(record) => (Some(record), Source::Memory),
             Peek::Cached(record) => (Some(record), Source::Cache),
             Peek::Absent => (None, Source::Memory),
-            Peek::Ask => return Err((Verdict::AskStore(Source::Cache), Source::Cache)),
+            Peek::Ask => return Err((Next::AskStore(Source::Cache), Source::Cache)),
         };
         let now = self.now();
-        match self.judge(prove(found, now), None, now, from, source) {
-            Verdict::Admit(proven) => Ok(Ok(self.conclude(proven, presented, now, from))),
-            Verdict::Refuse(reason) => Ok(Err(self.refuse(reason))),
-            verdict => Err((verdict, source)),
+        let ask_store = (Next::AskStore(Source::Store), source);
+        let proven = match prove(found, now) {
+            Ok(proven) => proven,
+            Err(reason) if is_final(&reason, source) => return Ok(Err(self.refuse(reason))),
+            Err(_) => return Err(ask_store),
+        };
+        match judge(&proven, &self.known_of(&proven.record, None), now, from, source) {
+            Verdict::Admit => Ok(Ok(self.conclude(proven, presented, now, from))),
+            Verdict::Refuse(flaw) => Ok(Err(self.refuse(flaw.of(id)))),
+            Verdict::AskOwnerGate => Err((Next::AskOwnerGate(proven), source)),
+            // Nothing is written because of what is in memory.
+            Verdict::AskStore | Verdict::WriteFirst(_) => Err(ask_store),
         }
     }
 
@@ -143,9 +150,9 @@ impl ApiTokens {
         });
         match judged {
             Ok(verdict) => verdict,
-            Err((verdict, source)) => {
+            Err((next, source)) => {
                 let claim = Claim::Verified(token.clone());
-                self.settle(Open::new(claim, token.from, verdict, source)).await
+                self.settle(Open::new(claim, token.from, next, source).into()).await
             }
         }
     }
@@ -155,28 +162,14 @@ impl ApiTokens {
         &self,
         token: &VerifiedToken,
     ) -> Result<VerifiedToken, VerifyError> {
-        self.settle(Open::stored(Claim::Verified(token.clone()), token.from)).await
+        let claim = Claim::Verified(token.clone());
+        let next = Next::AskStore(Source::Store);
+        self.settle(Open::new(claim, token.from, next, Source::Store).into()).await
     }
 
-    /// Judges a claim by its record, with what this node knows beside that.
+    /// What this node knows of a token beside its record.
     #[inline]
-    fn judge(
-        &self,
-        proof: Result<Proven, VerifyError>,
-        owner_enabled: Option<bool>,
-        now: Timestamp,
-        from: Option<IpAddr>,
-        source: Source,
-    ) -> Verdict {
-        let known = match &proof {
-            Ok(proven) => self.known_of(&proven.record, owner_enabled),
-            Err(_) => Known::default(),
-        };
-        judge(proof, &known, now, from, source)
-    }
-
-    #[inline]
-    fn known_of(&self, record: &TokenRecord, owner_enabled: Option<bool>) -> Known {
+    fn known_of(&self, record: &SharedRecord, owner_enabled: Option<bool>) -> Known {
         let owner_enabled = match self.gatekeeper() {
             Some(gatekeeper) => gatekeeper.peek(&record.owner, self.clock()).or(owner_enabled),
             None => Some(true),

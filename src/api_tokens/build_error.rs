@@ -1,9 +1,6 @@
 use std::io;
 
-use crate::{
-    store::StalenessError,
-    token::{AbilityError, PepperError, PrefixError, TokenFormatError},
-};
+use crate::token::{AbilityError, PepperError, PrefixError, TokenFormatError};
 
 /// Which setting of [`ApiTokensBuilder`](super::ApiTokensBuilder) is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,8 +37,8 @@ pub enum BuildError {
     #[error("the answers of an owner gate may be at most 60 seconds old")]
     Staleness,
     /// What is remembered of a token is good for less than no time, or for more than 60 seconds.
-    #[error(transparent)]
-    MaxStaleness(#[from] StalenessError),
+    #[error("what is remembered of a token may be at most 60 seconds old")]
+    MaxStaleness,
     /// The operating system has no thread for an observer.
     #[error("no thread could be started for an observer: {0}")]
     ObserverThread(io::ErrorKind),

@@ -115,10 +115,14 @@ impl ApiTokensBuilder {
     /// choice. Not at all unless set here: each verification asks the store, where that does not have its tokens in
     /// memory.
     ///
-    /// What is changed through this handle shows at once in what is verified by it. What is changed by others, on
-    /// another node or past keyfob, shows after that time at the latest, and where a [signal](Self::signal) connects
-    /// the nodes, as a rule within milliseconds. See [`CachedStore`](crate::store::CachedStore) for what is
-    /// promised in detail.
+    /// * What is changed through this handle shows at once in what is verified by it, also where a change fails midway
+    ///   and nobody knows what has become of it.
+    /// * What is changed by others, on another node or past keyfob, shows after that time at the latest, and where a
+    ///   [signal](Self::signal) connects the nodes, as a rule within milliseconds.
+    /// * The time counts from before the store was asked, by what has elapsed, or by the wall clock where that has moved
+    ///   further. After it the store is asked again; where that does not answer, verification fails.
+    /// * Expiry and all else that depends on the time is judged on each verification.
+    /// * Tokens that are known to be revoked stay so beyond that time.
     ///
     /// What the store has refused (an unknown id, a wrong secret, one that a rotation replaced) is refused again for as
     /// long without asking it, and a replaced secret is [reported](crate::Event::RetiredSecretUsed) once in that time.
@@ -363,12 +367,14 @@ impl ApiTokensBuilder {
 
     /// What is put around the store to remember what it reads.
     fn cache(&self) -> Result<Option<Arc<CachedStore>>, BuildError> {
-        if self.max_staleness.is_zero() {
-            return Ok(None);
+        if !(Duration::ZERO..=LONGEST_STALENESS).contains(&self.max_staleness) {
+            return Err(BuildError::MaxStaleness);
         }
-        let cache = CachedStore::on(self.store.clone(), self.max_staleness)?;
-        let cache = cache.capacity(self.cache_capacity).shared_clock(self.clock.clone());
-        Ok(Some(Arc::new(cache)))
+        let staleness = self.max_staleness.unsigned_abs();
+        Ok((!staleness.is_zero()).then(|| {
+            let (store, clock) = (self.store.clone(), self.clock.clone());
+            Arc::new(CachedStore::new(store, clock, staleness, self.cache_capacity))
+        }))
     }
 
     fn format(&self) -> Result<TokenFormat, BuildError> {

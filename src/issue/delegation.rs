@@ -1,15 +1,13 @@
-use std::sync::Arc;
-
 use crate::{
     policy::{Fields, Policy},
-    store::Change,
+    store::{Change, SharedRecord},
     terms::{Expiry, Terms},
-    token::{AllowedAddresses, Owner, RateLimit, Timestamp, TokenRecord},
+    token::{AllowedAddresses, Owner, RateLimit, Timestamp},
 };
 
 /// The token on whose behalf another is issued.
 #[derive(Clone, Debug)]
-pub(crate) struct Parent(pub(crate) Arc<TokenRecord>);
+pub(crate) struct Parent(pub(crate) SharedRecord);
 
 /// A field of a token that would go beyond the one that issues it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

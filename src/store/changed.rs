@@ -75,6 +75,10 @@ impl Changed {
 }
 
 impl Changed {
+    pub(crate) fn one(id: TokenId) -> Self {
+        Self::Tokens(vec![id])
+    }
+
     pub(crate) fn owner(owner: &Owner) -> Self {
         Self::Owner(OwnerMark::of(owner))
     }

@@ -1,6 +1,6 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use crate::token::{KeyId, TokenRecord};
+use crate::{store::SharedRecord, token::KeyId};
 
 /// How many digests of tokens that are not revoked a pepper key has made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ impl KeyCount {
     /// Counts the digests of all tokens: the whole of [`TokenStore::count_by_key`](super::TokenStore::count_by_key)
     /// for a store that keeps whole records.
     #[must_use]
-    pub fn of(records: impl IntoIterator<Item = Arc<TokenRecord>>) -> Vec<Self> {
+    pub fn of(records: impl IntoIterator<Item = SharedRecord>) -> Vec<Self> {
         let mut counts = BTreeMap::<_, (u64, u64)>::new();
         for record in records.into_iter().filter(|it| it.revocation.is_none()) {
             counts.entry(record.digest.key().cloned()).or_default().0 += 1;

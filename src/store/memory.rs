@@ -12,7 +12,7 @@ use crate::token::{Abilities, KeyId, Owner, Revocation, Timestamp, TokenId, Toke
 
 use super::{
     Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
-    Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+    Query, Revoked, Selection, SharedRecord, StoreError, TokenStore, UpdateOutcome, Use,
 };
 
 /// A store in memory: for tests, examples, and services whose tokens need not outlive them.
@@ -54,7 +54,7 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn get(&self, id: TokenId) -> Option<Arc<TokenRecord>> {
+    fn get(&self, id: TokenId) -> Option<SharedRecord> {
         get(&self.records, id)
     }
 
@@ -65,9 +65,9 @@ impl MemoryStore {
     }
 }
 
-type Records = papaya::HashMap<TokenId, Arc<TokenRecord>, RandomState>;
+type Records = papaya::HashMap<TokenId, SharedRecord, RandomState>;
 
-fn get(records: &Records, id: TokenId) -> Option<Arc<TokenRecord>> {
+fn get(records: &Records, id: TokenId) -> Option<SharedRecord> {
     records.pin().get(&id).cloned()
 }
 
@@ -77,14 +77,11 @@ struct Writer<'a> {
 }
 
 impl<'w> Writer<'w> {
-    fn get(&self, id: TokenId) -> Option<Arc<TokenRecord>> {
+    fn get(&self, id: TokenId) -> Option<SharedRecord> {
         get(self.records, id)
     }
 
-    fn of_owner<'a>(
-        &'a self,
-        owner: &Owner,
-    ) -> impl Iterator<Item = Arc<TokenRecord>> + use<'a, 'w> {
+    fn of_owner<'a>(&'a self, owner: &Owner) -> impl Iterator<Item = SharedRecord> + use<'a, 'w> {
         let [first, last] = [0, u128::MAX].map(|id| (owner.clone(), TokenId::from_u128(id)));
         self.index.by_owner.range(first..=last).filter_map(|(_, id)| self.get(*id))
     }
@@ -103,7 +100,7 @@ impl<'w> Writer<'w> {
         self.index.by_parent.range((first, last)).map(|(_, id)| *id)
     }
 
-    fn put(&mut self, mut record: TokenRecord) -> Arc<TokenRecord> {
+    fn put(&mut self, mut record: TokenRecord) {
         self.share_abilities(&mut record.abilities);
         if let Some(replaced) = self.get(record.id) {
             self.forget(&replaced);
@@ -115,9 +112,7 @@ impl<'w> Writer<'w> {
             self.index.by_parent.insert((parent, record.id));
         }
         self.index.by_owner.insert((record.owner.clone(), record.id));
-        let record = Arc::new(record);
-        self.records.pin().insert(record.id, record.clone());
-        record
+        self.records.pin().insert(record.id, record.into());
     }
 
     /// Takes a token out of the index.
@@ -191,9 +186,12 @@ impl TokenStore for MemoryStore {
             return Ok(UpdateOutcome::NotFound);
         };
         let siblings = patch.siblings(&record, writer.of_owner(&record.owner));
-        let mut record = Arc::unwrap_or_clone(record);
+        let mut record = record.into_record();
         Ok(match patch.apply(&mut record, &siblings) {
-            Ok(()) => UpdateOutcome::Updated(writer.put(record)),
+            Ok(()) => {
+                writer.put(record.clone());
+                UpdateOutcome::Updated(Arc::new(record))
+            }
             Err(refused) => UpdateOutcome::Refused(refused),
         })
     }
@@ -258,7 +256,7 @@ impl TokenStore for MemoryStore {
     async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
         let mut writer = self.writer();
         let most = limit as usize;
-        let matches = |it: &Arc<TokenRecord>| {
+        let matches = |it: &SharedRecord| {
             deletion.matches(it, writer.children_of(it.id, None).next().is_some())
         };
         let found: Vec<_> = match deletion {

@@ -20,18 +20,20 @@ mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod row;
+mod shared;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod timed;
+mod wrapper;
 
-use std::{fmt::Debug, sync::Arc};
+use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-pub(crate) use cached::{CACHE_CAPACITY, LONGEST_STALENESS};
-pub use cached::{CacheStats, CachedStore, StalenessError};
+pub use cached::CacheStats;
+pub(crate) use cached::{CACHE_CAPACITY, CachedStore, LONGEST_STALENESS};
 pub(crate) use contract::STEP;
 pub use contract::{
     Change, Counts, Deleted, Deletion, Expected, Filter, InsertOutcome, InsertRules,
@@ -46,6 +48,7 @@ pub use mysql::{MySqlOpenError, MySqlStore, MySqlTransaction};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOpenError, PostgresStore, PostgresTransaction};
 pub use row::StoredRow;
+pub use shared::SharedRecord;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOpenError, SqliteStore, SqliteTransaction, SqliteWarning};
 pub(crate) use timed::{TimedStore, in_time, unless_busy};
@@ -56,7 +59,7 @@ use crate::token::{KeyId, Revocation, TokenId, TokenRecord};
 pub(crate) async fn find_one(
     store: &dyn TokenStore,
     id: TokenId,
-) -> Result<Option<Arc<TokenRecord>>, StoreError> {
+) -> Result<Option<SharedRecord>, StoreError> {
     let Page { mut records, mut corrupt, .. } = store.find(&[id]).await?;
     match (records.pop(), corrupt.pop()) {
         (_, Some(corrupt)) => Err(corrupt.into()),
@@ -71,10 +74,10 @@ pub(crate) async fn find_one(
 #[derive(Clone, Debug)]
 pub enum Peek {
     /// This is the token.
-    Found(Arc<TokenRecord>),
+    Found(SharedRecord),
     /// This was the token, no longer ago than is allowed. It is good enough to let somebody in; where it is refused and
     /// a later secret would not be, it has to be asked for.
-    Cached(Arc<TokenRecord>),
+    Cached(SharedRecord),
     /// There is no such token.
     Absent,
     /// It has to be asked for with [`TokenStore::find`].

@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
-
 use crate::{
     timer,
     token::{KeyId, Revocation, TokenId, TokenRecord},
@@ -14,7 +12,7 @@ use crate::{
 
 use super::{
     Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
-    Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+    Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use, wrapper::wrapper,
 };
 
 /// The pauses before a step that was busy is tried again, at the longest.
@@ -31,6 +29,11 @@ pub(crate) struct TimedStore {
 impl TimedStore {
     pub(crate) fn new(inner: Arc<dyn TokenStore>, deadline: Duration) -> Self {
         Self { inner, deadline }
+    }
+
+    #[inline]
+    fn inner(&self) -> &dyn TokenStore {
+        &*self.inner
     }
 
     async fn within<T, F: Future<Output = Result<T, StoreError>>>(
@@ -71,34 +74,7 @@ pub(crate) async fn unless_busy<T, F: Future<Output = Result<T, StoreError>>>(
     step().await
 }
 
-macro_rules! timed {
-    ($($step:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
-        #[async_trait]
-        impl TokenStore for TimedStore {
-            #[inline]
-            fn peek(&self, id: TokenId) -> Peek {
-                self.inner.peek(id)
-            }
-
-            $(async fn $step(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
-                self.within(|| self.inner.$step($($argument),*)).await
-            })+
-        }
-    };
-}
-
-timed! {
-    find(ids: &[TokenId]) -> Page;
-    insert(record: &TokenRecord, rules: &InsertRules) -> InsertOutcome;
-    update(id: TokenId, patch: &Patch) -> UpdateOutcome;
-    revoke(selection: &Selection, revocation: &Revocation, limit: u32) -> Revoked;
-    record_uses(uses: &[Use]) -> ();
-    list(query: &Query) -> Page;
-    count(filter: &Filter) -> Counts;
-    count_by_key() -> Vec<KeyCount>;
-    delete(deletion: &Deletion, limit: u32) -> Deleted;
-    key_fingerprint(key: &KeyId, value: &[u8; 32]) -> [u8; 32];
-}
+wrapper! { TimedStore, |this, step| this.within(step) }
 
 impl fmt::Debug for TimedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

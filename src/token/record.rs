@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, net::IpAddr, num::NonZeroU32};
 
 use super::{
-    Abilities, Ability, Actor, AllowedAddresses, IdempotencyKey, Metadata, NotedUse, Owner, Prefix,
+    Abilities, Ability, Actor, AllowedAddresses, IdempotencyKey, Metadata, Owner, Prefix,
     RateLimit, Reason, Timestamp, TokenDigest, TokenId, TokenName, TokenState,
 };
 
@@ -10,7 +10,7 @@ use super::{
 /// A record is a value: changing one changes nothing in a store. Holding one proves nothing either; only
 /// [`VerifiedToken`](crate::VerifiedToken) does. Fields that few tokens have are boxed, so that a plain record stays
 /// small.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenRecord {
     /// The public name and primary key.
@@ -53,11 +53,10 @@ pub struct TokenRecord {
     pub last_used_from: Option<IpAddr>,
     /// Fields that few tokens have.
     pub rare: Option<Box<RareFields>>,
-    pub(crate) noted: NotedUse,
 }
 
 /// The fields of a [`TokenRecord`] that few tokens have.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RareFields {
     /// Who issued the token, where that is not its owner.
@@ -148,7 +147,6 @@ impl TokenRecord {
             last_used_at: None,
             last_used_from: None,
             rare: None,
-            noted: NotedUse::default(),
         }
     }
 
@@ -199,12 +197,6 @@ impl TokenRecord {
         let resumed = self.suspension.as_ref().and_then(|it| it.until);
         let later = [resumed, self.last_used_at, self.first_used_at];
         later.into_iter().flatten().fold(self.created_at, Timestamp::max)
-    }
-
-    /// The latest use that is known: written, or noted in this record and not yet written.
-    #[must_use]
-    pub fn last_used(&self) -> Option<Timestamp> {
-        self.last_used_at.max(self.noted.latest())
     }
 
     /// Tells whether the secret was made by a rotation and its first use is not recorded yet.
@@ -397,6 +389,6 @@ mod tests {
 
     #[test]
     fn a_plain_record_stays_small() {
-        assert!(size_of::<TokenRecord>() <= 336, "{}", size_of::<TokenRecord>());
+        assert!(size_of::<TokenRecord>() <= 320, "{}", size_of::<TokenRecord>());
     }
 }

@@ -1,6 +1,6 @@
 //! Verifying where the store or the owner gate has to be asked, or something is written before the answer.
 
-use std::{future::Future, net::IpAddr, sync::Arc, time::Instant};
+use std::{future::Future, net::IpAddr, time::Instant};
 
 use crate::{
     ApiTokens, Event,
@@ -8,13 +8,14 @@ use crate::{
     clock::Moment,
     lookups::Source,
     refusals::Refusal,
-    store::{self, Patch, StoreError, UpdateOutcome, Use},
-    token::{Reason, Suspension, Timestamp, TokenRecord, TokenState},
+    signal::Changed,
+    store::{self, Patch, SharedRecord, StoreError, UpdateOutcome, Use},
+    token::{PresentedToken, Reason, Suspension, Timestamp, TokenRecord, TokenState},
 };
 
 use super::{
     VerifiedToken, VerifyError,
-    judge::{Due, Verdict},
+    judge::{Due, Verdict, is_final, judge},
     proof::{Claim, Proven},
 };
 
@@ -22,9 +23,17 @@ use super::{
 pub(crate) struct Open {
     claim: Claim,
     from: Option<IpAddr>,
-    /// How far it came, by a record of this source.
-    verdict: Verdict,
+    next: Next,
+    /// Where the record is from by which it was judged so far.
     source: Source,
+}
+
+/// What has to be asked next.
+pub(super) enum Next {
+    /// The store, or a memory that is as good as this.
+    AskStore(Source),
+    /// The gate, of the owner of a token whose secret was proven.
+    AskOwnerGate(Proven),
 }
 
 /// A claim that was compared with what is known, at this instant.
@@ -35,18 +44,18 @@ struct Compared {
 }
 
 impl Open {
-    pub(super) fn new(
-        claim: Claim,
+    #[cold]
+    pub(super) fn presented(
+        token: &PresentedToken<'_>,
         from: Option<IpAddr>,
-        verdict: Verdict,
+        next: Next,
         source: Source,
-    ) -> Box<Self> {
-        Box::new(Self { claim, from, verdict, source })
+    ) -> Self {
+        Self::new(Claim::Presented(token.held()), from, next, source)
     }
 
-    /// One that is settled by what is stored.
-    pub(super) fn stored(claim: Claim, from: Option<IpAddr>) -> Box<Self> {
-        Self::new(claim, from, Verdict::AskStore(Source::Store), Source::Store)
+    pub(super) fn new(claim: Claim, from: Option<IpAddr>, next: Next, source: Source) -> Self {
+        Self { claim, from, next, source }
     }
 }
 
@@ -64,25 +73,36 @@ impl ApiTokens {
     }
 
     async fn settle_by(&self, until: Instant, open: Open) -> Result<VerifiedToken, VerifyError> {
-        let Open { claim, from, mut verdict, mut source } = open;
-        let (mut owner_enabled, mut attempts) = (None, ATTEMPTS);
-        let mut now = self.now();
+        let Open { claim, from, mut next, mut source } = open;
+        let (mut now, mut owner_enabled, mut attempts) = (self.now(), None, ATTEMPTS);
         loop {
-            let proof = match verdict {
-                Verdict::Admit(proven) => {
-                    return Ok(self.conclude(proven, claim.presented().as_ref(), now, from));
+            let proven = match next {
+                Next::AskOwnerGate(proven) => {
+                    owner_enabled = Some(self.ask_gate(&proven.record).await?);
+                    proven
                 }
-                Verdict::Refuse(reason) => return Err(reason),
-                Verdict::AskStore(wanted) => {
+                Next::AskStore(wanted) => {
                     let compared = self.compare(&claim, wanted, from, until).await?;
                     (source, now) = (compared.source, compared.now);
-                    compared.proof
+                    match compared.proof {
+                        Ok(proven) => proven,
+                        Err(reason) if is_final(&reason, source) => return Err(reason),
+                        Err(_) => {
+                            next = Next::AskStore(Source::Store);
+                            continue;
+                        }
+                    }
                 }
-                Verdict::AskOwnerGate(proven) => {
-                    owner_enabled = Some(self.ask_gate(&proven.record).await?);
-                    Ok(proven)
+            };
+            let known = self.known_of(&proven.record, owner_enabled);
+            next = match judge(&proven, &known, now, from, source) {
+                Verdict::Admit => {
+                    return Ok(self.conclude(proven, claim.presented().as_ref(), now, from));
                 }
-                Verdict::WriteFirst(proven, due) => {
+                Verdict::Refuse(flaw) => return Err(flaw.of(claim.id())),
+                Verdict::AskOwnerGate => Next::AskOwnerGate(proven),
+                Verdict::AskStore => Next::AskStore(Source::Store),
+                Verdict::WriteFirst(due) => {
                     if self.write_first(&proven, due, now, from, until).await? {
                         return Ok(self.conclude(proven, claim.presented().as_ref(), now, from));
                     }
@@ -91,11 +111,9 @@ impl ApiTokens {
                     if attempts == 0 {
                         return Err(self.outpaced().into());
                     }
-                    verdict = Verdict::AskStore(Source::Store);
-                    continue;
+                    Next::AskStore(Source::Store)
                 }
             };
-            verdict = self.judge(proof, owner_enabled, now, from, source);
         }
     }
 
@@ -103,7 +121,7 @@ impl ApiTokens {
     pub(crate) async fn prove_presented(
         &self,
         presented: &str,
-    ) -> Result<Arc<TokenRecord>, VerifyError> {
+    ) -> Result<SharedRecord, VerifyError> {
         let presented = self.format().parse(presented).map_err(|it| self.refuse(it.into()))?;
         let (claim, until) = (Claim::Presented(presented.held()), self.latest());
         let compared = self.compare(&claim, Source::Store, None, until);
@@ -165,7 +183,7 @@ impl ApiTokens {
             }
             self.report_first_use(proven, from);
             if record.previous.as_ref().is_some_and(|it| it.ends_on_first_use) {
-                self.changed(vec![record.id]).await;
+                self.tell(Changed::one(record.id)).await;
             }
         }
         if due.last_use {
@@ -224,7 +242,7 @@ impl ApiTokens {
         let suspended = self.briefly(until, self.store().update(id, &suspend)).await;
         if let Ok(UpdateOutcome::Updated(token)) = suspended {
             self.report(|| Event::Suspended { token, by: None });
-            self.changed(vec![id]).await;
+            self.tell(Changed::one(id)).await;
         }
     }
 }

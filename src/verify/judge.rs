@@ -4,23 +4,51 @@ use std::{net::IpAddr, time::Duration};
 
 use crate::{
     lookups::Source,
-    token::{Timestamp, TokenRecord, TokenState},
+    token::{Timestamp, TokenId, TokenState},
 };
 
 use super::{VerifyError, proof::Proven};
 
-/// What becomes of a claim.
+/// What becomes of a claim whose secret was proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is good.
-    Admit(Proven),
+    /// The token is good.
+    Admit,
     /// It is good once something is written.
-    WriteFirst(Proven, Due),
+    WriteFirst(Due),
     /// That depends on the owner, of whom the gate has to be asked.
-    AskOwnerGate(Proven),
-    /// That depends on what is stored: the store has to be asked, or a memory that is as good as this.
-    AskStore(Source),
+    AskOwnerGate,
+    /// That depends on what is stored.
+    AskStore,
     /// It is refused.
-    Refuse(VerifyError),
+    Refuse(Flaw),
+}
+
+/// Why a token is refused whose secret was proven. It is small, unlike an error: that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    Revoked,
+    Expired,
+    Suspended,
+    NotYetValid,
+    Idle,
+    OwnerDisabled,
+    AddressNotAllowed,
+}
+
+impl Flaw {
+    #[cold]
+    pub(super) fn of(self, id: TokenId) -> VerifyError {
+        match self {
+            Self::Revoked => VerifyError::Revoked(id),
+            Self::Expired => VerifyError::Expired(id),
+            Self::Suspended => VerifyError::Suspended(id),
+            Self::NotYetValid => VerifyError::NotYetValid(id),
+            Self::Idle => VerifyError::Idle(id),
+            Self::OwnerDisabled => VerifyError::OwnerDisabled(id),
+            Self::AddressNotAllowed => VerifyError::AddressNotAllowed(id),
+        }
+    }
 }
 
 /// What has to be written before the answer.
@@ -43,81 +71,69 @@ pub(super) struct Known {
     pub(super) owner_enabled: Option<bool>,
 }
 
-/// Judges a claim. The order is: secret, state, owner, address, and last what has to be written.
+/// Judges a claim whose secret was proven. The order is: state, owner, address, and last what has to be written.
 ///
-/// What is in memory may be outdated. Nothing is written because of it, and some refusals are not final: see
-/// [`refuse`].
+/// What is in memory may be outdated: nothing is written because of it. Neither is a token idle by it, because uses are
+/// written late.
 #[inline]
 pub(super) fn judge(
-    proof: Result<Proven, VerifyError>,
+    proven: &Proven,
     known: &Known,
     now: Timestamp,
     from: Option<IpAddr>,
     source: Source,
 ) -> Verdict {
-    let proven = match proof {
-        Ok(proven) => proven,
-        Err(reason) => return refuse(reason, source),
-    };
     let record = &*proven.record;
-    if let Err(reason) = judge_state(record, known.pending_use, now) {
-        return refuse(reason, source);
+    let is_stored = source == Source::Store;
+    let state = match record.state_at(now) {
+        TokenState::Active => None,
+        TokenState::Idle if known.pending_use.is_some_and(|at| record.is_awake_by(at, now)) => None,
+        TokenState::Idle if !is_stored => return Verdict::AskStore,
+        TokenState::Idle => Some(Flaw::Idle),
+        TokenState::Revoked => Some(Flaw::Revoked),
+        TokenState::Expired => Some(Flaw::Expired),
+        TokenState::Suspended => Some(Flaw::Suspended),
+        TokenState::NotYetValid => Some(Flaw::NotYetValid),
+    };
+    if let Some(flaw) = state {
+        return Verdict::Refuse(flaw);
     }
-    let due = due(&proven, known, now);
-    let is_outdated = due.is_some() && source < Source::Store;
+    let due = due(proven, known, now);
     match known.owner_enabled {
         Some(true) => {}
-        Some(false) => return Verdict::Refuse(VerifyError::OwnerDisabled(record.id)),
-        // The gate is asked once.
-        None if is_outdated => return Verdict::AskStore(Source::Store),
-        None => return Verdict::AskOwnerGate(proven),
+        Some(false) => return Verdict::Refuse(Flaw::OwnerDisabled),
+        // The gate is asked once, of what is stored.
+        None if due.is_some() && !is_stored => return Verdict::AskStore,
+        None => return Verdict::AskOwnerGate,
     }
     let allowed = record.allowed_addresses();
     if allowed.is_some_and(|allowed| !from.is_some_and(|from| allowed.contain(from))) {
-        return Verdict::Refuse(VerifyError::AddressNotAllowed(record.id));
+        return Verdict::Refuse(Flaw::AddressNotAllowed);
     }
     match due {
-        None => Verdict::Admit(proven),
-        Some(_) if is_outdated => Verdict::AskStore(Source::Store),
-        Some(due) => Verdict::WriteFirst(proven, due),
+        None => Verdict::Admit,
+        Some(_) if !is_stored => Verdict::AskStore,
+        Some(due) => Verdict::WriteFirst(due),
     }
 }
 
-/// A refusal, unless the store has to confirm it.
+/// Returns `true` if a secret is refused for good by a record of this source, and `false` if the store has to confirm
+/// it.
 ///
 /// ```text
-/// refused as                                   final where the record is
-/// idle, a replaced secret                      asked for now: uses are written late, and a replaced secret is reported
-/// wrong secret, unpeppered, unknown key        not from a cache: it may have another secret or key by now
-/// all else                                     from anywhere
+/// refused as                                   final by
+/// a replaced secret                            what is stored, because that is reported
+/// wrong secret, unpeppered, unknown key        anything but a cache: it may have another secret or key by now
+/// all else                                     anything
 /// ```
 #[cold]
-fn refuse(reason: VerifyError, source: Source) -> Verdict {
-    let final_from = match reason {
-        VerifyError::Idle(_) | VerifyError::RetiredSecret(_) => Source::Store,
+pub(super) fn is_final(reason: &VerifyError, source: Source) -> bool {
+    match reason {
+        VerifyError::RetiredSecret(_) => source == Source::Store,
         VerifyError::WrongSecret | VerifyError::Unpeppered | VerifyError::UnknownKey(_) => {
-            Source::Memory
+            source > Source::Cache
         }
-        _ => Source::Cache,
-    };
-    if source < final_from { Verdict::AskStore(Source::Store) } else { Verdict::Refuse(reason) }
-}
-
-/// Is the token good at this instant?
-#[inline]
-fn judge_state(
-    record: &TokenRecord,
-    pending_use: Option<Timestamp>,
-    now: Timestamp,
-) -> Result<(), VerifyError> {
-    match record.state_at(now) {
-        TokenState::Active => Ok(()),
-        TokenState::Idle if pending_use.is_some_and(|at| record.is_awake_by(at, now)) => Ok(()),
-        TokenState::Idle => Err(VerifyError::Idle(record.id)),
-        TokenState::Revoked => Err(VerifyError::Revoked(record.id)),
-        TokenState::Expired => Err(VerifyError::Expired(record.id)),
-        TokenState::Suspended => Err(VerifyError::Suspended(record.id)),
-        TokenState::NotYetValid => Err(VerifyError::NotYetValid(record.id)),
+        _ => true,
     }
 }
 
@@ -134,12 +150,12 @@ fn due(proven: &Proven, known: &Known, now: Timestamp) -> Option<Due> {
 
 #[cfg(test)]
 mod tests {
-    use std::{num::NonZeroU32, sync::Arc};
+    use std::num::NonZeroU32;
 
     use super::*;
     use crate::token::{
-        AllowedAddresses, KeyId, Owner, Prefix, Revocation, Suspension, TokenDigest, TokenId,
-        TokenName,
+        AllowedAddresses, KeyId, Owner, Prefix, Revocation, Suspension, TokenDigest, TokenName,
+        TokenRecord,
     };
 
     const NOW: i64 = 1_000_000;
@@ -186,19 +202,19 @@ mod tests {
 
     fn judged(record: &TokenRecord, known: &Known, from: &str, source: Source) -> String {
         let generation = record.generation;
-        let proven = Proven { record: Arc::new(record.clone()), generation };
-        told(judge(Ok(proven), known, at(NOW), Some(from.parse().unwrap()), source))
+        let proven = Proven { record: record.clone().into(), generation };
+        told(judge(&proven, known, at(NOW), Some(from.parse().unwrap()), source))
     }
 
     fn told(verdict: Verdict) -> String {
         match verdict {
-            Verdict::Admit(_) => "admit".into(),
-            Verdict::WriteFirst(_, Due { first_use, last_use }) => {
+            Verdict::Admit => "admit".into(),
+            Verdict::WriteFirst(Due { first_use, last_use }) => {
                 format!("write: first use {first_use}, last use {last_use}")
             }
-            Verdict::AskOwnerGate(_) => "ask the gate".into(),
-            Verdict::AskStore(_) => "ask the store".into(),
-            Verdict::Refuse(reason) => reason.code().into(),
+            Verdict::AskOwnerGate => "ask the gate".into(),
+            Verdict::AskStore => "ask the store".into(),
+            Verdict::Refuse(flaw) => flaw.of(TokenId::from_u128(1)).code().into(),
         }
     }
 
@@ -255,10 +271,8 @@ mod tests {
         ];
         for (reason, final_from) in refusals {
             for source in SOURCES {
-                let verdict = judge(Err(reason(id)), &Known::default(), at(NOW), None, source);
-                let code = reason(id).code();
-                let expected = if source < final_from { "ask the store" } else { code };
-                assert_eq!(told(verdict), expected, "{source:?}");
+                let is_settled = is_final(&reason(id), source);
+                assert_eq!(is_settled, source >= final_from, "{:?} {source:?}", reason(id));
             }
         }
     }
@@ -302,7 +316,7 @@ mod tests {
         let mut record = record();
         record.generation = 1;
         let known = Known { owner_enabled: Some(true), ..Known::default() };
-        let proven = Proven { record: Arc::new(record), generation: 0 };
-        assert_eq!(told(judge(Ok(proven), &known, at(NOW), None, Source::Cache)), "admit");
+        let proven = Proven { record: record.into(), generation: 0 };
+        assert_eq!(judge(&proven, &known, at(NOW), None, Source::Cache), Verdict::Admit);
     }
 }

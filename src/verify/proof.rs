@@ -1,17 +1,18 @@
 //! Does somebody hold the secret of a token? Functions of what he claims and what is known of the token.
 
-use std::sync::Arc;
-
-use crate::token::{
-    Digests, HeldToken, PresentedToken, PreviousSecret, Proof, Timestamp, TokenDigest, TokenId,
-    TokenRecord,
+use crate::{
+    store::SharedRecord,
+    token::{
+        Digests, HeldToken, PresentedToken, PreviousSecret, Proof, Timestamp, TokenDigest, TokenId,
+        TokenRecord,
+    },
 };
 
 use super::{VerifiedToken, VerifyError};
 
 /// A record of which somebody has proven that he holds the secret, and the generation of that secret.
 pub(super) struct Proven {
-    pub(super) record: Arc<TokenRecord>,
+    pub(super) record: SharedRecord,
     pub(super) generation: u32,
 }
 
@@ -50,7 +51,7 @@ impl Claim {
     pub(super) fn prove(
         &self,
         digests: &Digests,
-        found: Option<Arc<TokenRecord>>,
+        found: Option<SharedRecord>,
         now: Timestamp,
     ) -> Result<Proven, VerifyError> {
         match self {
@@ -69,7 +70,7 @@ impl Claim {
 pub(super) fn prove(
     digests: &Digests,
     presented: &PresentedToken<'_>,
-    found: Option<Arc<TokenRecord>>,
+    found: Option<SharedRecord>,
     now: Timestamp,
 ) -> Result<Proven, VerifyError> {
     let stored = found.as_ref().map(|record| &record.digest);
@@ -129,7 +130,7 @@ fn prove_previous(
 /// Is the secret that was proven before still good? What can have changed is that it was replaced.
 pub(super) fn prove_again(
     token: &VerifiedToken,
-    found: Option<Arc<TokenRecord>>,
+    found: Option<SharedRecord>,
     now: Timestamp,
 ) -> Result<Proven, VerifyError> {
     let record = found.ok_or(VerifyError::Unknown)?;

@@ -1,9 +1,10 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use crate::{
+    store::SharedRecord,
     token::{
         Abilities, Metadata, MissingAbility, Owner, PreviousSecret, RateLimit, Timestamp,
-        TokenDigest, TokenId, TokenName, TokenRecord,
+        TokenDigest, TokenId, TokenName,
     },
     usage::AbilityLog,
 };
@@ -36,7 +37,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct VerifiedToken {
-    pub(super) record: Arc<TokenRecord>,
+    pub(super) record: SharedRecord,
     /// That of the secret that was presented.
     pub(super) generation: u32,
     pub(super) from: Option<IpAddr>,
@@ -95,7 +96,7 @@ impl VerifiedToken {
     }
 
     /// What is kept of the token.
-    pub(crate) fn record(&self) -> &Arc<TokenRecord> {
+    pub(crate) fn record(&self) -> &SharedRecord {
         &self.record
     }
 

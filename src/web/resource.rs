@@ -119,7 +119,7 @@ impl<'a> TokenResource<'a> {
             abilities: &record.abilities,
             created_at: record.created_at,
             created_by: record.rare.as_ref().and_then(|rare| rare.created_by.as_ref()),
-            last_used_at: record.last_used(),
+            last_used_at: record.last_used_at,
             expires_at: record.expires_at,
             revoked_at: record.revocation.as_ref().map(|revocation| revocation.at),
             state: record.state_at(now),

@@ -51,15 +51,39 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("propagate", &["token", "store", "signal", "timer", "event", "api_tokens"]),
+    ("read", &["token", "store", "event", "listing", "api_tokens"]),
     ("owner_tokens", &["token", "store", "policy", "api_tokens"]),
-    ("all_tokens", &["token", "store", "event", "api_tokens"]),
+    ("all_tokens", &["token", "store", "event", "listing", "api_tokens"]),
     ("issue", &["token", "entropy", "store", "event", "terms", "policy", "api_tokens"]),
-    ("verify", &["token", "clock", "store", "event", "usage", "lookups", "refusals", "api_tokens"]),
+    (
+        "verify",
+        &[
+            "token",
+            "clock",
+            "store",
+            "signal",
+            "event",
+            "usage",
+            "lookups",
+            "refusals",
+            "api_tokens",
+        ],
+    ),
     (
         "rotate",
-        &["token", "entropy", "store", "event", "terms", "policy", "api_tokens", "owner_tokens"],
+        &[
+            "token",
+            "entropy",
+            "store",
+            "signal",
+            "event",
+            "terms",
+            "policy",
+            "api_tokens",
+            "owner_tokens",
+        ],
     ),
-    ("suspend", &["token", "store", "event", "policy", "owner_tokens"]),
+    ("suspend", &["token", "store", "signal", "event", "policy", "owner_tokens"]),
     (
         "manage",
         &[
@@ -74,7 +98,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "owner_tokens",
         ],
     ),
-    ("list", &["token", "store", "event", "listing", "api_tokens", "all_tokens", "owner_tokens"]),
+    ("list", &["token", "store", "listing", "api_tokens", "all_tokens", "owner_tokens"]),
     ("revoke", &["token", "store", "signal", "event", "api_tokens", "all_tokens", "owner_tokens"]),
     (
         "bearer",
@@ -83,7 +107,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("transact", &["token", "store", "event", "api_tokens", "owner_tokens", "issue", "rotate"]),
     ("flush", &["token", "timer", "store", "event", "api_tokens", "manage"]),
     ("readme", &[]),
-    ("testing", &["clock", "store", "token", "api_tokens", "issue"]),
+    ("testing", &["clock", "store", "signal", "token", "api_tokens", "issue"]),
     (
         "web",
         &[

@@ -9,7 +9,7 @@ mod room;
 use keyfob::{ApiTokens, ApiTokensBuilder, IssuedToken, TokenId};
 use time::Duration;
 
-use crate::support::{World, verdict};
+use crate::support::{World, cached::Cached, verdict};
 
 const STALENESS: Duration = Duration::seconds(5);
 
@@ -17,6 +17,12 @@ const STALENESS: Duration = Duration::seconds(5);
 fn building(world: &World) -> ApiTokensBuilder {
     world.store.forget();
     world.builder().max_staleness(STALENESS)
+}
+
+/// A store with the cache of a node. The store itself has nothing in memory.
+fn cache(world: &World, room: usize) -> Cached {
+    world.store.forget();
+    Cached::new(world.store.clone(), STALENESS, room, Some(&world.clock))
 }
 
 fn node(world: &World) -> ApiTokens {

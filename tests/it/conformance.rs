@@ -91,11 +91,12 @@ mod sqlite {
 }
 
 mod cached {
-    use keyfob::store::{CachedStore, MemoryStore};
-    use time::Duration;
+    use keyfob::store::MemoryStore;
+
+    use crate::support::cached::{ROOM, cached};
 
     keyfob::store_conformance!(
-        #[tokio::test] => CachedStore::new(MemoryStore::new(), Duration::MINUTE).unwrap()
+        #[tokio::test] => cached(MemoryStore::new(), ROOM)
     );
 
     /// With room for so few that what was read is pushed out between two steps.
@@ -103,22 +104,21 @@ mod cached {
         use super::*;
 
         keyfob::store_conformance!(
-            #[tokio::test] =>
-            CachedStore::new(MemoryStore::new(), Duration::MINUTE).unwrap().capacity(2)
+            #[tokio::test] => cached(MemoryStore::new(), 2)
         );
     }
 
     #[cfg(feature = "sqlite")]
     mod sqlite {
-        use keyfob::store::SqliteStore;
+        use keyfob::store::{SqliteStore, TokenStore};
         use tempfile::TempDir;
 
         use super::*;
 
-        async fn store() -> (CachedStore, TempDir) {
+        async fn store() -> (impl TokenStore, TempDir) {
             let directory = tempfile::tempdir().unwrap();
             let store = SqliteStore::open(directory.path().join("tokens.db")).await.unwrap();
-            (CachedStore::new(store, Duration::MINUTE).unwrap(), directory)
+            (cached(store, ROOM), directory)
         }
 
         keyfob::store_conformance!(#[tokio::test] => store().await);

@@ -1,7 +1,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    store::{Peek, Selection, Use, changed::OwnerMark},
+    store::{Peek, Selection, SharedRecord, Use, changed::OwnerMark},
     token::{Revocation, TokenId, TokenRecord, room_for},
 };
 
@@ -35,7 +35,7 @@ struct Order {
 }
 
 struct Entry {
-    record: Arc<TokenRecord>,
+    record: SharedRecord,
     lookup: Lookup,
     /// Where [`Voided`] has what voids it.
     kin: Kin,
@@ -110,7 +110,7 @@ impl Entries {
     /// any            revoked         found
     /// not revoked    not revoked     found; kept only if its look-up was sent later
     /// ```
-    pub(super) fn found(&self, lookup: Lookup, found: Arc<TokenRecord>) -> Arc<TokenRecord> {
+    pub(super) fn found(&self, lookup: Lookup, found: SharedRecord) -> SharedRecord {
         let mut order = self.order();
         let id = found.id;
         let records = self.records.pin();
@@ -118,7 +118,7 @@ impl Entries {
         let record = match held {
             Some(held) if found.revocation.is_none() && held.is_final() => {
                 let revocation = held.record.revocation.clone();
-                Arc::new(TokenRecord { revocation, ..TokenRecord::clone(&found) })
+                TokenRecord { revocation, ..TokenRecord::clone(&found) }.into()
             }
             _ => found,
         };
@@ -244,7 +244,7 @@ impl Entries {
             let used = held.used.load(Relaxed);
             self.put(
                 &mut order,
-                Entry::new(Arc::new(record), held.lookup, held.kin, held.place, used),
+                Entry::new(record.into(), held.lookup, held.kin, held.place, used),
             );
         }
     }
@@ -273,7 +273,7 @@ impl Entries {
 }
 
 impl Entry {
-    fn new(record: Arc<TokenRecord>, lookup: Lookup, kin: Kin, place: usize, used: bool) -> Self {
+    fn new(record: SharedRecord, lookup: Lookup, kin: Kin, place: usize, used: bool) -> Self {
         let weight = record.weight();
         Self { record, lookup, kin, place, weight, used: AtomicBool::new(used) }
     }

@@ -2,13 +2,11 @@ mod entries;
 mod lookups;
 mod ring;
 
-use std::{fmt, sync::Arc, time::Duration};
-
-use async_trait::async_trait;
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use self::entries::{Entries, Lookup};
 use crate::{
-    clock::{Clock, Moment, SystemClock},
+    clock::{Clock, Moment},
     token::{KeyId, Owner, Revocation, TokenId, TokenRecord},
 };
 
@@ -16,6 +14,7 @@ use super::{
     Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
     Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
     changed::{Changed, OwnerMark},
+    wrapper::wrapper,
 };
 
 /// How long what was read may be good at most.
@@ -27,50 +26,23 @@ pub(crate) const CACHE_CAPACITY: usize = 100_000;
 /// A store around a store that remembers what it has read, so that a verification asks for a token once in a while and
 /// not each time.
 ///
-/// [`ApiTokensBuilder::max_staleness`](crate::ApiTokensBuilder::max_staleness) puts one around the application's store,
-/// and tells it of what a [signal](crate::signal) says and of what was [committed](crate::Pending::committed) in a
-/// transaction of the application's own; this is for whoever wants one elsewhere. An `ApiTokens` that is built on one
-/// does not know that it is a cache, so that neither comes to it.
+/// [`ApiTokensBuilder::max_staleness`](crate::ApiTokensBuilder::max_staleness) says what it promises. Beside that:
 ///
-/// * What was read is good for `max_staleness`, counted from before the store was asked by what has elapsed, or by the
-///   wall clock where that has moved further: a machine that slept asks again.
-///   After that it is asked for again; where the store does not answer, that is the answer. Expiry and all else that
-///   depends on the time is judged on each verification, so nothing that is remembered lets anyone in past its end.
-/// * What is changed through this store is forgotten at once, also where a change fails midway and nobody knows what
-///   has become of it, and so is what is being read at that moment: the next verification goes by the change. What
-///   others change shows after `max_staleness` at the latest.
-/// * Who is revoked stays so: that is good beyond `max_staleness`, as long as there is room and nothing is cleared, and
-///   no other answer takes its place.
+/// * What is changed through this store is forgotten after the step, whatever has become of it, and so is what is being
+///   read at that moment.
 /// * Only what there is, is remembered: unknown ids neither take room nor push anyone out. Where there is no more room,
 ///   tokens go that have not been used for long.
 /// * Uses that are written go through without making anything be forgotten.
 ///
 /// It answers [`peek`](TokenStore::peek), in which nobody waits for anybody; every other step goes to the store that it
 /// is around.
-///
-/// ```
-/// # futures_executor::block_on(async {
-/// use keyfob::store::{CachedStore, MemoryStore};
-/// use time::Duration;
-///
-/// let store = CachedStore::new(MemoryStore::new(), Duration::seconds(5))?.capacity(10_000);
-/// assert_eq!(store.stats().entries, 0);
-/// assert!(CachedStore::new(MemoryStore::new(), Duration::minutes(2)).is_err());
-/// # Ok::<(), keyfob::store::StalenessError>(()) }).unwrap();
-/// ```
-pub struct CachedStore {
-    inner: Arc<dyn TokenStore>,
+pub(crate) struct CachedStore {
+    store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
     max_staleness: Duration,
     capacity: usize,
     entries: Entries,
 }
-
-/// A time that nothing can be remembered for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("what is remembered of a token may be more than 0 and at most 60 seconds old")]
-#[non_exhaustive]
-pub struct StalenessError;
 
 /// What a cache holds and has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,60 +60,15 @@ pub struct CacheStats {
 }
 
 impl CachedStore {
-    /// Remembers what is read from a store for so long: more than nothing and at most 60 seconds. It remembers 100,000
-    /// tokens unless [told otherwise](Self::capacity).
-    ///
-    /// # Errors
-    /// [`StalenessError`]
-    pub fn new(
-        store: impl TokenStore + 'static,
-        max_staleness: time::Duration,
-    ) -> Result<Self, StalenessError> {
-        Self::on(Arc::new(store), max_staleness)
-    }
-
-    /// As [`new`](Self::new), around a store that others hold as well. What they change through it shows here after
-    /// `max_staleness` at the latest.
-    ///
-    /// # Errors
-    /// [`StalenessError`]
-    pub fn on(
+    /// Remembers so many tokens at most, at least one. Together they take at most as many KiB, or 128 KiB if that is more.
+    pub(crate) fn new(
         store: Arc<dyn TokenStore>,
-        max_staleness: time::Duration,
-    ) -> Result<Self, StalenessError> {
-        if max_staleness <= time::Duration::ZERO || max_staleness > LONGEST_STALENESS {
-            return Err(StalenessError);
-        }
-        Ok(Self {
-            inner: store,
-            clock: Arc::new(SystemClock),
-            max_staleness: max_staleness.unsigned_abs(),
-            capacity: CACHE_CAPACITY,
-            entries: Entries::new(CACHE_CAPACITY),
-        })
-    }
-
-    /// Sets how many tokens are remembered at most, at least one. Together they take at most as many KiB, or 128 KiB if
-    /// that is more. A plain token takes a third of a KiB, and one with all that it may have takes 60.
-    #[must_use]
-    pub fn capacity(self, tokens: usize) -> Self {
-        let capacity = tokens.max(1);
-        Self { capacity, entries: Entries::new(capacity), ..self }
-    }
-
-    /// Another clock than the operating system's. An answer is as old as the hand says that has moved further.
-    #[must_use]
-    pub fn clock(self, clock: impl Clock) -> Self {
-        self.shared_clock(Arc::new(clock))
-    }
-
-    pub(crate) fn shared_clock(self, clock: Arc<dyn Clock>) -> Self {
-        Self { clock, ..self }
-    }
-
-    /// Forgets these tokens, and voids what is being read of them: for changes that did not come through this store.
-    pub fn evict(&self, ids: &[TokenId]) {
-        self.entries.evict(ids);
+        clock: Arc<dyn Clock>,
+        max_staleness: Duration,
+        capacity: usize,
+    ) -> Self {
+        let capacity = capacity.max(1);
+        Self { store, clock, max_staleness, capacity, entries: Entries::new(capacity) }
     }
 
     /// Forgets what was changed, and voids what is being read of it.
@@ -157,16 +84,14 @@ impl CachedStore {
         self.entries.evict_selected(selection);
     }
 
-    /// Forgets everything, and voids what is being read.
-    pub fn clear(&self) {
-        self.entries.clear();
-    }
-
     /// What it holds and has done.
-    #[must_use]
-    pub fn stats(&self) -> CacheStats {
+    pub(crate) fn stats(&self) -> CacheStats {
         let (entries, lookups) = (self.entries.len(), self.entries.lookups());
         CacheStats { entries, bytes: self.entries.weight(), capacity: self.capacity, lookups }
+    }
+
+    fn inner(&self) -> Remembering<'_> {
+        Remembering(self)
     }
 
     fn send(&self) -> Lookup {
@@ -210,40 +135,47 @@ impl Drop for Outdated<'_> {
     }
 }
 
-#[async_trait]
-impl TokenStore for CachedStore {
+wrapper! { CachedStore, |this, step| step() }
+
+/// The steps by which something is remembered or forgotten. Those that are not here go to the store as they are, so a
+/// step that changes tokens has to be here.
+struct Remembering<'a>(&'a CachedStore);
+
+impl Deref for Remembering<'_> {
+    type Target = dyn TokenStore;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0.store
+    }
+}
+
+impl Remembering<'_> {
     fn peek(&self, id: TokenId) -> Peek {
-        match self.inner.peek(id) {
-            Peek::Ask => self
-                .entries
-                .peek(id, |sent| sent.until(Moment::now(&*self.clock)) < self.max_staleness),
+        let Self(CachedStore { store, entries, clock, max_staleness, .. }) = self;
+        match store.peek(id) {
+            Peek::Ask => {
+                entries.peek(id, |sent| sent.until(Moment::now(&**clock)) < *max_staleness)
+            }
             known => known,
         }
     }
 
     async fn find(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
-        let lookup = self.send();
-        let Page { records, end, corrupt } = self.inner.find(ids).await?;
+        let Self(CachedStore { store, entries, .. }) = self;
+        let lookup = self.0.send();
+        let Page { records, end, corrupt } = store.find(ids).await?;
         for id in ids {
             if !records.iter().any(|it| it.id == *id) {
-                self.entries.missed(lookup, *id);
+                entries.missed(lookup, *id);
             }
         }
-        let records = records.into_iter().map(|record| self.entries.found(lookup, record));
+        let records = records.into_iter().map(|record| entries.found(lookup, record));
         Ok(Page { records: records.collect(), end, corrupt })
     }
 
-    async fn insert(
-        &self,
-        record: &TokenRecord,
-        rules: &InsertRules,
-    ) -> Result<InsertOutcome, StoreError> {
-        self.inner.insert(record, rules).await
-    }
-
     async fn update(&self, id: TokenId, patch: &Patch) -> Result<UpdateOutcome, StoreError> {
-        let _outdated = self.outdates(Tokens::One(id));
-        self.inner.update(id, patch).await
+        let _outdated = self.0.outdates(Tokens::One(id));
+        self.0.store.update(id, patch).await
     }
 
     async fn revoke(
@@ -252,9 +184,10 @@ impl TokenStore for CachedStore {
         revocation: &Revocation,
         limit: u32,
     ) -> Result<Revoked, StoreError> {
-        let outdated = self.outdates(Tokens::Revoked(selection));
-        let revoked = self.inner.revoke(selection, revocation, limit).await?;
-        self.entries.revoke(&revoked.changed, revocation);
+        let Self(cache) = self;
+        let outdated = cache.outdates(Tokens::Revoked(selection));
+        let revoked = cache.store.revoke(selection, revocation, limit).await?;
+        cache.entries.revoke(&revoked.changed, revocation);
         // It is known what the step was about. All tokens of an owner are forgotten once the last step is done: others
         // may have revoked some of them before.
         if !matches!(selection, Selection::AllOf(_)) || revoked.more {
@@ -262,49 +195,33 @@ impl TokenStore for CachedStore {
                 None => Changed::Tokens(revoked.found.clone()),
                 owner => Changed::of(&revoked.found, owner),
             };
-            self.outdate(&found);
+            cache.outdate(&found);
             outdated.settle();
         }
         Ok(revoked)
     }
 
     async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
-        self.inner.record_uses(uses).await?;
-        self.entries.used(uses);
+        self.0.store.record_uses(uses).await?;
+        self.0.entries.used(uses);
         Ok(())
-    }
-
-    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
-        self.inner.list(query).await
-    }
-
-    async fn count(&self, filter: &Filter) -> Result<Counts, StoreError> {
-        self.inner.count(filter).await
-    }
-
-    async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {
-        self.inner.count_by_key().await
     }
 
     async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
         let _outdated = match deletion {
             Deletion::EndedBefore(_) => None,
-            Deletion::AllOf(owner) => Some(self.outdates(Tokens::Erased(owner))),
+            Deletion::AllOf(owner) => Some(self.0.outdates(Tokens::Erased(owner))),
         };
-        let deleted = self.inner.delete(deletion, limit).await?;
-        self.entries.remove_all(&deleted.ids);
+        let deleted = self.0.store.delete(deletion, limit).await?;
+        self.0.entries.remove_all(&deleted.ids);
         Ok(deleted)
-    }
-
-    async fn key_fingerprint(&self, key: &KeyId, value: &[u8; 32]) -> Result<[u8; 32], StoreError> {
-        self.inner.key_fingerprint(key, value).await
     }
 }
 
 impl fmt::Debug for CachedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CachedStore")
-            .field("store", &self.inner)
+            .field("store", &self.store)
             .field("max_staleness", &self.max_staleness)
             .field("entries", &self.entries)
             .finish_non_exhaustive()

@@ -6,7 +6,8 @@ use crate::{
     entropy::{Entropy, SystemEntropy},
     store::{
         Change, Deletion, Expected, Filter, InsertOutcome, InsertRules, Order, Page, Patch,
-        Position, Query, Rotation, Selection, StoreError, StoredRow, TokenStore, UpdateOutcome,
+        Position, Query, Rotation, Selection, SharedRecord, StoreError, StoredRow, TokenStore,
+        UpdateOutcome,
     },
     token::{
         Abilities, Ability, Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, Owner,
@@ -269,13 +270,13 @@ pub(super) fn only(id: TokenId) -> Selection {
 }
 
 /// The token with this id, if there is one.
-pub(super) async fn find(store: &dyn TokenStore, id: TokenId) -> Option<Arc<TokenRecord>> {
+pub(super) async fn find(store: &dyn TokenStore, id: TokenId) -> Option<SharedRecord> {
     let page = store.find(&[id]).await.answered();
     assert!(page.records.len() <= 1 && page.corrupt.is_empty(), "one at most: {page:?}");
     page.records.first().cloned()
 }
 
-pub(super) async fn read(store: &dyn TokenStore, id: TokenId) -> Arc<TokenRecord> {
+pub(super) async fn read(store: &dyn TokenStore, id: TokenId) -> SharedRecord {
     find(store, id).await.expect("a token that was inserted is found")
 }
 
@@ -342,7 +343,7 @@ pub(super) async fn count_of(store: &dyn TokenStore, owner: &Owner) -> (u64, u64
 }
 
 /// All tokens of an owner, in order of their ids, read as one page.
-pub(super) async fn owned_by(store: &dyn TokenStore, owner: &Owner) -> Vec<Arc<TokenRecord>> {
+pub(super) async fn owned_by(store: &dyn TokenStore, owner: &Owner) -> Vec<SharedRecord> {
     let page = store.list(&query(owner, Order::OLDEST)).await.answered();
     assert_eq!(page.end, None, "a page that holds everything has no end to go on from");
     let mut records = page.records;

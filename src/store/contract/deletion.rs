@@ -1,6 +1,9 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
-use crate::token::{Owner, Timestamp, TokenId, TokenRecord};
+use crate::{
+    store::SharedRecord,
+    token::{Owner, Timestamp, TokenId, TokenRecord},
+};
 
 /// The tokens to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,11 +23,7 @@ impl Deletion {
     /// Decides a step, for a store that reads whole records: [`Deleted::ids`] are the tokens to delete.
     ///
     /// `records` must hold every token that was issued on behalf of another.
-    pub fn decide(
-        &self,
-        records: impl IntoIterator<Item = Arc<TokenRecord>>,
-        limit: u32,
-    ) -> Deleted {
+    pub fn decide(&self, records: impl IntoIterator<Item = SharedRecord>, limit: u32) -> Deleted {
         let records: Vec<_> = records.into_iter().collect();
         let parents: BTreeSet<_> = records.iter().filter_map(|it| it.parent()).collect();
         let found = records.iter().filter(|it| self.matches(it, parents.contains(&it.id)));
@@ -118,7 +117,7 @@ mod tests {
         let mut records: Vec<_> = (1..=3).map(|id| record(id, Some(1), None)).collect();
         records[2].rare_mut().parent = Some(TokenId::from_u128(1));
         let step = |deletion: Deletion, limit| {
-            let step = deletion.decide(records.iter().cloned().map(Arc::new), limit);
+            let step = deletion.decide(records.iter().cloned().map(SharedRecord::from), limit);
             (step.ids.iter().map(|it| it.as_u128()).collect::<Vec<_>>(), step.more)
         };
         let prune = || Deletion::EndedBefore(at(100));

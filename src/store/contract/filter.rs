@@ -152,9 +152,10 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use std::{num::NonZeroU32, sync::Arc};
+    use std::num::NonZeroU32;
 
     use super::*;
+    use crate::store::SharedRecord;
     use crate::token::{
         Abilities, Prefix, Revocation, Suspension, TokenDigest, TokenId, TokenName,
     };
@@ -245,10 +246,10 @@ mod tests {
             for (other, record) in records.iter().enumerate() {
                 assert_eq!(filter.matches(record), place == other, "{state}: {record:?}");
             }
-            let counts = filter.count(records.iter().cloned().map(Arc::new));
+            let counts = filter.count(records.iter().cloned().map(SharedRecord::from));
             assert_eq!(counts.total(), 1, "{state}");
         }
-        let counts = all().count(records.iter().cloned().map(Arc::new));
+        let counts = all().count(records.iter().cloned().map(SharedRecord::from));
         assert_eq!((counts.total(), counts.not_revoked(), counts.living()), (6, 5, 4));
         let every: States = STATES.into_iter().collect();
         assert_eq!(every, States::ALL);

@@ -1,9 +1,9 @@
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    store::CorruptRecord,
+    store::{CorruptRecord, SharedRecord},
     token::{Timestamp, TokenId, TokenRecord},
 };
 
@@ -161,7 +161,7 @@ pub enum SortKey {
 #[must_use]
 pub struct Page {
     /// The tokens, in the order that was asked for.
-    pub records: Vec<Arc<TokenRecord>>,
+    pub records: Vec<SharedRecord>,
     /// The ones that can't be read.
     pub corrupt: Vec<CorruptRecord>,
     /// The position where the page ended, if there may be more. A corrupt token can be the last one.
@@ -177,7 +177,7 @@ impl Query {
 
     /// The page, for a store that reads whole records: the whole of
     /// [`TokenStore::list`](crate::store::TokenStore::list).
-    pub fn page(&self, records: impl IntoIterator<Item = Arc<TokenRecord>>) -> Page {
+    pub fn page(&self, records: impl IntoIterator<Item = SharedRecord>) -> Page {
         let matching = records.into_iter().filter(|record| self.filter.matches(record));
         let mut found: Vec<_> =
             matching.map(|record| (self.order.position(&record), record)).collect();
@@ -205,7 +205,7 @@ impl Filter {
     /// Counts tokens, for a store that reads whole records: the whole of
     /// [`TokenStore::count`](crate::store::TokenStore::count).
     #[must_use]
-    pub fn count(&self, records: impl IntoIterator<Item = Arc<TokenRecord>>) -> Counts {
+    pub fn count(&self, records: impl IntoIterator<Item = SharedRecord>) -> Counts {
         let mut counts = Counts::default();
         for record in records.into_iter().filter(|record| self.matches(record)) {
             counts.add(record.state_at(self.at), 1);
@@ -227,7 +227,7 @@ mod tests {
         id: u128,
         name: &str,
         (created, used, expires): (i64, Option<i64>, Option<i64>),
-    ) -> Arc<TokenRecord> {
+    ) -> SharedRecord {
         let mut record = TokenRecord::new(
             TokenId::from_u128(id),
             Prefix::new("acme").unwrap(),
@@ -238,10 +238,10 @@ mod tests {
         );
         record.last_used_at = used.map(at);
         record.expires_at = expires.map(at);
-        Arc::new(record)
+        record.into()
     }
 
-    fn records() -> Vec<Arc<TokenRecord>> {
+    fn records() -> Vec<SharedRecord> {
         vec![
             token(1, "b", (3, None, Some(9))),
             token(2, "a", (1, Some(5), None)),

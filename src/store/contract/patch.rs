@@ -1,8 +1,11 @@
 use std::{num::NonZeroU32, sync::Arc};
 
-use crate::token::{
-    Abilities, AllowedAddresses, Metadata, PreviousSecret, RateLimit, Suspension, Timestamp,
-    TokenDigest, TokenName, TokenRecord,
+use crate::{
+    store::SharedRecord,
+    token::{
+        Abilities, AllowedAddresses, Metadata, PreviousSecret, RateLimit, Suspension, Timestamp,
+        TokenDigest, TokenName, TokenRecord,
+    },
 };
 
 use super::{InsertRules, RuleError, Siblings};
@@ -205,7 +208,7 @@ impl Patch {
     pub fn siblings(
         &self,
         record: &TokenRecord,
-        others: impl IntoIterator<Item = Arc<TokenRecord>>,
+        others: impl IntoIterator<Item = SharedRecord>,
     ) -> Siblings {
         let name = self.name().unwrap_or(&record.name);
         self.rules().map_or_else(Siblings::default, |rules| {

@@ -1,6 +1,7 @@
-use std::sync::Arc;
-
-use crate::token::{Owner, Timestamp, TokenId, TokenName, TokenRecord};
+use crate::{
+    store::SharedRecord,
+    token::{Owner, Timestamp, TokenId, TokenName, TokenRecord},
+};
 
 /// The rules that decide if an owner may have one more living token.
 ///
@@ -42,7 +43,7 @@ impl InsertRules {
     pub fn decide(
         &self,
         record: &TokenRecord,
-        others: impl IntoIterator<Item = Arc<TokenRecord>>,
+        others: impl IntoIterator<Item = SharedRecord>,
     ) -> InsertOutcome {
         let key = record.idempotency_key();
         if self.is_empty() && key.is_none() {
@@ -98,7 +99,7 @@ pub struct Siblings {
 impl Siblings {
     /// Counts the siblings of a token among the tokens that a store has.
     pub(super) fn among(
-        others: impl IntoIterator<Item = Arc<TokenRecord>>,
+        others: impl IntoIterator<Item = SharedRecord>,
         (id, owner, name): (TokenId, &Owner, &TokenName),
         at: Timestamp,
     ) -> Self {

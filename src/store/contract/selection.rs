@@ -1,6 +1,9 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
-use crate::token::{Owner, TokenId, TokenRecord};
+use crate::{
+    store::SharedRecord,
+    token::{Owner, TokenId, TokenRecord},
+};
 
 /// The tokens to revoke.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +46,7 @@ impl Selection {
     /// Decides a step, for a store that reads whole records: [`Revoked::changed`] are the tokens to revoke.
     ///
     /// `records` may hold other tokens: they make no difference.
-    pub fn decide(
-        &self,
-        records: impl IntoIterator<Item = Arc<TokenRecord>>,
-        limit: u32,
-    ) -> Revoked {
+    pub fn decide(&self, records: impl IntoIterator<Item = SharedRecord>, limit: u32) -> Revoked {
         let records = records.into_iter().filter(|it| self.holds(it));
         let mut found: Vec<_> = records.map(|it| (it.id, it.revocation.is_some())).collect();
         found.sort_unstable();
@@ -121,7 +120,7 @@ mod tests {
     }
 
     /// Tokens 1 to 6 of `user:42` and 7 of `user:43`. Token 2 is revoked; 3 to 7 are children of 1, and 5 is of 2.
-    fn records() -> Vec<Arc<TokenRecord>> {
+    fn records() -> Vec<SharedRecord> {
         let record = |number: u128| {
             let mut record = TokenRecord::new(
                 id(number),
@@ -137,7 +136,7 @@ mod tests {
             if number > 2 {
                 record.rare_mut().parent = Some(id(if number == 5 { 2 } else { 1 }));
             }
-            Arc::new(record)
+            record.into()
         };
         (1..=7).rev().map(record).collect()
     }
@@ -179,7 +178,9 @@ mod tests {
     fn revoked_children_are_found_and_count_against_the_limit() {
         let mut records = records();
         for record in records.iter_mut().filter(|it| it.id <= id(4)) {
-            Arc::make_mut(record).revocation = Some(Box::new(Revocation::new(Timestamp::MIN)));
+            let mut revoked = record.clone().into_record();
+            revoked.revocation = Some(Box::new(Revocation::new(Timestamp::MIN)));
+            *record = revoked.into();
         }
         let children = Selection::ChildrenOf { parents: ids([1]), after: None };
         let step = children.decide(records, 3);

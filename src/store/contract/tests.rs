@@ -1,10 +1,8 @@
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::*;
 use crate::{
-    store::StoredRow,
+    store::{SharedRecord, StoredRow},
     token::{
         Abilities, AllowedAddresses, KeyId, Metadata, Owner, Prefix, PreviousSecret, RateLimit,
         Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenName, TokenRecord,
@@ -319,14 +317,14 @@ fn siblings_are_the_other_living_tokens_of_the_owner() {
         for wanted in [text, "foreign", "ci", "free"] {
             let change = Change { name: Some(name(wanted)), ..Change::default() };
             let patch = Patch::Change { expected_expiry: record().expires_at, change, rules };
-            let all = [Arc::new(record()), Arc::new(foreign.clone()), Arc::new(other.clone())];
+            let all = [record(), foreign.clone(), other.clone()].map(SharedRecord::from);
             let siblings = patch.siblings(&record(), all);
             let name_taken = is_living && wanted == text;
             assert_eq!(siblings, Siblings { name_taken, living: is_living.into() }, "{text}");
         }
     }
     let none = change(Change { name: Some(name("plain")), ..Change::default() });
-    let all = others().into_iter().map(|it| Arc::new(it.1));
+    let all = others().into_iter().map(|it| it.1.into());
     assert_eq!(none.siblings(&record(), all), Siblings::default(), "no rules ask for them");
 }
 
@@ -334,7 +332,7 @@ fn siblings_are_the_other_living_tokens_of_the_owner() {
 fn an_insert_is_decided_by_the_living_tokens_of_its_owner() {
     let decide = |unique_name, limit_per_owner, record: &TokenRecord| {
         let rules = InsertRules { at: at(NOW), unique_name, limit_per_owner };
-        rules.decide(record, others().into_iter().map(|it| Arc::new(it.1)))
+        rules.decide(record, others().into_iter().map(|it| it.1.into()))
     };
     let mut new = record();
     for (text, _, is_living) in others() {
@@ -366,10 +364,10 @@ fn an_idempotency_key_comes_before_the_rules_and_counts_ended_tokens() {
         for rules in
             [InsertRules::none(), InsertRules { limit_per_owner: Some(0), ..InsertRules::none() }]
         {
-            assert_eq!(rules.decide(&new, [Arc::new(other.clone())]), issued, "{text}");
+            assert_eq!(rules.decide(&new, [other.clone().into()]), issued, "{text}");
         }
         other.owner = Owner::new("user:43").unwrap();
-        let outcome = InsertRules::none().decide(&new, [Arc::new(other)]);
+        let outcome = InsertRules::none().decide(&new, [other.into()]);
         assert_eq!(outcome, InsertOutcome::Inserted, "a key is its owner's");
     }
 }

@@ -1,9 +1,9 @@
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future};
 
 use sqlx::{Database, SqlStr, database::HasStatementCache};
 
 use crate::{
-    store::{BoxError, CorruptRecord, StoreError, Use},
+    store::{BoxError, CorruptRecord, SharedRecord, StoreError, Use},
     token::{TokenId, TokenRecord},
 };
 
@@ -109,7 +109,7 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + Sized + 'static {
     fn integer(row: &Row<Self>, column: usize) -> sqlx::Result<Option<i64>>;
 
     /// The tokens in the row of [`FIND_PACKED`](Self::FIND_PACKED), if each can be read.
-    fn unpacked(_: &[Row<Self>]) -> Option<Vec<Arc<TokenRecord>>> {
+    fn unpacked(_: &[Row<Self>]) -> Option<Vec<SharedRecord>> {
         None
     }
 

@@ -1,7 +1,7 @@
 //! The steps that list and count tokens. Their statements are put together for each filter and order, of parts that
 //! are constant.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use crate::{
     store::{
@@ -263,7 +263,7 @@ pub(super) fn page<E: Engine>(
     let mut page = Page { end, ..Page::default() };
     for row in &rows {
         match E::record(row) {
-            Ok(record) => page.records.push(Arc::new(record)),
+            Ok(record) => page.records.push(record.into()),
             Err(corrupt) => page.corrupt.push(corrupt),
         }
     }

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use sqlx::{
     Arguments as _, Row as _, SqlStr, SqliteConnection,
     sqlite::{SqliteArguments, SqliteRow},
@@ -7,7 +5,7 @@ use sqlx::{
 
 use crate::{
     store::{
-        BoxError, CorruptRecord, StoreError, StoredRow,
+        BoxError, CorruptRecord, SharedRecord, StoreError, StoredRow,
         sql::{self, Engine, Kind, Transaction, Types, Value},
     },
     token::{TokenId, TokenRecord},
@@ -137,9 +135,9 @@ impl Engine for Sqlite {
         row.try_get(column)
     }
 
-    fn unpacked(rows: &[SqliteRow]) -> Option<Vec<Arc<TokenRecord>>> {
+    fn unpacked(rows: &[SqliteRow]) -> Option<Vec<SharedRecord>> {
         let rows: Vec<StoredRow> = serde_json::from_str(rows.first()?.try_get(0).ok()?).ok()?;
-        rows.into_iter().map(|row| row.into_record().ok().map(Arc::new)).collect()
+        rows.into_iter().map(|row| row.into_record().ok().map(SharedRecord::from)).collect()
     }
 
     /// Where a file can't be read or written, another connection may.

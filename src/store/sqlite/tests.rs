@@ -1,16 +1,11 @@
 //! What SQLite reads for each statement, and how it packs tokens.
 
-use std::sync::Arc;
-
 use sqlx::{AssertSqlSafe, Connection, Row, SqlStr, SqliteConnection};
 
 use super::{called, engine::Sqlite, schema};
-use crate::{
-    store::{
-        InsertOutcome, InsertRules, StoredRow,
-        sql::{Engine, SqlStore, Statements, Value},
-    },
-    token::TokenRecord,
+use crate::store::{
+    InsertOutcome, InsertRules, SharedRecord, StoredRow,
+    sql::{Engine, SqlStore, Statements, Value},
 };
 
 async fn database() -> SqliteConnection {
@@ -110,8 +105,8 @@ fn everything() -> StoredRow {
 
 async fn find_packed(
     connection: &mut SqliteConnection,
-    records: &[Arc<TokenRecord>],
-) -> Option<Vec<Arc<TokenRecord>>> {
+    records: &[SharedRecord],
+) -> Option<Vec<SharedRecord>> {
     let statements = Statements::new::<Sqlite>(&called, "");
     let find = statements.spelling.all.lock().unwrap().clone();
     let find = find.iter().find(|it| it.contains("json_group_array")).unwrap();
@@ -138,7 +133,7 @@ async fn packed_tokens_are_those_that_rows_give_and_damaged_ones_none() {
         prefix: full.prefix.clone(),
         ..StoredRow::default()
     };
-    let records = [full, bare].map(|row| Arc::new(row.into_record().unwrap()));
+    let records = [full, bare].map(|row| SharedRecord::from(row.into_record().unwrap()));
     let pool = sqlx::SqlitePool::connect_lazy("sqlite::memory:").unwrap();
     let store = SqlStore::<Sqlite>::new(super::Pools::shared(pool), called, String::new());
     for record in &records {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use keyfob::{
-    VerifyError,
-    store::{CachedStore, MemoryStore, StoreError},
+    ApiTokens, BuildError, VerifyError,
+    store::{MemoryStore, StoreError},
 };
 use time::Duration;
 
@@ -112,7 +112,16 @@ async fn a_store_that_fails_lets_nobody_in_by_what_is_too_old(world: World) {
 
 #[test]
 fn nothing_is_good_for_longer_than_a_minute() {
-    let with = |staleness| CachedStore::new(MemoryStore::new(), staleness).is_ok();
-    assert!(with(NANOSECOND) && with(Duration::MINUTE));
-    assert!(!with(Duration::ZERO) && !with(-NANOSECOND) && !with(Duration::MINUTE + NANOSECOND));
+    let with = |staleness| {
+        let builder = ApiTokens::builder(MemoryStore::new()).prefix("acme");
+        let built = builder.max_staleness(staleness).build();
+        built.map(|tokens| tokens.cache_stats().is_some())
+    };
+    for staleness in [NANOSECOND, Duration::MINUTE] {
+        assert!(with(staleness).unwrap());
+    }
+    assert!(!with(Duration::ZERO).unwrap(), "nothing is remembered");
+    for staleness in [-NANOSECOND, Duration::MINUTE + NANOSECOND] {
+        assert!(matches!(with(staleness), Err(BuildError::MaxStaleness)));
+    }
 }

@@ -1,18 +1,19 @@
 //! A step whose end nobody knows leaves nothing behind in memory that is not so: not on this node, and on others no
 //! longer than what is remembered may be old.
 
-use std::{future, sync::Arc};
+use std::future;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use keyfob::{
     ApiTokens, IssuedToken, TokenChange, TokenRecord, TokenRotation,
-    store::{CachedStore, Change, Peek, Selection, StoreError, TokenStore},
+    store::{Change, Peek, Selection, StoreError, TokenStore},
     token::{Revocation, Suspension, TokenDigest},
 };
 use time::Duration;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{STALENESS, building, elsewhere, remembered};
+use super::{STALENESS, building, cache, elsewhere, remembered};
+use crate::support::cached::ROOM;
 use crate::support::store_ext::StoreExt;
 use crate::support::{World, after, on_every_store, verdict};
 
@@ -220,7 +221,7 @@ async fn whatever_becomes_of_a_step_no_node_goes_by_what_was_before_it(world: Wo
     }
 }
 
-type Step = for<'a> fn(&'a CachedStore, &'a Planted) -> BoxFuture<'a, Result<(), StoreError>>;
+type Step = for<'a> fn(&'a dyn TokenStore, &'a Planted) -> BoxFuture<'a, Result<(), StoreError>>;
 
 struct Planted {
     record: TokenRecord,
@@ -267,13 +268,12 @@ async fn whatever_becomes_of_a_step_the_cache_forgets_what_it_is_about() {
             let world = World::memory().await;
             let issued = world.plant(|it| it.expires_at = Some(after(10_000))).await;
             world.store.forget();
-            let cache = CachedStore::on(world.store.clone(), STALENESS).unwrap();
-            let cache = Arc::new(cache.clock(world.clock.clone()));
+            let cache = cache(&world, ROOM);
             let id = issued.record.id;
             cache.one(id).await.unwrap();
             assert!(matches!(cache.peek(id), Peek::Cached(_)), "{step}");
             let planted = Planted { record: issued.record, world };
-            let met = end.meet(&planted.world, step, act(&cache, &planted)).await;
+            let met = end.meet(&planted.world, step, act(&*cache, &planted)).await;
             assert_eq!(met, [Some(true), Some(false), None][end as usize], "{step} {end:?}");
             let held = cache.peek(id);
             let is_forgotten = match &held {

@@ -5,12 +5,13 @@ use std::{future, sync::Arc};
 use futures_util::{FutureExt, future::BoxFuture};
 use keyfob::{
     ApiTokens, IssuedToken, TokenChange, TokenId, TokenRotation,
-    store::{CachedStore, InsertOutcome, InsertRules, Peek, TokenStore},
+    store::{InsertOutcome, InsertRules, Peek},
 };
 use time::Duration;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{STALENESS, node, remembered, revoke_elsewhere, warm};
+use super::{STALENESS, cache, node, remembered, revoke_elsewhere, warm};
+use crate::support::cached::{Cached, ROOM};
 use crate::support::store_ext::StoreExt;
 use crate::support::{World, on_every_store, once, verdict};
 
@@ -85,10 +86,8 @@ async fn a_change_between_a_read_and_its_answer_shows_in_the_next_verification(w
 /// As when a signal tells that a token was changed elsewhere.
 async fn what_is_forgotten_between_a_read_and_its_answer_is_not_filled_by_it(world: World) {
     let world = Arc::new(world);
-    let cache = CachedStore::on(world.store.clone(), STALENESS).unwrap();
-    let cache = Arc::new(cache.clock(world.clock.clone()));
-    let forget: [fn(&CachedStore, TokenId); 2] =
-        [|cache, id| cache.evict(&[id]), |cache, _| cache.clear()];
+    let cache = Arc::new(cache(&world, ROOM));
+    let forget: [fn(&Cached, TokenId); 2] = [Cached::evict, |cache, _| cache.clear()];
     for forget in forget {
         for step in ["find", "find_many"] {
             let id = world.plant(|_| ()).await.record.id;
@@ -103,7 +102,7 @@ async fn what_is_forgotten_between_a_read_and_its_answer_is_not_filled_by_it(wor
                 _ => cache.find(&[id, TokenId::from_u128(1)]).await.unwrap().records[0].clone(),
             };
             assert_eq!(read.revocation, None, "it was read before");
-            assert_eq!(cache.stats().entries, 0);
+            assert_eq!(cache.tokens.cache_stats().unwrap().entries, 0);
             world.store.heal();
             assert!(cache.one(id).await.unwrap().unwrap().revocation.is_some());
             cache.clear();
@@ -151,7 +150,7 @@ async fn a_revocation_whose_answer_is_lost_shows_in_the_next_verification(world:
 /// Two look-ups are under way, and the one that was sent first is answered last.
 async fn an_earlier_answer_does_not_take_the_place_of_a_later_one(world: World) {
     let world = Arc::new(world);
-    let cache = Arc::new(CachedStore::on(world.store.clone(), STALENESS).unwrap());
+    let cache = Arc::new(cache(&world, ROOM));
     let id = world.plant(|_| ()).await.record.id;
     let (there, later) = (world.clone(), cache.clone());
     let overtake = async move {
@@ -170,7 +169,7 @@ async fn an_earlier_answer_does_not_take_the_place_of_a_later_one(world: World) 
 /// The look-up that was sent first waits, and reads the token once it is revoked.
 async fn an_earlier_lookup_that_brings_a_revocation_is_remembered(world: World) {
     let world = Arc::new(world);
-    let cache = Arc::new(CachedStore::on(world.store.clone(), STALENESS).unwrap());
+    let cache = Arc::new(cache(&world, ROOM));
     let id = world.plant(|_| ()).await.record.id;
     let (there, later) = (world.clone(), cache.clone());
     let overtake = async move {
@@ -200,7 +199,7 @@ async fn who_was_read_as_revoked_is_not_revived_by_an_older_answer(world: World)
 }
 
 async fn who_reads_past_memory_is_told_as_well_that_a_token_is_revoked(world: World) {
-    let cache = CachedStore::on(world.store.clone(), STALENESS).unwrap();
+    let cache = cache(&world, ROOM);
     let issued = world.plant(|_| ()).await;
     let id = issued.record.id;
     revoke_elsewhere(&world, id).await;

@@ -1,15 +1,18 @@
 //! What the cache spares the store, and how little room it takes.
 
+use std::sync::Arc;
+
 use futures_util::{FutureExt, future::join_all};
 use keyfob::{
     IssuedToken, TokenId, TokenRecord, TokenRotation,
-    store::{CachedStore, InsertOutcome, InsertRules, MemoryStore, Peek, Selection, TokenStore},
+    store::{InsertOutcome, InsertRules, MemoryStore, Peek, Selection},
     token::{Abilities, Metadata, Revocation},
 };
 use serde_json::json;
 use time::Duration;
 
-use super::{STALENESS, building, node, remembered, revoke_elsewhere};
+use super::{STALENESS, building, cache, node, remembered, revoke_elsewhere};
+use crate::support::cached::Cached;
 use crate::support::store_ext::StoreExt;
 use crate::support::{World, checked, code_of, once, secret_of, verdict};
 
@@ -116,16 +119,16 @@ async fn what_has_been_read_never_takes_more_room_than_there_is() {
     let world = World::memory().await;
     let mut record = world.plant(|_| ()).await.record;
     for capacity in [1, 2, 1_000] {
-        let cache = CachedStore::new(MemoryStore::new(), STALENESS).unwrap().capacity(capacity);
+        let cache = Cached::new(Arc::new(MemoryStore::new()), STALENESS, capacity, None);
         for number in 0..50_000_u128 {
             record.id = TokenId::from_u128(number);
             let outcome = cache.insert(&record, &InsertRules::none()).await.unwrap();
             assert_eq!(outcome, InsertOutcome::Inserted);
             assert!(cache.one(record.id).await.unwrap().is_some());
-            let entries = cache.stats().entries;
+            let entries = cache.tokens.cache_stats().unwrap().entries;
             assert_eq!(entries, capacity.min(usize::try_from(number).unwrap() + 1));
             if number % 7 == 0 {
-                cache.evict(&[record.id]);
+                cache.evict(record.id);
                 assert!(cache.one(record.id).await.unwrap().is_some());
             }
         }
@@ -148,12 +151,6 @@ fn with_id(record: &TokenRecord, id: TokenId) -> TokenRecord {
     record
 }
 
-/// One around a store that has nothing in memory itself.
-fn cache(world: &World, capacity: usize) -> CachedStore {
-    world.store.forget();
-    CachedStore::on(world.store.clone(), STALENESS).unwrap().capacity(capacity)
-}
-
 #[tokio::test]
 async fn what_has_been_read_takes_no_more_than_a_kib_for_each_token() {
     let world = World::memory().await;
@@ -168,23 +165,38 @@ async fn what_has_been_read_takes_no_more_than_a_kib_for_each_token() {
         let _ = cache.insert(&record, &InsertRules::none()).await.unwrap();
         assert!(cache.one(*id).await.unwrap().is_some());
         assert!(!matches!(cache.peek(*id), Peek::Ask), "who came last stays");
-        assert!(cache.stats().bytes <= most, "{:?}", cache.stats());
+        assert!(
+            cache.tokens.cache_stats().unwrap().bytes <= most,
+            "{:?}",
+            cache.tokens.cache_stats().unwrap()
+        );
     }
-    let full = cache.stats();
+    let full = cache.tokens.cache_stats().unwrap();
     assert!(full.entries < 150 && full.bytes > most * 9 / 10, "{full:?}");
     for _ in 0..100 {
         cache.one(ids[ids.len() - 1]).await.unwrap();
     }
-    assert_eq!((cache.stats().entries, cache.stats().bytes), (full.entries, full.bytes));
+    assert_eq!(
+        (cache.tokens.cache_stats().unwrap().entries, cache.tokens.cache_stats().unwrap().bytes),
+        (full.entries, full.bytes)
+    );
     let revocation = Revocation::new(plain.created_at);
     for id in &ids {
         let one = Selection::Tokens { ids: vec![*id], owner: None };
         cache.end(&one, &revocation).await.unwrap();
         assert!(cache.one(*id).await.unwrap().is_some());
-        assert!(cache.stats().bytes <= most, "{:?}", cache.stats());
+        assert!(
+            cache.tokens.cache_stats().unwrap().bytes <= most,
+            "{:?}",
+            cache.tokens.cache_stats().unwrap()
+        );
     }
     cache.erase(&plain.owner).await.unwrap();
-    assert_eq!((cache.stats().entries, cache.stats().bytes), (0, 0), "all were weighed rightly");
+    assert_eq!(
+        (cache.tokens.cache_stats().unwrap().entries, cache.tokens.cache_stats().unwrap().bytes),
+        (0, 0),
+        "all were weighed rightly"
+    );
 }
 
 #[tokio::test]

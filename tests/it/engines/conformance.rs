@@ -1,8 +1,9 @@
 //! The contract on a connection that the application holds, and behind a cache.
 
-use keyfob::store::{CachedStore, TokenStore};
+use keyfob::store::TokenStore;
 
 use super::*;
+use crate::support::cached::{ROOM, cached};
 
 async fn outside_a_transaction<E: Engine>(clause: impl AsyncFnOnce(&dyn TokenStore)) {
     let place = Place::<E>::new().await;
@@ -18,9 +19,9 @@ async fn in_a_transaction<E: Engine>(clause: impl AsyncFnOnce(&dyn TokenStore)) 
     E::execute(&mut connection, "COMMIT").await;
 }
 
-async fn behind_a_cache<E: Engine>() -> (CachedStore, Place<E>) {
+async fn behind_a_cache<E: Engine>() -> (impl TokenStore, Place<E>) {
     let place = Place::<E>::new().await;
-    (CachedStore::new(place.some_store().await, time::Duration::MINUTE).unwrap(), place)
+    (cached(place.some_store().await, ROOM), place)
 }
 
 macro_rules! on_engine {

@@ -1,5 +1,6 @@
 //! What the tests above the stores share: a world with a store, a clock and an ear for events.
 
+pub mod cached;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod company;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -38,7 +39,10 @@ use std::{
 use keyfob::{
     ApiTokens, ApiTokensBuilder, Clock, Event, IssueError, IssuedToken, ManageError, ManualClock,
     NewToken, Observer, Owner, Timestamp, TokenId, TokenRecord, VerifyError,
-    store::{CorruptRecord, InsertOutcome, InsertRules, MemoryStore, StoreError, TokenStore},
+    store::{
+        CorruptRecord, InsertOutcome, InsertRules, MemoryStore, SharedRecord, StoreError,
+        TokenStore,
+    },
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
 
@@ -198,7 +202,7 @@ impl World {
     }
 
     /// What is stored of a token, without what is only noted.
-    pub async fn stored(&self, issued: &IssuedToken) -> Arc<TokenRecord> {
+    pub async fn stored(&self, issued: &IssuedToken) -> SharedRecord {
         self.store.one(issued.record.id).await.unwrap().unwrap()
     }
 }

@@ -221,7 +221,7 @@ macro_rules! watched {
             fn peek(&self, id: TokenId) -> Peek {
                 if let Some(mut record) = self.everyone.lock().unwrap().clone() {
                     record.id = id;
-                    return Peek::Found(Arc::new(record));
+                    return Peek::Found(record.into());
                 }
                 let cold = self.cold.load(SeqCst);
                 let answer = if cold { Peek::Ask } else { self.inner.peek(id) };

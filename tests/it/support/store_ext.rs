@@ -1,19 +1,17 @@
 //! Steps of a store, said shortly.
 
-use std::sync::Arc;
-
 use keyfob::{
-    Owner, Timestamp, TokenId, TokenRecord,
+    Owner, Timestamp, TokenId,
     store::{
-        Change, Deletion, Filter, InsertRules, Patch, Selection, StoreError, TokenStore,
-        UpdateOutcome,
+        Change, Deletion, Filter, InsertRules, Patch, Selection, SharedRecord, StoreError,
+        TokenStore, UpdateOutcome,
     },
     token::{Revocation, Suspension, TokenDigest},
 };
 
 /// [`TokenStore::find`] for one token, and [`TokenStore::update`] for each kind of patch, under no rules.
 pub trait StoreExt: TokenStore {
-    async fn one(&self, id: TokenId) -> Result<Option<Arc<TokenRecord>>, StoreError> {
+    async fn one(&self, id: TokenId) -> Result<Option<SharedRecord>, StoreError> {
         let mut page = self.find(&[id]).await?;
         match page.corrupt.pop() {
             Some(corrupt) => Err(corrupt.into()),

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
-        Change, InsertOutcome, InsertRules, Order, Patch, Selection, States, StoreError,
-        TokenStore, Use,
+        Change, InsertOutcome, InsertRules, Order, Patch, Selection, SharedRecord, States,
+        StoreError, TokenStore, Use,
     },
     token::{Ability, IdempotencyKey, Prefix, PreviousSecret, Revocation, Suspension, TokenDigest},
 };
@@ -160,7 +160,7 @@ async fn step(store: &dyn TokenStore, random: &mut Random) -> Result<Vec<TokenId
     Ok(Vec::new())
 }
 
-async fn page(store: &dyn TokenStore, number: usize, states: States) -> Vec<Arc<TokenRecord>> {
+async fn page(store: &dyn TokenStore, number: usize, states: States) -> Vec<SharedRecord> {
     let mut query = all_of(&owner(number), Order::OLDEST);
     query.filter.states = states;
     store.list(&query).await.unwrap().records

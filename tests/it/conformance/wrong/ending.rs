@@ -1,10 +1,10 @@
 //! How the store with a fault ends tokens.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use keyfob::{
     TokenRecord,
-    store::{Deleted, Deletion, Revoked, Selection},
+    store::{Deleted, Deletion, Revoked, Selection, SharedRecord},
     token::Revocation,
 };
 
@@ -32,10 +32,10 @@ impl Wrong {
             limit = u32::MAX;
         }
         if self.is("revokes again") {
-            let living = |it: &Arc<TokenRecord>| {
+            let living = |it: &SharedRecord| {
                 let mut record = TokenRecord::clone(it);
                 record.revocation = None;
-                Arc::new(record)
+                record.into()
             };
             given = given.iter().map(living).collect();
         }
@@ -92,14 +92,14 @@ impl Wrong {
         if self.is("prunes parents") {
             parents.clear();
         }
-        let is_found = |it: &&Arc<TokenRecord>| deletion.matches(it, parents.contains(&it.id));
+        let is_found = |it: &&SharedRecord| deletion.matches(it, parents.contains(&it.id));
         let mut found: Vec<_> = tokens.values().filter(is_found).cloned().collect();
         match (self.fault, deletion) {
             ("spares revoked tokens", Deletion::AllOf(_)) => {
                 found.retain(|it| it.revocation.is_none());
             }
             ("prunes what ends at that very second", Deletion::EndedBefore(instant)) => {
-                let ends = |it: &&Arc<TokenRecord>| it.ends_at().is_some_and(|end| end <= *instant);
+                let ends = |it: &&SharedRecord| it.ends_at().is_some_and(|end| end <= *instant);
                 found = tokens.values().filter(ends).cloned().collect();
             }
             _ => {}

@@ -13,7 +13,8 @@ use keyfob::{
     Owner, Timestamp, TokenId, TokenRecord,
     store::{
         Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
-        Query, Revoked, Selection, Siblings, StoreError, TokenStore, UpdateOutcome, Use,
+        Query, Revoked, Selection, SharedRecord, Siblings, StoreError, TokenStore, UpdateOutcome,
+        Use,
     },
     token::{KeyId, Revocation},
 };
@@ -22,7 +23,7 @@ use tokio::{
     task::yield_now,
 };
 
-type Tokens = BTreeMap<TokenId, Arc<TokenRecord>>;
+type Tokens = BTreeMap<TokenId, SharedRecord>;
 
 #[derive(Debug, Default)]
 pub struct Wrong {
@@ -47,13 +48,13 @@ impl Wrong {
     }
 }
 
-pub(super) fn put(tokens: &mut Tokens, record: TokenRecord) -> Arc<TokenRecord> {
-    let record = Arc::new(record);
+pub(super) fn put(tokens: &mut Tokens, record: TokenRecord) -> SharedRecord {
+    let record = SharedRecord::from(record);
     tokens.insert(record.id, record.clone());
     record
 }
 
-pub(super) fn all(tokens: &Tokens) -> Vec<Arc<TokenRecord>> {
+pub(super) fn all(tokens: &Tokens) -> Vec<SharedRecord> {
     tokens.values().cloned().collect()
 }
 
@@ -221,7 +222,8 @@ impl TokenStore for Wrong {
         }
         let after = put(&mut tokens, after);
         let is_told_late = self.is("answers the token as it was");
-        Ok(UpdateOutcome::Updated(if is_told_late { before } else { after }))
+        let told = if is_told_late { before } else { after };
+        Ok(UpdateOutcome::Updated(Arc::new(told.into_record())))
     }
 
     async fn revoke(
