@@ -5,7 +5,7 @@
 //!
 //! To write a store of your own, implement the trait, keep a [`StoredRow`] for each token, and run the conformance
 //! suite over it (`keyfob::store_conformance!`, feature `test-util`): one test for each clause of the contract.
-//! `examples/own_store.rs` is one.
+//! `examples/own_store` is one, on `tokio-postgres`.
 
 mod cached;
 pub(crate) mod changed;

@@ -31,11 +31,7 @@ impl Deletion {
     }
 
     /// The outcome of a step that deletes these tokens, each with `true` if it was issued on behalf of another.
-    pub(crate) fn step(
-        &self,
-        found: impl IntoIterator<Item = (TokenId, bool)>,
-        limit: u32,
-    ) -> Deleted {
+    pub fn step(&self, found: impl IntoIterator<Item = (TokenId, bool)>, limit: u32) -> Deleted {
         let mut deleted = Deleted::default();
         for (id, is_child) in found {
             deleted.ids.push(id);

@@ -54,7 +54,7 @@ impl Selection {
     }
 
     /// Decides a step by what a store found: ids in their order, each with `true` if the token is revoked.
-    pub(crate) fn step(&self, mut found: Vec<(TokenId, bool)>, limit: u32) -> Revoked {
+    pub fn step(&self, mut found: Vec<(TokenId, bool)>, limit: u32) -> Revoked {
         let limit = limit as usize;
         if matches!(self, Self::ChildrenOf { .. }) {
             found.truncate(limit);
