@@ -25,6 +25,7 @@ use crate::{
 #[must_use]
 pub struct TokenChange {
     name: Option<String>,
+    version: Option<u32>,
     pub(crate) terms: Terms,
 }
 
@@ -64,9 +65,13 @@ impl OwnerTokens {
     ) -> Result<TokenRecord, ManageError> {
         for _ in 0..ATTEMPTS {
             let (record, now) = self.alive(id).await?;
+            if change.version.is_some_and(|seen| seen != record.version) {
+                return Err(ManageError::VersionMismatch { version: record.version });
+            }
             let checked = self.check(&change, &record, now)?;
             let patch = Patch::Change {
                 expected_expiry: record.expires_at,
+                expected_version: change.version,
                 change: checked.clone(),
                 rules: self.tokens.policy().rules(now),
             };
@@ -199,6 +204,27 @@ impl TokenChange {
     /// Another name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Changes the token only if it still has this [version](TokenRecord::version), so that of two people who edit it
+    /// none overwrites what the other one did.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, ManageError, NewToken, Owner, TokenChange, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// # let seen = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap().record;
+    /// let own = tokens.owned_by(&owner);
+    /// let change = |name| TokenChange::new().name(name).if_version(seen.version);
+    /// own.change(seen.id, change("ci-deploy")).await.unwrap();
+    /// let late = own.change(seen.id, change("ci-test")).await;
+    /// assert!(matches!(late, Err(ManageError::VersionMismatch { version: 1 })));
+    /// # });
+    /// ```
+    pub fn if_version(mut self, version: u32) -> Self {
+        self.version = Some(version);
         self
     }
 

@@ -57,6 +57,12 @@ pub enum ManageError {
         /// The limit.
         limit: u32,
     },
+    /// The token was changed since the version that [was named](crate::TokenChange::if_version).
+    #[error("the token was changed meanwhile: its version is {version} now")]
+    VersionMismatch {
+        /// The version that it has.
+        version: u32,
+    },
     /// A token that is revoked or expired can't be changed.
     #[error("the token is {0} and can't be changed")]
     NotActive(TokenState),

@@ -333,6 +333,7 @@ impl From<ManageError> for RotateError {
             ManageError::Invalid(invalid) => Self::Invalid(invalid),
             ManageError::NameTaken => Self::NameTaken,
             ManageError::LimitReached { limit } => Self::LimitReached { limit },
+            ManageError::VersionMismatch { .. } => Self::Conflict,
             ManageError::NotActive(state) => Self::NotActive(state),
             ManageError::Store(error) => Self::Store(error),
         }

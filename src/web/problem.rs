@@ -399,6 +399,7 @@ impl From<&ManageError> for Problem {
             ManageError::Invalid(invalid) => Self::validation_failed(invalid),
             ManageError::NameTaken => Self::new(409, "name_taken"),
             ManageError::LimitReached { .. } => Self::new(409, "token_limit_reached"),
+            ManageError::VersionMismatch { .. } => Self::new(412, "version_mismatch"),
             ManageError::NotActive(_) => Self::new(409, "token_not_active"),
             ManageError::Store(error) => Self::store(error),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::join_all};
 use keyfob::{
     Abilities, ApiTokensBuilder, ListTokens, ManageError, NewToken, RotateError, TokenChange,
     TokenId, TokenRotation, TokenState,
@@ -23,6 +23,7 @@ on_every_store! {
     a_token_of_somebody_else_is_not_found
     a_change_never_revives_a_token_that_expired_meanwhile
     a_change_that_never_gets_its_turn_says_so
+    of_several_who_edit_a_token_one_is_done_and_the_others_are_told
     a_later_expiry_is_refused_where_name_or_place_were_taken_meanwhile
     a_revocation_says_who_and_why_and_stays_as_it_was
     many_are_revoked_and_only_what_changed_is_told
@@ -242,6 +243,31 @@ async fn a_change_that_never_gets_its_turn_says_so(world: World) {
     });
     let refused = tokens.owned_by(&world.owner).rename(id, "renamed").await;
     assert!(matches!(refused, Err(ManageError::Store(StoreError::Busy(_)))), "{refused:?}");
+}
+
+async fn of_several_who_edit_a_token_one_is_done_and_the_others_are_told(world: World) {
+    let tokens = world.builder().deadline(Duration::HOUR).build().unwrap();
+    let issued = tokens.issue(world.new_token("a")).await.unwrap();
+    let (own, id) = (tokens.owned_by(&world.owner), issued.record.id);
+    // A use is no change.
+    tokens.verify(issued.plain.expose_secret()).await.unwrap();
+    tokens.flush().await.unwrap();
+    for version in 0..3 {
+        let edits = (0..8).map(|it| {
+            let change = TokenChange::new().name(format!("{version}-{it}")).if_version(version);
+            own.change(id, change)
+        });
+        let (done, refused): (Vec<_>, Vec<_>) =
+            join_all(edits).await.into_iter().partition(Result::is_ok);
+        assert_eq!((done.len(), refused.len()), (1, 7));
+        let is_told = |it: &Result<_, _>| matches!(it, Err(ManageError::VersionMismatch { version: now }) if *now == version + 1);
+        assert!(refused.iter().all(is_told), "{refused:?}");
+        assert_eq!(own.get(id).await.unwrap(), done.into_iter().next().unwrap().unwrap());
+    }
+    let suspended = own.suspend(id).await.unwrap();
+    let late = own.change(id, TokenChange::new().name("late").if_version(3)).await;
+    assert!(matches!(late, Err(ManageError::VersionMismatch { version: 4 })), "{late:?}");
+    assert_eq!(own.get(id).await.unwrap(), suspended);
 }
 
 async fn a_revocation_says_who_and_why_and_stays_as_it_was(world: World) {

@@ -187,11 +187,16 @@ fn outdated(record: &TokenRecord) -> Vec<Patch> {
         }
         for change in changes() {
             let rules = InsertRules::at(at(2_000));
-            patches.push(Patch::Change { expected_expiry, change, rules });
+            patches.push(Patch::Change { expected_expiry, expected_version: None, change, rules });
         }
         if let Some(expected_expiry) = expected_expiry {
             patches.push(Patch::Notice { expected_expiry, days: 14 });
         }
+    }
+    for version in [record.version.wrapping_sub(1), record.version + 1] {
+        let (expected_expiry, rules) = (record.expires_at, InsertRules::at(at(2_000)));
+        let (expected_version, change) = (Some(version), Change::default());
+        patches.push(Patch::Change { expected_expiry, expected_version, change, rules });
     }
     let wrong: [fn(&mut Expected); 11] = [
         |it| it.digest = new_digest(it.digest.key()),
@@ -268,7 +273,7 @@ pub async fn an_expired_token_is_not_patched(store: &dyn TokenStore) {
         let change = Change { expires_at: Some(None), ..Change::default() };
         let rotation = Rotation { at: at(second), ..rotation_of(&record) };
         for patch in [
-            Patch::Change { expected_expiry, change, rules },
+            Patch::Change { expected_expiry, expected_version: None, change, rules },
             Patch::Rotate { expected: Expected::of(&record), rotation, rules },
             first_use(&record, second),
             Patch::Suspend(Suspension::new(at(second))),

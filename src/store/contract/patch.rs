@@ -21,6 +21,8 @@ pub enum Patch {
     Change {
         /// The expiry that the caller read.
         expected_expiry: Option<Timestamp>,
+        /// The [version](TokenRecord::version) that somebody has seen who edits the token, if that counts.
+        expected_version: Option<u32>,
         /// The new values.
         change: Change,
         /// The rules for a new name and for a later expiry, and the instant of the change.
@@ -150,7 +152,10 @@ impl Patch {
 
     fn expects(&self, record: &TokenRecord) -> bool {
         match self {
-            Self::Change { expected_expiry, .. } => record.expires_at == *expected_expiry,
+            Self::Change { expected_expiry, expected_version, .. } => {
+                record.expires_at == *expected_expiry
+                    && expected_version.is_none_or(|version| record.version == version)
+            }
             Self::Rotate { expected, .. } => Expected::of(record) == *expected,
             Self::FirstUse { expected, .. } => {
                 record.digest == *expected && record.first_used_at.is_none()

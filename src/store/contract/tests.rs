@@ -50,7 +50,7 @@ fn record() -> TokenRecord {
 
 fn change(change: Change) -> Patch {
     let rules = InsertRules::at(at(NOW));
-    Patch::Change { expected_expiry: record().expires_at, change, rules }
+    Patch::Change { expected_expiry: record().expires_at, expected_version: None, change, rules }
 }
 
 fn rotation() -> Rotation {
@@ -220,6 +220,21 @@ fn a_patch_expects_what_its_caller_has_read() {
 }
 
 #[test]
+fn a_change_goes_by_a_version_where_it_names_one() {
+    let mut record = record();
+    record.version = 3;
+    for (expected_version, applies) in
+        [(None, true), (Some(3), true), (Some(2), false), (Some(4), false)]
+    {
+        let expected_expiry = record.expires_at;
+        let (change, rules) = (Change::default(), InsertRules::at(at(NOW)));
+        let patch = Patch::Change { expected_expiry, expected_version, change, rules };
+        let version = apply(&patch, &record).map(|it| it.version);
+        assert_eq!(version, if applies { Ok(4) } else { Err(PatchError::Outdated) });
+    }
+}
+
+#[test]
 fn resuming_a_token_that_was_never_suspended_leaves_it_as_it_is() {
     let mut record = record();
     record.suspension = None;
@@ -269,7 +284,12 @@ fn rules_decide_a_new_name_and_a_later_expiry_and_nothing_else() {
             refused[place.iter().position(|it| *it == expected).unwrap()] += 1;
 
             let change = Change { name, expires_at, ..Change::default() };
-            let patch = Patch::Change { expected_expiry: Some(at(9_000)), change, rules };
+            let patch = Patch::Change {
+                expected_expiry: Some(at(9_000)),
+                expected_version: None,
+                change,
+                rules,
+            };
             let asks = unique_name && (renames || extends) || limit.is_some() && extends;
             assert_eq!(patch.rules().is_some(), asks, "{patch:?}");
             let siblings = Siblings { name_taken, living };
@@ -316,7 +336,12 @@ fn siblings_are_the_other_living_tokens_of_the_owner() {
     for (text, other, is_living) in others() {
         for wanted in [text, "foreign", "ci", "free"] {
             let change = Change { name: Some(name(wanted)), ..Change::default() };
-            let patch = Patch::Change { expected_expiry: record().expires_at, change, rules };
+            let patch = Patch::Change {
+                expected_expiry: record().expires_at,
+                expected_version: None,
+                change,
+                rules,
+            };
             let all = [record(), foreign.clone(), other.clone()].map(SharedRecord::from);
             let siblings = patch.siblings(&record(), all);
             let name_taken = is_living && wanted == text;
