@@ -171,7 +171,9 @@ impl ApiTokens {
     #[inline]
     fn known_of(&self, record: &SharedRecord, owner_enabled: Option<bool>) -> Known {
         let owner_enabled = match self.gatekeeper() {
-            Some(gatekeeper) => gatekeeper.peek(&record.owner, self.clock()).or(owner_enabled),
+            Some(gatekeeper) => {
+                owner_enabled.or_else(|| gatekeeper.peek(&record.owner, self.clock()))
+            }
             None => Some(true),
         };
         let Some(seconds) = record.idle_seconds else {

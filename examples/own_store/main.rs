@@ -16,13 +16,17 @@ use std::{env, error::Error};
 
 use deadpool_postgres::{Manager, Pool};
 use keyfob::{ApiTokens, NewToken, Owner};
-use tokio_postgres::NoTls;
+use tokio_postgres::{Config, NoTls};
 
 use self::store::{On, PoolStore};
 
 /// Makes the tables where they are not there.
 async fn open(url: &str) -> Result<PoolStore, Box<dyn Error>> {
-    let pool = Pool::builder(Manager::new(url.parse()?, NoTls)).max_size(8).build()?;
+    let mut config: Config = url.parse()?;
+    // So that nobody whose step was dropped goes on waiting for a lock with a connection of the pool.
+    let options = format!("{} -c lock_timeout=5s", config.get_options().unwrap_or_default());
+    config.options(options);
+    let pool = Pool::builder(Manager::new(config, NoTls)).max_size(8).build()?;
     pool.get().await?.batch_execute(include_str!("schema.sql")).await?;
     Ok(PoolStore(pool))
 }

@@ -24,6 +24,10 @@ use tokio_postgres::{
     types::{Json, ToSql},
 };
 
+/// The tokens that have ended before an instant and have no children.
+const ENDED: &str = "least((it.token->>'revoked_at')::bigint, (it.token->>'expires_at')::bigint) < $1 \
+                     AND NOT EXISTS (SELECT FROM api_tokens child WHERE child.parent = it.id)";
+
 type Values<'v> = &'v [&'v (dyn ToSql + Sync)];
 
 /// The steps on a connection, or in a transaction: that of the step, or the application's own.
@@ -67,9 +71,15 @@ impl<'c, C: GenericClient> On<'c, C> {
         }
     }
 
+    /// What is read after this was written by everybody who held the lock before. In a transaction above
+    /// `READ COMMITTED` it would not be: that goes on with what it saw first.
     async fn lock_owner(&self, owner: &str) -> Result<(), StoreError> {
-        self.rows("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", &[&owner]).await?;
-        Ok(())
+        let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0)), \
+                    current_setting('transaction_isolation')";
+        match self.rows(lock, &[&owner]).await?[..] {
+            [ref row] if row.get::<_, &str>(1) == "read committed" => Ok(()),
+            _ => Err(StoreError::Faulty("the transaction is not at READ COMMITTED".into())),
+        }
     }
 
     /// The tokens with these ids that there are, in order of the ids and locked: each with `true` if it is revoked.
@@ -220,7 +230,12 @@ impl<C: GenericClient> TokenStore for On<'_, C> {
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         let _turn = self.turn.lock().await;
         let all = self.all_of(query.filter.owner.as_ref()).await?;
-        Ok(Page { corrupt: all.corrupt, ..query.page(all.records) })
+        // Damaged tokens have no place in an order: they are on the first page.
+        let mut corrupt = if query.after.is_none() { all.corrupt } else { Vec::new() };
+        corrupt.truncate(query.limit.saturating_sub(1) as usize);
+        let mut query = query.clone();
+        query.limit -= u32::try_from(corrupt.len()).unwrap_or(0);
+        Ok(Page { corrupt, ..query.page(all.records) })
     }
 
     async fn count(&self, filter: &Filter) -> Result<Counts, StoreError> {
@@ -235,25 +250,24 @@ impl<C: GenericClient> TokenStore for On<'_, C> {
 
     async fn delete(&self, deletion: &Deletion, limit: u32) -> Result<Deleted, StoreError> {
         let _turn = self.turn.lock().await;
-        let most = i64::from(limit);
-        let found = match deletion {
-            Deletion::EndedBefore(instant) => {
-                let find = "SELECT id FROM api_tokens it WHERE least((token->>'revoked_at')::bigint, \
-                            (token->>'expires_at')::bigint) < $1 AND NOT EXISTS \
-                            (SELECT FROM api_tokens child WHERE child.parent = it.id) ORDER BY id LIMIT $2";
-                self.rows(find, &[&instant.unix_seconds(), &most]).await?
-            }
+        let (which, value): (_, &(dyn ToSql + Sync)) = match deletion {
+            Deletion::EndedBefore(instant) => (ENDED, &instant.unix_seconds()),
             Deletion::AllOf(owner) => {
                 self.lock_owner(owner.as_str()).await?;
-                let find = "SELECT id FROM api_tokens WHERE owner = $1 ORDER BY id LIMIT $2";
-                self.rows(find, &[&owner.as_str(), &most]).await?
+                ("it.owner = $1", &owner.as_str())
             }
             _ => return Err(StoreError::Faulty("a deletion that is not known here".into())),
         };
+        let find = format!("SELECT it.id FROM api_tokens it WHERE {which} ORDER BY it.id LIMIT $2");
+        let found = self.rows(&find, &[value, &i64::from(limit)]).await?;
         let ids: Vec<Vec<u8>> = found.iter().map(|row| row.get(0)).collect();
         self.lock(&ids).await?;
-        let delete = "DELETE FROM api_tokens WHERE id = ANY($1) RETURNING id, parent IS NOT NULL";
-        let gone = self.rows(delete, &[&ids]).await?;
+        // Once more by the condition: before the lock, a token may have got a later expiry, or a child.
+        let delete = format!(
+            "DELETE FROM api_tokens it WHERE {which} AND it.id = ANY($2) \
+             RETURNING it.id, it.parent IS NOT NULL"
+        );
+        let gone = self.rows(&delete, &[value, &ids]).await?;
         let mut deleted = deletion.step(gone.iter().map(|row| (id_of(row), row.get(1))), limit);
         // Somebody else may have deleted what was found before it was locked here.
         deleted.more |= ids.len() >= limit as usize;

@@ -79,6 +79,11 @@ impl ApiTokens {
             let proven = match next {
                 Next::AskOwnerGate(proven) => {
                     owner_enabled = Some(self.ask_gate(&proven.record).await?);
+                    if source < Source::Store {
+                        // It was peeked at before the gate was asked, and costs little to peek at again.
+                        next = Next::AskStore(Source::Cache);
+                        continue;
+                    }
                     proven
                 }
                 Next::AskStore(wanted) => {
@@ -106,7 +111,8 @@ impl ApiTokens {
                     if self.write_first(&proven, due, now, from, until).await? {
                         return Ok(self.conclude(proven, claim.presented().as_ref(), now, from));
                     }
-                    // The token was changed meanwhile.
+                    // The token was changed meanwhile, and so may be all else.
+                    owner_enabled = None;
                     attempts -= 1;
                     if attempts == 0 {
                         return Err(self.outpaced().into());

@@ -1,5 +1,7 @@
 //! The owner gate: asked on every verification that would pass, never instead of the rest, and never a pass by failing.
 
+mod meanwhile;
+
 use std::{
     fmt,
     sync::{
