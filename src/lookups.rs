@@ -47,9 +47,9 @@ use self::board::{Board, Caller, Entry, STALLED, Turn};
 /// Where an answer is from, or has to be from: the later, the better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
-    /// What was read before: [`Peek::Cached`].
+    /// A record that was read before: [`Peek::Cached`].
     Cache,
-    /// What the store has in memory: [`Peek::Found`] and [`Peek::Absent`].
+    /// The memory of the store itself: [`Peek::Found`] and [`Peek::Absent`].
     Memory,
     /// A look-up that was sent after it was asked for.
     Store,
@@ -60,6 +60,20 @@ pub(crate) enum Source {
 pub(crate) struct Found {
     pub(crate) record: Option<SharedRecord>,
     pub(crate) source: Source,
+}
+
+impl Found {
+    /// What a store has in memory; `None` where it has to be asked.
+    #[inline]
+    pub(crate) fn peeked(peek: Peek) -> Option<Self> {
+        let (record, source) = match peek {
+            Peek::Found(record) => (Some(record), Source::Memory),
+            Peek::Cached(record) => (Some(record), Source::Cache),
+            Peek::Absent => (None, Source::Memory),
+            Peek::Ask => return None,
+        };
+        Some(Self { record, source })
+    }
 }
 
 /// How often a caller asks once more at most. Each question stays with those before it, and the deadline may be long.
@@ -134,13 +148,11 @@ impl Lookups {
 
     /// What is in memory, where that will do.
     fn known(&self, id: TokenId, source: Source) -> Option<Found> {
-        let (record, known) = match self.store.peek(id) {
-            Peek::Found(record) => (Some(record), Source::Memory),
-            Peek::Cached(record) => (Some(record), Source::Cache),
-            Peek::Absent => (None, Source::Memory),
-            Peek::Ask => return None,
-        };
-        (known >= source).then_some(Found { record, source: known })
+        // Nothing in memory is as good as the store.
+        (source < Source::Store)
+            .then(|| Found::peeked(self.store.peek(id)))
+            .flatten()
+            .filter(|found| found.source >= source)
     }
 
     /// The query of all who wait; `None` where memory answers them.

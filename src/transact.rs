@@ -57,8 +57,7 @@ impl<T> Pending<T> {
         let (about, changed) = (unsettled.about.clone(), mem::take(&mut unsettled.changed));
         // It forgets, before anybody is waited for.
         drop(unsettled);
-        // Of a token that is new, no node remembers anything.
-        let is_new = matches!(event.as_deref(), Some(Event::Issued { .. }));
+        let is_new = event.as_deref().is_some_and(is_new);
         if let Some(event) = event {
             tokens.report(|| *event);
         }
@@ -88,13 +87,17 @@ impl Drop for Unsettled {
         self.tokens.forget_selected(&self.about);
         if let Some(event) = self.event.take() {
             let ids = mem::take(&mut self.changed);
-            // Of a token that is new, no node remembers anything.
-            if !matches!(*event, Event::Issued { .. }) {
+            if !is_new(&event) {
                 self.tokens.tell_later(&ids);
             }
             self.tokens.report(|| Event::Uncommitted { ids: ids.into() });
         }
     }
+}
+
+/// Returns `true` if the token is new: then no node remembers it, and none is told.
+fn is_new(event: &Event) -> bool {
+    matches!(event, Event::Issued { .. })
 }
 
 impl ApiTokens {

@@ -76,7 +76,7 @@ pub(crate) enum News {
     NewAddress(IpAddr),
 }
 
-/// What was noted at a moment: see [`UsageLog::show_in`].
+/// The uses that were noted at a moment: see [`UsageLog::show_in`].
 pub(crate) struct Noted {
     pub(crate) uses: Vec<Use>,
     /// How often written uses had been forgotten.

@@ -15,13 +15,13 @@ use std::{future::Future, net::IpAddr, time::Duration};
 use self::{
     ask::Next,
     judge::{Known, Verdict, is_final, judge},
-    proof::{Claim, Proven, prove, prove_again},
+    proof::{Proven, prove, prove_again},
 };
 use crate::{
     ApiTokens, Event,
-    lookups::Source,
-    store::{Peek, SharedRecord},
-    token::{PresentedToken, Timestamp, TokenId},
+    lookups::{Found, Source},
+    store::SharedRecord,
+    token::{PresentedToken, Timestamp, TokenId, TokenState},
     usage::News,
 };
 
@@ -87,7 +87,7 @@ impl ApiTokens {
         self.judge_by_memory(presented.id(), Some(&presented), from, |found, now| {
             prove(self.digests(), &presented, found, now)
         })
-        .map_err(|(next, source)| Box::new(Open::presented(&presented, from, next, source)))
+        .map_err(|next| Box::new(Open::presented(&presented, from, next)))
     }
 
     /// Judges a claim by what is in memory; gives what has to be asked where that is not enough.
@@ -99,26 +99,22 @@ impl ApiTokens {
         presented: Option<&PresentedToken<'_>>,
         from: Option<IpAddr>,
         prove: impl FnOnce(Option<SharedRecord>, Timestamp) -> Result<Proven, VerifyError>,
-    ) -> Result<Result<VerifiedToken, VerifyError>, (Next, Source)> {
-        let (found, source) = match self.peek(id) {
-            Peek::Found(record) => (Some(record), Source::Memory),
-            Peek::Cached(record) => (Some(record), Source::Cache),
-            Peek::Absent => (None, Source::Memory),
-            Peek::Ask => return Err((Next::AskStore(Source::Cache), Source::Cache)),
+    ) -> Result<Result<VerifiedToken, VerifyError>, Next> {
+        let Some(Found { record, source }) = Found::peeked(self.peek(id)) else {
+            return Err(Next::AskStore(Source::Cache));
         };
         let now = self.now();
-        let ask_store = (Next::AskStore(Source::Store), source);
-        let proven = match prove(found, now) {
+        let proven = match prove(record, now) {
             Ok(proven) => proven,
             Err(reason) if is_final(&reason, source) => return Ok(Err(self.refuse(reason))),
-            Err(_) => return Err(ask_store),
+            Err(_) => return Err(Next::AskStore(Source::Store)),
         };
-        match judge(&proven, &self.known_of(&proven.record, None), now, from, source) {
+        match judge(&proven, &self.known_of(&proven.record, None, now), now, from, source) {
             Verdict::Admit => Ok(Ok(self.conclude(proven, presented, now, from))),
             Verdict::Refuse(flaw) => Ok(Err(self.refuse(flaw.of(id)))),
-            Verdict::AskOwnerGate => Err((Next::AskOwnerGate(proven), source)),
+            Verdict::AskOwnerGate => Err(Next::AskOwnerGate(proven)),
             // Nothing is written because of what is in memory.
-            Verdict::AskStore | Verdict::WriteFirst(_) => Err(ask_store),
+            Verdict::AskStore | Verdict::WriteFirst(_) => Err(Next::AskStore(Source::Store)),
         }
     }
 
@@ -150,10 +146,7 @@ impl ApiTokens {
         });
         match judged {
             Ok(verdict) => verdict,
-            Err((next, source)) => {
-                let claim = Claim::Verified(token.clone());
-                self.settle(Open::new(claim, token.from, next, source).into()).await
-            }
+            Err(next) => self.settle(Open::verified(token, next).into()).await,
         }
     }
 
@@ -162,14 +155,17 @@ impl ApiTokens {
         &self,
         token: &VerifiedToken,
     ) -> Result<VerifiedToken, VerifyError> {
-        let claim = Claim::Verified(token.clone());
-        let next = Next::AskStore(Source::Store);
-        self.settle(Open::new(claim, token.from, next, Source::Store).into()).await
+        self.settle(Open::verified(token, Next::AskStore(Source::Store)).into()).await
     }
 
     /// What this node knows of a token beside its record.
     #[inline]
-    fn known_of(&self, record: &SharedRecord, owner_enabled: Option<bool>) -> Known {
+    fn known_of(
+        &self,
+        record: &SharedRecord,
+        owner_enabled: Option<bool>,
+        now: Timestamp,
+    ) -> Known {
         let owner_enabled = match self.gatekeeper() {
             Some(gatekeeper) => {
                 owner_enabled.or_else(|| gatekeeper.peek(&record.owner, self.clock()))
@@ -180,7 +176,10 @@ impl ApiTokens {
             return Known { owner_enabled, ..Known::default() };
         };
         let slack = self.usage().slack(Duration::from_secs(seconds.get().into()));
-        Known { pending_use: self.usage().pending(record), slack, owner_enabled }
+        // The log is asked only where it matters.
+        let is_idle = record.state_at(now) == TokenState::Idle;
+        let pending_use = is_idle.then(|| self.usage().pending(record)).flatten();
+        Known { pending_use, slack, owner_enabled }
     }
 
     /// Notes the use of a good token, and has its digest made anew where that is due.

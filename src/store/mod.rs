@@ -25,8 +25,8 @@ mod shared;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod steps;
 mod timed;
-mod wrapper;
 
 use std::fmt::Debug;
 

@@ -126,7 +126,7 @@ impl NotedUse {
         Timestamp::from_unix_seconds(self.at.swap(NONE, Relaxed)).ok()
     }
 
-    /// What is noted.
+    /// The use that is noted.
     pub(crate) fn latest(&self) -> Option<Timestamp> {
         Timestamp::from_unix_seconds(self.at.load(Relaxed)).ok()
     }

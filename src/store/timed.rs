@@ -5,15 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    timer,
-    token::{KeyId, Revocation, TokenId, TokenRecord},
-};
+use crate::timer;
 
-use super::{
-    Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
-    Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use, wrapper::wrapper,
-};
+use super::{StoreError, TokenStore, steps::token_store};
 
 /// The pauses before a step that was busy is tried again, at the longest.
 const PAUSES: [Duration; 3] =
@@ -32,7 +26,7 @@ impl TimedStore {
     }
 
     #[inline]
-    fn inner(&self) -> &dyn TokenStore {
+    fn steps(&self) -> &dyn TokenStore {
         &*self.inner
     }
 
@@ -74,7 +68,7 @@ pub(crate) async fn unless_busy<T, F: Future<Output = Result<T, StoreError>>>(
     step().await
 }
 
-wrapper! { TimedStore, |this, step| this.within(step) }
+token_store! { TimedStore, |this, step| this.within(step) }
 
 impl fmt::Debug for TimedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

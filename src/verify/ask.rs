@@ -19,13 +19,11 @@ use super::{
     proof::{Claim, Proven},
 };
 
-/// A verification that what is in memory did not settle.
+/// A verification that memory did not settle.
 pub(crate) struct Open {
     claim: Claim,
     from: Option<IpAddr>,
     next: Next,
-    /// Where the record is from by which it was judged so far.
-    source: Source,
 }
 
 /// What has to be asked next.
@@ -45,17 +43,12 @@ struct Compared {
 
 impl Open {
     #[cold]
-    pub(super) fn presented(
-        token: &PresentedToken<'_>,
-        from: Option<IpAddr>,
-        next: Next,
-        source: Source,
-    ) -> Self {
-        Self::new(Claim::Presented(token.held()), from, next, source)
+    pub(super) fn presented(token: &PresentedToken<'_>, from: Option<IpAddr>, next: Next) -> Self {
+        Self { claim: Claim::Presented(token.held()), from, next }
     }
 
-    pub(super) fn new(claim: Claim, from: Option<IpAddr>, next: Next, source: Source) -> Self {
-        Self { claim, from, next, source }
+    pub(super) fn verified(token: &VerifiedToken, next: Next) -> Self {
+        Self { claim: Claim::Verified(token.clone()), from: token.from, next }
     }
 }
 
@@ -73,7 +66,9 @@ impl ApiTokens {
     }
 
     async fn settle_by(&self, until: Instant, open: Open) -> Result<VerifiedToken, VerifyError> {
-        let Open { claim, from, mut next, mut source } = open;
+        let Open { claim, from, mut next } = open;
+        // Until the store is asked, all is from memory.
+        let mut source = Source::Cache;
         let (mut now, mut owner_enabled, mut attempts) = (self.now(), None, ATTEMPTS);
         loop {
             let proven = match next {
@@ -99,7 +94,7 @@ impl ApiTokens {
                     }
                 }
             };
-            let known = self.known_of(&proven.record, owner_enabled);
+            let known = self.known_of(&proven.record, owner_enabled, now);
             next = match judge(&proven, &known, now, from, source) {
                 Verdict::Admit => {
                     return Ok(self.conclude(proven, claim.presented().as_ref(), now, from));

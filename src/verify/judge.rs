@@ -9,7 +9,7 @@ use crate::{
 
 use super::{VerifyError, proof::Proven};
 
-/// What becomes of a claim whose secret was proven.
+/// The verdict on a claim whose secret was proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The token is good.
@@ -51,7 +51,7 @@ impl Flaw {
     }
 }
 
-/// What has to be written before the answer.
+/// The writes that come before the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Due {
     /// The mark of the first use of a secret that a rotation made. Without it there is no pass.
@@ -60,10 +60,10 @@ pub(super) struct Due {
     pub(super) last_use: bool,
 }
 
-/// What a node knows of a token beside its record.
+/// The facts that a node has of a token beside its record.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Known {
-    /// The latest use that is noted and not yet written. It counts only for a token that can be idle.
+    /// The latest use that is noted and not yet written. It counts only for a token that is idle without it.
     pub(super) pending_use: Option<Timestamp>,
     /// By how much the last use that is stored may be earlier than the latest one, for a token that can be idle.
     pub(super) slack: Duration,
@@ -137,7 +137,7 @@ pub(super) fn is_final(reason: &VerifyError, source: Source) -> bool {
     }
 }
 
-/// What has to be written before the answer, if anything.
+/// The writes that come before the answer, if there are any.
 #[inline]
 fn due(proven: &Proven, known: &Known, now: Timestamp) -> Option<Due> {
     let record = &proven.record;

@@ -7,14 +7,14 @@ use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 use self::entries::{Entries, Lookup};
 use crate::{
     clock::{Clock, Moment},
-    token::{KeyId, Owner, Revocation, TokenId, TokenRecord},
+    token::{Owner, Revocation, TokenId},
 };
 
 use super::{
-    Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
-    Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+    Deleted, Deletion, Page, Patch, Peek, Revoked, Selection, StoreError, TokenStore,
+    UpdateOutcome, Use,
     changed::{Changed, OwnerMark},
-    wrapper::wrapper,
+    steps::token_store,
 };
 
 /// How long what was read may be good at most.
@@ -90,7 +90,7 @@ impl CachedStore {
         CacheStats { entries, bytes: self.entries.weight(), capacity: self.capacity, lookups }
     }
 
-    fn inner(&self) -> Remembering<'_> {
+    fn steps(&self) -> Remembering<'_> {
         Remembering(self)
     }
 
@@ -135,7 +135,7 @@ impl Drop for Outdated<'_> {
     }
 }
 
-wrapper! { CachedStore, |this, step| step() }
+token_store!(CachedStore);
 
 /// The steps by which something is remembered or forgotten. Those that are not here go to the store as they are, so a
 /// step that changes tokens has to be here.

@@ -8,13 +8,9 @@ use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
 
 pub use error::PostgresOpenError;
 
-use crate::{
-    store::{
-        Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
-        Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
-        sql::{Lender, SqlStore, SqlStoreOn, Steps, token_store},
-    },
-    token::{KeyId, Revocation, TokenId, TokenRecord},
+use crate::store::{
+    sql::{Lender, SqlStore, SqlStoreOn, Steps},
+    steps::token_store,
 };
 
 use engine::Postgres;

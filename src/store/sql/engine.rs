@@ -184,7 +184,7 @@ impl From<TokenId> for Value<'_> {
     }
 }
 
-/// What a driver takes for values.
+/// The values of a statement, as a driver takes them.
 pub(super) fn arguments<E: Engine>(values: &[Value<'_>]) -> Result<Arguments<E>, BoxError> {
     let mut arguments = Arguments::<E>::default();
     for value in values {

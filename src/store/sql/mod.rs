@@ -12,7 +12,6 @@ mod read;
 mod session;
 mod shares;
 mod statements;
-mod store;
 mod write;
 
 use std::collections::BTreeMap;
@@ -31,7 +30,6 @@ pub(super) use session::{SqlStore, SqlStoreOn, Steps};
 pub(super) use shares::{Share, Shares, Work};
 #[cfg(all(test, feature = "sqlite"))]
 pub(super) use statements::Statements;
-pub(super) use store::token_store;
 
 use crate::token::TokenId;
 

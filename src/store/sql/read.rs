@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    store::{CorruptRecord, KeyCount, Page, StoreError},
+    store::{CorruptRecord, KeyCount, Page, Peek, StoreError},
     token::{KeyId, TokenId},
 };
 
@@ -14,6 +14,12 @@ use super::{
 };
 
 impl<E: Engine> Steps<'_, '_, E> {
+    /// Nothing is in memory.
+    #[allow(clippy::unused_self, reason = "a store may have something in memory")]
+    pub(crate) fn peek(self, _: TokenId) -> Peek {
+        Peek::Ask
+    }
+
     pub(crate) async fn find(self, ids: &[TokenId]) -> Result<Page, StoreError> {
         if let [id] = ids {
             let rows = self.look_up(&self.statements().find, &[(*id).into()]).await?;

@@ -16,13 +16,10 @@ use sqlx::{
 pub use error::SqliteOpenError;
 pub use settings::SqliteWarning;
 
-use crate::{
-    store::{
-        Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
-        Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
-        sql::{SqlStore, SqlStoreOn, Steps, token_store},
-    },
-    token::{KeyId, Revocation, TokenId, TokenRecord},
+use crate::store::{
+    StoreError,
+    sql::{SqlStore, SqlStoreOn, Steps},
+    steps::token_store,
 };
 
 use engine::Sqlite;
