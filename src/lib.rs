@@ -38,8 +38,8 @@
 //!   [record](TokenRecord).
 //! * [`store`] is where tokens are kept: in memory, in SQLite, PostgreSQL, MySQL or MariaDB, or in a store of your own
 //!   that passes the conformance suite. What is [`Pending`] was done in a transaction of yours and waits for its end.
-//! * [`max_staleness`](ApiTokensBuilder::max_staleness) lets a node remember what it has read, and a [`signal`] tells
-//!   it what others have changed.
+//! * [`max_staleness`](ApiTokensBuilder::max_staleness) gives a node a cache of the tokens that it has read, and
+//!   [`cluster`] connects the nodes, so that each learns at once of a token that was changed on another.
 //! * [`event`] is what happens, for audit logs and metrics.
 //! * [`OwnerGate`] lets the application disable an owner, and a [`Pepper`](token::Pepper) makes a copy of the database
 //!   useless for making tokens.
@@ -52,9 +52,9 @@
 //! | feature | brings |
 //! |---|---|
 //! | `sqlite` | `store::SqliteStore`, through sqlx and tokio |
-//! | `postgres` | `store::PostgresStore` and `signal::PostgresSignal`, through sqlx and tokio |
+//! | `postgres` | `store::PostgresStore` and `cluster::PostgresSignal`, through sqlx and tokio |
 //! | `mysql` | `store::MySqlStore`, for MariaDB and MySQL (untested), through sqlx and tokio |
-//! | `redis` | `signal::RedisSignal`, and `limit::RateLimiter::redis` for all nodes together |
+//! | `redis` | `cluster::RedisSignal`, and `limit::RateLimiter::redis` for all nodes together |
 //! | `axum` | `web::axum`: a tower layer, and handler arguments |
 //! | `actix` | `web::actix`: a middleware, and the same handler arguments |
 //! | `tracing` | `TracingObserver` |
@@ -65,67 +65,45 @@
 //! Sessions, passwords, OAuth flows and JWTs: a token here is opaque, and the store knows all about it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod all_tokens;
 mod api_tokens;
-mod bearer;
-pub mod clock;
-mod closing;
-pub mod entropy;
+mod background;
+pub mod cluster;
 pub mod event;
-mod flush;
 mod issue;
 pub mod limit;
-mod list;
-mod listing;
-mod lookups;
 mod manage;
-mod owner_gate;
-mod owner_tokens;
-mod policy;
-mod propagate;
-mod read;
 #[cfg(all(doctest, feature = "actix", feature = "axum", feature = "postgres", feature = "sqlite"))]
 mod readme;
 #[cfg(feature = "redis")]
 mod redis;
-mod refusals;
-mod rekey;
-mod revoke;
-mod rotate;
-pub mod signal;
 pub mod store;
-mod suspend;
-mod terms;
 #[cfg(feature = "test-util")]
 pub mod testing;
-mod timer;
+pub mod time;
 pub mod token;
-mod transact;
-mod usage;
 mod verify;
 pub mod web;
 
-pub use all_tokens::{AllTokens, TokenPages};
-pub use api_tokens::{ApiTokens, ApiTokensBuilder, BuildError, CheckError};
 #[cfg(feature = "test-util")]
-pub use clock::ManualClock;
-pub use clock::{Clock, SystemClock};
+pub use self::time::ManualClock;
+pub use self::time::{Clock, SystemClock};
+pub use api_tokens::{
+    ApiTokens, ApiTokensBuilder, BuildError, CheckError, entropy,
+    policy::{ExpiryError, FieldError, InvalidFields},
+};
+pub use background::Background;
 #[cfg(feature = "metrics")]
 pub use event::MetricsObserver;
 #[cfg(feature = "tracing")]
 pub use event::TracingObserver;
 pub use event::{Event, Observer};
-pub use flush::Background;
 pub use issue::{IssueError, NewToken};
-pub use listing::{ListTokens, TokenPage};
-pub use manage::TokenChange;
-pub use owner_gate::OwnerGate;
-pub use owner_tokens::{ManageError, OwnerTokens};
-pub use policy::{ExpiryError, FieldError, InvalidFields};
-pub use rotate::{RotateError, TokenRotation};
+pub use manage::{
+    AllTokens, ListTokens, ManageError, OwnerTokens, Pending, RotateError, TokenChange, TokenPage,
+    TokenPages, TokenRotation,
+};
 pub use token::{
     Abilities, IssuedToken, Owner, PlainToken, Timestamp, TokenId, TokenName, TokenRecord,
     TokenState,
 };
-pub use transact::Pending;
-pub use verify::{VerifiedToken, VerifyError};
+pub use verify::{VerifiedToken, VerifyError, owner_gate::OwnerGate};

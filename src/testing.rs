@@ -28,7 +28,7 @@
 //! # #[cfg(feature = "postgres")]
 //! // With `#[sqlx::test]`, which gives a pool of a database of the test's own.
 //! async fn a_token_of_the_application(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
-//!     use keyfob::{signal::PostgresSignal, store::PostgresStore};
+//!     use keyfob::{cluster::PostgresSignal, store::PostgresStore};
 //!
 //!     let store = PostgresStore::with_pool(pool).await?;
 //!     let signal = PostgresSignal::of(&store);
@@ -46,9 +46,12 @@ use std::{
 };
 
 use crate::{
-    ApiTokens, IssuedToken, ManualClock, NewToken, Owner,
-    signal::Changed,
+    api_tokens::ApiTokens,
+    cluster::signal::Changed,
+    issue::NewToken,
     store::{MemoryStore, TokenStore},
+    time::ManualClock,
+    token::{IssuedToken, Owner},
 };
 
 /// 2026-01-01T00:00:00Z, in seconds since 1970: where the clock of [`in_memory`] stands.

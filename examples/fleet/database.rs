@@ -9,7 +9,7 @@ use std::{error::Error, time::Duration};
 use keyfob::store::MySqlStore;
 use keyfob::{ApiTokens, ApiTokensBuilder, store::SqliteStore};
 #[cfg(feature = "postgres")]
-use keyfob::{signal::PostgresSignal, store::PostgresStore};
+use keyfob::{cluster::PostgresSignal, store::PostgresStore};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Encode, Pool, QueryBuilder, SqlitePool, Type,
     error::DatabaseError,

@@ -31,7 +31,7 @@ use keyfob::{
     web::{Authenticator, Realm},
 };
 #[cfg(feature = "redis")]
-use keyfob::{limit::RedisLimits, signal::RedisSignal};
+use keyfob::{cluster::RedisSignal, limit::RedisLimits};
 use tokio::net::TcpListener;
 
 use abilities::PanelAbility;

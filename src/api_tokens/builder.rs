@@ -9,25 +9,31 @@ use foldhash::quality::RandomState;
 use time::Duration;
 
 use crate::{
-    clock::{Clock, SystemClock, Timeline},
-    closing::Closing,
-    entropy::{Entropy, SystemEntropy},
+    background::{
+        closing::Closing,
+        rekey::Rekeying,
+        usage::{AbilityLog, UsageLog},
+    },
+    cluster::signal::Signal,
     event::{Observer, Observers, Queue},
-    lookups::Lookups,
-    owner_gate::{Gatekeeper, OwnerGate},
-    policy::{Policy, idle_seconds},
-    refusals::Refusals,
-    rekey::Rekeying,
-    signal::Signal,
     store::{CACHE_CAPACITY, CachedStore, LONGEST_STALENESS, TimedStore, TokenStore},
+    time::{Clock, SystemClock, Timeline},
     token::{
         Abilities, Ability, AbilityError, Checksums, DeclaredAbility, Digests, NamePolicy, Pepper,
         Prefix, Timestamp, TokenFormat, is_ability,
     },
-    usage::{AbilityLog, UsageLog},
+    verify::{
+        batch::Lookups,
+        negative_cache::Refusals,
+        owner_gate::{Gatekeeper, OwnerGate},
+    },
 };
 
-use super::{ApiTokens, BuildError, Shared};
+use super::{
+    ApiTokens, BuildError, Shared,
+    entropy::{Entropy, SystemEntropy},
+    policy::{Policy, idle_seconds},
+};
 
 /// Sets up [`ApiTokens`]. Only the prefix has to be given.
 ///

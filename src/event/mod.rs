@@ -251,7 +251,7 @@ pub enum Event {
     /// Uses wait for longer than the interval because nobody drives
     /// [`ApiTokens::background`](crate::ApiTokens::background). Said once.
     BackgroundNotDriven,
-    /// The [signal](crate::signal) that tells what other nodes have changed is not connected: until it is, that shows
+    /// The [signal](crate::cluster) that tells what other nodes have changed is not connected: until it is, that shows
     /// here once what is remembered is [too old](crate::ApiTokensBuilder::max_staleness). It is told once, and tried
     /// again and again.
     #[non_exhaustive]

@@ -1,7 +1,9 @@
 use crate::{
-    policy::{Fields, Policy},
+    api_tokens::{
+        policy::{Fields, Policy},
+        terms::{Expiry, Terms},
+    },
     store::{Change, SharedRecord},
-    terms::{Expiry, Terms},
     token::{AllowedAddresses, Owner, RateLimit, Timestamp},
 };
 

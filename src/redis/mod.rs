@@ -27,7 +27,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::timer;
+use crate::time::timer;
 
 use bounded::Bounded;
 

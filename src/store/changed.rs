@@ -42,7 +42,7 @@ impl OwnerMark {
 /// bytes of ASCII.
 ///
 /// ```
-/// use keyfob::{TokenId, signal::Changed};
+/// use keyfob::{TokenId, cluster::Changed};
 ///
 /// let changed = Changed::from(vec![TokenId::from_u128(1), TokenId::from_u128(62)]);
 /// assert_eq!(changed.to_string(), "0000000000000000000001,0000000000000000000010");

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::timer;
+use crate::time::timer;
 
 use super::{StoreError, TokenStore, steps::token_store};
 

@@ -160,7 +160,7 @@ pub(super) use {serde_as_text, text_traits, text_value};
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{TokenName, token::Reason};
+    use crate::token::{Reason, TokenName};
 
     #[test]
     fn a_name_and_a_reason_have_something_that_can_be_seen() {

@@ -3,19 +3,19 @@
 use std::{future::Future, net::IpAddr, time::Instant};
 
 use crate::{
-    ApiTokens, Event,
-    api_tokens::ATTEMPTS,
-    clock::Moment,
-    lookups::Source,
-    refusals::Refusal,
-    signal::Changed,
+    api_tokens::{ATTEMPTS, ApiTokens},
+    cluster::signal::Changed,
+    event::Event,
     store::{self, Patch, SharedRecord, StoreError, UpdateOutcome, Use},
+    time::Moment,
     token::{PresentedToken, Reason, Suspension, Timestamp, TokenRecord, TokenState},
 };
 
 use super::{
     VerifiedToken, VerifyError,
+    batch::Source,
     judge::{Due, Verdict, is_final, judge},
+    negative_cache::Refusal,
     proof::{Claim, Proven},
 };
 

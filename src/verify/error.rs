@@ -1,8 +1,9 @@
 use crate::{
-    refusals::Refusal,
     store::StoreError,
     token::{KeyId, MalformedToken, TokenId},
 };
+
+use super::negative_cache::Refusal;
 
 /// Why a presented text was not accepted. For logs: to a client all refusals look alike.
 #[derive(Debug, thiserror::Error)]

@@ -2,12 +2,9 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use crate::{
-    lookups::Source,
-    token::{Timestamp, TokenId, TokenState},
-};
+use crate::token::{Timestamp, TokenId, TokenState};
 
-use super::{VerifyError, proof::Proven};
+use super::{VerifyError, batch::Source, proof::Proven};
 
 /// The verdict on a claim whose secret was proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use crate::{
+    background::usage::AbilityLog,
     store::SharedRecord,
     token::{
         Abilities, Metadata, MissingAbility, Owner, PreviousSecret, RateLimit, Timestamp,
         TokenDigest, TokenId, TokenName,
     },
-    usage::AbilityLog,
 };
 
 /// Proof that a good token was presented. Only [`ApiTokens::verify`](crate::ApiTokens::verify) makes one.

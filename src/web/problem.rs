@@ -4,9 +4,12 @@ use serde::Serialize;
 use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 use crate::{
-    InvalidFields, IssueError, ManageError, RotateError, VerifyError,
+    api_tokens::policy::InvalidFields,
+    issue::IssueError,
     limit::{LimitError, Quota},
+    manage::{ManageError, RotateError},
     store::StoreError,
+    verify::VerifyError,
 };
 
 use super::{credentials::CredentialsError, quota};

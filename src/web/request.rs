@@ -10,14 +10,16 @@ use serde_json::Value;
 use time::Duration;
 
 use crate::{
-    InvalidFields, ListTokens, NewToken, Owner, Timestamp, TokenChange, TokenId, TokenRotation,
-    policy::Fields,
+    api_tokens::policy::{Fields, InvalidFields},
+    issue::NewToken,
+    manage::{ListTokens, TokenChange, TokenRotation},
     store::BoxError,
-    token::{Reason, TokenState},
+    token::{Owner, Reason, Timestamp, TokenId, TokenState},
 };
 
-use self::body::Body;
 use super::Problem;
+
+use self::body::Body;
 
 /// The longest body that is read, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;

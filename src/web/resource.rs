@@ -3,8 +3,11 @@ use std::{borrow::Cow, fmt, num::NonZeroU32};
 use serde::Serialize;
 
 use crate::{
-    Abilities, IssuedToken, Timestamp, TokenId, TokenName, TokenPage, TokenRecord, TokenState,
-    token::{Ability, Actor, Metadata, Reason},
+    manage::TokenPage,
+    token::{
+        Abilities, Ability, Actor, IssuedToken, Metadata, Reason, Timestamp, TokenId, TokenName,
+        TokenRecord, TokenState,
+    },
 };
 
 /// A token as JSON, for its owner: everything but the secret, its digest and the owner.

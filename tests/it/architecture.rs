@@ -4,7 +4,7 @@ mod auto_traits;
 mod promises;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -12,119 +12,52 @@ use std::{
 
 const MOST_LINES: usize = 450;
 
-/// What each part of the crate may know beside itself and what lies in it. The longest path counts.
+/// What each part of the crate may know beside itself and what lies in it: only parts that stand above it here. The
+/// longest path counts, so a folder can have two floors: what [`ApiTokens`](keyfob::ApiTokens) holds, and what is done
+/// with it.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("token", &[]),
-    ("clock", &["token"]),
-    ("entropy", &["token"]),
-    ("timer", &[]),
-    ("store", &["token", "clock", "entropy", "timer"]),
-    ("redis", &["timer"]),
-    ("signal", &["token", "store", "timer", "redis"]),
-    ("limit", &["token", "clock", "timer", "redis"]),
+    ("time", &["token"]),
+    ("store", &["token", "time"]),
     ("event", &["token", "store"]),
-    ("terms", &["token"]),
-    ("policy", &["token", "store", "terms"]),
-    ("listing", &["token", "store", "policy"]),
-    ("usage", &["token", "timer", "store"]),
-    ("closing", &[]),
-    ("rekey", &["token", "store"]),
-    ("lookups", &["token", "clock", "timer", "store"]),
-    ("refusals", &["token", "clock"]),
-    ("owner_gate", &["token", "clock", "store"]),
+    ("redis", &["time"]),
+    ("limit", &["token", "time", "redis"]),
+    ("cluster::signal", &["token", "store", "time", "redis"]),
+    ("background::closing", &[]),
+    ("background::rekey", &["token", "store"]),
+    ("background::usage", &["token", "store", "time"]),
+    ("verify::batch", &["token", "store", "time"]),
+    ("verify::negative_cache", &["token", "time"]),
+    ("verify::owner_gate", &["token", "store", "time"]),
     (
         "api_tokens",
         &[
             "token",
-            "clock",
-            "closing",
-            "entropy",
+            "time",
             "store",
-            "signal",
             "event",
-            "policy",
-            "usage",
-            "rekey",
-            "lookups",
-            "refusals",
-            "owner_gate",
+            "cluster::signal",
+            "background::closing",
+            "background::rekey",
+            "background::usage",
+            "verify::batch",
+            "verify::negative_cache",
+            "verify::owner_gate",
         ],
     ),
-    ("propagate", &["token", "store", "signal", "timer", "event", "api_tokens"]),
-    ("read", &["token", "store", "event", "listing", "api_tokens"]),
-    ("owner_tokens", &["token", "store", "policy", "api_tokens"]),
-    ("all_tokens", &["token", "store", "event", "listing", "api_tokens"]),
-    ("issue", &["token", "entropy", "store", "event", "terms", "policy", "api_tokens"]),
+    ("cluster", &["token", "time", "store", "event", "cluster::signal", "api_tokens"]),
+    ("issue", &["token", "store", "event", "api_tokens"]),
     (
         "verify",
-        &[
-            "token",
-            "clock",
-            "store",
-            "signal",
-            "event",
-            "usage",
-            "lookups",
-            "refusals",
-            "api_tokens",
-        ],
+        &["token", "time", "store", "event", "cluster::signal", "background::usage", "api_tokens"],
     ),
-    (
-        "rotate",
-        &[
-            "token",
-            "entropy",
-            "store",
-            "signal",
-            "event",
-            "terms",
-            "policy",
-            "api_tokens",
-            "owner_tokens",
-        ],
-    ),
-    ("suspend", &["token", "store", "signal", "event", "policy", "owner_tokens"]),
-    (
-        "manage",
-        &[
-            "token",
-            "store",
-            "signal",
-            "event",
-            "terms",
-            "policy",
-            "listing",
-            "api_tokens",
-            "owner_tokens",
-        ],
-    ),
-    ("list", &["token", "store", "listing", "api_tokens", "all_tokens", "owner_tokens"]),
-    ("revoke", &["token", "store", "signal", "event", "api_tokens", "all_tokens", "owner_tokens"]),
-    (
-        "bearer",
-        &["token", "store", "event", "api_tokens", "owner_tokens", "issue", "verify", "rotate"],
-    ),
-    ("transact", &["token", "store", "event", "api_tokens", "owner_tokens", "issue", "rotate"]),
-    ("flush", &["token", "timer", "store", "event", "api_tokens", "manage"]),
+    ("manage", &["token", "store", "event", "cluster::signal", "api_tokens", "issue", "verify"]),
+    ("background", &["token", "time", "store", "event", "api_tokens", "manage"]),
     ("readme", &[]),
-    ("testing", &["clock", "store", "signal", "token", "api_tokens", "issue"]),
+    ("testing", &["token", "time", "store", "cluster::signal", "api_tokens", "issue"]),
     (
         "web",
-        &[
-            "token",
-            "store",
-            "event",
-            "policy",
-            "limit",
-            "listing",
-            "api_tokens",
-            "terms",
-            "owner_tokens",
-            "issue",
-            "verify",
-            "rotate",
-            "manage",
-        ],
+        &["token", "time", "store", "event", "limit", "api_tokens", "issue", "verify", "manage"],
     ),
     (
         "web::gate",
@@ -140,7 +73,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "web::Realm",
         ],
     ),
-    ("web::axum", &["timer", "web::body", "web::gate", "web::Problem"]),
+    ("web::axum", &["time", "web::body", "web::gate", "web::Problem"]),
     ("web::actix", &["web::body", "web::gate", "web::Problem"]),
 ];
 
@@ -221,28 +154,8 @@ fn open<'a>(prefix: &str, rest: &'a str, paths: &mut Vec<String>) -> &'a str {
     alias.map_or(rest, |it| it.trim_start_matches(|it: char| it.is_alphanumeric() || it == '_'))
 }
 
-/// Where the names that `lib.rs` re-exports come from.
-fn exported(front_page: &str) -> BTreeMap<String, String> {
-    let mut exported = BTreeMap::new();
-    for part in code(front_page).split("pub use ").skip(1) {
-        let mut paths = Vec::new();
-        open("", part.trim_start_matches("crate::"), &mut paths);
-        for path in paths {
-            let path = path.trim_start_matches("::");
-            let name = path.rsplit("::").next().unwrap_or(path).to_owned();
-            exported.insert(name, path.to_owned());
-        }
-    }
-    exported
-}
-
 /// A path from the root of the crate, for one that a module names.
-fn resolve(
-    path: &str,
-    module: &str,
-    is_folder: bool,
-    exported: &BTreeMap<String, String>,
-) -> String {
+fn resolve(path: &str, module: &str, is_folder: bool) -> String {
     let mut within: Vec<_> = module.split("::").collect();
     if path.starts_with("super") && is_folder {
         within.push("mod");
@@ -253,10 +166,7 @@ fn resolve(
         rest = more;
     }
     match path.strip_prefix("crate::") {
-        Some(path) => {
-            let first = path.split("::").next().unwrap_or(path);
-            exported.get(first).cloned().unwrap_or_else(|| path.to_owned())
-        }
+        Some(path) => path.to_owned(),
         None if is_folder && within.last() == Some(&"mod") => rest.to_owned(),
         None => [within.join("::").as_str(), rest].join("::").trim_matches(':').to_owned(),
     }
@@ -266,19 +176,13 @@ fn lies_in(path: &str, part: &str) -> bool {
     path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// The imports of a module that point the wrong way.
-fn wrong(
-    module: &str,
-    is_folder: bool,
-    source: &str,
-    exported: &BTreeMap<String, String>,
-) -> Vec<String> {
+/// The imports of a module that point the wrong way. One of the front page is wrong as well: it is for users.
+fn wrong(module: &str, is_folder: bool, source: &str) -> Vec<String> {
     let rule = MAY_KNOW.iter().filter(|(part, _)| lies_in(module, part));
     let Some((part, known)) = rule.max_by_key(|(part, _)| part.len()) else {
         return vec![format!("{module} is in no layer")];
     };
-    let paths =
-        paths(&code(source)).into_iter().map(|it| resolve(&it, module, is_folder, exported));
+    let paths = paths(&code(source)).into_iter().map(|it| resolve(&it, module, is_folder));
     let is_macro = |path: &String| path == "abilities" || path.ends_with("_conformance");
     let wrong = paths.filter(|path| {
         let may = lies_in(path, part) || known.iter().any(|known| lies_in(path, known));
@@ -289,9 +193,6 @@ fn wrong(
 
 #[test]
 fn imports_point_one_way() {
-    let front_page = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let exported = exported(&front_page);
-    assert_eq!(exported["VerifiedToken"], "verify::VerifiedToken");
     let (mut all, mut looked_at) = (BTreeSet::new(), 0);
     for file in sources("src") {
         let module = module_of(&file);
@@ -300,7 +201,7 @@ fn imports_point_one_way() {
         }
         let source = fs::read_to_string(&file).unwrap();
         looked_at += paths(&code(&source)).len();
-        all.extend(wrong(&module, file.ends_with("mod.rs"), &source, &exported));
+        all.extend(wrong(&module, file.ends_with("mod.rs"), &source));
     }
     assert!(looked_at > 200, "only {looked_at} imports were found");
     assert!(all.is_empty(), "{all:#?}");
@@ -308,18 +209,20 @@ fn imports_point_one_way() {
 
 #[test]
 fn an_import_that_points_the_wrong_way_is_found() {
-    let exported = BTreeMap::from([("ApiTokens".to_owned(), "api_tokens::ApiTokens".to_owned())]);
-    let count = |module, source| wrong(module, false, source, &exported).len();
+    let count = |module, source| wrong(module, false, source).len();
     for (module, source) in [
         ("token::format", "use crate::store::TokenStore;"),
         ("token::format", "use super::super::store::TokenStore;"),
         ("token::format", "use crate::{\n    token::Prefix,\n    store::{Page, TokenStore},\n};"),
-        ("store::memory", "fn f() -> crate::ApiTokens {}"),
+        ("store::memory", "fn f() -> crate::api_tokens::ApiTokens {}"),
         ("store::memory", "use crate::event::Event as Happening;"),
         ("verify", "use crate::issue::NewToken;"),
+        ("verify", "use crate::ApiTokens;"),
+        ("verify::batch", "use crate::api_tokens::ApiTokens;"),
+        ("verify::batch", "use super::judge;"),
         ("issue", "use super::manage;"),
         ("web::axum", "use crate::store;"),
-        ("web::axum", "use crate::ApiTokens;"),
+        ("web::axum", "use crate::api_tokens::ApiTokens;"),
         ("web::axum", "use super::actix::TokenMiddleware;"),
         ("web::axum", "use super::resource::TokenResource;"),
         ("web::gate::guard", "use crate::web::axum::TokenLayer;"),
@@ -331,9 +234,26 @@ fn an_import_that_points_the_wrong_way_is_found() {
         ("token::format", "use super::{Prefix, base62::{self, decode}};\nuse crate::token::text;"),
         ("web::axum", "use super::{Problem, gate::Guard};"),
         ("web::gate::guard", "use crate::web::{Problem, credentials};\nuse super::admission;"),
-        ("verify", "// use crate::issue::NewToken;\nuse crate::{ApiTokens, store::{Peek}};"),
+        (
+            "verify",
+            "// use crate::issue::NewToken;\nuse crate::{api_tokens::ApiTokens, store::{Peek}};",
+        ),
+        (
+            "verify::ask",
+            "use super::{batch::Lookups, judge};\nuse crate::cluster::signal::Changed;",
+        ),
     ] {
-        assert_eq!(wrong(module, false, source, &exported), [""; 0], "{source}");
+        assert_eq!(wrong(module, false, source), [""; 0], "{source}");
+    }
+}
+
+#[test]
+fn each_part_knows_only_parts_that_stand_above_it() {
+    for (place, (part, known)) in MAY_KNOW.iter().enumerate() {
+        for known in *known {
+            let above = &MAY_KNOW[..place];
+            assert!(above.iter().any(|(part, _)| lies_in(known, part)), "{part} knows {known}");
+        }
     }
 }
 

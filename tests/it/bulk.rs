@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt, stream};
 use keyfob::{
     ApiTokens, ManageError, Owner, TokenId, TokenRecord,
-    signal::{Changed, Heard, OwnerMark, Signal, SignalError},
+    cluster::{Changed, Heard, OwnerMark, Signal, SignalError},
     store::{InsertOutcome, InsertRules, StoreError},
 };
 use time::Duration;

@@ -20,7 +20,7 @@ use std::{
 use async_trait::async_trait;
 use keyfob::{
     ApiTokens, IssuedToken, ManualClock, NewToken, TokenChange, TokenRotation,
-    signal::{self, Changed, Signal, SignalError},
+    cluster::{self, Changed, Signal, SignalError},
     store::TokenStore,
 };
 use time::Duration;
@@ -109,10 +109,10 @@ impl<S: Signal> Signal for Watched<S> {
 
     async fn listen(
         &self,
-        hear: &(dyn Fn(signal::Heard) + Send + Sync),
+        hear: &(dyn Fn(cluster::Heard) + Send + Sync),
     ) -> Result<Infallible, SignalError> {
         let watched = |heard| {
-            let is_connected = heard == signal::Heard::Connected;
+            let is_connected = heard == cluster::Heard::Connected;
             hear(heard);
             self.1.fetch_or(is_connected, SeqCst);
         };

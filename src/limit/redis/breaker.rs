@@ -4,9 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::super::LimiterNews;
-use crate::timer;
-
+use crate::{limit::LimiterNews, time::timer};
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 

@@ -2,12 +2,14 @@ use std::time::SystemTime;
 
 use redis::{RedisError, RedisResult, Script};
 
-use crate::{redis::SharedConnection, token::TokenId};
-
-use super::super::{
-    Charge,
-    gcra::{self, Charged, SECOND},
-    nanoseconds,
+use crate::{
+    limit::{
+        Charge,
+        gcra::{self, Charged, SECOND},
+        nanoseconds,
+    },
+    redis::SharedConnection,
+    token::TokenId,
 };
 
 /// For how long a bucket is kept that is full again, which is as good as none: Redis counts whole milliseconds, and

@@ -3,10 +3,13 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use crate::{redis::SharedConnection, token::TokenId};
+use crate::{
+    limit::{Charge, Counts, LimitError, LimiterNews, Quota, Receipt, gcra::Charged, local::Local},
+    redis::SharedConnection,
+    token::TokenId,
+};
 
 use super::{
-    super::{Charge, Counts, LimitError, LimiterNews, Quota, Receipt, gcra::Charged, local::Local},
     RedisLimits, WhileAway,
     breaker::{Breaker, Cause},
     buckets::{Buckets, Failure},

@@ -8,16 +8,16 @@ use std::{
 
 use foldhash::fast::RandomState;
 
+use crate::{
+    store::{Peek, Selection, SharedRecord, Use, changed::OwnerMark},
+    time::Moment,
+    token::{Revocation, TokenId, TokenRecord, room_for},
+};
+
 use super::{
     lookups::{Kin, Lookups, Voided},
     ring::{MOST_PASSED, Ring},
 };
-use crate::{
-    clock::Moment,
-    store::{Peek, Selection, SharedRecord, Use, changed::OwnerMark},
-    token::{Revocation, TokenId, TokenRecord, room_for},
-};
-
 /// The records that were read last, as many as there is room for.
 pub(super) struct Entries {
     records: papaya::HashMap<TokenId, Entry, RandomState>,

@@ -6,7 +6,7 @@ use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use self::entries::{Entries, Lookup};
 use crate::{
-    clock::{Clock, Moment},
+    time::{Clock, Moment},
     token::{Owner, Revocation, TokenId},
 };
 

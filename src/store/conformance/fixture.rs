@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use rand::{TryRng, rngs::SysRng};
+
 use crate::{
-    entropy::{Entropy, SystemEntropy},
     store::{
         Change, Deletion, Expected, Filter, InsertOutcome, InsertRules, Order, Page, Patch,
         Position, Query, Rotation, Selection, SharedRecord, StoreError, StoredRow, TokenStore,
@@ -18,7 +19,7 @@ use crate::{
 
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    SystemEntropy.fill(&mut bytes).expect("the operating system has random bytes");
+    SysRng.try_fill_bytes(&mut bytes).expect("the operating system has random bytes");
     bytes
 }
 

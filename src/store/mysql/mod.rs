@@ -88,10 +88,10 @@ impl MySqlStore {
     /// Each step that writes is a savepoint there, so that one that fails does not end the transaction; on a
     /// connection outside a transaction it is a transaction of its own.
     ///
-    /// A deadlock is [`StoreError::Busy`] here, and the server has then taken the *whole* transaction back: begin it
-    /// anew. In a transaction that is `REPEATABLE READ`, the default, two that issue to new owners at once can come to
-    /// one; in one that is `READ COMMITTED` they don't. After a step whose future was dropped the connection is good
-    /// for nothing and has to be closed.
+    /// A deadlock is [`StoreError::Busy`](crate::store::StoreError::Busy) here, and the server has then rolled back the
+    /// *whole* transaction: begin it anew. In a transaction that is `REPEATABLE READ`, the default, two that issue to new
+    /// owners at once can come to one; in one that is `READ COMMITTED` they don't. After a step whose future was dropped
+    /// the connection is good for nothing and has to be closed.
     #[must_use]
     pub fn on<'c>(&self, connection: &'c mut MySqlConnection) -> MySqlTransaction<'c> {
         MySqlTransaction(self.store.on(connection))

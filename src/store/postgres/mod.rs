@@ -77,7 +77,8 @@ impl PostgresStore {
     /// connection outside a transaction it is a transaction of its own.
     ///
     /// In a transaction above `READ COMMITTED`, ending all tokens of an owner or those that descend from one is
-    /// [`StoreError::Faulty`]: it would leave out what was issued after the transaction first looked.
+    /// [`StoreError::Faulty`](crate::store::StoreError::Faulty): it would leave out tokens that were issued after the
+    /// transaction first looked.
     #[must_use]
     pub fn on<'c>(&self, connection: &'c mut PgConnection) -> PostgresTransaction<'c> {
         PostgresTransaction(self.0.on(connection))
@@ -87,7 +88,7 @@ impl PostgresStore {
     /// commas between them, or `clear` where they are more than a hundred. Those who keep tokens in one schema share
     /// it.
     ///
-    /// [`PostgresSignal`](crate::signal::PostgresSignal) listens to it.
+    /// [`PostgresSignal`](crate::cluster::PostgresSignal) listens to it.
     #[must_use]
     pub fn channel(&self) -> &str {
         &self.0.channel

@@ -27,7 +27,7 @@ use futures_util::future::{Either, join_all, select};
 use sqlx::{Connection as _, Pool, pool::PoolConnection};
 use tokio::sync::Semaphore;
 
-use crate::timer;
+use crate::time::timer;
 
 use super::{
     engine::{self, Connection, Engine, Lend},

@@ -2,12 +2,12 @@
 
 use sqlx::{AssertSqlSafe, Connection, Row, SqlStr, SqliteConnection};
 
-use super::{called, engine::Sqlite, schema};
 use crate::store::{
     InsertOutcome, InsertRules, SharedRecord, StoredRow,
     sql::{Engine, SqlStore, Statements, Value},
 };
 
+use super::{called, engine::Sqlite, schema};
 async fn database() -> SqliteConnection {
     let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
     sqlx::raw_sql(schema::SCHEMA).execute(&mut connection).await.unwrap();

@@ -23,7 +23,7 @@ use futures_util::{Stream, StreamExt};
 use http::{Version, header, request::Parts};
 use http_body::{Frame, SizeHint};
 
-use crate::timer::in_time;
+use crate::time::timer::in_time;
 
 /// How much of a refused body is read and passed over, in bytes, and for how long.
 const MOST: usize = 16 * 1024 * 1024;

@@ -4,13 +4,12 @@ use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
 
 use crate::{
-    Event, VerifiedToken,
+    event::Event,
     limit::Quota,
+    verify::VerifiedToken,
     web::{Problem, quota},
 };
 
-#[cfg(feature = "test-util")]
-use super::guard_log::Trail;
 use super::{
     Authenticator,
     arrival::Arrival,
@@ -18,6 +17,8 @@ use super::{
     charging::Spent,
 };
 
+#[cfg(feature = "test-util")]
+use super::guard_log::Trail;
 /// What a layer leaves in a request: by whom it is made, and by what rules that was decided. It can't be named from
 /// outside, so that a handler can't learn the owner without saying in its signature what it needs.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 use std::{fmt, marker::PhantomData, ops::Deref};
 
-use crate::{VerifiedToken, token::AbilityMarker, web::Problem};
+use crate::{token::AbilityMarker, verify::VerifiedToken, web::Problem};
 
 use super::{admission::Admission, arrival::Arrival};
 

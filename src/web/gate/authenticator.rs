@@ -1,21 +1,22 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use crate::{
-    ApiTokens, Event, VerifiedToken, VerifyError,
+    api_tokens::ApiTokens,
+    event::Event,
     limit::{Charge, Quota, RateLimiter},
     token::RateLimit,
-    verify::Open,
+    verify::{Open, VerifiedToken, VerifyError},
     web::{Problem, Realm, credentials::CredentialsError},
 };
 
-#[cfg(feature = "test-util")]
-use super::guard_log::{GuardLog, Trail};
 use super::{
     admission::{Admission, Step},
     arrival::Arrival,
     sources::{Presented, Sources},
 };
 
+#[cfg(feature = "test-util")]
+use super::guard_log::{GuardLog, Trail};
 /// What stands before a service: which credentials are read, who is let in, how the others are refused, and how often a
 /// token may be used. Each framework's layer is made of one.
 ///

@@ -11,8 +11,7 @@
 use std::{iter::successors, sync::Arc, time::Duration};
 
 use crate::{
-    Event,
-    event::told,
+    event::{Event, told},
     limit::{Charge, LimitError, LimiterNews, Quota, RateLimited, Receipt},
     token::TokenId,
     web::Problem,

@@ -1,16 +1,18 @@
 use serde_json::{Map, Value};
 use time::Duration;
 
+use crate::{
+    api_tokens::{
+        policy::{Fields, InvalidFields},
+        terms::{Expiry, Requested, Terms},
+    },
+    token::Timestamp,
+};
+
 use super::{
     RequestError,
     json::{self, NotStrict},
 };
-use crate::{
-    InvalidFields, Timestamp,
-    policy::Fields,
-    terms::{Expiry, Requested, Terms},
-};
-
 /// The longest name of a member that is told back, in bytes.
 const LONGEST_SHOWN: usize = 40;
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use keyfob::{signal::PostgresSignal, store::PostgresStore};
+use keyfob::{cluster::PostgresSignal, store::PostgresStore};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgConnectOptions};
 
 use super::{

@@ -3,7 +3,7 @@ use std::sync::{Arc, atomic::Ordering::SeqCst};
 use futures_util::future::join_all;
 use keyfob::{
     TokenId,
-    signal::{Changed, Heard, RedisSignal, Signal},
+    cluster::{Changed, Heard, RedisSignal, Signal},
     store::{MemoryStore, Selection, TokenStore},
     token::Revocation,
 };

@@ -2,7 +2,7 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use keyfob::{ApiTokens, ManualClock, TokenId, signal::Changed, store::TokenStore, testing};
+use keyfob::{ApiTokens, ManualClock, TokenId, cluster::Changed, store::TokenStore, testing};
 use time::Duration;
 
 /// For so many tokens there is room unless said otherwise.

@@ -1,0 +1,235 @@
+//! What can be done with the tokens of an owner once they are issued; and pruning, which spans all owners.
+
+use std::sync::Arc;
+
+use crate::{
+    api_tokens::{
+        ATTEMPTS, ApiTokens,
+        policy::{Fields, Instants, InvalidFields},
+        terms::{Terms, terms_setters},
+    },
+    cluster::signal::Changed,
+    event::Event,
+    store::{Change, Deleted, Deletion, Patch, STEP, StoreError},
+    token::{Timestamp, TokenId, TokenRecord},
+};
+
+use super::owner_tokens::{ManageError, OwnerTokens};
+
+/// What to change of a token: what is set takes the place of what was there, and the rest stays as it is.
+///
+/// ```
+/// use keyfob::TokenChange;
+/// use time::Duration;
+///
+/// let change = TokenChange::new().name("ci-deploy").expires_in(Duration::days(30));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct TokenChange {
+    name: Option<String>,
+    version: Option<u32>,
+    pub(crate) terms: Terms,
+}
+
+impl OwnerTokens {
+    /// Gives a token another name.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    pub async fn rename(
+        &self,
+        id: TokenId,
+        name: impl Into<String>,
+    ) -> Result<TokenRecord, ManageError> {
+        self.change(id, TokenChange::new().name(name)).await
+    }
+
+    /// Changes what is set in `change`, in one step, and answers the token as it is then.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, NewToken, Owner, TokenChange, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// # let id = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap().record.id;
+    /// let change = TokenChange::new().abilities(["servers:read"]).expires_in(time::Duration::days(30));
+    /// let record = tokens.owned_by(&owner).change(id, change).await.unwrap();
+    /// assert!(record.abilities.permit("servers:read") && record.expires_at.is_some());
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// [`ManageError`]; then nothing was changed. A token that is revoked or expired can't be changed.
+    pub async fn change(
+        &self,
+        id: TokenId,
+        change: TokenChange,
+    ) -> Result<TokenRecord, ManageError> {
+        for _ in 0..ATTEMPTS {
+            let (record, now) = self.alive(id).await?;
+            if change.version.is_some_and(|seen| seen != record.version) {
+                return Err(ManageError::VersionMismatch { version: record.version });
+            }
+            let checked = self.check(&change, &record, now)?;
+            let patch = Patch::Change {
+                expected_expiry: record.expires_at,
+                expected_version: change.version,
+                change: checked.clone(),
+                rules: self.tokens.policy().rules(now),
+            };
+            let changed = self.update(self.tokens.store(), id, &patch).await?;
+            if let Some(changed) = changed {
+                self.report_change(&checked, &record, &changed);
+                self.tokens.tell(Changed::one(id)).await;
+                return Ok(Arc::unwrap_or_clone(changed));
+            }
+        }
+        Err(self.tokens.outpaced().into())
+    }
+
+    fn check(
+        &self,
+        asked: &TokenChange,
+        record: &TokenRecord,
+        now: Timestamp,
+    ) -> Result<Change, InvalidFields> {
+        let (policy, format) = (self.tokens.policy(), self.tokens.format());
+        let mut fields = Fields::default();
+        let name = asked.name.as_deref().map(|name| policy.name(name, format)).transpose();
+        let name = fields.check("name", name);
+        let instants = Instants::of(record, now);
+        let change = policy.check(&asked.terms, instants, format, &mut fields);
+        match (name, change) {
+            (Some(name), Some(change)) if fields.is_empty() => Ok(Change { name, ..change }),
+            _ => Err(fields.into_error()),
+        }
+    }
+
+    fn report_change(&self, change: &Change, before: &TokenRecord, token: &Arc<TokenRecord>) {
+        if token.name != before.name {
+            self.tokens.report(|| Event::Renamed {
+                token: token.clone(),
+                before: before.name.clone(),
+                by: self.by.clone(),
+            });
+        }
+        let only_named = Change { name: change.name.clone(), ..Change::default() };
+        if *change != only_named {
+            self.tokens.report(|| Event::Changed { token: token.clone(), by: self.by.clone() });
+        }
+    }
+
+    /// Deletes all tokens of the owner, whatever their state, as data protection asks for, and returns how many.
+    ///
+    /// It works in steps of 1,000 tokens, each with a [deadline](crate::ApiTokensBuilder::deadline) of its own. If one
+    /// fails, what was deleted before stays deleted, and calling this again goes on. Each step is reported as
+    /// [`Event::Erased`].
+    ///
+    /// Never give the owner's text out again: a token that is issued to it while this runs would be the next owner's.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// # let _ = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap();
+    /// assert_eq!(tokens.owned_by(&owner).erase().await.unwrap(), 1);
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// [`ManageError::Store`]
+    pub async fn erase(&self) -> Result<usize, ManageError> {
+        let deletion = Deletion::AllOf(self.owner.clone());
+        let mut tokens = 0;
+        let outcome = loop {
+            let deleted = self.tokens.store().delete(&deletion, STEP).await;
+            let Deleted { ids, more } = match self.tokens.watch(deleted) {
+                Ok(deleted) => deleted,
+                Err(error) => break Err(error.into()),
+            };
+            // Each step is committed, also where a later one fails. An owner without tokens is erased as well.
+            if !ids.is_empty() || tokens == 0 {
+                let (owner, by, tokens) = (self.owner.clone(), self.by.clone(), ids.len());
+                self.tokens.report(|| Event::Erased { owner, tokens, by });
+            }
+            tokens += ids.len();
+            if !more {
+                break Ok(tokens);
+            }
+        };
+        self.tokens.tell(Changed::owner(&self.owner)).await;
+        outcome
+    }
+}
+
+impl ApiTokens {
+    /// Deletes the tokens of all owners that were revoked, or expired, before an instant that is not after now; tells
+    /// how many. It works in batches, so that others are not held up; dropped midway, the rest is left for the next
+    /// time.
+    ///
+    /// A token stays while another one that was issued on its behalf is there, so that
+    /// [`revoke_with_descendants`](OwnerTokens::revoke_with_descendants) finds that one.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// let a_year_ago = time::OffsetDateTime::now_utc() - time::Duration::days(365);
+    /// assert_eq!(tokens.prune(a_year_ago).await.unwrap(), 0);
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was deleted before stays deleted.
+    pub async fn prune(&self, ended_before: impl Into<Timestamp>) -> Result<u64, StoreError> {
+        // A later instant would take tokens along that are still good.
+        let deletion = Deletion::EndedBefore(ended_before.into().min(self.now()));
+        let mut tokens = 0;
+        loop {
+            let pruned = self.watch(self.store().delete(&deletion, STEP).await);
+            tokens += pruned.as_ref().map_or(0, |it| it.ids.len() as u64);
+            if !matches!(&pruned, Ok(pruned) if pruned.more) {
+                self.report(|| Event::Pruned { tokens });
+                return pruned.map(|_| tokens);
+            }
+        }
+    }
+}
+
+impl TokenChange {
+    /// Changes nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Another name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Changes the token only if it still has this [version](TokenRecord::version), so that of two people who edit it
+    /// none overwrites what the other one did.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, ManageError, NewToken, Owner, TokenChange, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// # let seen = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap().record;
+    /// let own = tokens.owned_by(&owner);
+    /// let change = |name| TokenChange::new().name(name).if_version(seen.version);
+    /// own.change(seen.id, change("ci-deploy")).await.unwrap();
+    /// let late = own.change(seen.id, change("ci-test")).await;
+    /// assert!(matches!(late, Err(ManageError::VersionMismatch { version: 1 })));
+    /// # });
+    /// ```
+    pub fn if_version(mut self, version: u32) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    terms_setters!();
+}

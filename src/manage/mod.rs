@@ -1,0 +1,20 @@
+//! What owners, operators and bearers do with their tokens.
+
+mod change;
+mod list;
+mod list_tokens;
+mod operator;
+mod owner_tokens;
+mod read;
+mod revoke;
+mod rotate;
+mod self_service;
+mod suspend;
+mod transaction;
+
+pub use change::TokenChange;
+pub use list_tokens::{ListTokens, TokenPage};
+pub use operator::{AllTokens, TokenPages};
+pub use owner_tokens::{ManageError, OwnerTokens};
+pub use rotate::{RotateError, TokenRotation};
+pub use transaction::Pending;

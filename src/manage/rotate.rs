@@ -1,0 +1,344 @@
+//! A new secret for a token; the old one may be used until its grace is over.
+
+use std::sync::Arc;
+
+use time::Duration;
+use zeroize::Zeroizing;
+
+use crate::{
+    api_tokens::{
+        ATTEMPTS, ApiTokens,
+        entropy::EntropyError,
+        policy::{Fields, Instants, InvalidFields},
+        terms::{Expiry, Terms, expiry_setters},
+    },
+    cluster::signal::Changed,
+    event::Event,
+    store::{Expected, Patch, Rotation, StoreError, TokenStore},
+    token::{IssuedToken, PlainToken, PreviousSecret, Timestamp, TokenId, TokenRecord, TokenState},
+};
+
+use super::owner_tokens::{ManageError, OwnerTokens};
+
+/// How long the old secret may be used, unless said otherwise.
+const GRACE: Duration = Duration::DAY;
+/// The longest grace.
+const LONGEST_GRACE: Duration = Duration::days(30);
+
+/// How to rotate a token: the old secret may be used for another 24 hours, and the expiry stays as it is, unless said
+/// otherwise.
+///
+/// ```
+/// use keyfob::TokenRotation;
+/// use time::Duration;
+///
+/// let rotation = TokenRotation::new().grace(Duration::HOUR).expires_in(Duration::days(90));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct TokenRotation {
+    grace: Option<Duration>,
+    until_first_use: bool,
+    ends_running_grace: bool,
+    generation: Option<u32>,
+    asker: Asker,
+    pub(crate) expiry: Option<Expiry>,
+}
+
+/// Who wants a token rotated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Asker {
+    #[default]
+    Owner,
+    /// Somebody who bears the token may not give it a later expiry.
+    Bearer,
+    /// And somebody who bears a secret that was replaced may only ask again for the new one, if he has asked for it.
+    BearerOfReplaced,
+}
+
+/// Why a token was not rotated. Nothing was changed, unless the store says that it does not know.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RotateError {
+    /// The owner has no such token.
+    #[error("the owner has no such token")]
+    NotFound,
+    /// Fields are wrong.
+    #[error(transparent)]
+    Invalid(#[from] InvalidFields),
+    /// A token that is revoked, expired or idle can't be rotated; by whoever bears it, neither can one that is
+    /// suspended or not yet valid.
+    #[error("the token is {0} and can't be rotated")]
+    NotActive(TokenState),
+    /// The token is of another generation than was named, or somebody else has rotated it at the same time.
+    #[error("the token was rotated by somebody else")]
+    Conflict,
+    /// The old secret may still be used, and the new one is in use: another rotation would end the old one. Say
+    /// [`TokenRotation::end_running_grace`] where it should.
+    #[error("the grace of the rotation before is not over")]
+    InGrace,
+    /// The token would get a later expiry, and another token of the owner has taken its name: one that is neither
+    /// revoked nor expired.
+    #[error("the owner has another token of this name")]
+    NameTaken,
+    /// The token would get a later expiry, and the owner has as many other tokens as the application allows.
+    #[error("the owner has {limit} tokens already")]
+    LimitReached {
+        /// The limit.
+        limit: u32,
+    },
+    /// The token has a prefix that the application accepts no more: no secret of it would be good.
+    #[error("tokens of this prefix are not accepted any more")]
+    PrefixNotAccepted,
+    /// Whoever bears the token is refused by now.
+    #[error("the token is not good any more: {reason}")]
+    Refused {
+        /// Why, as [`VerifyError::code`](crate::VerifyError::code).
+        reason: &'static str,
+    },
+    /// There is no secret to be had.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A grace that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be at least 0 and at most {}", LONGEST_GRACE.whole_seconds())]
+struct GraceError;
+
+/// An expiry that whoever bears a token can't give it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must not be later than it was")]
+struct LaterError;
+
+impl TokenRotation {
+    /// A rotation with a grace of 24 hours.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For how long the old secret may still be used: 0 to 30 days, never past the token's expiry. What is finer than a
+    /// second is cut off.
+    ///
+    /// Where the rotation replaces a secret that was not used yet, the grace of the one before stays as it is, whatever
+    /// is said here; [`end_running_grace`](Self::end_running_grace) ends it.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// The old secret may be used until the new one is used for the first time; not past the end of a
+    /// [grace](Self::grace) either, if that is given as well.
+    pub fn until_first_use(mut self) -> Self {
+        self.until_first_use = true;
+        self
+    }
+
+    /// Ends at once the grace that a rotation before this one has left.
+    pub fn end_running_grace(mut self) -> Self {
+        self.ends_running_grace = true;
+        self
+    }
+
+    /// The generation of the token that is meant: where it is another by now, that is a conflict. Whoever lost the
+    /// answer and asks again finds the token one generation further, and names that one or none.
+    pub fn generation(mut self, generation: u32) -> Self {
+        self.generation = Some(generation);
+        self
+    }
+
+    expiry_setters!(expiry);
+
+    /// The same for somebody who bears the token, which is of this generation.
+    pub(crate) fn by_bearer(self, generation: u32, is_current: bool) -> Result<Self, RotateError> {
+        if self.generation.is_some_and(|meant| meant != generation) {
+            return Err(RotateError::Conflict);
+        }
+        let asker = if is_current { Asker::Bearer } else { Asker::BearerOfReplaced };
+        let ends_running_grace = self.ends_running_grace && is_current;
+        Ok(Self { generation: Some(generation), asker, ends_running_grace, ..self })
+    }
+
+    fn grace_end(&self, now: Timestamp) -> Result<Option<Timestamp>, GraceError> {
+        match self.grace {
+            None if self.until_first_use => Ok(None),
+            grace => {
+                let grace = grace.unwrap_or(GRACE);
+                if grace.is_negative() || grace.whole_seconds() > LONGEST_GRACE.whole_seconds() {
+                    return Err(GraceError);
+                }
+                Ok(Some(now.checked_add(grace).unwrap_or(Timestamp::MAX)))
+            }
+        }
+    }
+}
+
+impl OwnerTokens {
+    /// Gives a token a new secret, which may be used at once. Id, name, owner and abilities stay.
+    ///
+    /// Of two rotations at once one is done, and the other is a [conflict](RotateError::Conflict). As long as the new
+    /// secret was not used, it can be replaced by another: whoever lost the answer asks again. That leaves the end of
+    /// the grace where it was.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, NewToken, Owner, TokenRotation, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// let old = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap();
+    /// let new = tokens.owned_by(&owner).rotate(old.record.id, TokenRotation::new()).await.unwrap();
+    ///
+    /// assert_eq!((new.record.id, new.record.generation), (old.record.id, 1));
+    /// assert!(tokens.verify(new.plain.expose_secret()).await.is_ok());
+    /// assert!(tokens.verify(old.plain.expose_secret()).await.is_ok(), "for another 24 hours");
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// [`RotateError`]
+    pub async fn rotate(
+        &self,
+        id: TokenId,
+        rotation: TokenRotation,
+    ) -> Result<IssuedToken, RotateError> {
+        let rotated = self.rotate_in(self.tokens.store(), id, &rotation, ATTEMPTS).await?;
+        self.tokens.report(|| Event::rotated(&rotated, self.by.as_ref()));
+        self.tokens.tell(Changed::one(id)).await;
+        Ok(rotated)
+    }
+
+    pub(crate) async fn rotate_in(
+        &self,
+        store: &dyn TokenStore,
+        id: TokenId,
+        rotation: &TokenRotation,
+        attempts: usize,
+    ) -> Result<IssuedToken, RotateError> {
+        let mut first: Option<TokenRecord> = None;
+        for _ in 0..attempts {
+            let record = self.get_in(store, id).await?;
+            if first.as_ref().is_some_and(|first| was_rotated(first, &record)) {
+                return Err(RotateError::Conflict);
+            }
+            let now = self.tokens.now();
+            let (plain, drawn_up) = self.tokens.draw_up_rotation(&record, rotation, now)?;
+            let patch = Patch::Rotate {
+                expected: Expected::of(&record),
+                rotation: drawn_up,
+                rules: self.tokens.policy().rules(now),
+            };
+            let rotated = self.update(store, id, &patch).await?;
+            if let Some(token) = rotated {
+                return Ok(IssuedToken::new(plain, Arc::unwrap_or_clone(token)));
+            }
+            first = first.or(Some(record));
+        }
+        Err(self.tokens.outpaced().into())
+    }
+}
+
+/// Tells whether somebody else has rotated a token since it was first read. A digest that was made anew under another
+/// key is that of the same secret: that happens only to one that is in use. Of one that was not, another digest is
+/// that of another secret, which may be in use by now.
+fn was_rotated(before: &TokenRecord, now: &TokenRecord) -> bool {
+    let replaced = before.has_unused_secret() && before.digest != now.digest;
+    before.generation != now.generation || replaced
+}
+
+impl ApiTokens {
+    /// The new secret, and what the store is to keep, if a token can be rotated so.
+    fn draw_up_rotation(
+        &self,
+        record: &TokenRecord,
+        rotation: &TokenRotation,
+        now: Timestamp,
+    ) -> Result<(PlainToken, Rotation), RotateError> {
+        if rotation.generation.is_some_and(|meant| meant != record.generation) {
+            return Err(RotateError::Conflict);
+        }
+        match record.state_at(now) {
+            TokenState::Active | TokenState::Suspended | TokenState::NotYetValid => {}
+            state => return Err(RotateError::NotActive(state)),
+        }
+        if !self.format().accepts(&record.prefix) {
+            return Err(RotateError::PrefixNotAccepted);
+        }
+        let (expires_at, grace_end) = self.check_rotation(record, rotation, now)?;
+
+        let in_grace = |it: &PreviousSecret| it.is_good_at(now, record.first_used_at);
+        let running = record.previous.as_deref().filter(|it| in_grace(it));
+        // Who bears a replaced secret could otherwise take the token over from the owner who has replaced it.
+        let may_ask_again = running.is_some_and(|it| it.may_ask_again);
+        if rotation.asker == Asker::BearerOfReplaced
+            && !(record.has_unused_secret() && may_ask_again)
+        {
+            return Err(RotateError::Conflict);
+        }
+        let (generation, previous) = if record.has_unused_secret() {
+            let mut previous = record.previous.as_deref().cloned();
+            if let Some(previous) = &mut previous {
+                previous.may_ask_again &= rotation.asker != Asker::Owner;
+                if rotation.ends_running_grace {
+                    previous.ends_at = Some(previous.ends_at.map_or(now, |end| end.min(now)));
+                }
+            }
+            (record.generation, previous)
+        } else if running.is_some() && !rotation.ends_running_grace {
+            return Err(RotateError::InGrace);
+        } else {
+            let previous = PreviousSecret {
+                digest: record.digest.clone(),
+                ends_at: grace_end.map(|end| expires_at.map_or(end, |expiry| expiry.min(end))),
+                ends_on_first_use: rotation.until_first_use,
+                may_ask_again: rotation.asker == Asker::Bearer,
+            };
+            (record.generation.checked_add(1).ok_or_else(|| self.outpaced())?, Some(previous))
+        };
+
+        let (mut unused, mut secret) = ([0; 10], Zeroizing::new([0; 32]));
+        self.draw(&mut unused, &mut secret)?;
+        let (plain, digest) = self.write_token(&record.prefix, record.id, &secret)?;
+        Ok((plain, Rotation { digest, generation, at: now, previous, expires_at }))
+    }
+
+    fn check_rotation(
+        &self,
+        record: &TokenRecord,
+        rotation: &TokenRotation,
+        now: Timestamp,
+    ) -> Result<(Option<Timestamp>, Option<Timestamp>), InvalidFields> {
+        let mut fields = Fields::default();
+        let terms = Terms { expiry: rotation.expiry, ..Terms::default() };
+        let instants = Instants { issued: now, ..Instants::of(record, now) };
+        let change = self.policy().check(&terms, instants, self.format(), &mut fields);
+        let expires_at = change.map(|it| it.expires_at.unwrap_or(record.expires_at));
+        let is_later = |it: Option<Timestamp>| {
+            record.expires_at.is_some_and(|end| it.is_none_or(|it| it > end))
+        };
+        if rotation.asker != Asker::Owner && expires_at.is_some_and(is_later) {
+            fields.refuse("expires_at", LaterError);
+        }
+        let grace_end = fields.check("grace_seconds", rotation.grace_end(now));
+        match (expires_at, grace_end) {
+            (Some(expires_at), Some(grace_end)) if fields.is_empty() => Ok((expires_at, grace_end)),
+            _ => Err(fields.into_error()),
+        }
+    }
+}
+
+impl From<ManageError> for RotateError {
+    fn from(error: ManageError) -> Self {
+        match error {
+            ManageError::NotFound => Self::NotFound,
+            ManageError::Invalid(invalid) => Self::Invalid(invalid),
+            ManageError::NameTaken => Self::NameTaken,
+            ManageError::LimitReached { limit } => Self::LimitReached { limit },
+            ManageError::VersionMismatch { .. } => Self::Conflict,
+            ManageError::NotActive(state) => Self::NotActive(state),
+            ManageError::Store(error) => Self::Store(error),
+        }
+    }
+}

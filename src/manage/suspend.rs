@@ -1,0 +1,101 @@
+//! A token is refused for a time, and good again after it.
+
+use std::sync::Arc;
+
+use crate::{
+    api_tokens::policy::Fields,
+    cluster::signal::Changed,
+    event::Event,
+    store::Patch,
+    token::{Actor, Suspension, Timestamp, TokenId, TokenRecord},
+};
+
+use super::owner_tokens::{ManageError, OwnerTokens};
+
+/// A suspension that would be over before it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be in the future")]
+struct UntilError;
+
+impl OwnerTokens {
+    /// Suspends a token until somebody [resumes](Self::resume) it. Once this returns, the next verification on this
+    /// node fails. A suspension that is there is replaced.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore, token::Reason};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// # let issued = tokens.issue(NewToken::new(owner.clone(), "ci")).await.unwrap();
+    /// # let id = issued.record.id;
+    /// let own = tokens.owned_by(&owner);
+    /// own.clone().because(Reason::new("unpaid").unwrap()).suspend(id).await.unwrap();
+    /// assert!(tokens.verify(issued.plain.expose_secret()).await.is_err());
+    ///
+    /// own.resume(id).await.unwrap();
+    /// assert!(tokens.verify(issued.plain.expose_secret()).await.is_ok());
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// [`ManageError::NotActive`] where the token is revoked or expired; [`ManageError::NotFound`];
+    /// [`ManageError::Store`].
+    pub async fn suspend(&self, id: TokenId) -> Result<TokenRecord, ManageError> {
+        self.suspend_for(id, None).await
+    }
+
+    /// Suspends a token until an instant, or until somebody resumes it before.
+    ///
+    /// # Errors
+    /// As [`suspend`](Self::suspend); [`ManageError::Invalid`] where the instant is not after now.
+    pub async fn suspend_until(
+        &self,
+        id: TokenId,
+        until: impl Into<Timestamp>,
+    ) -> Result<TokenRecord, ManageError> {
+        self.suspend_for(id, Some(until.into())).await
+    }
+
+    async fn suspend_for(
+        &self,
+        id: TokenId,
+        until: Option<Timestamp>,
+    ) -> Result<TokenRecord, ManageError> {
+        let (_, since) = self.alive(id).await?;
+        if until.is_some_and(|until| until <= since) {
+            let mut fields = Fields::default();
+            fields.refuse("until", UntilError);
+            return Err(fields.into_error().into());
+        }
+        let suspension = Suspension { since, until, reason: self.because.clone() };
+        self.settle(id, &Patch::Suspend(suspension), |token, by| Event::Suspended { token, by })
+            .await
+    }
+
+    /// Ends the suspension of a token, if there is one. An idle token that was suspended is good again: its period
+    /// begins anew.
+    ///
+    /// # Errors
+    /// As [`suspend`](Self::suspend).
+    pub async fn resume(&self, id: TokenId) -> Result<TokenRecord, ManageError> {
+        let (record, now) = self.alive(id).await?;
+        if !record.suspension.is_some_and(|it| it.holds_at(now)) {
+            return self.get(id).await;
+        }
+        self.settle(id, &Patch::Resume { at: now }, |token, by| Event::Resumed { token, by }).await
+    }
+
+    async fn settle(
+        &self,
+        id: TokenId,
+        patch: &Patch,
+        event: impl FnOnce(Arc<TokenRecord>, Option<Actor>) -> Event,
+    ) -> Result<TokenRecord, ManageError> {
+        let token = self.update(self.tokens.store(), id, patch).await?;
+        // Nothing is expected of the token, so nothing can be outdated.
+        let token = token.ok_or_else(|| self.tokens.outpaced())?;
+        self.tokens.report(|| event(token.clone(), self.by.clone()));
+        self.tokens.tell(Changed::one(id)).await;
+        Ok(Arc::unwrap_or_clone(token))
+    }
+}
