@@ -89,6 +89,15 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + Sized + 'static {
         arguments: Arguments<Self>,
     ) -> impl Future<Output = sqlx::Result<Vec<Row<Self>>>> + Send;
 
+    /// Returns the one row of a statement that reads by a key, if there is one.
+    fn fetch_row(
+        connection: &mut Connection<Self>,
+        statement: SqlStr,
+        arguments: Arguments<Self>,
+    ) -> impl Future<Output = sqlx::Result<Option<Row<Self>>>> + Send {
+        async { Ok(Self::fetch(connection, statement, arguments).await?.into_iter().next()) }
+    }
+
     /// Tells how many rows were met.
     fn execute(
         connection: &mut Connection<Self>,

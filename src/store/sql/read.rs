@@ -22,8 +22,8 @@ impl<E: Engine> Steps<'_, '_, E> {
 
     pub(crate) async fn find(self, ids: &[TokenId]) -> Result<Page, StoreError> {
         if let [id] = ids {
-            let rows = self.look_up(&self.statements().find, &[(*id).into()]).await?;
-            return Ok(page::<E>(rows, u32::MAX, |_| None));
+            let row = self.look_up_row(&self.statements().find, &[(*id).into()]).await?;
+            return Ok(page::<E>(row.into_iter().collect(), u32::MAX, |_| None));
         }
         let ids = distinct(ids);
         if let Some(find) = &self.statements().find_packed {

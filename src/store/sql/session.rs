@@ -157,6 +157,15 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         self.lease(Work::LookUp).await?.fetch(statement, values).await
     }
 
+    /// As [`look_up`](Self::look_up), of the one row of a key.
+    pub(super) async fn look_up_row(
+        &self,
+        statement: &SqlStr,
+        values: &[Value<'_>],
+    ) -> Result<Option<Row<E>>, StoreError> {
+        self.lease(Work::LookUp).await?.fetch_row(statement, values).await
+    }
+
     /// Runs one statement that writes; tells whether it met any row.
     pub(super) async fn write(
         &self,
@@ -237,6 +246,17 @@ impl<E: Engine> Lease<'_, '_, E> {
         let connection = self.asks().map_err(E::failed)?;
         let rows = E::fetch(connection, statement.clone(), arguments).await;
         self.answered(rows).await
+    }
+
+    pub(super) async fn fetch_row(
+        &mut self,
+        statement: &SqlStr,
+        values: &[Value<'_>],
+    ) -> Result<Option<Row<E>>, StoreError> {
+        let arguments = arguments::<E>(values).map_err(StoreError::Faulty)?;
+        let connection = self.asks().map_err(E::failed)?;
+        let row = E::fetch_row(connection, statement.clone(), arguments).await;
+        self.answered(row).await
     }
 
     /// Tells whether any row was met.

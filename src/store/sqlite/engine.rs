@@ -110,6 +110,15 @@ impl Engine for Sqlite {
         sqlx::query_with(statement, arguments).fetch_all(connection).await
     }
 
+    /// The end of the rows is not waited for: it would be a message more from sqlx's thread, 4 % of a verification.
+    async fn fetch_row(
+        connection: &mut SqliteConnection,
+        statement: SqlStr,
+        arguments: SqliteArguments,
+    ) -> sqlx::Result<Option<SqliteRow>> {
+        sqlx::query_with(statement, arguments).fetch_optional(connection).await
+    }
+
     async fn execute(
         connection: &mut SqliteConnection,
         statement: SqlStr,
