@@ -30,7 +30,7 @@
 //! # The parts
 //! * [`ApiTokens`] is the one handle. It [issues](ApiTokens::issue) and [verifies](ApiTokens::verify);
 //!   [`owned_by`](ApiTokens::owned_by) gives [`OwnerTokens`], which lists, changes, rotates, suspends and revokes the
-//!   tokens of one owner; [`all_owners`](ApiTokens::all_owners) gives [`AllTokens`], for operators;
+//!   tokens of one owner; [`operator`](ApiTokens::operator) gives [`OperatorTokens`], for operators;
 //!   [`background`](ApiTokens::background) is the one future to spawn, which writes when tokens were last used.
 //! * Whoever bears a token can [rotate](ApiTokens::rotate_presented) it, [end](ApiTokens::revoke_presented) it, and,
 //!   where the application allows it, [issue others](ApiTokens::issue_on_behalf_of) on its behalf.
@@ -99,8 +99,8 @@ pub use event::TracingObserver;
 pub use event::{Event, Observer};
 pub use issue::{IssueError, NewToken};
 pub use manage::{
-    AllTokens, ListTokens, ManageError, OwnerTokens, Pending, RotateError, TokenChange, TokenPage,
-    TokenPages, TokenRotation,
+    ListTokens, ManageError, OperatorTokens, OwnerTokens, Pending, RotateError, TokenChange,
+    TokenPage, TokenPages, TokenRotation,
 };
 pub use token::{
     Abilities, IssuedToken, Owner, PlainToken, Timestamp, TokenId, TokenName, TokenRecord,

@@ -94,8 +94,8 @@ pub fn store_of(tokens: &ApiTokens) -> impl TokenStore + Clone + use<> {
 
 /// Has a node forget what another one has told: for keyfob's own tests.
 #[doc(hidden)]
-pub fn forget(tokens: &ApiTokens, changed: &Changed) {
-    tokens.forget(changed);
+pub fn evict(tokens: &ApiTokens, changed: &Changed) {
+    tokens.evict(changed);
 }
 
 impl IssuedToken {

@@ -22,7 +22,7 @@ use actix_web::{
 use futures_util::future::{Either, join_all};
 use keyfob::web::{
     Allowed,
-    actix::{FromState, TokenMiddleware},
+    actix::{TokenMiddleware, Verified},
 };
 
 use crate::{
@@ -60,7 +60,7 @@ fn variants(fixture: Fixture) -> (Records, Vec<(&'static str, Configure)>) {
         (
             "keyfob-extractor",
             configure(move || {
-                route(list_for::<FromState<Allowed<ServersRead>>>).app_data(state.clone())
+                route(list_for::<Verified<Allowed<ServersRead>>>).app_data(state.clone())
             }),
         ),
         (

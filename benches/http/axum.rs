@@ -18,7 +18,7 @@ use axum::{
 use futures_util::future::{Either, join_all};
 use keyfob::web::{
     Allowed,
-    axum::{FromState, TokenLayer},
+    axum::{TokenLayer, Verified},
 };
 use tower::{Layer, Service};
 
@@ -62,7 +62,7 @@ fn variants(fixture: Fixture) -> (State, Vec<(&'static str, Router<State>)>) {
         ("noop-layer", route(get(list)).layer(NoopLayer)),
         ("hand-extractor", route(get(list_for::<User>))),
         ("hand-layer", route(get(list_for::<Extension<User>>)).layer(hand)),
-        ("keyfob-extractor", route(get(list_for::<FromState<Allowed<ServersRead>>>))),
+        ("keyfob-extractor", route(get(list_for::<Verified<Allowed<ServersRead>>>))),
         ("keyfob-layer", route(get(list_for::<Allowed<ServersRead>>)).layer(keyfob.clone())),
         ("keyfob-layer-limit", route(get(list_for::<Allowed<ServersRead>>)).layer(limited)),
     ];

@@ -101,7 +101,7 @@ impl<'c, C: GenericClient> On<'c, C> {
 #[async_trait]
 impl<C: GenericClient> TokenStore for On<'_, C> {
     fn peek(&self, _: TokenId) -> Peek {
-        Peek::Ask
+        Peek::Miss
     }
 
     async fn find(&self, ids: &[TokenId]) -> Result<Page, StoreError> {
@@ -312,7 +312,7 @@ macro_rules! in_transactions {
         #[async_trait]
         impl TokenStore for PoolStore {
             fn peek(&self, _: TokenId) -> Peek {
-                Peek::Ask
+                Peek::Miss
             }
 
             async fn find(&self, ids: &[TokenId]) -> Result<Page, StoreError> {

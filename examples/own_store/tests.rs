@@ -82,7 +82,7 @@ async fn a_token_comes_with_what_else_is_in_the_transaction_or_not_at_all() {
             transaction.rollback().await.unwrap();
             drop(pending);
         }
-        assert_eq!(tokens.all_owners().find(id).await.unwrap().is_some(), commits);
+        assert_eq!(tokens.operator().find(id).await.unwrap().is_some(), commits);
         let projects = client.query("SELECT FROM projects", &[]).await.unwrap();
         assert_eq!(projects.len(), 1);
     }

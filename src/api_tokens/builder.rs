@@ -23,8 +23,8 @@ use crate::{
         Prefix, Timestamp, TokenFormat, is_ability,
     },
     verify::{
-        batch::Lookups,
-        negative_cache::Refusals,
+        batch::Batcher,
+        negative_cache::NegativeCache,
         owner_gate::{Gatekeeper, OwnerGate},
     },
 };
@@ -347,10 +347,10 @@ impl ApiTokensBuilder {
         Ok(ApiTokens(Arc::new(Shared {
             store: TimedStore::new(store.clone(), deadline),
             cache,
-            lookups: Lookups::new(store, self.clock.clone(), deadline),
-            refusals: Refusals::new(self.max_staleness.unsigned_abs()),
+            batcher: Batcher::new(store, self.clock.clone(), deadline),
+            negative_cache: NegativeCache::new(self.max_staleness.unsigned_abs()),
             signal: self.signal,
-            untold: Arc::default(),
+            unpublished: Arc::default(),
             closing: Closing::default(),
             digests: Digests::new(self.pepper),
             timeline: Timeline::new(&*self.clock),

@@ -4,7 +4,7 @@ mod build_error;
 mod builder;
 pub mod entropy;
 pub(crate) mod policy;
-pub(crate) mod terms;
+pub(crate) mod settings;
 
 pub use build_error::BuildError;
 pub use builder::ApiTokensBuilder;
@@ -35,7 +35,7 @@ use crate::{
         rekey::Rekeying,
         usage::{AbilityLog, UsageLog},
     },
-    cluster::signal::{Signal, Untold},
+    cluster::signal::{Signal, Unpublished},
     event::{Event, Observers},
     store::{self, CachedStore, KeyCount, Peek, StoreError, TimedStore, TokenStore},
     time::{Clock, Timeline},
@@ -43,7 +43,7 @@ use crate::{
         Digests, KeyId, Owner, Pepper, PlainToken, Prefix, Timestamp, TokenDigest, TokenFormat,
         TokenId,
     },
-    verify::{batch::Lookups, negative_cache::Refusals, owner_gate::Gatekeeper},
+    verify::{batch::Batcher, negative_cache::NegativeCache, owner_gate::Gatekeeper},
 };
 
 /// How often something is tried while others change the token at the same time.
@@ -72,10 +72,10 @@ pub(crate) struct Shared {
     store: TimedStore,
     /// What lies in `store` and remembers what it reads.
     cache: Option<Arc<CachedStore>>,
-    lookups: Lookups,
-    refusals: Refusals,
+    batcher: Batcher,
+    negative_cache: NegativeCache,
     signal: Option<Arc<dyn Signal>>,
-    untold: Arc<Untold>,
+    unpublished: Arc<Unpublished>,
     closing: Closing,
     format: TokenFormat,
     digests: Digests,
@@ -122,15 +122,15 @@ impl ApiTokens {
     pub async fn check(&self) -> Result<(), CheckError> {
         let (mut id, mut secrets) = ([0; 10], Zeroizing::new([[0; 32]; 2]));
         let [first, second] = &mut *secrets;
-        self.draw(&mut id, first)?;
-        self.draw(&mut id, second)?;
+        self.random_id_and_secret(&mut id, first)?;
+        self.random_id_and_secret(&mut id, second)?;
         if first == second {
             return Err(EntropyError::new(Some("the same bytes came twice in a row".into())).into());
         }
-        let _ = self.watch(self.store().find(&[TokenId::from_u128(0)]).await)?;
+        let _ = self.report_error(self.store().find(&[TokenId::from_u128(0)]).await)?;
         let pepper = self.digests().pepper();
         for KeyCount { key, current: tokens, .. } in
-            self.watch(self.store().count_by_key().await)?
+            self.report_error(self.store().count_by_key().await)?
         {
             let is_known = match &key {
                 Some(key) => pepper.is_some_and(|pepper| pepper.key(key).is_some()),
@@ -146,7 +146,7 @@ impl ApiTokens {
         for key in pepper.into_iter().flat_map(Pepper::all_keys) {
             let fingerprint = key.fingerprint();
             let kept = self.store().key_fingerprint(key.id(), &fingerprint).await;
-            if !bool::from(self.watch(kept)?.ct_eq(&fingerprint)) {
+            if !bool::from(self.report_error(kept)?.ct_eq(&fingerprint)) {
                 return Err(CheckError::WrongPepperKey(key.id().clone()));
             }
         }
@@ -175,7 +175,7 @@ impl ApiTokens {
         step: impl Future<Output = T>,
     ) -> Result<T, StoreError> {
         let until = Instant::now() + self.deadline();
-        self.watch(store::in_time(until, async { Ok(step.await) }).await)
+        self.report_error(store::in_time(until, async { Ok(step.await) }).await)
     }
 
     #[inline]
@@ -184,13 +184,13 @@ impl ApiTokens {
     }
 
     /// How verification asks the store for tokens.
-    pub(crate) fn lookups(&self) -> &Lookups {
-        &self.0.lookups
+    pub(crate) fn batcher(&self) -> &Batcher {
+        &self.0.batcher
     }
 
     /// What the store has refused a moment ago.
-    pub(crate) fn refusals(&self) -> &Refusals {
-        &self.0.refusals
+    pub(crate) fn negative_cache(&self) -> &NegativeCache {
+        &self.0.negative_cache
     }
 
     pub(crate) fn cache(&self) -> Option<&CachedStore> {
@@ -205,8 +205,8 @@ impl ApiTokens {
         &self.0.closing
     }
 
-    pub(crate) fn untold(&self) -> &Arc<Untold> {
-        &self.0.untold
+    pub(crate) fn unpublished(&self) -> &Arc<Unpublished> {
+        &self.0.unpublished
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -279,21 +279,21 @@ impl ApiTokens {
         ((count.fetch_add(1, Relaxed) + 1) % u64::from(of.get()) == 0).then_some(of.get())
     }
 
-    pub(crate) async fn observers_are_told(&self) {
+    pub(crate) async fn observers_are_drained(&self) {
         for queue in &self.0.observers.queued {
-            queue.told().await;
+            queue.drained().await;
         }
     }
 
     /// Others were faster, [`ATTEMPTS`] times.
-    pub(crate) fn outpaced(&self) -> StoreError {
+    pub(crate) fn contention_error(&self) -> StoreError {
         let error = StoreError::Busy("others keep changing the token".into());
         self.report(|| Event::StoreFailed { error: (&error).into() });
         error
     }
 
     /// Reports what a store failed at, and passes it on.
-    pub(crate) fn watch<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(crate) fn report_error<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         answer.inspect_err(|error| match error {
             StoreError::Corrupt(record) => {
                 self.report(|| Event::Corrupt { record: record.clone() });
@@ -319,7 +319,7 @@ impl ApiTokens {
     }
 
     /// Fresh random bytes for an id and a secret, in one call to the generator.
-    pub(crate) fn draw(
+    pub(crate) fn random_id_and_secret(
         &self,
         id: &mut [u8; 10],
         secret: &mut [u8; 32],

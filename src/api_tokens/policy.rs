@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-use super::terms::{Expiry, Requested, Terms};
+use super::settings::{Expiry, RequestedAbilities, TokenSettings};
 
 /// The rules of one application, set with [`ApiTokensBuilder`](crate::ApiTokensBuilder).
 #[derive(Debug, Default)]
@@ -95,20 +95,22 @@ impl Policy {
     }
 
     /// What is asked for, with the defaults where nothing is.
-    pub(crate) fn complete(&self, terms: &mut Terms) {
-        if terms.abilities.is_none() {
+    pub(crate) fn complete(&self, settings: &mut TokenSettings) {
+        if settings.abilities.is_none() {
             let default = self.default_abilities.as_ref();
-            terms.abilities = Some(match default.map(Abilities::as_set) {
-                Some(None) => Requested::All,
-                Some(Some(set)) => Requested::Set(set.iter().map(ToString::to_string).collect()),
-                None => Requested::Set(Vec::new()),
+            settings.abilities = Some(match default.map(Abilities::as_set) {
+                Some(None) => RequestedAbilities::All,
+                Some(Some(set)) => {
+                    RequestedAbilities::Set(set.iter().map(ToString::to_string).collect())
+                }
+                None => RequestedAbilities::Set(Vec::new()),
             });
         }
-        if terms.expiry.is_none() {
-            terms.expiry = Some(self.usual_lifetime().map_or(Expiry::Never, Expiry::In));
+        if settings.expiry.is_none() {
+            settings.expiry = Some(self.usual_lifetime().map_or(Expiry::Never, Expiry::In));
         }
-        if terms.idle_period.is_none() {
-            terms.idle_period = self.default_idle_period.map(Some);
+        if settings.idle_period.is_none() {
+            settings.idle_period = self.default_idle_period.map(Some);
         }
     }
 
@@ -120,37 +122,37 @@ impl Policy {
     /// Checks what is asked for of a token, and gathers what is wrong with it.
     pub(crate) fn check(
         &self,
-        terms: &Terms,
+        settings: &TokenSettings,
         instants: Instants,
         format: &TokenFormat,
         fields: &mut Fields,
     ) -> Option<Change> {
-        let abilities = terms.abilities.as_ref().map(|it| self.abilities(it, format));
+        let abilities = settings.abilities.as_ref().map(|it| self.abilities(it, format));
         let abilities = fields.check("abilities", abilities.transpose());
-        let expiry = terms.expiry.map(|it| self.expiry(it, instants.issued, instants.now));
+        let expiry = settings.expiry.map(|it| self.expiry(it, instants.issued, instants.now));
         let expires_at = fields.check("expires_at", expiry.transpose());
-        let metadata = terms.metadata.as_ref().map(|it| Metadata::without_tokens(it, format));
+        let metadata = settings.metadata.as_ref().map(|it| Metadata::without_tokens(it, format));
         let metadata = fields.check("metadata", metadata.transpose());
-        let idle = terms.idle_period.map(|it| it.map(idle_seconds).transpose());
+        let idle = settings.idle_period.map(|it| it.map(idle_seconds).transpose());
         let idle_seconds = fields.check("idle_seconds", idle.transpose());
-        let addresses = terms.allowed_addresses.as_ref();
+        let addresses = settings.allowed_addresses.as_ref();
         let addresses = addresses.map(|it| it.as_ref().map(AllowedAddresses::new).transpose());
         let allowed_addresses = fields.check("allowed_addresses", addresses.transpose());
         let end = expires_at.flatten().unwrap_or(instants.expires_at);
-        let start = terms.not_before.unwrap_or(instants.not_before);
+        let start = settings.not_before.unwrap_or(instants.not_before);
         let is_never_valid = start.zip(end).is_some_and(|(start, end)| start >= end);
-        if is_never_valid && terms.not_before.is_some() {
+        if is_never_valid && settings.not_before.is_some() {
             fields.refuse("not_before", NeverValid);
-        } else if is_never_valid && terms.expiry.is_some() {
+        } else if is_never_valid && settings.expiry.is_some() {
             fields.refuse("expires_at", NeverValid);
         }
         Some(Change {
             abilities: abilities?,
             expires_at: expires_at?,
-            not_before: terms.not_before,
+            not_before: settings.not_before,
             idle_seconds: idle_seconds?,
             metadata: metadata?,
-            rate_limit: terms.rate_limit,
+            rate_limit: settings.rate_limit,
             allowed_addresses: allowed_addresses?,
             ..Change::default()
         })
@@ -173,15 +175,17 @@ impl Policy {
     /// See [`name`](Self::name).
     fn abilities(
         &self,
-        asked: &Requested,
+        asked: &RequestedAbilities,
         format: &TokenFormat,
     ) -> Result<Abilities, AbilityError> {
         match asked {
-            Requested::All => Ok(Abilities::all()),
-            Requested::Set(texts) if texts.iter().any(|text| format.contains_token(text)) => {
+            RequestedAbilities::All => Ok(Abilities::all()),
+            RequestedAbilities::Set(texts)
+                if texts.iter().any(|text| format.contains_token(text)) =>
+            {
                 Err(AbilityError::ContainsToken)
             }
-            Requested::Set(texts) => self.known(Abilities::set(texts)?),
+            RequestedAbilities::Set(texts) => self.known(Abilities::set(texts)?),
         }
     }
 
@@ -316,26 +320,29 @@ mod tests {
     #[test]
     fn what_is_not_asked_for_is_the_default() {
         let complete = |policy: Policy| {
-            let mut terms = Terms::default();
-            policy.complete(&mut terms);
-            (terms.abilities.unwrap(), terms.expiry.unwrap(), terms.idle_period)
+            let mut settings = TokenSettings::default();
+            policy.complete(&mut settings);
+            (settings.abilities.unwrap(), settings.expiry.unwrap(), settings.idle_period)
         };
         let (day, year) = (Duration::DAY, Duration::days(365));
-        assert_eq!(complete(Policy::default()), (Requested::Set(Vec::new()), Expiry::Never, None));
+        assert_eq!(
+            complete(Policy::default()),
+            (RequestedAbilities::Set(Vec::new()), Expiry::Never, None)
+        );
         let policy = Policy {
             default_abilities: Some(Abilities::all()),
             max_lifetime: Some(year),
             default_idle_period: Some(day),
             ..Policy::default()
         };
-        assert_eq!(complete(policy), (Requested::All, Expiry::In(year), Some(Some(day))));
+        assert_eq!(complete(policy), (RequestedAbilities::All, Expiry::In(year), Some(Some(day))));
         let policy = Policy {
             default_abilities: Some(Abilities::set(["a:b"]).unwrap()),
             default_lifetime: Some(day),
             max_lifetime: Some(year),
             ..Policy::default()
         };
-        let abilities = Requested::Set(vec!["a:b".to_owned()]);
+        let abilities = RequestedAbilities::Set(vec!["a:b".to_owned()]);
         assert_eq!(complete(policy), (abilities, Expiry::In(day), None));
     }
 
@@ -345,11 +352,12 @@ mod tests {
             &[DeclaredAbility { name: "servers:read", description: "" }];
         let policy = Policy { declared: Some(DECLARED), ..Policy::default() };
         let format = TokenFormat::new("acme".parse().unwrap());
-        let ask = |text: &str| policy.abilities(&Requested::Set(vec![text.to_owned()]), &format);
+        let ask =
+            |text: &str| policy.abilities(&RequestedAbilities::Set(vec![text.to_owned()]), &format);
         assert!(ask("servers:read").is_ok());
         assert!(ask("servers:*").is_ok());
         assert_eq!(ask("servers:raed"), Err(AbilityError::Unknown));
         assert_eq!(ask("sites:*"), Err(AbilityError::Unknown));
-        assert_eq!(policy.abilities(&Requested::All, &format), Ok(Abilities::all()));
+        assert_eq!(policy.abilities(&RequestedAbilities::All, &format), Ok(Abilities::all()));
     }
 }

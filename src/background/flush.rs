@@ -41,16 +41,18 @@ impl ApiTokens {
     /// # });
     /// ```
     pub fn background(&self) -> Background {
-        let (writing, listening, telling) = (self.writing(), self.listening(), self.telling());
+        let (writing, listening, publishing) =
+            (self.writing(), self.listening(), self.publishing());
         let (pruning, shared) = (Pruning::default(), self.downgrade());
         let (closing, after) = (self.closing().clone(), pruning.0.clone());
         // None waits for another. The first ends with the last handle.
         let running = Box::pin(async move {
             let _running = closing.run();
             let closed = poll_fn(|context| closing.poll_closed(context));
-            let (writing, listening, telling) = (pin!(writing), pin!(listening), pin!(telling));
+            let (writing, listening, publishing) =
+                (pin!(writing), pin!(listening), pin!(publishing));
             let pruning = pin!(prune(shared, after.get().copied()));
-            let others = select(select(listening, telling), pruning);
+            let others = select(select(listening, publishing), pruning);
             select(select(writing, others), closed).await;
         });
         Background { running, pruning }
@@ -75,7 +77,7 @@ impl ApiTokens {
 
     fn writing(&self) -> impl Future<Output = ()> + Send + use<> {
         let shared = self.downgrade();
-        let nudge = self.usage().nudge.clone();
+        let notify = self.usage().notify.clone();
         let interval = self.usage().interval;
         async move {
             // Only now, so that a future that nobody polls does not count as driven.
@@ -83,7 +85,7 @@ impl ApiTokens {
                 return;
             };
             loop {
-                nudge.or_after(interval).await;
+                notify.or_after(interval).await;
                 let Some(tokens) = ApiTokens::upgrade(&driver.0) else {
                     return;
                 };
@@ -101,10 +103,10 @@ impl ApiTokens {
     /// # Errors
     /// [`StoreError`] where a write fails; what is not written stays noted.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        self.tell_untold().await;
+        self.publish_deferred().await;
         let written = self.write_uses().await;
         let digests = self.write_all_digests().await;
-        timer::in_time(Instant::now() + self.deadline(), self.observers_are_told()).await;
+        timer::in_time(Instant::now() + self.deadline(), self.observers_are_drained()).await;
         written.and(digests)
     }
 
@@ -123,7 +125,7 @@ impl ApiTokens {
 
     /// Writes some of the digests that wait, and tells whether that is all.
     async fn write_digests(&self) -> Result<bool, StoreError> {
-        self.watch(self.rekeying().write(self.store()).await)
+        self.report_error(self.rekeying().write(self.store()).await)
     }
 
     /// Goes on behind a digest that can't be written: such a one waits no more.

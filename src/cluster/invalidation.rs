@@ -1,4 +1,4 @@
-//! What is changed on one node is no longer remembered on any: each forgets at once, and tells the others.
+//! Cache invalidation: evicts changed tokens on this node and publishes them to the other nodes.
 
 use std::{
     future,
@@ -8,16 +8,15 @@ use std::{
 
 use crate::{
     api_tokens::ApiTokens,
-    event::{Event, told},
+    event::{Event, error_chain},
     store::{CacheStats, CachedStore, Selection},
     time::timer,
     token::TokenId,
 };
 
-use super::signal::{self, Changed, Heard, SignalError};
+use super::signal::{self, Changed, SignalError, SignalMessage};
 
-/// Between two tries to connect a signal: this after the first, twice as long after each further one, up to the
-/// longest.
+/// The pause before a signal is connected again. It doubles with each failed try, up to [`LONGEST_PAUSE`].
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -40,38 +39,37 @@ impl ApiTokens {
         self.cache().map(CachedStore::stats)
     }
 
-    /// Lets no verification on this node go by what was read before of what others have changed. What is changed through
-    /// the store of this handle, its cache forgets by itself.
-    pub(crate) fn forget(&self, changed: &Changed) {
+    /// Evicts what another node has changed. Changes through the store of this handle are evicted by its cache.
+    pub(crate) fn evict(&self, changed: &Changed) {
         if let Some(cache) = self.cache() {
             cache.outdate(changed);
         }
     }
 
-    /// The same of all tokens that a step in a transaction of the application's own is about.
-    pub(crate) fn forget_selected(&self, about: &Selection) {
+    /// Evicts the tokens that a step in a transaction of the application's own selects.
+    pub(crate) fn evict_selected(&self, about: &Selection) {
         if let Some(cache) = self.cache() {
             cache.evict_selected(about);
         }
     }
 
-    /// Has [`background`](Self::background) tell the other nodes of tokens, where nobody can wait for it.
-    pub(crate) fn tell_later(&self, ids: &[TokenId]) {
+    /// Leaves it to [`background`](Self::background) to publish tokens, for callers that can't wait.
+    pub(crate) fn publish_later(&self, ids: &[TokenId]) {
         if self.signal().is_some() && !ids.is_empty() {
-            self.untold().add(ids);
-            self.untold().nudge.give();
+            self.unpublished().add(ids);
+            self.unpublished().notify.notify();
         }
     }
 
-    pub(crate) async fn tell_untold(&self) {
-        let telling = self.untold().tell();
-        self.tell(Changed::from(telling.ids().to_vec())).await;
-        telling.ended();
+    pub(crate) async fn publish_deferred(&self) {
+        let publishing = self.unpublished().publish();
+        self.publish(Changed::from(publishing.ids().to_vec())).await;
+        publishing.finish();
     }
 
-    /// Tells the other nodes, unless nothing was changed. Nobody waits long for them, and nothing fails by it: what they
-    /// remember is too old soon in any case.
-    pub(crate) async fn tell(&self, changed: Changed) {
+    /// Publishes a change to the other nodes. The caller waits for a quarter of the deadline at most, and nothing fails:
+    /// what the other nodes have cached is too old soon in any case.
+    pub(crate) async fn publish(&self, changed: Changed) {
         let Some(signal) = self.signal().filter(|_| changed != Changed::Tokens(Vec::new())) else {
             return;
         };
@@ -79,37 +77,37 @@ impl ApiTokens {
         let sent = timer::in_time(until, signal.send(&changed)).await;
         let sent = sent.unwrap_or_else(|| Err(SignalError::new("it was not sent in time")));
         if let Err(error) = sent {
-            self.report(|| Event::SignalNotSent { error: told(&error) });
+            self.report(|| Event::SignalNotSent { error: error_chain(&error) });
         }
     }
 
-    /// Tells the other nodes of a step that was to end or to renew what a selection is about. Where it had nothing to
-    /// change that is told as well: it may repeat one whose end nobody knew, so that nobody has told it.
-    pub(crate) async fn tell_of(&self, about: &Selection, changed: &[TokenId]) {
+    /// Publishes the tokens of a step that revoked or rotated a selection, also if the step changed nothing: it may repeat
+    /// a step whose outcome was not known, and which was not published.
+    pub(crate) async fn publish_selection(&self, about: &Selection, changed: &[TokenId]) {
         let told = match about {
             Selection::Tokens { ids, .. } if ids.len() <= signal::MOST => ids,
             _ => changed,
         };
-        self.tell(Changed::of(told, about.owner())).await;
+        self.publish(Changed::of(told, about.owner())).await;
     }
 
-    /// Tells the other nodes what nobody could wait for. It holds no handle.
-    pub(crate) fn telling(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (untold, shared) = (self.untold().clone(), self.downgrade());
+    /// Publishes what [`publish_later`](Self::publish_later) has left. The future holds no handle.
+    pub(crate) fn publishing(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (unpublished, shared) = (self.unpublished().clone(), self.downgrade());
         async move {
             loop {
-                untold.nudge.given().await;
+                unpublished.notify.notified().await;
                 let Some(tokens) = Self::upgrade(&shared) else {
                     return;
                 };
-                tokens.tell_untold().await;
+                tokens.publish_deferred().await;
             }
         }
     }
 
-    /// Listens to what other nodes tell, and connects anew where that is lost. It holds no handle.
+    /// Evicts what other nodes publish, and connects again if the connection is lost. The future holds no handle.
     pub(crate) fn listening(&self) -> impl Future<Output = ()> + Send + use<> {
-        // Who remembers nothing has no use for what the others tell.
+        // Without a cache there is nothing to evict.
         let signal = self.signal().filter(|_| self.cache().is_some()).cloned();
         let shared = self.downgrade();
         async move {
@@ -117,23 +115,23 @@ impl ApiTokens {
                 return future::pending().await;
             };
             let is_lost = AtomicBool::new(false);
-            let hear = |heard| {
+            let on_message = |message| {
                 if let Some(tokens) = Self::upgrade(&shared) {
-                    tokens.hear(heard, &is_lost);
+                    tokens.on_message(message, &is_lost);
                 }
             };
             let mut pause = SHORTEST_PAUSE;
             loop {
                 let begun = Instant::now();
-                let Err(error) = signal.listen(&hear).await;
+                let Err(error) = signal.listen(&on_message).await;
                 let Some(tokens) = Self::upgrade(&shared) else {
                     return;
                 };
                 if !is_lost.swap(true, Relaxed) {
-                    tokens.report(|| Event::SignalLost { error: told(&error) });
+                    tokens.report(|| Event::SignalLost { error: error_chain(&error) });
                 }
                 drop(tokens);
-                // One that comes and goes is no better than one that does not come.
+                // A connection that is lost at once counts as a failed try.
                 if begun.elapsed() > LONGEST_PAUSE {
                     pause = SHORTEST_PAUSE;
                 }
@@ -143,12 +141,12 @@ impl ApiTokens {
         }
     }
 
-    fn hear(&self, heard: Heard, is_lost: &AtomicBool) {
-        match heard {
-            Heard::Changed(changed) => self.forget(&changed),
-            Heard::Connected => {
-                // What was told before, nobody here has heard.
-                self.forget(&Changed::All);
+    fn on_message(&self, message: SignalMessage, is_lost: &AtomicBool) {
+        match message {
+            SignalMessage::Changed(changed) => self.evict(&changed),
+            SignalMessage::Connected => {
+                // Messages that were published before have not arrived here.
+                self.evict(&Changed::All);
                 if is_lost.swap(false, Relaxed) {
                     self.report(|| Event::SignalRestored);
                 }

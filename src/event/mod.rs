@@ -329,12 +329,12 @@ pub struct StoreFailure {
 
 impl From<&StoreError> for StoreFailure {
     fn from(error: &StoreError) -> Self {
-        Self { code: error.code(), message: told(error) }
+        Self { code: error.code(), message: error_chain(error) }
     }
 }
 
 /// An error and its causes, for people; a cause that only passes on what another says is left out.
-pub(crate) fn told(error: &dyn Error) -> String {
+pub(crate) fn error_chain(error: &dyn Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -29,7 +29,7 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Counts {
     put: AtomicU64,
-    told: AtomicU64,
+    delivered: AtomicU64,
     dropped: AtomicU64,
     /// The bytes of the events that wait.
     bytes: AtomicUsize,
@@ -40,9 +40,9 @@ impl Queue {
     pub(crate) fn start(observer: Box<dyn Observer>) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(CAPACITY);
         let counts = Arc::<Counts>::default();
-        let told = counts.clone();
+        let delivered = counts.clone();
         let thread = thread::Builder::new().name("keyfob-observer".to_owned());
-        thread.spawn(move || run(&*observer, &receiver, &told))?;
+        thread.spawn(move || run(&*observer, &receiver, &delivered))?;
         Ok(Self { sender, counts })
     }
 
@@ -58,9 +58,9 @@ impl Queue {
     }
 
     /// Waits until the observer has been told all that was put in before.
-    pub(crate) async fn told(&self) {
+    pub(crate) async fn drained(&self) {
         let put = self.counts.put.load(SeqCst);
-        while self.counts.told.load(SeqCst) < put {
+        while self.counts.delivered.load(SeqCst) < put {
             Delay::new(PAUSE).await;
         }
     }
@@ -85,7 +85,7 @@ fn run(observer: &dyn Observer, events: &Receiver<Event>, counts: &Counts) {
         tell(observer, &event);
         counts.give_room(event.weight());
         tell_of_dropped(observer, counts);
-        counts.told.fetch_add(1, SeqCst);
+        counts.delivered.fetch_add(1, SeqCst);
     }
     // One may have been let go, and not yet counted, when it was last looked.
     tell_of_dropped(observer, counts);

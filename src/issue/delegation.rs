@@ -1,7 +1,7 @@
 use crate::{
     api_tokens::{
         policy::{Fields, Policy},
-        terms::{Expiry, Terms},
+        settings::{Expiry, TokenSettings},
     },
     store::{Change, SharedRecord},
     token::{AllowedAddresses, Owner, RateLimit, Timestamp},
@@ -18,29 +18,29 @@ struct BeyondParent;
 
 impl Parent {
     /// What is not asked for is as the parent has it, or the application's default where that is less.
-    pub(super) fn lend(&self, terms: &mut Terms, policy: &Policy, now: Timestamp) {
+    pub(super) fn inherit(&self, settings: &mut TokenSettings, policy: &Policy, now: Timestamp) {
         let parent = &*self.0;
         if let Some(end) = parent.expires_at {
             let usual = policy.usual_lifetime().and_then(|it| now.checked_add(it).ok());
             if usual.is_none_or(|usual| usual > end) {
-                terms.expiry.get_or_insert(Expiry::At(end));
+                settings.expiry.get_or_insert(Expiry::At(end));
             }
         }
         if let Some(limit) = parent.rate_limit() {
-            terms.rate_limit.get_or_insert(Some(limit));
+            settings.rate_limit.get_or_insert(Some(limit));
         }
         if let Some(seconds) = parent.idle_seconds {
             let period = time::Duration::seconds(seconds.get().into());
             let period = policy.default_idle_period.map_or(period, |usual| usual.min(period));
-            terms.idle_period.get_or_insert(Some(period));
+            settings.idle_period.get_or_insert(Some(period));
         }
         if let Some(allowed) = parent.allowed_addresses() {
-            terms.allowed_addresses.get_or_insert_with(|| Some(allowed.iter().collect()));
+            settings.allowed_addresses.get_or_insert_with(|| Some(allowed.iter().collect()));
         }
     }
 
     /// Finds out every field in which a token would go beyond its parent.
-    pub(super) fn confine(&self, owner: &Owner, child: &Change, fields: &mut Fields) {
+    pub(super) fn restrict_to_parent(&self, owner: &Owner, child: &Change, fields: &mut Fields) {
         let parent = &*self.0;
         let abilities = child.abilities.as_ref();
         let is_within = [

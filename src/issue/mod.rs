@@ -11,7 +11,7 @@ use crate::{
         ApiTokens,
         entropy::EntropyError,
         policy::{Fields, Instants, InvalidFields},
-        terms::{Terms, terms_setters},
+        settings::{TokenSettings, settings_setters},
     },
     event::Event,
     store::{InsertOutcome, StoreError, TokenStore},
@@ -38,7 +38,7 @@ use crate::{
 pub struct NewToken {
     pub(crate) owner: Owner,
     name: String,
-    pub(crate) terms: Terms,
+    pub(crate) settings: TokenSettings,
     pub(crate) parent: Option<Parent>,
     created_by: Option<Actor>,
     idempotency_key: Option<IdempotencyKey>,
@@ -52,14 +52,14 @@ impl NewToken {
         Self {
             owner,
             name: name.into(),
-            terms: Terms::default(),
+            settings: TokenSettings::default(),
             parent: None,
             created_by: None,
             idempotency_key: None,
         }
     }
 
-    terms_setters!();
+    settings_setters!();
 
     /// Who issues it, where that is not the owner: the member who makes a project's token.
     pub fn created_by(mut self, actor: Actor) -> Self {
@@ -121,9 +121,9 @@ impl ApiTokens {
         store: &dyn TokenStore,
         new: NewToken,
     ) -> Result<IssuedToken, IssueError> {
-        let (plain, record) = self.draw_up(new)?;
+        let (plain, record) = self.prepare(new)?;
         let rules = self.policy().rules(record.created_at);
-        match self.watch(store.insert(&record, &rules).await)? {
+        match self.report_error(store.insert(&record, &rules).await)? {
             InsertOutcome::Inserted => Ok(IssuedToken::new(plain, record)),
             InsertOutcome::NameTaken => Err(IssueError::NameTaken),
             InsertOutcome::LimitReached => {
@@ -137,17 +137,17 @@ impl ApiTokens {
         }
     }
 
-    fn draw_up(&self, mut new: NewToken) -> Result<(PlainToken, TokenRecord), IssueError> {
+    fn prepare(&self, mut new: NewToken) -> Result<(PlainToken, TokenRecord), IssueError> {
         let (policy, format, now) = (self.policy(), self.format(), self.now());
         if let Some(parent) = &new.parent {
-            parent.lend(&mut new.terms, policy, now);
+            parent.inherit(&mut new.settings, policy, now);
         }
-        policy.complete(&mut new.terms);
+        policy.complete(&mut new.settings);
         let mut fields = Fields::default();
         let name = fields.check("name", policy.name(&new.name, format));
-        let terms = policy.check(&new.terms, Instants::new(now), format, &mut fields);
-        if let (Some(parent), Some(terms)) = (&new.parent, &terms) {
-            parent.confine(&new.owner, terms, &mut fields);
+        let settings = policy.check(&new.settings, Instants::new(now), format, &mut fields);
+        if let (Some(parent), Some(settings)) = (&new.parent, &settings) {
+            parent.restrict_to_parent(&new.owner, settings, &mut fields);
         }
         let texts = [
             ("owner", Some(new.owner.as_str())),
@@ -159,18 +159,18 @@ impl ApiTokens {
                 fields.refuse(field, ContainsToken);
             }
         }
-        let (Some(name), Some(terms), true) = (name, terms, fields.is_empty()) else {
+        let (Some(name), Some(settings), true) = (name, settings, fields.is_empty()) else {
             return Err(fields.into_error().into());
         };
 
         let (mut random, mut secret) = ([0; 10], Zeroizing::new([0; 32]));
-        self.draw(&mut random, &mut secret)?;
+        self.random_id_and_secret(&mut random, &mut secret)?;
         let id = self.next_id(random);
         let (plain, digest) = self.write_token(format.prefix(), id, &secret)?;
 
         let mut record =
             TokenRecord::new(id, format.prefix().clone(), new.owner, name, digest, now);
-        terms.set(&mut record);
+        settings.set(&mut record);
         let rare = record.rare_mut();
         rare.parent = new.parent.map(|parent| parent.0.id);
         rare.created_by = new.created_by;

@@ -6,7 +6,7 @@ use crate::{
     api_tokens::{
         ATTEMPTS, ApiTokens,
         policy::{Fields, Instants, InvalidFields},
-        terms::{Terms, terms_setters},
+        settings::{TokenSettings, settings_setters},
     },
     cluster::signal::Changed,
     event::Event,
@@ -29,7 +29,7 @@ use super::owner_tokens::{ManageError, OwnerTokens};
 pub struct TokenChange {
     name: Option<String>,
     version: Option<u32>,
-    pub(crate) terms: Terms,
+    pub(crate) settings: TokenSettings,
 }
 
 impl OwnerTokens {
@@ -67,7 +67,7 @@ impl OwnerTokens {
         change: TokenChange,
     ) -> Result<TokenRecord, ManageError> {
         for _ in 0..ATTEMPTS {
-            let (record, now) = self.alive(id).await?;
+            let (record, now) = self.find_manageable(id).await?;
             if change.version.is_some_and(|seen| seen != record.version) {
                 return Err(ManageError::VersionMismatch { version: record.version });
             }
@@ -81,11 +81,11 @@ impl OwnerTokens {
             let changed = self.update(self.tokens.store(), id, &patch).await?;
             if let Some(changed) = changed {
                 self.report_change(&checked, &record, &changed);
-                self.tokens.tell(Changed::one(id)).await;
+                self.tokens.publish(Changed::one(id)).await;
                 return Ok(Arc::unwrap_or_clone(changed));
             }
         }
-        Err(self.tokens.outpaced().into())
+        Err(self.tokens.contention_error().into())
     }
 
     fn check(
@@ -99,7 +99,7 @@ impl OwnerTokens {
         let name = asked.name.as_deref().map(|name| policy.name(name, format)).transpose();
         let name = fields.check("name", name);
         let instants = Instants::of(record, now);
-        let change = policy.check(&asked.terms, instants, format, &mut fields);
+        let change = policy.check(&asked.settings, instants, format, &mut fields);
         match (name, change) {
             (Some(name), Some(change)) if fields.is_empty() => Ok(Change { name, ..change }),
             _ => Err(fields.into_error()),
@@ -145,7 +145,7 @@ impl OwnerTokens {
         let mut tokens = 0;
         let outcome = loop {
             let deleted = self.tokens.store().delete(&deletion, STEP).await;
-            let Deleted { ids, more } = match self.tokens.watch(deleted) {
+            let Deleted { ids, more } = match self.tokens.report_error(deleted) {
                 Ok(deleted) => deleted,
                 Err(error) => break Err(error.into()),
             };
@@ -159,7 +159,7 @@ impl OwnerTokens {
                 break Ok(tokens);
             }
         };
-        self.tokens.tell(Changed::owner(&self.owner)).await;
+        self.tokens.publish(Changed::owner(&self.owner)).await;
         outcome
     }
 }
@@ -188,7 +188,7 @@ impl ApiTokens {
         let deletion = Deletion::EndedBefore(ended_before.into().min(self.now()));
         let mut tokens = 0;
         loop {
-            let pruned = self.watch(self.store().delete(&deletion, STEP).await);
+            let pruned = self.report_error(self.store().delete(&deletion, STEP).await);
             tokens += pruned.as_ref().map_or(0, |it| it.ids.len() as u64);
             if !matches!(&pruned, Ok(pruned) if pruned.more) {
                 self.report(|| Event::Pruned { tokens });
@@ -231,5 +231,5 @@ impl TokenChange {
         self
     }
 
-    terms_setters!();
+    settings_setters!();
 }

@@ -8,7 +8,7 @@ use crate::{
 
 use super::{
     list_tokens::{ListTokens, TokenPage},
-    operator::AllTokens,
+    operator::OperatorTokens,
     owner_tokens::{ManageError, OwnerTokens},
 };
 
@@ -49,11 +49,11 @@ impl OwnerTokens {
     /// [`ManageError::Store`]
     pub async fn count(&self) -> Result<Counts, ManageError> {
         let filter = Filter::new(Some(self.owner.clone()), self.tokens.now());
-        Ok(self.tokens.watch(self.tokens.store().count(&filter).await)?)
+        Ok(self.tokens.report_error(self.tokens.store().count(&filter).await)?)
     }
 }
 
-impl AllTokens {
+impl OperatorTokens {
     /// A page of tokens of all owners, with every use that is known.
     ///
     /// A page may hold fewer tokens than were asked for, even none, and have a next one: of very many tokens only some
@@ -74,7 +74,7 @@ impl AllTokens {
     /// [`StoreError`]
     pub async fn count(&self) -> Result<Counts, StoreError> {
         let filter = Filter::new(None, self.tokens.now());
-        self.tokens.watch(self.tokens.store().count(&filter).await)
+        self.tokens.report_error(self.tokens.store().count(&filter).await)
     }
 
     /// The token with an id, whosever it is and whatever its state: what an operator asks who has the
@@ -88,7 +88,7 @@ impl AllTokens {
     /// # let issued = tokens.issue(NewToken::new(owner, "ci")).await.unwrap();
     /// let reported = issued.record.public_part(); // such as "acme_0Kz…"
     /// let (_, id) = reported.rsplit_once('_').unwrap();
-    /// let found = tokens.all_owners().find(id.parse().unwrap()).await.unwrap().unwrap();
+    /// let found = tokens.operator().find(id.parse().unwrap()).await.unwrap().unwrap();
     /// assert_eq!(found.owner.as_str(), "user:42");
     /// # });
     /// ```

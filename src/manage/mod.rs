@@ -14,7 +14,7 @@ mod transaction;
 
 pub use change::TokenChange;
 pub use list_tokens::{ListTokens, TokenPage};
-pub use operator::{AllTokens, TokenPages};
+pub use operator::{OperatorTokens, TokenPages};
 pub use owner_tokens::{ManageError, OwnerTokens};
 pub use rotate::{RotateError, TokenRotation};
 pub use transaction::Pending;

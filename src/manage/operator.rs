@@ -31,7 +31,7 @@ const EXPIRING: Order = Order::by(SortBy::Expires);
 /// # let _ = tokens.issue(new).await.unwrap();
 /// // Once a day, the narrowest first, so that nobody is told twice on one day.
 /// for days in [1, 7, 30] {
-///     let mut due = tokens.all_owners().expiring_within(time::Duration::days(days));
+///     let mut due = tokens.operator().expiring_within(time::Duration::days(days));
 ///     while let Some(page) = due.next_page().await.unwrap() {
 ///         for token in page {
 ///             println!("mail to {}: {} expires within {days} days", token.owner, token.name);
@@ -42,7 +42,7 @@ const EXPIRING: Order = Order::by(SortBy::Expires);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct AllTokens {
+pub struct OperatorTokens {
     pub(crate) tokens: ApiTokens,
     pub(crate) by: Option<Actor>,
     pub(crate) because: Option<Reason>,
@@ -53,7 +53,7 @@ pub struct AllTokens {
 #[must_use]
 pub struct TokenPages {
     tokens: ApiTokens,
-    sought: Sought,
+    target: Target,
     after: Option<Position>,
     is_over: bool,
     /// What was claimed and not handed out, also where somebody stopped waiting for it.
@@ -61,19 +61,19 @@ pub struct TokenPages {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Sought {
+enum Target {
     Expiring { until: Timestamp, days: u16 },
     Unused { since: Timestamp },
 }
 
 impl ApiTokens {
     /// What spans all owners.
-    pub fn all_owners(&self) -> AllTokens {
-        AllTokens { tokens: self.clone(), by: None, because: None }
+    pub fn operator(&self) -> OperatorTokens {
+        OperatorTokens { tokens: self.clone(), by: None, because: None }
     }
 }
 
-impl AllTokens {
+impl OperatorTokens {
     /// Says who acts: kept with what is revoked, and told to observers.
     pub fn by(mut self, actor: Actor) -> Self {
         self.by = Some(actor.without_tokens(self.tokens.format()));
@@ -97,18 +97,18 @@ impl AllTokens {
         let days = u16::try_from(time.whole_days().max(1)).unwrap_or(u16::MAX);
         let until =
             self.tokens.now().checked_add(Duration::days(days.into())).unwrap_or(Timestamp::MAX);
-        self.pages(Sought::Expiring { until, days })
+        self.pages(Target::Expiring { until, days })
     }
 
     /// Tokens that are not revoked, were issued before an instant and have not been used since, the oldest first.
     pub fn unused_since(&self, since: impl Into<Timestamp>) -> TokenPages {
-        self.pages(Sought::Unused { since: since.into() })
+        self.pages(Target::Unused { since: since.into() })
     }
 
-    fn pages(&self, sought: Sought) -> TokenPages {
+    fn pages(&self, target: Target) -> TokenPages {
         TokenPages {
             tokens: self.tokens.clone(),
-            sought,
+            target,
             after: None,
             is_over: false,
             claimed: Vec::new(),
@@ -121,7 +121,7 @@ impl AllTokens {
     /// # Errors
     /// [`StoreError`]
     pub async fn count_by_key(&self) -> Result<Vec<KeyCount>, StoreError> {
-        self.tokens.watch(self.tokens.store().count_by_key().await)
+        self.tokens.report_error(self.tokens.store().count_by_key().await)
     }
 }
 
@@ -132,12 +132,12 @@ impl TokenPages {
     /// [`StoreError`]; the next call goes on where this one failed.
     pub async fn next_page(&mut self) -> Result<Option<Vec<TokenRecord>>, StoreError> {
         while !self.is_over {
-            let found = match self.sought {
-                Sought::Expiring { days, .. } => {
+            let found = match self.target {
+                Target::Expiring { days, .. } => {
                     let page = self.read().await?;
                     self.claim(page, days).await?
                 }
-                Sought::Unused { since } => self.unused(since).await?,
+                Target::Unused { since } => self.unused(since).await?,
             };
             if !found.is_empty() {
                 return Ok(Some(found));
@@ -149,13 +149,13 @@ impl TokenPages {
     async fn read(&self) -> Result<Listed, StoreError> {
         let mut filter = Filter::new(None, self.tokens.now());
         filter.states = States::NOT_REVOKED;
-        let order = match self.sought {
+        let order = match self.target {
             // What has expired since the first page expires soon no more.
-            Sought::Expiring { until, .. } => {
+            Target::Expiring { until, .. } => {
                 filter.expires = Some((filter.at, until));
                 EXPIRING
             }
-            Sought::Unused { since } => {
+            Target::Unused { since } => {
                 (filter.created_before, filter.unused_since) = (Some(since), Some(since));
                 Order::OLDEST
             }
@@ -175,7 +175,7 @@ impl TokenPages {
             if !told {
                 let claim = Patch::Notice { expected_expiry: end, days };
                 let claim = self.tokens.store().update(record.id, &claim).await;
-                match self.tokens.watch(claim) {
+                match self.tokens.report_error(claim) {
                     Ok(UpdateOutcome::Updated(_)) => {
                         let token = Arc::new(record);
                         self.tokens.report(|| Event::ExpiringSoon { token: token.clone(), days });

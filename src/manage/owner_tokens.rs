@@ -108,7 +108,10 @@ impl OwnerTokens {
     }
 
     /// The token as it is now, if it can still be managed.
-    pub(crate) async fn alive(&self, id: TokenId) -> Result<(TokenRecord, Timestamp), ManageError> {
+    pub(crate) async fn find_manageable(
+        &self,
+        id: TokenId,
+    ) -> Result<(TokenRecord, Timestamp), ManageError> {
         let record = self.get(id).await?;
         let now = self.tokens.now();
         match record.state_at(now) {

@@ -58,15 +58,15 @@ impl ApiTokens {
         step: impl Fn() -> F,
         records: impl Fn(&mut T) -> &mut [TokenRecord],
     ) -> Result<T, StoreError> {
-        let noted = self.usage().noted(named.iter().copied());
-        let mut read = self.watch(step().await)?;
-        let is_settled = self.usage().show_in(&noted, records(&mut read));
+        let pending = self.usage().pending_uses(named.iter().copied());
+        let mut read = self.report_error(step().await)?;
+        let is_settled = self.usage().show_in(&pending, records(&mut read));
         if is_settled || !named.is_empty() {
             return Ok(read);
         }
-        let noted = self.usage().noted(records(&mut read).iter().map(|it| it.id));
-        let mut read = self.watch(step().await)?;
-        self.usage().show_in(&noted, records(&mut read));
+        let pending = self.usage().pending_uses(records(&mut read).iter().map(|it| it.id));
+        let mut read = self.report_error(step().await)?;
+        self.usage().show_in(&pending, records(&mut read));
         Ok(read)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    operator::AllTokens,
+    operator::OperatorTokens,
     owner_tokens::{ManageError, OwnerTokens},
 };
 
@@ -94,7 +94,7 @@ impl OwnerTokens {
     }
 }
 
-impl AllTokens {
+impl OperatorTokens {
     /// Revokes tokens, whosever they are, and returns which were not revoked before. It works in steps as
     /// [`OwnerTokens::revoke_many`].
     ///
@@ -122,7 +122,7 @@ struct Ending<'a> {
     revocation: Revocation,
     changed: Vec<TokenId>,
     /// The tokens that the other nodes are still to be told of, and no more than one beyond those told one by one.
-    untold: Vec<TokenId>,
+    unpublished: Vec<TokenId>,
 }
 
 impl<'a> Ending<'a> {
@@ -133,19 +133,19 @@ impl<'a> Ending<'a> {
         because: Option<&Reason>,
     ) -> Self {
         let revocation = tokens.revocation(by, because);
-        Self { tokens, owner, revocation, changed: Vec::new(), untold: Vec::new() }
+        Self { tokens, owner, revocation, changed: Vec::new(), unpublished: Vec::new() }
     }
 
     async fn step(&mut self, selection: &Selection) -> Result<Revoked, StoreError> {
         let revoked = self.tokens.store().revoke(selection, &self.revocation, STEP).await;
-        let revoked = self.tokens.watch(revoked)?;
+        let revoked = self.tokens.report_error(revoked)?;
         if !revoked.changed.is_empty() {
             let revocation = self.revocation.clone();
             self.tokens.report(|| Event::revoked(&revoked.changed, revocation));
         }
         self.changed.extend(&revoked.changed);
-        let room = (MOST + 1).saturating_sub(self.untold.len());
-        self.untold.extend(revoked.found.iter().take(room));
+        let room = (MOST + 1).saturating_sub(self.unpublished.len());
+        self.unpublished.extend(revoked.found.iter().take(room));
         Ok(revoked)
     }
 
@@ -167,12 +167,12 @@ impl<'a> Ending<'a> {
         while self.step(&selection).await?.more {
             // The others need not wait for the end. What they read meanwhile, they are told of then.
             if mem::take(&mut is_first) {
-                self.tokens.tell(Changed::owner(owner)).await;
+                self.tokens.publish(Changed::owner(owner)).await;
             }
         }
-        if self.untold.is_empty() {
+        if self.unpublished.is_empty() {
             // It may repeat one whose end nobody knew, so that nobody has told it.
-            self.tokens.tell(Changed::owner(owner)).await;
+            self.tokens.publish(Changed::owner(owner)).await;
         }
         Ok(())
     }
@@ -210,14 +210,14 @@ impl<'a> Ending<'a> {
         mut self,
         outcome: Result<T, StoreError>,
     ) -> Result<(Vec<TokenId>, T), StoreError> {
-        self.tokens.tell(Changed::of(&self.untold, self.owner)).await;
-        self.untold.clear();
+        self.tokens.publish(Changed::of(&self.unpublished, self.owner)).await;
+        self.unpublished.clear();
         outcome.map(|done| (mem::take(&mut self.changed), done))
     }
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.tokens.tell_later(&self.untold);
+        self.tokens.publish_later(&self.unpublished);
     }
 }

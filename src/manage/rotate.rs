@@ -10,7 +10,7 @@ use crate::{
         ATTEMPTS, ApiTokens,
         entropy::EntropyError,
         policy::{Fields, Instants, InvalidFields},
-        terms::{Expiry, Terms, expiry_setters},
+        settings::{Expiry, TokenSettings, expiry_setters},
     },
     cluster::signal::Changed,
     event::Event,
@@ -206,7 +206,7 @@ impl OwnerTokens {
     ) -> Result<IssuedToken, RotateError> {
         let rotated = self.rotate_in(self.tokens.store(), id, &rotation, ATTEMPTS).await?;
         self.tokens.report(|| Event::rotated(&rotated, self.by.as_ref()));
-        self.tokens.tell(Changed::one(id)).await;
+        self.tokens.publish(Changed::one(id)).await;
         Ok(rotated)
     }
 
@@ -236,7 +236,7 @@ impl OwnerTokens {
             }
             first = first.or(Some(record));
         }
-        Err(self.tokens.outpaced().into())
+        Err(self.tokens.contention_error().into())
     }
 }
 
@@ -295,11 +295,14 @@ impl ApiTokens {
                 ends_on_first_use: rotation.until_first_use,
                 may_ask_again: rotation.asker == Asker::Bearer,
             };
-            (record.generation.checked_add(1).ok_or_else(|| self.outpaced())?, Some(previous))
+            (
+                record.generation.checked_add(1).ok_or_else(|| self.contention_error())?,
+                Some(previous),
+            )
         };
 
         let (mut unused, mut secret) = ([0; 10], Zeroizing::new([0; 32]));
-        self.draw(&mut unused, &mut secret)?;
+        self.random_id_and_secret(&mut unused, &mut secret)?;
         let (plain, digest) = self.write_token(&record.prefix, record.id, &secret)?;
         Ok((plain, Rotation { digest, generation, at: now, previous, expires_at }))
     }
@@ -311,9 +314,9 @@ impl ApiTokens {
         now: Timestamp,
     ) -> Result<(Option<Timestamp>, Option<Timestamp>), InvalidFields> {
         let mut fields = Fields::default();
-        let terms = Terms { expiry: rotation.expiry, ..Terms::default() };
+        let settings = TokenSettings { expiry: rotation.expiry, ..TokenSettings::default() };
         let instants = Instants { issued: now, ..Instants::of(record, now) };
-        let change = self.policy().check(&terms, instants, self.format(), &mut fields);
+        let change = self.policy().check(&settings, instants, self.format(), &mut fields);
         let expires_at = change.map(|it| it.expires_at.unwrap_or(record.expires_at));
         let is_later = |it: Option<Timestamp>| {
             record.expires_at.is_some_and(|end| it.is_none_or(|it| it > end))

@@ -87,7 +87,7 @@ impl ApiTokens {
     }
 
     async fn is_revoked(&self, id: TokenId) -> Result<bool, StoreError> {
-        let found = self.watch(find_one(self.store(), id).await)?;
+        let found = self.report_error(find_one(self.store(), id).await)?;
         Ok(found.is_none_or(|record| record.state_at(self.now()) == TokenState::Revoked))
     }
 

@@ -61,15 +61,18 @@ impl OwnerTokens {
         id: TokenId,
         until: Option<Timestamp>,
     ) -> Result<TokenRecord, ManageError> {
-        let (_, since) = self.alive(id).await?;
+        let (_, since) = self.find_manageable(id).await?;
         if until.is_some_and(|until| until <= since) {
             let mut fields = Fields::default();
             fields.refuse("until", UntilError);
             return Err(fields.into_error().into());
         }
         let suspension = Suspension { since, until, reason: self.because.clone() };
-        self.settle(id, &Patch::Suspend(suspension), |token, by| Event::Suspended { token, by })
-            .await
+        self.finish_change(id, &Patch::Suspend(suspension), |token, by| Event::Suspended {
+            token,
+            by,
+        })
+        .await
     }
 
     /// Ends the suspension of a token, if there is one. An idle token that was suspended is good again: its period
@@ -78,14 +81,15 @@ impl OwnerTokens {
     /// # Errors
     /// As [`suspend`](Self::suspend).
     pub async fn resume(&self, id: TokenId) -> Result<TokenRecord, ManageError> {
-        let (record, now) = self.alive(id).await?;
+        let (record, now) = self.find_manageable(id).await?;
         if !record.suspension.is_some_and(|it| it.holds_at(now)) {
             return self.get(id).await;
         }
-        self.settle(id, &Patch::Resume { at: now }, |token, by| Event::Resumed { token, by }).await
+        self.finish_change(id, &Patch::Resume { at: now }, |token, by| Event::Resumed { token, by })
+            .await
     }
 
-    async fn settle(
+    async fn finish_change(
         &self,
         id: TokenId,
         patch: &Patch,
@@ -93,9 +97,9 @@ impl OwnerTokens {
     ) -> Result<TokenRecord, ManageError> {
         let token = self.update(self.tokens.store(), id, patch).await?;
         // Nothing is expected of the token, so nothing can be outdated.
-        let token = token.ok_or_else(|| self.tokens.outpaced())?;
+        let token = token.ok_or_else(|| self.tokens.contention_error())?;
         self.tokens.report(|| event(token.clone(), self.by.clone()));
-        self.tokens.tell(Changed::one(id)).await;
+        self.tokens.publish(Changed::one(id)).await;
         Ok(Arc::unwrap_or_clone(token))
     }
 }

@@ -65,7 +65,7 @@ impl<T> Pending<T> {
             tokens.report(|| *event);
         }
         if !is_new {
-            tokens.tell_of(&about, &changed).await;
+            tokens.publish_selection(&about, &changed).await;
         }
         done
     }
@@ -87,11 +87,11 @@ impl<T> fmt::Debug for Pending<T> {
 
 impl Drop for Unsettled {
     fn drop(&mut self) {
-        self.tokens.forget_selected(&self.about);
+        self.tokens.evict_selected(&self.about);
         if let Some(event) = self.event.take() {
             let ids = mem::take(&mut self.changed);
             if !is_new(&event) {
-                self.tokens.tell_later(&ids);
+                self.tokens.publish_later(&ids);
             }
             self.tokens.report(|| Event::Uncommitted { ids: ids.into() });
         }
@@ -244,7 +244,7 @@ impl OwnerTokens {
         while all.more {
             let revoke = transaction.revoke(&unsettled.about, &revocation, STEP);
             let step = self.tokens.in_time_of_step(revoke).await?;
-            let Revoked { changed, found, more } = self.tokens.watch(step)?;
+            let Revoked { changed, found, more } = self.tokens.report_error(step)?;
             all.changed.extend(changed);
             (all.found, all.more) = (found, more);
         }

@@ -81,7 +81,7 @@ pub enum Peek {
     /// There is no such token.
     Absent,
     /// It has to be asked for with [`TokenStore::find`].
-    Ask,
+    Miss,
 }
 
 /// The storage contract.
@@ -97,7 +97,7 @@ pub enum Peek {
 #[async_trait]
 pub trait TokenStore: Debug + Send + Sync {
     /// What is known of a token without I/O, a lock that readers share, or waiting. A store that has nothing in
-    /// memory answers [`Peek::Ask`]. Once a step of this store is acknowledged, it is known as that step left it.
+    /// memory answers [`Peek::Miss`]. Once a step of this store is acknowledged, it is known as that step left it.
     fn peek(&self, id: TokenId) -> Peek;
 
     /// Returns the tokens with these ids, in any order, each once: revoked and expired ones as well. Ids without a token

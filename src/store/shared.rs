@@ -32,7 +32,7 @@ pub struct SharedRecord(Arc<Inner>);
 #[derive(Debug)]
 #[repr(C)]
 struct Inner {
-    noted: NotedUse,
+    pending_use: PendingUse,
     record: TokenRecord,
 }
 
@@ -47,8 +47,8 @@ impl SharedRecord {
     }
 
     #[inline]
-    pub(crate) fn noted(&self) -> &NotedUse {
-        &self.0.noted
+    pub(crate) fn pending_use(&self) -> &PendingUse {
+        &self.0.pending_use
     }
 
     /// About how many bytes it takes in memory, at most.
@@ -68,7 +68,7 @@ impl Deref for SharedRecord {
 
 impl From<TokenRecord> for SharedRecord {
     fn from(record: TokenRecord) -> Self {
-        Self(Arc::new(Inner { record, noted: NotedUse::default() }))
+        Self(Arc::new(Inner { record, pending_use: PendingUse::default() }))
     }
 }
 
@@ -87,42 +87,42 @@ const NONE: i64 = i64::MIN;
 /// It lies beside the record that `verify` has in its hands anyway, so that noting a use costs a compare and, once a
 /// second, an exchange.
 #[derive(Debug)]
-pub(crate) struct NotedUse {
+pub(crate) struct PendingUse {
     at: AtomicI64,
     /// Names the log in which the record waits and the address of the last use, to see that either is another one.
     tag: AtomicU64,
 }
 
-impl NotedUse {
+impl PendingUse {
     /// Notes a use if this record is the one that waits to be written; `false` if it is not, or if the address is
     /// another one: then the log has to be told.
-    pub(crate) fn touch(&self, now: Timestamp, tag: u64) -> bool {
-        let mut noted = self.at.load(Relaxed);
+    pub(crate) fn bump(&self, now: Timestamp, tag: u64) -> bool {
+        let mut pending = self.at.load(Relaxed);
         let now = now.unix_seconds();
         if self.tag.load(Relaxed) != tag {
             return false;
         }
-        while noted != NONE {
-            if noted >= now {
+        while pending != NONE {
+            if pending >= now {
                 return true;
             }
             // An exchange and not a store: a use must not be noted in a record that has just been drained.
-            match self.at.compare_exchange_weak(noted, now, Relaxed, Relaxed) {
+            match self.at.compare_exchange_weak(pending, now, Relaxed, Relaxed) {
                 Ok(_) => return true,
-                Err(current) => noted = current,
+                Err(current) => pending = current,
             }
         }
         false
     }
 
     /// Makes this record the one that waits to be written.
-    pub(crate) fn open(&self, at: Timestamp, tag: u64) {
+    pub(crate) fn start(&self, at: Timestamp, tag: u64) {
         self.tag.store(tag, Relaxed);
         self.at.fetch_max(at.unix_seconds(), Relaxed);
     }
 
     /// Takes what is noted; nothing is noted here until the record is opened again.
-    pub(crate) fn close(&self) -> Option<Timestamp> {
+    pub(crate) fn take(&self) -> Option<Timestamp> {
         Timestamp::from_unix_seconds(self.at.swap(NONE, Relaxed)).ok()
     }
 
@@ -132,7 +132,7 @@ impl NotedUse {
     }
 }
 
-impl Default for NotedUse {
+impl Default for PendingUse {
     fn default() -> Self {
         Self { at: AtomicI64::new(NONE), tag: AtomicU64::new(0) }
     }

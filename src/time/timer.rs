@@ -109,20 +109,20 @@ impl Drop for Timeout {
 
 /// Wakes one future, also before it waits.
 #[derive(Debug, Default)]
-pub(crate) struct Nudge {
-    given: AtomicBool,
+pub(crate) struct Notify {
+    is_notified: AtomicBool,
     waker: AtomicWaker,
 }
 
-impl Nudge {
-    pub(crate) fn give(&self) {
-        if !self.given.swap(true, Relaxed) {
+impl Notify {
+    pub(crate) fn notify(&self) {
+        if !self.is_notified.swap(true, Relaxed) {
             self.waker.wake();
         }
     }
 
     /// Waits until it is given.
-    pub(crate) async fn given(&self) {
+    pub(crate) async fn notified(&self) {
         poll_fn(|context| self.poll(context)).await;
     }
 
@@ -138,6 +138,6 @@ impl Nudge {
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         self.waker.register(context.waker());
-        if self.given.swap(false, Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_notified.swap(false, Relaxed) { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -1,13 +1,13 @@
 use subtle::ConstantTimeEq;
 
-use super::{Pepper, PepperKey, Shield};
+use super::{KeyedChecksum, Pepper, PepperKey};
 
 /// How the checksums of tokens are made and checked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Checksums {
-    /// Those whose checksums are accepted; unless the shield is off, the first makes new ones.
+    /// Those whose checksums are accepted; unless keyed checksums are off, the first makes new ones.
     keys: Vec<PepperKey>,
-    shield: Shield,
+    keyed_checksum: KeyedChecksum,
 }
 
 impl Checksums {
@@ -15,17 +15,21 @@ impl Checksums {
         let Some(pepper) = pepper else {
             return Self::default();
         };
-        let keys = match pepper.shield_policy() {
-            Shield::Off => pepper.keys_for_checksums_alone().to_vec(),
-            Shield::Prefer | Shield::Require => pepper.all_keys().cloned().collect(),
+        let keys = match pepper.keyed_checksum_policy() {
+            KeyedChecksum::Off => pepper.keys_for_checksums_alone().to_vec(),
+            KeyedChecksum::Prefer | KeyedChecksum::Require => pepper.all_keys().cloned().collect(),
         };
-        let shield = if pepper.makes_unpeppered() { Shield::Off } else { pepper.shield_policy() };
-        Self { keys, shield }
+        let keyed_checksum = if pepper.makes_unpeppered() {
+            KeyedChecksum::Off
+        } else {
+            pepper.keyed_checksum_policy()
+        };
+        Self { keys, keyed_checksum }
     }
 
     pub(crate) fn make(&self, covered: &[u8]) -> u32 {
         match self.keys.first() {
-            Some(key) if self.shield != Shield::Off => key.checksum(covered),
+            Some(key) if self.keyed_checksum != KeyedChecksum::Off => key.checksum(covered),
             _ => crc32fast::hash(covered),
         }
     }
@@ -33,8 +37,8 @@ impl Checksums {
     /// A checksum of CRC-32 is nothing secret, a keyed one is: it is compared in constant time.
     #[inline]
     pub(crate) fn accept(&self, checksum: u64, covered: &[u8]) -> bool {
-        let by_crc =
-            self.shield != Shield::Require && checksum == u64::from(crc32fast::hash(covered));
+        let by_crc = self.keyed_checksum != KeyedChecksum::Require
+            && checksum == u64::from(crc32fast::hash(covered));
         by_crc || self.accept_keyed(checksum, covered)
     }
 

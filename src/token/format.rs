@@ -26,7 +26,7 @@ const _: () = assert!(prefix::LONGEST + 1 + COVERED_TAIL <= keyed_hash::LONGEST)
 /// | prefix | the application's own, see [`Prefix`] | 2 to 32 |
 /// | id | the public [`TokenId`] | 22 |
 /// | secret | 256 bits from the operating system's generator | 43 |
-/// | checksum | CRC-32 (IEEE, as zlib's) over everything before it, or 32 bits of an HMAC with a [`Shield`](super::Shield) | 6 |
+/// | checksum | CRC-32 (IEEE, as zlib's) over everything before it, or 32 bits of an HMAC with a [`KeyedChecksum`](super::KeyedChecksum) | 6 |
 ///
 /// Numbers are base62 (`0-9A-Za-z`, most significant digit first, padded with `0`). All of it is `[A-Za-z0-9_]`: a
 /// double click selects it whole, and it needs no quoting in a shell, a URL or an env file.

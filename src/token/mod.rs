@@ -38,7 +38,7 @@ pub use id::{TokenId, TokenIdError};
 pub use metadata::{Metadata, MetadataError};
 pub use name::{NamePolicy, TokenName, TokenNameError};
 pub use owner::{Actor, IdempotencyKey, Owner, Reason};
-pub use pepper::{Pepper, PepperError, PepperKey, Shield};
+pub use pepper::{KeyedChecksum, Pepper, PepperError, PepperKey};
 pub use plain::{IssuedToken, PlainToken};
 pub use prefix::{Prefix, PrefixError};
 pub use rate_limit::{RateLimit, RateLimitError};

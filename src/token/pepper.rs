@@ -98,8 +98,8 @@ impl fmt::Debug for PepperKey {
 /// 1. Every node accepts the new one as the [next](Self::accept_next).
 /// 2. Every node makes tokens with it, and [accepts](Self::accept) the old one. A token that comes in under the old key
 ///    gets a digest of the new one, off the path of the request.
-/// 3. Once [`AllTokens::count_by_key`](crate::AllTokens::count_by_key) shows none for the old key, it goes. With a
-///    [`Shield`] it moves to [`accept_checksums_of`](Self::accept_checksums_of), for as long as tokens live whose text
+/// 3. Once [`OperatorTokens::count_by_key`](crate::OperatorTokens::count_by_key) shows none for the old key, it goes. With a
+///    [`KeyedChecksum`] it moves to [`accept_checksums_of`](Self::accept_checksums_of), for as long as tokens live whose text
 ///    was made with it: those that were last rotated, or else issued, before step 2 was done.
 ///
 /// A token under a key that a node does not have is 503 there, and reported: the token may well be good.
@@ -112,12 +112,12 @@ impl fmt::Debug for PepperKey {
 /// 3. Once none is without a key, or the rest is revoked, nothing more than the key is said.
 ///
 /// ```
-/// use keyfob::{ApiTokens, store::MemoryStore, token::{Pepper, PepperKey, Shield}};
+/// use keyfob::{ApiTokens, store::MemoryStore, token::{Pepper, PepperKey, KeyedChecksum}};
 ///
 /// # let (this_year, last_year) = ([1, 2].repeat(16), [3, 4].repeat(16));
 /// let pepper = Pepper::new(PepperKey::new("2026", this_year)?)
 ///     .accept(PepperKey::new("2025", last_year)?)
-///     .shield(Shield::Prefer);
+///     .keyed_checksum(KeyedChecksum::Prefer);
 /// let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").pepper(pepper).build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -129,7 +129,7 @@ pub struct Pepper {
     next: Vec<PepperKey>,
     earlier: Vec<PepperKey>,
     for_checksums: Vec<PepperKey>,
-    shield: Shield,
+    keyed_checksum: KeyedChecksum,
     unpeppered: Unpeppered,
 }
 
@@ -148,9 +148,9 @@ enum Unpeppered {
 /// The price: nobody without the key can tell a token by its checksum, secret scanners among them; and a token whose
 /// key is lost is refused for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Shield {
+pub enum KeyedChecksum {
     /// CRC-32, which everybody can check and make. Tokens with a keyed checksum are let in only where its key is
-    /// [accepted for checksums](Pepper::accept_checksums_of), which it has to be once the shield was up.
+    /// [accepted for checksums](Pepper::accept_checksums_of), which it has to be once keyed checksums were on.
     #[default]
     Off,
     /// New tokens have a keyed checksum; those with CRC-32 are let in as well.
@@ -167,7 +167,7 @@ impl Pepper {
             next: Vec::new(),
             earlier: Vec::new(),
             for_checksums: Vec::new(),
-            shield: Shield::Off,
+            keyed_checksum: KeyedChecksum::Off,
             unpeppered: Unpeppered::Refused,
         }
     }
@@ -184,7 +184,7 @@ impl Pepper {
         self
     }
 
-    /// Keyed checksums of this key are accepted as well, also where the shield is [off](Shield::Off). Its digests are
+    /// Keyed checksums of this key are accepted as well, also if keyed checksums are [off](KeyedChecksum::Off). Its digests are
     /// not, unless it is accepted for those too.
     pub fn accept_checksums_of(mut self, key: PepperKey) -> Self {
         self.for_checksums.push(key);
@@ -207,8 +207,8 @@ impl Pepper {
     }
 
     /// Whether checksums are made with the key as well. They are not unless said here.
-    pub fn shield(mut self, shield: Shield) -> Self {
-        self.shield = shield;
+    pub fn keyed_checksum(mut self, keyed_checksum: KeyedChecksum) -> Self {
+        self.keyed_checksum = keyed_checksum;
         self
     }
 
@@ -259,8 +259,8 @@ impl Pepper {
         self.unpeppered == Unpeppered::Made
     }
 
-    pub(super) fn shield_policy(&self) -> Shield {
-        self.shield
+    pub(super) fn keyed_checksum_policy(&self) -> KeyedChecksum {
+        self.keyed_checksum
     }
 
     pub(super) fn keys_for_checksums_alone(&self) -> &[PepperKey] {

@@ -15,13 +15,13 @@ use super::{
     VerifiedToken, VerifyError,
     batch::Source,
     judge::{Due, Verdict, is_final, judge},
-    negative_cache::Refusal,
-    proof::{Claim, Proven},
+    negative_cache::KnownBad,
+    proof::{Credential, Proven},
 };
 
 /// A verification that memory did not settle.
 pub(crate) struct Open {
-    claim: Claim,
+    credential: Credential,
     from: Option<IpAddr>,
     next: Next,
 }
@@ -44,21 +44,22 @@ struct Compared {
 impl Open {
     #[cold]
     pub(super) fn presented(token: &PresentedToken<'_>, from: Option<IpAddr>, next: Next) -> Self {
-        Self { claim: Claim::Presented(token.held()), from, next }
+        Self { credential: Credential::Presented(token.held()), from, next }
     }
 
     pub(super) fn verified(token: &VerifiedToken, next: Next) -> Self {
-        Self { claim: Claim::Verified(token.clone()), from: token.from, next }
+        Self { credential: Credential::Verified(token.clone()), from: token.from, next }
     }
 }
 
 impl ApiTokens {
     /// Goes on with a verification until it is settled, no longer than the deadline.
     pub(crate) async fn settle(&self, open: Box<Open>) -> Result<VerifiedToken, VerifyError> {
-        if let Some(presented) = open.claim.presented()
-            && let Some(refusal) = self.refusals().recall(&presented, Moment::now(self.clock()))
+        if let Some(presented) = open.credential.presented()
+            && let Some(known_bad) =
+                self.negative_cache().get(&presented, Moment::now(self.clock()))
         {
-            return Err(self.refuse(VerifyError::lasting(refusal, presented.id())));
+            return Err(self.refuse(VerifyError::lasting(known_bad, presented.id())));
         }
         let until = self.latest();
         // What waits for the store is large, and each caller would carry it about.
@@ -66,7 +67,7 @@ impl ApiTokens {
     }
 
     async fn settle_by(&self, until: Instant, open: Open) -> Result<VerifiedToken, VerifyError> {
-        let Open { claim, from, mut next } = open;
+        let Open { credential, from, mut next } = open;
         // Until the store is asked, all is from memory.
         let mut source = Source::Cache;
         let (mut now, mut owner_enabled, mut attempts) = (self.now(), None, ATTEMPTS);
@@ -82,7 +83,7 @@ impl ApiTokens {
                     proven
                 }
                 Next::AskStore(wanted) => {
-                    let compared = self.compare(&claim, wanted, from, until).await?;
+                    let compared = self.compare(&credential, wanted, from, until).await?;
                     (source, now) = (compared.source, compared.now);
                     match compared.proof {
                         Ok(proven) => proven,
@@ -97,20 +98,20 @@ impl ApiTokens {
             let known = self.known_of(&proven.record, owner_enabled, now);
             next = match judge(&proven, &known, now, from, source) {
                 Verdict::Admit => {
-                    return Ok(self.conclude(proven, claim.presented().as_ref(), now, from));
+                    return Ok(self.finish(proven, credential.presented().as_ref(), now, from));
                 }
-                Verdict::Refuse(flaw) => return Err(flaw.of(claim.id())),
+                Verdict::Refuse(flaw) => return Err(flaw.of(credential.id())),
                 Verdict::AskOwnerGate => Next::AskOwnerGate(proven),
                 Verdict::AskStore => Next::AskStore(Source::Store),
                 Verdict::WriteFirst(due) => {
                     if self.write_first(&proven, due, now, from, until).await? {
-                        return Ok(self.conclude(proven, claim.presented().as_ref(), now, from));
+                        return Ok(self.finish(proven, credential.presented().as_ref(), now, from));
                     }
                     // The token was changed meanwhile, and so may be all else.
                     owner_enabled = None;
                     attempts -= 1;
                     if attempts == 0 {
-                        return Err(self.outpaced().into());
+                        return Err(self.contention_error().into());
                     }
                     Next::AskStore(Source::Store)
                 }
@@ -124,8 +125,8 @@ impl ApiTokens {
         presented: &str,
     ) -> Result<SharedRecord, VerifyError> {
         let presented = self.format().parse(presented).map_err(|it| self.refuse(it.into()))?;
-        let (claim, until) = (Claim::Presented(presented.held()), self.latest());
-        let compared = self.compare(&claim, Source::Store, None, until);
+        let (credential, until) = (Credential::Presented(presented.held()), self.latest());
+        let compared = self.compare(&credential, Source::Store, None, until);
         let proven = self.in_time(until, async { compared.await?.proof }).await?;
         Ok(proven.record)
     }
@@ -133,27 +134,27 @@ impl ApiTokens {
     /// Compares a claim with what is known, from that source or better.
     async fn compare(
         &self,
-        claim: &Claim,
+        credential: &Credential,
         wanted: Source,
         from: Option<IpAddr>,
         until: Instant,
     ) -> Result<Compared, VerifyError> {
         let asked = Moment::now(self.clock());
-        let found = self.watch(self.lookups().find(claim.id(), wanted, until).await)?;
+        let found = self.report_error(self.batcher().find(credential.id(), wanted, until).await)?;
         let now = self.now();
-        let proof = claim.prove(self.digests(), found.record.clone(), now);
+        let proof = credential.prove(self.digests(), found.record.clone(), now);
         if let (Some(presented), Err(reason), Source::Store) =
-            (claim.presented(), &proof, found.source)
+            (credential.presented(), &proof, found.source)
         {
             if let (VerifyError::RetiredSecret(_), Some(record)) = (reason, &found.record) {
                 Box::pin(self.meet_retired_secret(record, now, from, until)).await;
             }
             // Each time a replaced secret is used it may have to suspend the token.
-            let is_kept = |refusal: &Refusal| {
-                *refusal != Refusal::RetiredSecret || !self.suspends_on_retired_secret()
+            let is_kept = |known_bad: &KnownBad| {
+                *known_bad != KnownBad::RetiredSecret || !self.suspends_on_retired_secret()
             };
-            if let Some(refusal) = reason.as_lasting().filter(is_kept) {
-                self.refusals().keep(&presented, refusal, asked);
+            if let Some(known_bad) = reason.as_lasting().filter(is_kept) {
+                self.negative_cache().insert(&presented, known_bad, asked);
             }
         }
         Ok(Compared { proof, source: found.source, now })
@@ -161,7 +162,9 @@ impl ApiTokens {
 
     async fn ask_gate(&self, record: &TokenRecord) -> Result<bool, StoreError> {
         match self.gatekeeper() {
-            Some(gatekeeper) => self.watch(gatekeeper.ask(&record.owner, self.clock()).await),
+            Some(gatekeeper) => {
+                self.report_error(gatekeeper.ask(&record.owner, self.clock()).await)
+            }
             None => Ok(true),
         }
     }
@@ -178,19 +181,19 @@ impl ApiTokens {
         let record = &proven.record;
         if due.first_use {
             let mark = Patch::FirstUse { expected: record.digest.clone(), at: now };
-            let marked = self.watch(self.store().update(record.id, &mark).await)?;
+            let marked = self.report_error(self.store().update(record.id, &mark).await)?;
             if !matches!(marked, UpdateOutcome::Updated(_)) {
                 return Ok(false);
             }
             self.report_first_use(proven, from);
             if record.previous.as_ref().is_some_and(|it| it.ends_on_first_use) {
-                self.tell(Changed::one(record.id)).await;
+                self.publish(Changed::one(record.id)).await;
             }
         }
         if due.last_use {
             let uses = [Use { from, ..Use::new(record.id, now) }];
             // What can't be written is noted all the same, and a request is not refused for it.
-            let _ = self.briefly(until, self.store().record_uses(&uses)).await;
+            let _ = self.with_half_deadline(until, self.store().record_uses(&uses)).await;
         }
         Ok(true)
     }
@@ -207,20 +210,20 @@ impl ApiTokens {
         verification: impl Future<Output = Result<T, VerifyError>>,
     ) -> Result<T, VerifyError> {
         let verdict = store::in_time(until, async { Ok(verification.await) }).await;
-        self.watch(verdict)?.map_err(|reason| match reason {
+        self.report_error(verdict)?.map_err(|reason| match reason {
             reason @ VerifyError::Store(_) => reason,
             reason => self.refuse(reason),
         })
     }
 
     /// Gives a write that the answer does not depend on half of the time that is left.
-    async fn briefly<T>(
+    async fn with_half_deadline<T>(
         &self,
         until: Instant,
         write: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let half = half_way(Instant::now(), until);
-        self.watch(store::in_time(half, write).await)
+        self.report_error(store::in_time(half, write).await)
     }
 
     /// Reports a secret whose grace is over, and suspends its token where the application wants that. The secret is
@@ -240,10 +243,10 @@ impl ApiTokens {
         }
         let reason = Reason::new("a secret was used that a rotation had replaced").ok();
         let suspend = Patch::Suspend(Suspension { reason, ..Suspension::new(now) });
-        let suspended = self.briefly(until, self.store().update(id, &suspend)).await;
+        let suspended = self.with_half_deadline(until, self.store().update(id, &suspend)).await;
         if let Ok(UpdateOutcome::Updated(token)) = suspended {
             self.report(|| Event::Suspended { token, by: None });
-            self.tell(Changed::one(id)).await;
+            self.publish(Changed::one(id)).await;
         }
     }
 }

@@ -3,7 +3,7 @@ use crate::{
     token::{KeyId, MalformedToken, TokenId},
 };
 
-use super::negative_cache::Refusal;
+use super::negative_cache::KnownBad;
 
 /// Why a presented text was not accepted. For logs: to a client all refusals look alike.
 #[derive(Debug, thiserror::Error)]
@@ -82,20 +82,20 @@ impl VerifyError {
     }
 
     /// That of a token which will not become good.
-    pub(super) fn lasting(refusal: Refusal, id: TokenId) -> Self {
-        match refusal {
-            Refusal::Unknown => Self::Unknown,
-            Refusal::WrongSecret => Self::WrongSecret,
-            Refusal::RetiredSecret => Self::RetiredSecret(id),
+    pub(super) fn lasting(known_bad: KnownBad, id: TokenId) -> Self {
+        match known_bad {
+            KnownBad::Unknown => Self::Unknown,
+            KnownBad::WrongSecret => Self::WrongSecret,
+            KnownBad::RetiredSecret => Self::RetiredSecret(id),
         }
     }
 
     /// The same the other way round, where it is one.
-    pub(super) fn as_lasting(&self) -> Option<Refusal> {
+    pub(super) fn as_lasting(&self) -> Option<KnownBad> {
         match self {
-            Self::Unknown => Some(Refusal::Unknown),
-            Self::WrongSecret => Some(Refusal::WrongSecret),
-            Self::RetiredSecret(_) => Some(Refusal::RetiredSecret),
+            Self::Unknown => Some(KnownBad::Unknown),
+            Self::WrongSecret => Some(KnownBad::WrongSecret),
+            Self::RetiredSecret(_) => Some(KnownBad::RetiredSecret),
             _ => None,
         }
     }

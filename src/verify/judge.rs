@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn a_secret_that_is_refused_by_what_is_remembered_is_asked_for_where_it_may_be_good_by_now() {
         let id = TokenId::from_u128(1);
-        let refusals: [(Reason, Source); 6] = [
+        let negative_cache: [(Reason, Source); 6] = [
             (|_| VerifyError::Unknown, Source::Cache),
             (VerifyError::WrongPrefix, Source::Cache),
             (|_| VerifyError::WrongSecret, Source::Memory),
@@ -266,7 +266,7 @@ mod tests {
             (|_| VerifyError::UnknownKey(KeyId::new("k").unwrap()), Source::Memory),
             (VerifyError::RetiredSecret, Source::Store),
         ];
-        for (reason, final_from) in refusals {
+        for (reason, final_from) in negative_cache {
             for source in SOURCES {
                 let is_settled = is_final(&reason(id), source);
                 assert_eq!(is_settled, source >= final_from, "{:?} {source:?}", reason(id));

@@ -24,7 +24,7 @@ use self::{
 
 use crate::{
     api_tokens::ApiTokens,
-    background::usage::News,
+    background::usage::UsageEvent,
     event::Event,
     store::SharedRecord,
     token::{PresentedToken, Timestamp, TokenId, TokenState},
@@ -115,7 +115,7 @@ impl ApiTokens {
             Err(_) => return Err(Next::AskStore(Source::Store)),
         };
         match judge(&proven, &self.known_of(&proven.record, None, now), now, from, source) {
-            Verdict::Admit => Ok(Ok(self.conclude(proven, presented, now, from))),
+            Verdict::Admit => Ok(Ok(self.finish(proven, presented, now, from))),
             Verdict::Refuse(flaw) => Ok(Err(self.refuse(flaw.of(id)))),
             Verdict::AskOwnerGate => Err(Next::AskOwnerGate(proven)),
             // Nothing is written because of what is in memory.
@@ -189,15 +189,15 @@ impl ApiTokens {
 
     /// Notes the use of a good token, and has its digest made anew where that is due.
     #[inline]
-    fn conclude(
+    fn finish(
         &self,
         proven: Proven,
         presented: Option<&PresentedToken<'_>>,
         now: Timestamp,
         from: Option<IpAddr>,
     ) -> VerifiedToken {
-        if let Some(news) = self.usage().note(&proven.record, now, from) {
-            self.report_news(news, &proven, from);
+        if let Some(event) = self.usage().note(&proven.record, now, from) {
+            self.report_usage(event, &proven, from);
         }
         if let Some(of) = self.samples_this() {
             let (id, owner) = (proven.record.id, proven.record.owner.clone());
@@ -213,14 +213,14 @@ impl ApiTokens {
     }
 
     #[cold]
-    fn report_news(&self, news: News, proven: &Proven, from: Option<IpAddr>) {
-        match news {
+    fn report_usage(&self, event: UsageEvent, proven: &Proven, from: Option<IpAddr>) {
+        match event {
             // That of a secret which a rotation made was reported when it was recorded.
-            News::FirstUse if proven.record.rotated_at.is_none() => {
+            UsageEvent::FirstUse if proven.record.rotated_at.is_none() => {
                 self.report_first_use(proven, from);
             }
-            News::FirstUse => {}
-            News::NewAddress(from) => {
+            UsageEvent::FirstUse => {}
+            UsageEvent::NewAddress(from) => {
                 let (id, owner) = (proven.record.id, proven.record.owner.clone());
                 self.report(|| Event::NewAddress { id, owner, from });
             }

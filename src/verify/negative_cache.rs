@@ -1,8 +1,8 @@
-//! What the store has refused a moment ago is refused again without asking it, so that a client that goes on with a
-//! dead token costs nothing.
+//! Secrets that the store has refused a moment ago are refused again without a query, so that a client that goes on with
+//! a dead token costs nothing.
 //!
-//! Only what can't become good is kept: an id that no token had, a secret that was not that of its token, and one that
-//! a rotation had replaced. Ids and secrets are made once and at random: what was none is none.
+//! Only refusals that are final are kept: an unknown id, a wrong secret, and a secret that a rotation replaced. Ids and
+//! secrets are random and made once, so such a secret never becomes valid.
 
 use std::{
     collections::hash_map::RandomState,
@@ -13,49 +13,49 @@ use std::{
 
 use crate::{time::Moment, token::PresentedToken};
 
-/// How many secrets are remembered at most. One that comes later takes the place of another one.
-const PLACES: usize = 1_024;
+/// The largest number of secrets that are kept. A later secret replaces the one in its slot.
+const SLOTS: usize = 1_024;
 
 /// Why a secret was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum KnownBad {
     Unknown,
     WrongSecret,
     RetiredSecret,
 }
 
-/// The secrets that were refused last; none where nothing may be remembered.
-pub(crate) struct Refusals {
-    places: Box<[Mutex<Option<Kept>>]>,
+/// The secrets that were refused last. Without a `max_staleness` it has no slots.
+pub(crate) struct NegativeCache {
+    slots: Box<[Mutex<Option<Entry>>]>,
     max_staleness: Duration,
-    /// With keys that nobody knows, so that nobody can make a token that is taken for another one.
+    /// Keyed at random, so that a client can't make a token that collides with another one.
     hashes: RandomState,
 }
 
-struct Kept {
+struct Entry {
     hash: u64,
-    refusal: Refusal,
-    /// When the store was asked.
+    known_bad: KnownBad,
+    /// The moment at which the store was asked.
     asked: Moment,
 }
 
-impl Refusals {
+impl NegativeCache {
     pub(crate) fn new(max_staleness: Duration) -> Self {
-        let places = if max_staleness.is_zero() { 0 } else { PLACES };
-        let places = (0..places).map(|_| Mutex::default()).collect();
-        Self { places, max_staleness, hashes: RandomState::new() }
+        let slots = if max_staleness.is_zero() { 0 } else { SLOTS };
+        let slots = (0..slots).map(|_| Mutex::default()).collect();
+        Self { slots, max_staleness, hashes: RandomState::new() }
     }
 
-    /// Keeps for what the store, which was asked then, has refused a secret.
-    pub(crate) fn keep(&self, token: &PresentedToken<'_>, refusal: Refusal, asked: Moment) {
-        self.at(token, |kept, hash| *kept = Some(Kept { hash, refusal, asked }));
+    /// Keeps the reason for which the store refused a secret.
+    pub(crate) fn insert(&self, token: &PresentedToken<'_>, known_bad: KnownBad, asked: Moment) {
+        self.at(token, |entry, hash| *entry = Some(Entry { hash, known_bad, asked }));
     }
 
-    /// Why a secret was refused, if it was lately.
-    pub(crate) fn recall(&self, token: &PresentedToken<'_>, now: Moment) -> Option<Refusal> {
-        self.at(token, |kept, hash| {
-            let kept = kept.as_ref().filter(|it| it.hash == hash)?;
-            (kept.asked.until(now) < self.max_staleness).then_some(kept.refusal)
+    /// Returns the reason for which a secret was refused within `max_staleness`.
+    pub(crate) fn get(&self, token: &PresentedToken<'_>, now: Moment) -> Option<KnownBad> {
+        self.at(token, |entry, hash| {
+            let entry = entry.as_ref().filter(|it| it.hash == hash)?;
+            (entry.asked.until(now) < self.max_staleness).then_some(entry.known_bad)
         })?
     }
 
@@ -63,14 +63,14 @@ impl Refusals {
     fn at<T>(
         &self,
         token: &PresentedToken<'_>,
-        act: impl FnOnce(&mut Option<Kept>, u64) -> T,
+        act: impl FnOnce(&mut Option<Entry>, u64) -> T,
     ) -> Option<T> {
-        if self.places.is_empty() {
+        if self.slots.is_empty() {
             return None;
         }
         let hash = self.hashes.hash_one((token.id(), token.secret()));
-        let place = &self.places[hash as usize % self.places.len()];
-        Some(act(&mut place.lock().unwrap_or_else(PoisonError::into_inner), hash))
+        let slot = &self.slots[hash as usize % self.slots.len()];
+        Some(act(&mut slot.lock().unwrap_or_else(PoisonError::into_inner), hash))
     }
 }
 
@@ -81,14 +81,14 @@ mod tests {
     use super::*;
     use crate::token::{Digests, Prefix, TokenFormat, TokenId};
 
-    const MANY: u128 = 3 * PLACES as u128;
+    const MANY: u128 = 3 * SLOTS as u128;
     const SECOND: Duration = Duration::from_secs(1);
 
     fn at(elapsed: Duration) -> Moment {
         Moment { elapsed, wall: SystemTime::UNIX_EPOCH }
     }
 
-    /// What is done with the token that has this number.
+    /// Calls `act` with the token of a number.
     fn with<T>(number: u128, act: impl FnOnce(&PresentedToken<'_>) -> T) -> T {
         let prefix = Prefix::new("acme").unwrap();
         let format = TokenFormat::new(prefix.clone());
@@ -99,31 +99,32 @@ mod tests {
 
     #[test]
     fn a_refusal_is_kept_for_so_long() {
-        let refusals = Refusals::new(5 * SECOND);
-        let recall = |number, now| with(number, |it| refusals.recall(it, at(now)));
-        with(1, |it| refusals.keep(it, Refusal::Unknown, at(10 * SECOND)));
-        assert_eq!(recall(1, Duration::new(14, 999_999_999)), Some(Refusal::Unknown));
-        assert_eq!(recall(1, 15 * SECOND), None);
-        assert_eq!(recall(2, 10 * SECOND), None);
-        with(1, |it| refusals.keep(it, Refusal::RetiredSecret, at(15 * SECOND)));
-        assert_eq!(recall(1, 15 * SECOND), Some(Refusal::RetiredSecret));
+        let negative_cache = NegativeCache::new(5 * SECOND);
+        let get = |number, now| with(number, |it| negative_cache.get(it, at(now)));
+        with(1, |it| negative_cache.insert(it, KnownBad::Unknown, at(10 * SECOND)));
+        assert_eq!(get(1, Duration::new(14, 999_999_999)), Some(KnownBad::Unknown));
+        assert_eq!(get(1, 15 * SECOND), None);
+        assert_eq!(get(2, 10 * SECOND), None);
+        with(1, |it| negative_cache.insert(it, KnownBad::RetiredSecret, at(15 * SECOND)));
+        assert_eq!(get(1, 15 * SECOND), Some(KnownBad::RetiredSecret));
     }
 
     #[test]
     fn memory_is_bounded_and_no_secret_is_taken_for_another_one() {
-        let refusals = Refusals::new(SECOND);
+        let negative_cache = NegativeCache::new(SECOND);
         for number in 0..MANY {
-            with(number, |it| refusals.keep(it, Refusal::WrongSecret, at(SECOND)));
+            with(number, |it| negative_cache.insert(it, KnownBad::WrongSecret, at(SECOND)));
         }
-        let is_kept = |number: &u128| with(*number, |it| refusals.recall(it, at(SECOND)).is_some());
-        assert!((0..MANY).filter(is_kept).count() <= PLACES);
+        let is_kept =
+            |number: &u128| with(*number, |it| negative_cache.get(it, at(SECOND)).is_some());
+        assert!((0..MANY).filter(is_kept).count() <= SLOTS);
         assert_eq!((MANY..3 * MANY).filter(is_kept).count(), 0);
     }
 
     #[test]
     fn where_nothing_may_be_remembered_nothing_is() {
-        let refusals = Refusals::new(Duration::ZERO);
-        with(1, |it| refusals.keep(it, Refusal::Unknown, at(SECOND)));
-        assert_eq!(with(1, |it| refusals.recall(it, at(SECOND))), None);
+        let negative_cache = NegativeCache::new(Duration::ZERO);
+        with(1, |it| negative_cache.insert(it, KnownBad::Unknown, at(SECOND)));
+        assert_eq!(with(1, |it| negative_cache.get(it, at(SECOND))), None);
     }
 }

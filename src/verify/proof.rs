@@ -17,7 +17,7 @@ pub(super) struct Proven {
 }
 
 /// By what somebody claims to be good for a token, while the store is asked.
-pub(super) enum Claim {
+pub(super) enum Credential {
     /// He presents a secret.
     Presented(HeldToken),
     /// He has proven it before.
@@ -32,7 +32,7 @@ impl Proven {
     }
 }
 
-impl Claim {
+impl Credential {
     pub(super) fn id(&self) -> TokenId {
         match self {
             Self::Presented(token) => token.presented().id(),

@@ -303,9 +303,9 @@ handler_arguments!(Allowed<A>, AllowedAny<T>, AllowedAll<T>, MaybeAllowed<A>, Au
 ///
 /// ```
 /// use actix_web::{App, web};
-/// use keyfob::{testing, web::{Authenticated, Authenticator, Realm, actix::{FromState, TokenMiddleware}}};
+/// use keyfob::{testing, web::{Authenticated, Authenticator, Realm, actix::{Verified, TokenMiddleware}}};
 ///
-/// async fn who_am_i(FromState(token): FromState<Authenticated>) -> String {
+/// async fn who_am_i(Verified(token): Verified<Authenticated>) -> String {
 ///     token.owner().to_string()
 /// }
 ///
@@ -315,9 +315,9 @@ handler_arguments!(Allowed<A>, AllowedAny<T>, AllowedAll<T>, MaybeAllowed<A>, Au
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct FromState<T>(pub T);
+pub struct Verified<T>(pub T);
 
-impl<T: HandlerArgument + 'static> FromRequest for FromState<T> {
+impl<T: HandlerArgument + 'static> FromRequest for Verified<T> {
     type Error = Problem;
     type Future =
         Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
@@ -353,10 +353,10 @@ struct Pending {
 fn take<T: HandlerArgument>(
     admission: Admission,
     request: &HttpRequest,
-) -> Result<FromState<T>, Problem> {
+) -> Result<Verified<T>, Problem> {
     let argument = T::from_admission(&admission, request);
     admission.stay(&mut request.clone());
-    argument.map(FromState)
+    argument.map(Verified)
 }
 
 impl FromRequest for JsonBody {

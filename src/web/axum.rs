@@ -318,7 +318,7 @@ handler_arguments!(Allowed<A>, AllowedAny<T>, AllowedAll<T>, MaybeAllowed<A>, Au
 ///
 /// ```
 /// use axum::{Router, extract::FromRef, routing::get};
-/// use keyfob::{testing, web::{Authenticated, Authenticator, Realm, axum::{FromState, TokenLayer}}};
+/// use keyfob::{testing, web::{Authenticated, Authenticator, Realm, axum::{Verified, TokenLayer}}};
 ///
 /// #[derive(Clone)]
 /// struct App {
@@ -331,7 +331,7 @@ handler_arguments!(Allowed<A>, AllowedAny<T>, AllowedAll<T>, MaybeAllowed<A>, Au
 ///     }
 /// }
 ///
-/// async fn who_am_i(FromState(token): FromState<Authenticated>) -> String {
+/// async fn who_am_i(Verified(token): Verified<Authenticated>) -> String {
 ///     token.owner().to_string()
 /// }
 ///
@@ -341,9 +341,9 @@ handler_arguments!(Allowed<A>, AllowedAny<T>, AllowedAll<T>, MaybeAllowed<A>, Au
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct FromState<T>(pub T);
+pub struct Verified<T>(pub T);
 
-impl<T: HandlerArgument, S: Sync> FromRequestParts<S> for FromState<T>
+impl<T: HandlerArgument, S: Sync> FromRequestParts<S> for Verified<T>
 where
     TokenLayer: FromRef<S>,
 {

@@ -194,10 +194,10 @@ pub fn new_token(owner: Owner, body: &[u8]) -> Result<NewToken, RequestError> {
         body.refuse("name", "must be given");
     }
     let name = body.text("name");
-    let terms = body.terms(Body::expiry);
+    let settings = body.settings(Body::expiry);
     body.finish()?;
     let mut new = NewToken::new(owner, name.unwrap_or_default());
-    new.terms = terms;
+    new.settings = settings;
     Ok(new)
 }
 
@@ -209,10 +209,10 @@ pub fn new_token(owner: Owner, body: &[u8]) -> Result<NewToken, RequestError> {
 pub fn token_change(body: &[u8]) -> Result<TokenChange, RequestError> {
     let mut body = Body::read(body)?;
     let name = body.text("name");
-    let terms = body.terms(Body::expires_at);
+    let settings = body.settings(Body::expires_at);
     body.finish()?;
     let mut change = name.map_or_else(TokenChange::new, |name| TokenChange::new().name(name));
-    change.terms = terms;
+    change.settings = settings;
     Ok(change)
 }
 
@@ -360,7 +360,7 @@ mod tests {
             "allowed_addresses":null,"metadata":null}"#;
         let owner = Owner::new("user:42").unwrap();
         let new = new_token(owner, nulls.as_bytes()).unwrap();
-        assert_eq!(new.terms.metadata, Some(serde_json::json!({})));
+        assert_eq!(new.settings.metadata, Some(serde_json::json!({})));
         drop(token_change(nulls.as_bytes()).unwrap());
         suspension(br#"{"until":null,"reason":null}"#).unwrap();
     }

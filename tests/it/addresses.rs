@@ -183,7 +183,7 @@ async fn without_an_address_a_limited_token_is_refused(world: World) {
     assert_eq!(from(&tokens, &issued, "192.0.2.1").await, "good");
     let id = issued.record.id;
     let refused = format!("Refused {{ id: Some({id:?}), reason: \"address_not_allowed\" }}");
-    assert_eq!(world.heard.count(&refused), 2);
+    assert_eq!(world.events.count(&refused), 2);
 }
 
 async fn what_is_no_network_is_refused_at_issue_and_by_change(world: World) {
@@ -238,14 +238,14 @@ async fn a_connection_that_is_kept_open_is_judged_by_its_address(world: World) {
 async fn the_first_use_is_no_news_of_an_address(world: World) {
     let tokens = world.tokens();
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
-    world.heard.take();
+    world.events.take();
     for _ in 0..2 {
         assert_eq!(from(&tokens, &issued, "192.0.2.1").await, "good");
         world.clock.advance(time::Duration::HOUR);
         tokens.flush().await.unwrap();
     }
-    let heard = world.heard.take();
-    assert!(heard.len() == 1 && heard[0].starts_with("FirstUse"), "{heard:?}");
+    let events = world.events.take();
+    assert!(events.len() == 1 && events[0].starts_with("FirstUse"), "{events:?}");
 }
 
 async fn the_last_address_that_is_stored_is_no_news(world: World) {
@@ -255,19 +255,19 @@ async fn the_last_address_that_is_stored_is_no_news(world: World) {
     before.flush().await.unwrap();
     drop(before);
     let tokens = world.tokens();
-    world.heard.take();
+    world.events.take();
     for address in ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.2"] {
         assert_eq!(from(&tokens, &issued, address).await, "good");
     }
-    let heard = world.heard.take();
-    assert!(heard.len() == 1 && heard[0].contains("192.0.2.2"), "{heard:?}");
+    let events = world.events.take();
+    assert!(events.len() == 1 && events[0].contains("192.0.2.2"), "{events:?}");
 }
 
 async fn each_new_address_is_told_once(world: World) {
     let tokens = world.tokens();
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
     assert_eq!(from(&tokens, &issued, "192.0.2.1").await, "good");
-    world.heard.take();
+    world.events.take();
     for round in 0..4 {
         for place in [2, 1, 3, 2, 3, 1] {
             assert_eq!(from(&tokens, &issued, &format!("192.0.2.{place}")).await, "good");
@@ -282,7 +282,7 @@ async fn each_new_address_is_told_once(world: World) {
     let expected = [2, 3].map(|place| {
         format!("NewAddress {{ id: {id:?}, owner: Owner(\"user:42\"), from: 192.0.2.{place} }}")
     });
-    assert_eq!(world.heard.take(), expected);
+    assert_eq!(world.events.take(), expected);
 }
 
 async fn a_mapped_address_is_no_other_address(world: World) {
@@ -291,7 +291,7 @@ async fn a_mapped_address_is_no_other_address(world: World) {
     for address in ["192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1"] {
         assert_eq!(from(&tokens, &issued, address).await, "good");
     }
-    assert_eq!(world.heard.count("NewAddress"), 0);
+    assert_eq!(world.events.count("NewAddress"), 0);
     assert_eq!(from(&tokens, &issued, "::ffff:192.0.2.1").await, "good");
     tokens.flush().await.unwrap();
     assert_eq!(world.stored(&issued).await.last_used_from, Some(address("192.0.2.1")));
@@ -306,10 +306,10 @@ async fn a_refusal_is_no_news(world: World) {
     let own = tokens.owned_by(&world.owner);
     own.suspend(issued.record.id).await.map(drop).unwrap();
     assert_eq!(from(&tokens, &issued, "192.0.2.2").await, "suspended");
-    assert_eq!(world.heard.count("NewAddress"), 0);
+    assert_eq!(world.events.count("NewAddress"), 0);
     own.resume(issued.record.id).await.map(drop).unwrap();
     assert_eq!(from(&tokens, &issued, "192.0.2.2").await, "good");
-    assert_eq!(world.heard.count("NewAddress"), 1);
+    assert_eq!(world.events.count("NewAddress"), 1);
 }
 
 async fn addresses_are_of_one_token(world: World) {
@@ -323,7 +323,7 @@ async fn addresses_are_of_one_token(world: World) {
         (1, "192.0.2.1", 0),
     ] {
         assert_eq!(from(&tokens, &issued[place], address).await, "good");
-        assert_eq!(world.heard.count("NewAddress"), news, "{place} {address}");
+        assert_eq!(world.events.count("NewAddress"), news, "{place} {address}");
     }
 }
 
@@ -332,11 +332,11 @@ async fn two_nodes_tell_each_what_it_has_seen(world: World) {
     let issued = one.issue(world.new_token("a")).await.unwrap();
     assert_eq!(from(&one, &issued, "192.0.2.1").await, "good");
     one.flush().await.unwrap();
-    world.heard.take();
+    world.events.take();
     for node in [&one, &other] {
         for _ in 0..3 {
             assert_eq!(from(node, &issued, "192.0.2.2").await, "good");
         }
-        assert_eq!(world.heard.count("NewAddress"), 1);
+        assert_eq!(world.events.count("NewAddress"), 1);
     }
 }

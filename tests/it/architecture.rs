@@ -240,7 +240,7 @@ fn an_import_that_points_the_wrong_way_is_found() {
         ),
         (
             "verify::ask",
-            "use super::{batch::Lookups, judge};\nuse crate::cluster::signal::Changed;",
+            "use super::{batch::Batcher, judge};\nuse crate::cluster::signal::Changed;",
         ),
     ] {
         assert_eq!(wrong(module, false, source), [""; 0], "{source}");

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt, stream};
 use keyfob::{
     ApiTokens, ManageError, Owner, TokenId, TokenRecord,
-    cluster::{Changed, Heard, OwnerMark, Signal, SignalError},
+    cluster::{Changed, OwnerMark, Signal, SignalError, SignalMessage},
     store::{InsertOutcome, InsertRules, StoreError},
 };
 use time::Duration;
@@ -42,7 +42,10 @@ impl Signal for Told {
         Ok(())
     }
 
-    async fn listen(&self, _: &(dyn Fn(Heard) + Send + Sync)) -> Result<Infallible, SignalError> {
+    async fn listen(
+        &self,
+        _: &(dyn Fn(SignalMessage) + Send + Sync),
+    ) -> Result<Infallible, SignalError> {
         future::pending().await
     }
 }
@@ -79,7 +82,7 @@ async fn thousands_of_descendants_are_ended_in_steps_and_then_erased(world: Worl
     let mut child = parent.clone();
     child.rare_mut().parent = Some(parent.id);
     let ids = copies(&world, &child).await;
-    world.heard.take();
+    world.events.take();
     world.store.take_calls();
     told.take();
 
@@ -90,13 +93,13 @@ async fn thousands_of_descendants_are_ended_in_steps_and_then_erased(world: Worl
     assert_eq!(ended, all);
     // The parent; the children, a thousand a step; and 35 steps that find no grandchildren.
     assert_eq!(count(&world.store.take_calls(), "revoke"), 1 + 4 + 35);
-    assert_eq!(world.heard.count("Revoked"), 1 + 4, "a step without tokens is no event");
+    assert_eq!(world.events.count("Revoked"), 1 + 4, "a step without tokens is no event");
     assert_eq!(told.take(), [Changed::All]);
-    world.heard.take();
+    world.events.take();
 
     assert_eq!(own.erase().await.unwrap(), ended.len());
     assert_eq!(count(&world.store.take_calls(), "erase"), 4);
-    assert_eq!(world.heard.count("Erased"), 4);
+    assert_eq!(world.events.count("Erased"), 4);
     assert_eq!(told.take(), [Changed::Owner(OwnerMark::of(&world.owner))]);
 }
 
@@ -111,7 +114,7 @@ async fn what_was_ended_before_a_step_failed_stays_so_and_the_next_call_goes_on(
     let ids = copies(&world, &template).await;
     world.store.take_calls();
     told.take();
-    world.heard.take();
+    world.events.take();
 
     // The second step is done, and the third is not.
     let failing = world.store.clone();
@@ -130,13 +133,13 @@ async fn what_was_ended_before_a_step_failed_stays_so_and_the_next_call_goes_on(
     assert!(matches!(failed, Err(ManageError::Store(StoreError::Unavailable(_)))), "{failed:?}");
     world.store.heal();
     assert_eq!(own.count().await.unwrap().not_revoked(), 1_500);
-    assert_eq!(world.heard.count("Revoked"), 2);
+    assert_eq!(world.events.count("Revoked"), 2);
     let mark = Changed::Owner(OwnerMark::of(&world.owner));
     assert_eq!(told.take(), [mark.clone(), mark.clone()], "at the start, and when it failed");
 
-    world.heard.take();
+    world.events.take();
     assert_eq!(own.revoke_all().await.unwrap().len(), 1_500);
-    assert_eq!(world.heard.count("Revoked"), 2);
+    assert_eq!(world.events.count("Revoked"), 2);
     assert_eq!(told.take(), [mark.clone(), mark.clone()], "at the start and at the end");
     assert_eq!(own.revoke_many(&ids).await.unwrap(), [], "they are revoked");
     assert_eq!(told.take(), [mark], "and told once more");

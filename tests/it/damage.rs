@@ -88,7 +88,7 @@ async fn act(world: &World, tokens: &ApiTokens, token: &mut Vec<IssuedToken>, ra
         }
         11 => drop(own.change(id, TokenChange::new().never_expires()).await),
         12 => {
-            let mut pages = tokens.all_owners().expiring_within(Duration::days(7));
+            let mut pages = tokens.operator().expiring_within(Duration::days(7));
             while pages.next_page().await.unwrap().is_some() {}
         }
         13 => drop([&own, &because][random.below(2)].suspend(id).await),

@@ -36,7 +36,7 @@ async fn a_store_that_does_not_answer_is_unavailable(world: World) {
         };
     }
     let reported = ["FirstUse", "StoreFailed", "StoreFailed"];
-    assert_eq!(world.heard.kinds(), reported, "and it is reported");
+    assert_eq!(world.events.kinds(), reported, "and it is reported");
 }
 
 async fn a_deadline_is_at_least_a_millisecond(world: World) {
@@ -75,7 +75,7 @@ impl Scene {
     /// Does something that takes the step.
     async fn take(&self, step: &str) -> Result<(), String> {
         let (tokens, id) = (&self.tokens, self.issued.record.id);
-        let (own, all) = (tokens.owned_by(&self.world.owner), tokens.all_owners());
+        let (own, all) = (tokens.owned_by(&self.world.owner), tokens.operator());
         match step {
             "find" => told(own.get(id).await),
             "find_many" => self.verify_together().boxed().await,

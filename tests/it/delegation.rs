@@ -136,11 +136,11 @@ async fn a_secret_in_its_grace_delegates_nothing(world: World) {
 async fn a_child_knows_its_parent_and_is_reported(world: World) {
     let tokens = delegating(&world).build().unwrap();
     let parent = parent(&tokens, world.new_token("a").all_abilities()).await;
-    world.heard.take();
+    world.events.take();
     let child = tokens.issue_on_behalf_of(&parent, world.new_token("b")).await.unwrap();
     assert_eq!(child.record.parent(), Some(parent.id()));
     assert_eq!(world.stored(&child).await.parent(), Some(parent.id()));
-    assert_eq!(world.heard.count("Issued"), 1);
+    assert_eq!(world.events.count("Issued"), 1);
     assert_eq!(verdict(&tokens, &child).await, "good");
 }
 

@@ -253,7 +253,7 @@ async fn revocations_are_told_with_what_was_revoked(world: World) {
     told!(kept, [] => {});
     own.revoke_with_descendants(ids[2]).await.unwrap();
     told!(kept, [Event::Revoked { ids: revoked, .. }] => assert_eq!(**revoked, [ids[2]]));
-    tokens.all_owners().by(actor()).revoke_many(&ids).await.unwrap();
+    tokens.operator().by(actor()).revoke_many(&ids).await.unwrap();
     told!(kept, [Event::Revoked { ids: revoked, revocation, .. }] => {
         assert_eq!((&**revoked, &revocation.by), (&[ids[3]][..], &Some(actor())));
     });
@@ -287,7 +287,7 @@ async fn a_token_that_expires_soon_is_told_once(world: World) {
     tokens.issue(later).await.map(drop).unwrap();
     kept.take();
     for expected in [1, 0] {
-        let mut pages = tokens.all_owners().expiring_within(Duration::days(7));
+        let mut pages = tokens.operator().expiring_within(Duration::days(7));
         while pages.next_page().await.unwrap().is_some() {}
         let told = kept.take();
         assert_eq!(told.len(), expected);

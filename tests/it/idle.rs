@@ -58,7 +58,7 @@ async fn a_period_ends_at_its_second(world: World) {
         assert_eq!(verdict(&world.tokens(), issued).await, expected, "{seconds}");
     }
     let id = issued[4].record.id;
-    assert_eq!(world.heard.count(&format!("Refused {{ id: Some({id:?}), reason: \"idle\"")), 2);
+    assert_eq!(world.events.count(&format!("Refused {{ id: Some({id:?}), reason: \"idle\"")), 2);
 }
 
 async fn each_use_begins_the_period_anew(world: World) {
@@ -158,7 +158,7 @@ async fn a_write_that_hangs_is_no_reason_to_refuse(world: World) {
     world.store.hang("record_uses");
     world.at(500);
     assert_eq!(verdict(&tokens, &issued).await, "good");
-    assert_eq!(world.heard.count("StoreFailed"), 1);
+    assert_eq!(world.events.count("StoreFailed"), 1);
     world.store.heal();
     tokens.flush().await.unwrap();
     assert_eq!(world.stored(&issued).await.last_used_at, Some(after(500)));
@@ -230,7 +230,7 @@ async fn idleness_is_refused_only_as_the_store_says(world: World) {
     assert_eq!(verdict(&other, &issued).await, "good");
     other.flush().await.unwrap();
     drop(other);
-    // What is in memory here has not heard of that.
+    // The memory of this node does not know of that.
     world.store.invent(&old);
     for second in [110, 189] {
         world.at(second);

@@ -49,7 +49,7 @@ async fn a_token_is_shown_once_and_verifies(world: World) {
     let shown = [
         format!("{:?}", own.get(issued.record.id).await.unwrap()),
         format!("{:?}", own.list(ListTokens::new()).await.unwrap()),
-        format!("{verified:?} {issued:?} {:?}", world.heard.take()),
+        format!("{verified:?} {issued:?} {:?}", world.events.take()),
     ];
     let secret = &plain[28..71];
     assert!(shown.iter().all(|text| !text.contains(secret)), "{shown:?}");
@@ -73,7 +73,7 @@ async fn a_token_holds_what_was_asked_for(world: World) {
     assert_eq!((stored.created_at, stored.expires_at), (after(0), Some(after(90))));
     assert_eq!(rare.metadata.get("a"), Some(json!({ "b": [1, 2.5, null, "é"] })));
     assert_eq!(rare.created_by.as_ref().unwrap().as_str(), "user:7");
-    assert_eq!(world.heard.count("Issued"), 1);
+    assert_eq!(world.events.count("Issued"), 1);
 }
 
 async fn everything_that_is_wrong_is_told_at_once(world: World) {
@@ -322,7 +322,7 @@ async fn nothing_is_stored_where_the_generator_fails(world: World) {
     assert!(matches!(issued, Err(IssueError::Entropy(_))), "{issued:?}");
     assert!(tokens.check().await.is_err());
     assert_eq!(world.store.take_calls(), [""; 0]);
-    assert_eq!(world.heard.take(), [""; 0]);
+    assert_eq!(world.events.take(), [""; 0]);
 }
 
 async fn nothing_is_stored_where_the_generator_repeats_itself(world: World) {
@@ -349,7 +349,7 @@ async fn a_failed_insert_issues_nothing(world: World) {
     world.store.fail(&["insert"]);
     let issued = tokens.issue(world.new_token("a")).await;
     assert!(matches!(issued, Err(IssueError::Store(_))), "{issued:?}");
-    assert_eq!(world.heard.count("Issued"), 0);
+    assert_eq!(world.events.count("Issued"), 0);
     world.store.heal();
     assert!(tokens.owned_by(&world.owner).list(ListTokens::new()).await.unwrap().tokens.is_empty());
 }

@@ -210,10 +210,10 @@ async fn what_could_not_be_written_is_kept_reported_and_tried_again(world: World
         let failed = tokens.flush().await;
         assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
         let waiting = format!("waiting: {} }}", second + 1);
-        let heard = world.heard.take();
-        assert_eq!((heard.len(), &heard[0]), (2, &first_use(&issued.record)));
-        assert!(heard[1].starts_with("UsesNotWritten"), "{heard:?}");
-        assert!(heard[1].ends_with(&waiting), "{heard:?}");
+        let events = world.events.take();
+        assert_eq!((events.len(), &events[0]), (2, &first_use(&issued.record)));
+        assert!(events[1].starts_with("UsesNotWritten"), "{events:?}");
+        assert!(events[1].ends_with(&waiting), "{events:?}");
         assert_eq!(shown(&world, &tokens, issued).await, Some(after(second)));
     }
     world.store.heal();
@@ -331,7 +331,7 @@ async fn verifying_does_not_wait_for_a_write(world: World) {
 async fn where_nobody_drives_listing_writes_what_is_due_and_says_so_once(world: World) {
     let tokens = world.builder().last_used_interval(Duration::seconds(10)).build().unwrap();
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
-    world.heard.take();
+    world.events.take();
     let _forgotten = tokens.background();
     used(&tokens, &issued).await;
     world.clock.advance(Duration::seconds(10));
@@ -346,7 +346,7 @@ async fn where_nobody_drives_listing_writes_what_is_due_and_says_so_once(world: 
     world.clock.advance(Duration::MINUTE);
     shown(&world, &tokens, &issued).await;
     assert_eq!(written(&world, &issued).await, Some(after(12)));
-    assert_eq!(world.heard.take(), [&first_use(&issued.record), "BackgroundNotDriven"]);
+    assert_eq!(world.events.take(), [&first_use(&issued.record), "BackgroundNotDriven"]);
 }
 
 async fn while_writes_fail_listing_tries_once_an_interval(world: World) {

@@ -39,14 +39,14 @@ async fn whoever_finds_a_token_can_end_it(world: World) {
         let issued = tokens.issue(world.new_token("a")).await.unwrap();
         let plain = issued.plain.expose_secret();
         let token = tokens.verify(plain).await.unwrap();
-        world.heard.take();
+        world.events.take();
         assert_eq!(tokens.revoke_presented(plain).await.unwrap(), issued.record.id);
-        let heard = world.heard.take();
-        assert_eq!(heard.len(), 1, "{heard:?}");
-        assert!(heard[0].starts_with("Revoked"), "{heard:?}");
-        assert!(heard[0].contains(&format!("{:?}", issued.record.id)), "{heard:?}");
-        assert!(heard[0].contains("presented to be revoked"), "{heard:?}");
-        assert!(!heard[0].contains(secret_of(&issued)));
+        let events = world.events.take();
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert!(events[0].starts_with("Revoked"), "{events:?}");
+        assert!(events[0].contains(&format!("{:?}", issued.record.id)), "{events:?}");
+        assert!(events[0].contains("presented to be revoked"), "{events:?}");
+        assert!(!events[0].contains(secret_of(&issued)));
         let revocation = revocation(&world, &issued).await.unwrap();
         assert_eq!((revocation.at, revocation.by), (after(0), None));
         assert_eq!(revocation.reason.unwrap().as_str(), "presented to be revoked");
@@ -75,9 +75,9 @@ async fn a_token_that_is_not_good_is_ended_all_the_same(world: World) {
     ] {
         assert_eq!(world.stored(issued).await.state_at(tokens.now()), state);
         assert_ne!(verdict(&tokens, issued).await, "good");
-        world.heard.take();
+        world.events.take();
         assert_eq!(revoke(&tokens, issued.plain.expose_secret()).await, "good", "{state}");
-        assert_eq!(world.heard.count("Revoked"), 1, "{state}");
+        assert_eq!(world.events.count("Revoked"), 1, "{state}");
         assert_eq!(revocation(&world, issued).await.unwrap().at, after(10));
         assert_eq!(verdict(&tokens, issued).await, "revoked");
     }
@@ -109,19 +109,19 @@ async fn a_retired_secret_is_told_and_suspends_where_that_is_wanted(world: World
         let (id, owner) = (old.record.id, &world.owner);
         let new = own.rotate(id, rotation).await.unwrap();
         assert_eq!(verdict(&tokens, &new).await, "good");
-        world.heard.take();
+        world.events.take();
         world.store.take_calls();
         assert_eq!(revoke(&tokens, old.plain.expose_secret()).await, "retired_secret");
         let calls = world.store.take_calls();
         assert!(!calls.contains(&"revoke"), "{calls:?}");
         assert_eq!(calls.contains(&"suspend"), suspends, "{calls:?}");
-        let mut heard = world.heard.take();
+        let mut events = world.events.take();
         let told = format!("RetiredSecretUsed {{ id: {id:?}, owner: {owner:?}, from: None }}");
-        assert_eq!(heard.remove(0), told);
+        assert_eq!(events.remove(0), told);
         let refused = format!("Refused {{ id: Some({id:?}), reason: \"retired_secret\" }}");
-        assert_eq!(heard.pop().unwrap(), refused);
-        assert_eq!(heard.len(), usize::from(suspends));
-        assert!(heard.iter().all(|it| it.starts_with("Suspended")), "{heard:?}");
+        assert_eq!(events.pop().unwrap(), refused);
+        assert_eq!(events.len(), usize::from(suspends));
+        assert!(events.iter().all(|it| it.starts_with("Suspended")), "{events:?}");
         assert_eq!(revocation(&world, &old).await, None);
         let state = if suspends { "suspended" } else { "good" };
         assert_eq!(verdict(&tokens, &new).await, state);
@@ -148,7 +148,7 @@ async fn what_is_not_proven_ends_nothing(world: World) {
             .map(Result::unwrap);
     let plain = one.plain.expose_secret();
     let forged = |id: TokenId, secret: &str| checked(&format!("acme_{id}_{secret}"));
-    world.heard.take();
+    world.events.take();
     world.store.take_calls();
     let malformed =
         [String::new(), "acme_".to_owned(), format!("{plain} "), one.record.public_part()];
@@ -166,9 +166,9 @@ async fn what_is_not_proven_ends_nothing(world: World) {
     let unknown = forged(TokenId::from_u128(7), secret_of(&one));
     assert_eq!(revoke(&tokens, &unknown).await, "unknown");
     assert!(!world.store.take_calls().contains(&"revoke"));
-    let heard = world.heard.take();
-    assert_eq!(heard.len(), malformed.len() + 3, "{heard:?}");
-    assert!(heard.iter().all(|it| it.starts_with("Refused { id: None")), "{heard:?}");
+    let events = world.events.take();
+    assert_eq!(events.len(), malformed.len() + 3, "{events:?}");
+    assert!(events.iter().all(|it| it.starts_with("Refused { id: None")), "{events:?}");
     assert_eq!(verdict(&tokens, &one).await, "good");
     assert_eq!(verdict(&tokens, &other).await, "good");
 }
@@ -183,10 +183,10 @@ async fn a_revocation_stays_as_it_was(world: World) {
         assert_eq!(tokens.revoke_presented(plain).await.unwrap(), issued.record.id);
         let first = revocation(&world, issued).await;
         world.clock.advance(Duration::HOUR);
-        world.heard.take();
+        world.events.take();
         assert_eq!(tokens.revoke_presented(plain).await.unwrap(), issued.record.id);
         assert_eq!(revocation(&world, issued).await, first);
-        assert_eq!(world.heard.take(), [""; 0], "what changes nothing is no event");
+        assert_eq!(world.events.take(), [""; 0], "what changes nothing is no event");
     }
     assert_eq!(revocation(&world, &before).await.unwrap().reason, None);
 }

@@ -5,6 +5,7 @@
 mod abilities;
 mod addresses;
 mod architecture;
+mod batch;
 mod bulk;
 mod cache;
 mod concurrency;
@@ -26,11 +27,11 @@ mod golden;
 mod hostile;
 mod idle;
 mod issue;
+mod keyed_checksum;
 mod last_used;
 mod leaked;
 mod limit;
-mod listing;
-mod lookups;
+mod list;
 mod manage;
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -47,7 +48,6 @@ mod rotate;
 mod secrets;
 #[cfg(feature = "redis")]
 mod shared_limit;
-mod shield;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod signal;
 #[cfg(feature = "sqlite")]
@@ -57,7 +57,7 @@ mod suspend;
 mod testing;
 mod time_goes_on;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-mod transact;
+mod transaction;
 mod verify;
 #[cfg(all(feature = "actix", feature = "axum", feature = "redis"))]
 mod web;

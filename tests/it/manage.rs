@@ -40,7 +40,7 @@ async fn each_field_is_changed_and_no_other(world: World) {
     let own = tokens.owned_by(&world.owner);
     let new = world.new_token("ci").abilities(["a"]).metadata(json!({ "a": 1 }));
     let mut expected = tokens.issue(new).await.unwrap().record;
-    world.heard.take();
+    world.events.take();
 
     expected.name = "renamed".parse().unwrap();
     expected.version = 1;
@@ -67,7 +67,7 @@ async fn each_field_is_changed_and_no_other(world: World) {
 
     assert_eq!(own.get(expected.id).await.unwrap(), changed);
     let told = ["Renamed", "Changed", "Changed", "Changed", "Changed", "Changed"];
-    assert_eq!(world.heard.kinds(), told);
+    assert_eq!(world.events.kinds(), told);
 }
 
 async fn a_change_is_checked_as_an_issue_is(world: World) {
@@ -281,12 +281,12 @@ async fn a_revocation_says_who_and_why_and_stays_as_it_was(world: World) {
     assert_eq!(revocation.at, after(0));
     assert_eq!(revocation.by.unwrap().as_str(), "admin:1");
     assert_eq!(revocation.reason.unwrap().as_str(), "leaked");
-    assert_eq!(world.heard.count("Revoked"), 1);
+    assert_eq!(world.events.count("Revoked"), 1);
 
     world.clock.advance(Duration::HOUR);
     own.revoke(first.id).await.unwrap();
     assert_eq!(own.get(first.id).await.unwrap(), first);
-    assert_eq!(world.heard.take(), [""; 0], "what changes nothing is no event");
+    assert_eq!(world.events.take(), [""; 0], "what changes nothing is no event");
 }
 
 async fn many_are_revoked_and_only_what_changed_is_told(world: World) {
@@ -315,7 +315,7 @@ async fn all_tokens_of_an_owner_are_erased(world: World) {
     assert!(own.list(ListTokens::new().any_state()).await.unwrap().tokens.is_empty());
     assert!(matches!(own.get(issued[1]).await, Err(ManageError::NotFound)));
     tokens.verify(theirs.plain.expose_secret()).await.unwrap();
-    assert_eq!(world.heard.count("Erased"), 1);
+    assert_eq!(world.events.count("Erased"), 1);
 }
 
 /// Each step is committed and told, also where a later one fails; another try goes on.
@@ -324,7 +324,7 @@ async fn erasing_works_in_steps_and_goes_on_where_it_failed(world: World) {
     let own = tokens.owned_by(&world.owner);
     world.issue_many(&tokens, 2_300).await;
     let other = tokens.issue(NewToken::new(world.stranger.clone(), "theirs")).await.unwrap();
-    world.heard.take();
+    world.events.take();
     let store = world.store.clone();
     world.store.after("erase", once(move || async move { store.fail(&["erase"]) }.boxed()));
     let failed = own.erase().await;
@@ -333,8 +333,8 @@ async fn erasing_works_in_steps_and_goes_on_where_it_failed(world: World) {
     world.store.take_calls();
     assert_eq!(own.erase().await.unwrap(), 1_300);
     assert_eq!(world.store.take_calls().iter().filter(|it| **it == "erase").count(), 2);
-    let heard = world.heard.take();
-    let erased: Vec<_> = heard.iter().filter(|it| it.starts_with("Erased")).collect();
+    let events = world.events.take();
+    let erased: Vec<_> = events.iter().filter(|it| it.starts_with("Erased")).collect();
     let sizes = ["tokens: 1000", "tokens: 1000", "tokens: 300"];
     assert!(erased.iter().zip(sizes).all(|(it, size)| it.contains(size)), "{erased:?}");
     assert_eq!(erased.len(), 3);
@@ -372,7 +372,7 @@ async fn what_ended_long_ago_is_pruned_in_the_background(world: World) {
     own.revoke(issued[1].record.id).await.unwrap();
     world.at(100);
     let background = tokio::spawn(tokens.background().prune_after(Duration::seconds(90)));
-    eventually(async || world.heard.count("Pruned") > 0).await;
+    eventually(async || world.events.count("Pruned") > 0).await;
     tokens.close().await.unwrap();
     background.await.unwrap();
     let left = own.list(ListTokens::new().any_state()).await.unwrap().tokens;
@@ -406,7 +406,7 @@ async fn pruning_works_in_batches(world: World) {
     world.clock.advance(Duration::HOUR);
     assert_eq!(tokens.prune(after(100)).await.unwrap(), 2_100);
     assert_eq!(world.store.take_calls(), ["prune"; 3]);
-    assert_eq!(world.heard.take(), ["Pruned { tokens: 2100 }"]);
+    assert_eq!(world.events.take(), ["Pruned { tokens: 2100 }"]);
     let owner = tokens.owned_by(&world.owner);
     assert_eq!(owner.count().await.unwrap().not_revoked(), 1);
 }

@@ -53,7 +53,7 @@ async fn all(mut pages: TokenPages) -> Vec<TokenId> {
 }
 
 async fn expiring(tokens: &ApiTokens, days: i64) -> Vec<TokenId> {
-    all(tokens.all_owners().expiring_within(Duration::days(days))).await
+    all(tokens.operator().expiring_within(Duration::days(days))).await
 }
 
 async fn issue(world: &World, tokens: &ApiTokens, days: i64) -> IssuedToken {
@@ -91,19 +91,19 @@ async fn a_notice_is_told_once_and_reported(world: World) {
     let theirs = tokens.issue(theirs).await.unwrap();
     tokens.issue(world.new_token("for ever")).await.map(drop).unwrap();
     let _ = issue(&world, &tokens, 8).await;
-    world.heard.take();
+    world.events.take();
     let expected = [issued.record.id, theirs.record.id];
     assert_eq!(expiring(&tokens, 7).await, expected);
-    let heard = world.heard.take();
-    assert_eq!(heard.len(), 2);
-    for (event, id) in heard.iter().zip(expected) {
+    let events = world.events.take();
+    assert_eq!(events.len(), 2);
+    for (event, id) in events.iter().zip(expected) {
         assert!(event.starts_with("ExpiringSoon") && event.contains(&format!("{id:?}")), "{event}");
         assert!(event.ends_with("days: 7 }"), "{event}");
     }
     for node in [&tokens, &other, &world.tokens()] {
         assert_eq!(expiring(node, 7).await, []);
     }
-    assert_eq!(world.heard.take(), [""; 0]);
+    assert_eq!(world.events.take(), [""; 0]);
     let notices = world.stored(&issued).await.rare.as_ref().unwrap().notices.clone();
     assert_eq!(notices.into_iter().collect::<Vec<_>>(), [7]);
 }
@@ -118,16 +118,16 @@ async fn a_notice_begins_with_its_last_second_and_ends_with_the_token(world: Wor
     assert_eq!(expiring(&tokens, 1).await, [first, last]);
     world.at(1);
     assert_eq!(expiring(&tokens, 1).await, [later]);
-    let whole = tokens.all_owners().expiring_within(Duration::hours(47));
+    let whole = tokens.operator().expiring_within(Duration::hours(47));
     assert_eq!(all(whole).await, []);
     // Less than a day is a day, and more than there are is all.
     let soon = at(day + 1).await;
     for time in [Duration::ZERO, Duration::MIN, Duration::SECOND] {
-        let found = all(tokens.all_owners().expiring_within(time)).await;
+        let found = all(tokens.operator().expiring_within(time)).await;
         assert_eq!(found, if time.is_zero() { vec![soon] } else { vec![] });
     }
     let far = at(day * 40_000).await;
-    assert_eq!(all(tokens.all_owners().expiring_within(Duration::MAX)).await, [far]);
+    assert_eq!(all(tokens.operator().expiring_within(Duration::MAX)).await, [far]);
 }
 
 async fn a_narrower_notice_stands_for_a_wider_one(world: World) {
@@ -176,9 +176,9 @@ async fn the_ended_get_no_notice(world: World) {
     let suspended = issue(&world, &tokens, 5).await.record.id;
     own.suspend(suspended).await.map(drop).unwrap();
     world.at(10);
-    world.heard.take();
+    world.events.take();
     assert_eq!(expiring(&tokens, 7).await, [suspended], "it may be resumed");
-    assert_eq!(world.heard.count("ExpiringSoon"), 1);
+    assert_eq!(world.events.count("ExpiringSoon"), 1);
 }
 
 async fn what_ends_while_a_sweep_is_under_way_gets_no_notice(world: World) {
@@ -187,7 +187,7 @@ async fn what_ends_while_a_sweep_is_under_way_gets_no_notice(world: World) {
     tokens.issue(world.new_token("expired").expires_at(after(10))).await.map(drop).unwrap();
     let revoked = issue(&world, &tokens, 1).await.record.id;
     let good = issue(&world, &tokens, 1).await.record.id;
-    let mut sweep = tokens.all_owners().expiring_within(Duration::DAY);
+    let mut sweep = tokens.operator().expiring_within(Duration::DAY);
     world.at(10);
     world.store.after("expiring", move || {
         let own = own.clone();
@@ -196,13 +196,13 @@ async fn what_ends_while_a_sweep_is_under_way_gets_no_notice(world: World) {
     let page = sweep.next_page().await.unwrap().unwrap();
     assert_eq!(page.iter().map(|it| it.id).collect::<Vec<_>>(), [good]);
     assert!(sweep.next_page().await.unwrap().is_none());
-    assert_eq!(world.heard.count("ExpiringSoon"), 1);
+    assert_eq!(world.events.count("ExpiringSoon"), 1);
 }
 
 async fn notices_come_in_pages_and_each_once(world: World) {
     let tokens = world.tokens();
     let expected = many(&world, 450).await;
-    let mut sweep = tokens.all_owners().expiring_within(Duration::DAY);
+    let mut sweep = tokens.operator().expiring_within(Duration::DAY);
     let (mut found, mut pages, mut end) = (Vec::new(), 0, after(0));
     while let Some(page) = sweep.next_page().await.unwrap() {
         assert!(page.iter().map(|it| it.expires_at.unwrap()).is_sorted());
@@ -214,7 +214,7 @@ async fn notices_come_in_pages_and_each_once(world: World) {
     assert_eq!(sorted(found), expected);
     assert_eq!(pages, 3);
     assert_eq!(expiring(&tokens, 1).await, []);
-    assert_eq!(world.heard.count("ExpiringSoon"), 450);
+    assert_eq!(world.events.count("ExpiringSoon"), 450);
 }
 
 async fn of_concurrent_sweeps_one_has_each_notice(world: World) {
@@ -230,7 +230,7 @@ async fn of_concurrent_sweeps_one_has_each_notice(world: World) {
         found.extend(sweep.await.unwrap());
     }
     assert_eq!(sorted(found), expected, "each exactly once");
-    assert_eq!(world.heard.count("ExpiringSoon"), 250);
+    assert_eq!(world.events.count("ExpiringSoon"), 250);
 }
 
 /// From now on, the claim of so many more notices succeeds, and then none.
@@ -247,7 +247,7 @@ fn claims_left(store: &Arc<Spy>, left: usize) {
 async fn a_store_that_fails_loses_no_notice(world: World) {
     let tokens = world.tokens();
     let expected = many(&world, 230).await;
-    let mut sweep = tokens.all_owners().expiring_within(Duration::DAY);
+    let mut sweep = tokens.operator().expiring_within(Duration::DAY);
     let mut found = Vec::new();
     for left in [3, 1, 150, 40, 10] {
         claims_left(&world.store, left);
@@ -282,9 +282,9 @@ async fn an_expiry_that_changes_before_the_claim_gets_notices_of_its_own(world: 
             "expiring" => world.store.after(step, change),
             _ => world.store.before(step, change),
         }
-        world.heard.take();
+        world.events.take();
         assert_eq!(expiring(&tokens, 7).await, [], "{step}: that is not when it expires");
-        assert_eq!(world.heard.count("ExpiringSoon"), 0);
+        assert_eq!(world.events.count("ExpiringSoon"), 0);
         world.store.heal();
         for (left, notice) in [(6, 7), (1, 1)] {
             let now = own.get(id).await.unwrap().expires_at.unwrap().datetime();
@@ -303,14 +303,14 @@ async fn a_page_that_nobody_waits_for_any_more_loses_no_notice(world: World) {
         for _ in 0..4 {
             expected.push(issue(&world, &tokens, 5).await.record.id);
         }
-        world.heard.take();
+        world.events.take();
         let begun = Arc::new(AtomicUsize::new(0));
         let count = begun.clone();
         world.store.before("notice", move || {
             let is_let = count.fetch_add(1, SeqCst) < claims;
             if is_let { ready(()).boxed() } else { pending().boxed() }
         });
-        let mut sweep = tokens.all_owners().expiring_within(Duration::days(7));
+        let mut sweep = tokens.operator().expiring_within(Duration::days(7));
         {
             let mut page = pin!(sweep.next_page());
             let mut context = Context::from_waker(Waker::noop());
@@ -320,12 +320,12 @@ async fn a_page_that_nobody_waits_for_any_more_loses_no_notice(world: World) {
             }
         }
         world.store.heal();
-        assert_eq!(world.heard.count("ExpiringSoon"), claims, "so many were claimed");
+        assert_eq!(world.events.count("ExpiringSoon"), claims, "so many were claimed");
         world.store.fail(&["expiring"]);
         assert!(matches!(sweep.next_page().await, Err(StoreError::Unavailable(_))));
         world.store.heal();
         assert_eq!(sorted(all(sweep).await), sorted(expected), "{claims}");
-        assert_eq!(world.heard.count("ExpiringSoon"), 4 - claims);
+        assert_eq!(world.events.count("ExpiringSoon"), 4 - claims);
     }
 }
 
@@ -339,14 +339,14 @@ async fn what_nobody_uses_spans_owners_and_pages(world: World) {
     assert_eq!(verdict(&tokens, &used).await, "good");
     tokens.flush().await.unwrap();
     let young = tokens.issue(world.new_token("young")).await.unwrap();
-    world.heard.take();
-    assert_eq!(all(tokens.all_owners().unused_since(after(1_000))).await, unused);
-    let later = all(tokens.all_owners().unused_since(after(1_001))).await;
+    world.events.take();
+    assert_eq!(all(tokens.operator().unused_since(after(1_000))).await, unused);
+    let later = all(tokens.operator().unused_since(after(1_001))).await;
     let mut expected = unused.clone();
     expected.extend([used.record.id, young.record.id]);
     assert_eq!(later, sorted(expected));
-    assert_eq!(all(tokens.all_owners().unused_since(after(0))).await, []);
-    assert_eq!(world.heard.take(), [""; 0]);
+    assert_eq!(all(tokens.operator().unused_since(after(0))).await, []);
+    assert_eq!(world.events.take(), [""; 0]);
 }
 
 async fn a_use_that_is_not_written_yet_is_a_use(world: World) {
@@ -357,13 +357,13 @@ async fn a_use_that_is_not_written_yet_is_a_use(world: World) {
     assert_eq!(world.stored(&issued[1]).await.last_used_at, None);
     let ids = ids(&issued);
     for (since, expected) in [(100, vec![ids[0], ids[2]]), (101, ids.clone())] {
-        assert_eq!(all(tokens.all_owners().unused_since(after(since))).await, expected);
+        assert_eq!(all(tokens.operator().unused_since(after(since))).await, expected);
     }
     // A page of which nothing is left is passed over.
     for issued in &issued {
         assert_eq!(verdict(&tokens, issued).await, "good");
     }
-    assert_eq!(all(tokens.all_owners().unused_since(after(100))).await, []);
+    assert_eq!(all(tokens.operator().unused_since(after(100))).await, []);
 }
 
 async fn a_use_that_is_written_while_the_page_is_read_is_a_use(world: World) {
@@ -376,14 +376,14 @@ async fn a_use_that_is_written_while_the_page_is_read_is_a_use(world: World) {
         let tokens = flushing.clone();
         async move { tokens.flush().await.unwrap() }.boxed()
     });
-    let found = all(tokens.all_owners().unused_since(after(100))).await;
+    let found = all(tokens.operator().unused_since(after(100))).await;
     assert_eq!(found, [issued[1].record.id], "the page came before the write, the log after it");
 }
 
 async fn a_store_that_fails_midway_is_asked_again(world: World) {
     let tokens = world.tokens();
     let expected = many(&world, 430).await;
-    let mut pages = tokens.all_owners().unused_since(after(1_000));
+    let mut pages = tokens.operator().unused_since(after(1_000));
     let mut found: Vec<_> = pages.next_page().await.unwrap().unwrap();
     for _ in 0..2 {
         world.store.fail(&["unused"]);

@@ -123,12 +123,12 @@ async fn a_disabled_owner_is_refused_as_anybody_else(world: World) {
     assert_eq!(verdict(&tokens, &issued).await, "good");
     let before = world.stored(&issued).await;
     gate.disable(&world.owner);
-    world.heard.take();
+    world.events.take();
     let refused = tokens.verify(issued.plain.expose_secret()).await.unwrap_err();
     assert!(matches!(refused, VerifyError::OwnerDisabled(id) if id == issued.record.id));
     let id = issued.record.id;
     let expected = format!("Refused {{ id: Some({id:?}), reason: \"owner_disabled\" }}");
-    assert_eq!(world.heard.take(), [expected]);
+    assert_eq!(world.events.take(), [expected]);
     let realm = Realm::new("Acme API").unwrap();
     let problem = Problem::refused(&realm, &refused);
     assert_eq!(problem, Problem::refused(&realm, &VerifyError::Unknown));
@@ -199,7 +199,7 @@ async fn a_gate_that_fails_is_never_a_pass(world: World) {
             if disabled {
                 gate.disable(&world.owner);
             }
-            world.heard.take();
+            world.events.take();
             for refused in [
                 tokens.verify(issued.plain.expose_secret()).await.map(drop),
                 tokens.revalidate(&token).await.map(drop),
@@ -209,9 +209,9 @@ async fn a_gate_that_fails_is_never_a_pass(world: World) {
                 let problem = Problem::refused(&Realm::new("Acme API").unwrap(), &refused);
                 assert_eq!(problem.status(), 503);
             }
-            let heard = world.heard.take();
-            assert_eq!(heard.len(), 2, "{heard:?}");
-            assert!(heard.iter().all(|event| event.starts_with("StoreFailed")), "{heard:?}");
+            let events = world.events.take();
+            assert_eq!(events.len(), 2, "{events:?}");
+            assert!(events.iter().all(|event| event.starts_with("StoreFailed")), "{events:?}");
         }
         gate.0.fails.store(false, SeqCst);
         gate.enable();

@@ -140,7 +140,7 @@ async fn a_million_inputs_are_refused_without_a_panic_and_most_without_the_store
         asked += usize::from(!matches!(outcome, Err(VerifyError::Malformed(_))));
         *reasons.entry(outcome.map_or_else(|error| error.code(), |_| "good")).or_default() += 1;
         if number % 10_000 == 0 {
-            world.heard.take();
+            world.events.take();
         }
     }
     assert_eq!(world.store.take_calls().len(), asked, "what is malformed never reaches the store");

@@ -3,7 +3,7 @@
 use keyfob::{
     ApiTokens, IssueError, IssuedToken, ListTokens, ManageError, NewToken, Owner, TokenChange,
     store::MemoryStore,
-    token::{Actor, IdempotencyKey, Pepper, PepperKey, Reason, Shield},
+    token::{Actor, IdempotencyKey, KeyedChecksum, Pepper, PepperKey, Reason},
 };
 use serde_json::json;
 
@@ -98,7 +98,7 @@ async fn reasons_and_actors_are_kept_without_the_token(world: World) {
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
     let token = issued.plain.expose_secret();
     let bare = token.strip_prefix("acme_").unwrap();
-    world.heard.take();
+    world.events.take();
     for (text, kept) in [
         (format!("found {token}, on a wiki"), "found [token], on a wiki"),
         (format!("é{bare}é{token}"), "é[token]é[token]"),
@@ -116,14 +116,14 @@ async fn reasons_and_actors_are_kept_without_the_token(world: World) {
         assert_eq!(revocation.reason.unwrap().as_str(), kept);
 
         let other = tokens.issue(world.new_token("c")).await.unwrap().record.id;
-        let all = tokens.all_owners().by(Actor::new(&text).unwrap());
+        let all = tokens.operator().by(Actor::new(&text).unwrap());
         all.because(Reason::new(&text).unwrap()).revoke_many(&[other]).await.unwrap();
         let revocation = own.get(other).await.unwrap().revocation.unwrap();
         assert_eq!(revocation.by.unwrap().as_str(), kept);
         assert_eq!(revocation.reason.unwrap().as_str(), kept);
     }
-    let heard = world.heard.take().join("\n");
-    assert!(heard.contains("[token]") && !heard.contains(bare), "{heard}");
+    let events = world.events.take().join("\n");
+    assert!(events.contains("[token]") && !events.contains(bare), "{events}");
 }
 
 async fn an_ability_that_is_built_from_the_path_is_not_kept_with_a_token_in_it(world: World) {
@@ -141,16 +141,16 @@ async fn an_ability_that_is_built_from_the_path_is_not_kept_with_a_token_in_it(w
 /// Whichever checksum it has, and whether or not that is still accepted.
 #[tokio::test]
 async fn a_token_with_any_checksum_is_found() {
-    let pepper = |shield| {
+    let pepper = |policy| {
         Pepper::new(PepperKey::new("k", b"a key of thirty-two bytes, or so").unwrap())
             .accept_unpeppered()
-            .shield(shield)
+            .keyed_checksum(policy)
     };
-    let handle = |shield| {
+    let handle = |policy| {
         let builder = ApiTokens::builder(MemoryStore::new()).prefix("acme");
-        builder.pepper(pepper(shield)).build().unwrap()
+        builder.pepper(pepper(policy)).build().unwrap()
     };
-    let handles = [Shield::Off, Shield::Prefer, Shield::Require].map(handle);
+    let handles = [KeyedChecksum::Off, KeyedChecksum::Prefer, KeyedChecksum::Require].map(handle);
     let owner = Owner::new("user:42").unwrap();
     for issues in &handles {
         let issued = issues.issue(NewToken::new(owner.clone(), "a")).await.unwrap();

@@ -228,14 +228,16 @@ async fn a_key_that_is_not_here_is_our_fault(world: World) {
                 let secret = format!("0{}", &secret[1..]);
                 text = checked(&format!("acme_{}_{secret}", issued.record.id));
             }
-            world.heard.take();
+            world.events.take();
             let refused = other.verify(&text).await.unwrap_err();
             assert!(matches!(&refused, VerifyError::UnknownKey(it) if *it == id("k1")));
             assert_eq!(refused.proven_id(), None);
             assert_eq!(Problem::refused(&realm, &refused).status(), 503);
-            let heard = world.heard.take();
-            assert!(heard.iter().any(|it| it.starts_with("PepperKeyMissing { key: KeyId(\"k1\")")));
-            assert_eq!(heard.len(), 2, "{heard:?}");
+            let events = world.events.take();
+            assert!(
+                events.iter().any(|it| it.starts_with("PepperKeyMissing { key: KeyId(\"k1\")"))
+            );
+            assert_eq!(events.len(), 2, "{events:?}");
         }
     }
     assert_eq!(tried(&peppered(&world, "k1", 1), &issued).await, "good");
@@ -247,9 +249,9 @@ async fn a_key_that_is_not_here_may_be_that_of_the_secret_in_grace(world: World)
     let own = tokens.owned_by(&world.owner);
     let grace = TokenRotation::new().grace(Duration::seconds(100));
     let new = own.rotate(old.record.id, grace).await.unwrap();
-    world.heard.take();
+    world.events.take();
     assert_eq!(tried(&tokens, &old).await, "unknown_key");
-    assert_eq!(world.heard.count("PepperKeyMissing { key: KeyId(\"k1\")"), 1);
+    assert_eq!(world.events.count("PepperKeyMissing { key: KeyId(\"k1\")"), 1);
     assert_eq!(tried(&tokens, &new).await, "good");
     world.clock.set(after(100).datetime());
     assert_eq!(tried(&tokens, &old).await, "wrong_secret", "its grace is over in any case");
@@ -347,7 +349,7 @@ async fn digests_of_every_release_are_made_as_they_were() {
     assert_eq!(
         issued.plain.expose_secret(),
         "acme_032JkYGUWrhjPhs0gEK9ak_2cPkOWUkrUb4EZzajfasC13e5zNIwyMtKOLBq78h99G1fwqpR",
-        "without a shield the text is what it is without a pepper"
+        "without keyed checksums the text is what it is without a pepper"
     );
     assert_eq!(
         hex::encode(issued.record.digest.as_bytes()),

@@ -42,18 +42,18 @@ async fn open(tokens: &ApiTokens, issued: &IssuedToken) -> VerifiedToken {
 
 /// Whether it is still `good`, or the code of the refusal, which was reported.
 async fn again(world: &World, tokens: &ApiTokens, token: &VerifiedToken) -> &'static str {
-    world.heard.take();
+    world.events.take();
     let outcome = tokens.revalidate(token).await;
-    let heard = world.heard.take();
+    let events = world.events.take();
     match outcome {
         Ok(same) => {
             assert_eq!(same.id(), token.id());
-            assert_eq!(heard, [""; 0]);
+            assert_eq!(events, [""; 0]);
             "good"
         }
         Err(refused) => {
             let (id, reason) = (refused.proven_id(), refused.code());
-            assert_eq!(heard, [format!("Refused {{ id: {id:?}, reason: {reason:?} }}")]);
+            assert_eq!(events, [format!("Refused {{ id: {id:?}, reason: {reason:?} }}")]);
             let is_unknown = matches!(refused, VerifyError::Unknown);
             assert_eq!(id, (!is_unknown).then_some(token.id()), "the secret was proven before");
             reason
@@ -375,12 +375,12 @@ async fn trouble_in_the_store_is_reported_and_never_a_pass(world: World) {
     let events = ["StoreFailed", "StoreFailed", "StoreFailed", "Corrupt"];
     for (trouble, event) in TROUBLES.into_iter().zip(events) {
         world.store.fail_with(&["find"], trouble);
-        world.heard.take();
+        world.events.take();
         let refused = tokens.revalidate(&token).await.unwrap_err();
         let VerifyError::Store(error) = &refused else { panic!("{refused:?}") };
         assert_eq!(error.to_string(), trouble().to_string());
-        let heard = world.heard.take();
-        assert!(heard.len() == 1 && heard[0].starts_with(event), "{heard:?}");
+        let events = world.events.take();
+        assert!(events.len() == 1 && events[0].starts_with(event), "{events:?}");
     }
     world.store.heal();
     assert_eq!(again(&world, &tokens, &token).await, "good", "the token was not at fault");

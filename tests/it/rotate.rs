@@ -100,7 +100,7 @@ async fn a_rotation_changes_the_secret_and_nothing_else(world: World) {
     tokens.verify(old.plain.expose_secret()).await.map(drop).unwrap();
     tokens.flush().await.unwrap();
     let before = world.stored(&old).await;
-    world.heard.take();
+    world.events.take();
     at(&world, 10);
 
     let new = rotated(&tokens, &old, TokenRotation::new()).await;
@@ -116,8 +116,8 @@ async fn a_rotation_changes_the_secret_and_nothing_else(world: World) {
     assert_eq!(new.record, expected);
     assert_eq!(*world.stored(&old).await, expected);
     assert_ne!(new.record.digest, before.digest);
-    let heard = world.heard.take();
-    assert!(heard.len() == 1 && heard[0].starts_with("Rotated {"), "{heard:?}");
+    let events = world.events.take();
+    assert!(events.len() == 1 && events[0].starts_with("Rotated {"), "{events:?}");
 
     assert_eq!(tried(&tokens, &new).await, "good", "at once");
     assert_eq!(tried(&tokens, &old).await, "good");

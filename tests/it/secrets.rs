@@ -162,7 +162,7 @@ async fn a_whole_life_shows_no_secret(world: World) {
         "something was told"
     );
     assert_clean("what was told", told.as_bytes(), &forbidden);
-    assert_clean("events", world.heard.take().join("\n").as_bytes(), &forbidden);
+    assert_clean("events", world.events.take().join("\n").as_bytes(), &forbidden);
     let positive = format!("before {} after", issued[0].plain.expose_secret());
     let encoded = BASE64_STANDARD.encode(&positive);
     for leak in [positive.into_bytes(), encoded.into_bytes()] {

@@ -26,7 +26,7 @@ use keyfob::{
 use time::Duration;
 use tokio::task::JoinHandle;
 
-use crate::support::{Heard, START, answer_within, ids, owner, verdict};
+use crate::support::{RecordedEvents, START, answer_within, ids, owner, verdict};
 
 /// Generous: other tests use the machine too.
 const AT_MOST: Wait = Wait::from_mins(1);
@@ -34,7 +34,7 @@ const AT_MOST: Wait = Wait::from_mins(1);
 /// A node that remembers for a minute, and listens.
 struct Node {
     tokens: ApiTokens,
-    heard: Heard,
+    events: RecordedEvents,
     background: JoinHandle<()>,
 }
 
@@ -48,11 +48,11 @@ impl Node {
     }
 
     fn unconnected(store: Arc<dyn TokenStore>, signal: impl Signal) -> Self {
-        let heard = Heard::default();
+        let events = RecordedEvents::default();
         let tokens = ApiTokens::builder_on(store)
             .prefix("acme")
             .clock(ManualClock::at(START))
-            .inline_observer(heard.clone())
+            .inline_observer(events.clone())
             .max_staleness(Duration::MINUTE)
             .last_used_interval(Duration::SECOND)
             .deadline(Duration::MINUTE)
@@ -60,7 +60,7 @@ impl Node {
             .build()
             .unwrap();
         let background = tokio::spawn(tokens.background());
-        Self { tokens, heard, background }
+        Self { tokens, events, background }
     }
 
     async fn issue(&self) -> IssuedToken {
@@ -86,7 +86,7 @@ impl Node {
 
     /// Waits for an event, and takes all that there are.
     async fn hears(&self, kind: &str) {
-        soon(async || self.heard.kinds().iter().any(|it| it == kind)).await;
+        soon(async || self.events.kinds().iter().any(|it| it == kind)).await;
     }
 }
 
@@ -109,11 +109,11 @@ impl<S: Signal> Signal for Watched<S> {
 
     async fn listen(
         &self,
-        hear: &(dyn Fn(cluster::Heard) + Send + Sync),
+        on_message: &(dyn Fn(cluster::SignalMessage) + Send + Sync),
     ) -> Result<Infallible, SignalError> {
-        let watched = |heard| {
-            let is_connected = heard == cluster::Heard::Connected;
-            hear(heard);
+        let watched = |message| {
+            let is_connected = message == cluster::SignalMessage::Connected;
+            on_message(message);
             self.1.fetch_or(is_connected, SeqCst);
         };
         self.0.listen(&watched).await

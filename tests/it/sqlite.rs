@@ -99,7 +99,7 @@ async fn tokens_survive_a_restart() {
 async fn nothing_is_known_without_asking() {
     let file = File::new();
     let store = file.store().await;
-    assert!(matches!(store.peek(TokenId::from_u128(1)), Peek::Ask));
+    assert!(matches!(store.peek(TokenId::from_u128(1)), Peek::Miss));
 }
 
 #[tokio::test]

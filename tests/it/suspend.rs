@@ -45,7 +45,7 @@ async fn a_suspension_holds_until_somebody_ends_it(world: World) {
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
     let id = issued.record.id;
     assert_eq!(verdict(&tokens, &issued).await, "good");
-    world.heard.take();
+    world.events.take();
 
     world.at(5);
     let suspended = own.clone().because(reason("unpaid")).suspend(id).await.unwrap();
@@ -53,22 +53,22 @@ async fn a_suspension_holds_until_somebody_ends_it(world: World) {
     expected.reason = Some(reason("unpaid"));
     assert_eq!(suspended.suspension.as_deref(), Some(&expected));
     assert_eq!(suspended.state_at(tokens.now()), TokenState::Suspended);
-    let heard = world.heard.take();
-    assert!(heard.len() == 1 && heard[0].starts_with("Suspended"), "{heard:?}");
-    assert!(heard[0].contains("admin:1") && heard[0].contains("unpaid"), "{heard:?}");
+    let events = world.events.take();
+    assert!(events.len() == 1 && events[0].starts_with("Suspended"), "{events:?}");
+    assert!(events[0].contains("admin:1") && events[0].contains("unpaid"), "{events:?}");
 
     for seconds in [5, 6, 1_000_000_000] {
         world.at(seconds);
         assert_eq!(verdict(&tokens, &issued).await, "suspended");
     }
-    world.heard.take();
+    world.events.take();
     let resumed = own.resume(id).await.unwrap();
     expected.until = Some(after(1_000_000_000));
     assert_eq!(resumed.suspension.as_deref(), Some(&expected), "why stays");
     assert_eq!(*world.stored(&issued).await.suspension.as_deref().unwrap(), expected);
-    let heard = world.heard.take();
-    assert!(heard.len() == 1 && heard[0].starts_with("Resumed"), "{heard:?}");
-    assert!(heard[0].contains("admin:1"), "{heard:?}");
+    let events = world.events.take();
+    assert!(events.len() == 1 && events[0].starts_with("Resumed"), "{events:?}");
+    assert!(events[0].contains("admin:1"), "{events:?}");
     assert_eq!(verdict(&tokens, &issued).await, "good");
 }
 
@@ -98,14 +98,14 @@ async fn a_suspension_that_is_over_before_it_begins_is_refused(world: World) {
     let own = tokens.owned_by(&world.owner);
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
     let id = issued.record.id;
-    world.heard.take();
+    world.events.take();
     for until in [Timestamp::MIN, after(-1), after(0)] {
         assert_eq!(wrong_field(own.suspend_until(id, until).await), "until");
     }
     let almost = after(0).datetime() + Duration::milliseconds(999);
     assert_eq!(wrong_field(own.suspend_until(id, almost).await), "until");
     assert_eq!(*world.stored(&issued).await, issued.record);
-    assert_eq!(world.heard.take(), [""; 0]);
+    assert_eq!(world.events.take(), [""; 0]);
     own.suspend_until(id, after(1)).await.map(drop).unwrap();
     own.suspend_until(id, Timestamp::MAX).await.map(drop).unwrap();
 }
@@ -136,16 +136,16 @@ async fn resuming_what_is_not_suspended_changes_nothing(world: World) {
     let own = tokens.owned_by(&world.owner);
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
     let id = issued.record.id;
-    world.heard.take();
+    world.events.take();
     assert_eq!(own.resume(id).await.unwrap(), issued.record);
     assert_eq!(*world.stored(&issued).await, issued.record);
 
     own.suspend_until(id, after(10)).await.map(drop).unwrap();
     world.at(20);
-    world.heard.take();
+    world.events.take();
     let over = own.resume(id).await.unwrap();
     assert_eq!(over.suspension.unwrap().until, Some(after(10)), "it ended when it ended");
-    assert_eq!(world.heard.take(), [""; 0], "what changes nothing is no event");
+    assert_eq!(world.events.take(), [""; 0], "what changes nothing is no event");
 }
 
 async fn what_has_ended_is_neither_suspended_nor_resumed(world: World) {
@@ -162,7 +162,7 @@ async fn what_has_ended_is_neither_suspended_nor_resumed(world: World) {
     own.resume(expired.record.id).await.map(drop).unwrap();
     own.suspend(expired.record.id).await.map(drop).unwrap();
     world.at(100);
-    world.heard.take();
+    world.events.take();
     for (issued, state) in [(&expired, TokenState::Expired), (&revoked, TokenState::Revoked)] {
         let before = world.stored(issued).await;
         for outcome in [
@@ -179,7 +179,7 @@ async fn what_has_ended_is_neither_suspended_nor_resumed(world: World) {
         assert_eq!(*world.stored(issued).await, *before);
         assert_eq!(verdict(&tokens, issued).await, state.as_str());
     }
-    assert_eq!(world.heard.count("Suspended"), 0);
+    assert_eq!(world.events.count("Suspended"), 0);
 }
 
 async fn a_token_of_somebody_else_is_neither_suspended_nor_resumed(world: World) {
@@ -190,7 +190,7 @@ async fn a_token_of_somebody_else_is_neither_suspended_nor_resumed(world: World)
     let own = tokens.owned_by(&world.owner);
     own.suspend(suspended.record.id).await.map(drop).unwrap();
     world.store.take_calls();
-    world.heard.take();
+    world.events.take();
     for id in [issued.record.id, suspended.record.id, TokenId::from_u128(7)] {
         for outcome in [
             theirs.suspend(id).await,
@@ -202,7 +202,7 @@ async fn a_token_of_somebody_else_is_neither_suspended_nor_resumed(world: World)
         }
     }
     assert!(world.store.take_calls().iter().all(|call| *call == "find"));
-    assert_eq!(world.heard.take(), [""; 0]);
+    assert_eq!(world.events.take(), [""; 0]);
     assert_eq!(verdict(&tokens, &issued).await, "good");
     assert_eq!(verdict(&tokens, &suspended).await, "suspended");
 }
@@ -246,7 +246,7 @@ async fn a_revocation_meanwhile_wins(world: World) {
         assert!(matches!(outcome, Err(ManageError::NotActive(TokenState::Revoked))), "{outcome:?}");
         assert_eq!(verdict(&tokens, &issued).await, "revoked");
     }
-    assert_eq!(world.heard.count("Resumed"), 0);
+    assert_eq!(world.events.count("Resumed"), 0);
 }
 
 async fn a_revocation_outlasts_a_suspension(world: World) {
@@ -267,13 +267,14 @@ async fn a_store_that_fails_suspends_nothing_and_resumes_nothing(world: World) {
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
     let suspended = tokens.issue(world.new_token("b")).await.unwrap();
     own.suspend(suspended.record.id).await.map(drop).unwrap();
-    world.heard.take();
+    world.events.take();
     world.store.fail(&["suspend", "resume"]);
     for outcome in [own.suspend(issued.record.id).await, own.resume(suspended.record.id).await] {
         assert!(matches!(outcome, Err(ManageError::Store(StoreError::Unavailable(_)))));
     }
-    let heard = world.heard.take();
-    assert!(heard.len() == 2 && heard.iter().all(|it| it.starts_with("StoreFailed")), "{heard:?}");
+    let events = world.events.take();
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert!(events.iter().all(|it| it.starts_with("StoreFailed")), "{events:?}");
     assert_eq!(verdict(&tokens, &issued).await, "good");
     assert_eq!(verdict(&tokens, &suspended).await, "suspended");
 }

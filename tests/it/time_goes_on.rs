@@ -143,7 +143,7 @@ async fn a_grace_ends_with_the_token(world: World) {
         TokenRotation::new().until_first_use(),
         TokenRotation::new().expires_at(after(50)),
     ] {
-        world.heard.take();
+        world.events.take();
         let start = tokens.now();
         let old = world.new_token("a").expires_in(Duration::seconds(1_000));
         let old = tokens.issue(old).await.unwrap();

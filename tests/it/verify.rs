@@ -79,7 +79,7 @@ async fn an_unknown_token_and_a_wrong_secret_are_told_apart_in_the_log_alone(wor
             .map(Result::unwrap);
     let wrong = forged(one.record.id, secret_of(&other));
     let unknown = forged(TokenId::from_u128(7), secret_of(&one));
-    world.heard.take();
+    world.events.take();
     let mut calls = Vec::new();
     for (text, expected) in [(wrong, "WrongSecret"), (unknown, "Unknown")] {
         world.store.take_calls();
@@ -87,7 +87,7 @@ async fn an_unknown_token_and_a_wrong_secret_are_told_apart_in_the_log_alone(wor
         assert_eq!(format!("{refused:?}"), expected);
         assert_eq!(refused.proven_id(), None, "nothing is proven of it");
         assert_eq!(
-            world.heard.take(),
+            world.events.take(),
             [format!("Refused {{ id: None, reason: {:?} }}", refused.code())]
         );
         calls.push(world.store.take_calls());
@@ -267,7 +267,7 @@ async fn a_digest_under_an_unknown_key_is_our_fault(world: World) {
     assert!(matches!(refused, Err(VerifyError::UnknownKey(it)) if it == key));
     let missing = format!("PepperKeyMissing {{ key: {key:?} }}");
     let refused = "Refused { id: None, reason: \"unknown_key\" }";
-    assert_eq!(world.heard.take(), [refused, &missing]);
+    assert_eq!(world.events.take(), [refused, &missing]);
 
     let other = TokenDigest::from_bytes([7; 32], None);
     let in_grace = world
@@ -319,16 +319,16 @@ async fn trouble_in_the_store_is_never_anything_else(world: World) {
     world.store.forget();
     for trouble in TROUBLES {
         world.store.fail_with(&["find"], trouble);
-        world.heard.take();
+        world.events.take();
         for text in [good.plain.expose_secret(), revoked.plain.expose_secret(), &unknown] {
             let refused = tokens.verify(text).await.unwrap_err();
             let VerifyError::Store(error) = &refused else { panic!("{refused:?}") };
             assert_eq!(error.to_string(), trouble().to_string());
             assert_eq!(refused.code(), "store");
         }
-        let heard = world.heard.take();
-        assert_eq!(heard.len(), 3, "{heard:?}");
-        assert!(heard.iter().all(|event| !event.starts_with("Refused")), "{heard:?}");
+        let events = world.events.take();
+        assert_eq!(events.len(), 3, "{events:?}");
+        assert!(events.iter().all(|event| !event.starts_with("Refused")), "{events:?}");
     }
     world.store.heal();
     verify(&tokens, &good).await.unwrap();
@@ -340,12 +340,12 @@ async fn a_record_that_cannot_be_read_is_reported(world: World) {
     let id = issued.record.id;
     world.store.forget();
     world.store.fail_with(&["find"], move || CorruptRecord::new(Some(id), "digest").into());
-    world.heard.take();
+    world.events.take();
     let refused = verify(&tokens, &issued).await;
     assert!(
         matches!(refused, Err(VerifyError::Store(StoreError::Corrupt(it))) if it.id == Some(id))
     );
-    assert_eq!(world.heard.count("Corrupt { record: CorruptRecord { id: Some"), 1);
+    assert_eq!(world.events.count("Corrupt { record: CorruptRecord { id: Some"), 1);
 }
 
 async fn what_has_not_the_form_of_a_token_never_reaches_the_store(world: World) {
@@ -354,7 +354,7 @@ async fn what_has_not_the_form_of_a_token_never_reaches_the_store(world: World) 
     let text = issued.plain.expose_secret().to_owned();
     let (id, secret) = (issued.record.id, secret_of(&issued));
     world.store.take_calls();
-    world.heard.take();
+    world.events.take();
     let mut texts = vec![
         (String::new(), MalformedToken::UnknownPrefix),
         (format!(" {text}"), MalformedToken::UnknownPrefix),
@@ -385,7 +385,7 @@ async fn what_has_not_the_form_of_a_token_never_reaches_the_store(world: World) 
         assert!(matches!(refused, Err(VerifyError::Malformed(it)) if it == *expected), "{text}");
     }
     assert_eq!(world.store.take_calls(), [""; 0]);
-    assert_eq!(world.heard.count("Refused { id: None, reason: \"malformed\" }"), texts.len());
+    assert_eq!(world.events.count("Refused { id: None, reason: \"malformed\" }"), texts.len());
 }
 
 async fn tokens_are_verified_while_nothing_can_be_written(world: World) {
@@ -424,7 +424,7 @@ async fn a_verification_that_is_dropped_changes_nothing(world: World) {
     drop(verifying);
     world.store.heal();
     verify(&tokens, &issued).await.unwrap();
-    assert_eq!(world.heard.count("Refused"), 0);
+    assert_eq!(world.events.count("Refused"), 0);
 }
 
 async fn the_start_up_check_tells_what_does_not_work(world: World) {

@@ -29,7 +29,7 @@ const SLACK: Duration = Duration::from_millis(50);
 fn a_revocation_on_postgresql() {
     let database = OwnDatabase::create("KEYFOB_TEST_POSTGRES");
     let nodes = nodes(&["--database", &database.url()]);
-    heard("PostgreSQL", &nodes);
+    events("PostgreSQL", &nodes);
 
     // Whoever listens is thrown out again and again.
     let over = AtomicBool::new(false);
@@ -53,7 +53,7 @@ fn a_revocation_on_mariadb_with_redis() {
     let url = redis("start");
     let database = OwnDatabase::create("KEYFOB_TEST_MYSQL");
     let nodes = nodes(&["--database", &database.url(), "--redis", &url]);
-    heard("MariaDB and Redis", &nodes);
+    events("MariaDB and Redis", &nodes);
     cut("MariaDB, Redis stopped", &nodes, || drop(redis("stop")));
 }
 
@@ -64,7 +64,7 @@ fn nodes(arguments: &[&str]) -> [Node; 3] {
 }
 
 /// From the acknowledgement of a revocation on the first node to the first refusal on the others.
-fn heard(what: &str, nodes: &[Node; 3]) {
+fn events(what: &str, nodes: &[Node; 3]) {
     let mut times = Vec::new();
     under_load(what, nodes, |tokens, revoke| {
         for (number, token) in tokens.iter().enumerate() {

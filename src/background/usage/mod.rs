@@ -21,7 +21,7 @@ use addresses::Addresses;
 
 use crate::{
     store::{SharedRecord, StoreError, TokenStore, Use},
-    time::timer::Nudge,
+    time::timer::Notify,
     token::{Timestamp, TokenId, TokenRecord, room_for},
 };
 
@@ -43,7 +43,7 @@ pub(crate) struct UsageLog {
     /// How many futures write what is here.
     pub(crate) drivers: AtomicUsize,
     warned: AtomicBool,
-    pub(crate) nudge: Arc<Nudge>,
+    pub(crate) notify: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ struct Waiting {
 
 /// What a use is news of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum News {
+pub(crate) enum UsageEvent {
     /// The token was not used before, as far as this process knows.
     FirstUse,
     /// It was not used from this address before, as far as this process knows.
@@ -77,7 +77,7 @@ pub(crate) enum News {
 }
 
 /// The uses that were noted at a moment: see [`UsageLog::show_in`].
-pub(crate) struct Noted {
+pub(crate) struct PendingUses {
     pub(crate) uses: Vec<Use>,
     /// How often written uses had been forgotten.
     forgotten: u64,
@@ -94,7 +94,7 @@ impl UsageLog {
             dropped: AtomicU64::new(0),
             drivers: AtomicUsize::new(0),
             warned: AtomicBool::new(false),
-            nudge: Arc::default(),
+            notify: Arc::default(),
         }
     }
 
@@ -106,36 +106,42 @@ impl UsageLog {
         record: &SharedRecord,
         now: Timestamp,
         from: Option<IpAddr>,
-    ) -> Option<News> {
+    ) -> Option<UsageEvent> {
         let tag = self.tags.hash_one(from);
-        if record.noted().touch(now, tag) {
+        if record.pending_use().bump(now, tag) {
             return None;
         }
-        let is_first = self.enter(record, now, from, tag);
+        let is_first = self.insert(record, now, from, tag);
         let addresses = self.addresses.as_ref()?;
         let new_address = from.filter(|from| addresses.see(record.id, *from));
         let new_address = new_address.filter(|from| record.last_used_from != Some(*from));
-        if is_first { Some(News::FirstUse) } else { new_address.map(News::NewAddress) }
+        if is_first { Some(UsageEvent::FirstUse) } else { new_address.map(UsageEvent::NewAddress) }
     }
 
     /// Tells whether it is the token's first use, as far as is known here.
     #[cold]
-    fn enter(&self, record: &SharedRecord, now: Timestamp, from: Option<IpAddr>, tag: u64) -> bool {
+    fn insert(
+        &self,
+        record: &SharedRecord,
+        now: Timestamp,
+        from: Option<IpAddr>,
+        tag: u64,
+    ) -> bool {
         let mut log = self.lock();
         let (weight, most) = (record.weight(), room_for(self.capacity));
         let (before, room) = (log.weight, most.saturating_sub(log.weight));
         if let Some(waiting) = log.entry(record.id) {
             // The token came with another record, or from another address: the latest record is the one that waits,
             // unless there is no room for it.
-            let noted = waiting.record.noted().close();
-            if noted.is_none_or(|noted| noted <= now) {
+            let pending = waiting.record.pending_use().take();
+            if pending.is_none_or(|pending| pending <= now) {
                 waiting.from = from;
             }
             let freed = waiting.record.weight();
             if weight <= room + freed {
                 waiting.record = record.clone();
             }
-            waiting.record.noted().open(now.max(noted.unwrap_or(now)), tag);
+            waiting.record.pending_use().start(now.max(pending.unwrap_or(now)), tag);
             log.weight = before - freed + waiting.record.weight();
             return false;
         }
@@ -146,7 +152,7 @@ impl UsageLog {
             self.dropped.fetch_add(1, Relaxed);
             return false;
         }
-        record.noted().open(now, tag);
+        record.pending_use().start(now, tag);
         log.weight += weight;
         let fills_half = log.weight > most / 2 && before <= most / 2;
         log.waiting.insert(record.id, Waiting { record: record.clone(), from });
@@ -154,21 +160,21 @@ impl UsageLog {
         drop(log);
         // Once, on the way up: while writes fail, every further use would have them tried again.
         if others + 1 == self.capacity / 2 || fills_half {
-            self.nudge.give();
+            self.notify.notify();
         }
         !is_known
     }
 
     /// The latest uses of these tokens that are noted and not yet written.
-    pub(crate) fn noted(&self, ids: impl IntoIterator<Item = TokenId>) -> Noted {
+    pub(crate) fn pending_uses(&self, ids: impl IntoIterator<Item = TokenId>) -> PendingUses {
         let log = self.lock();
         let uses = ids.into_iter().filter_map(|id| log.latest(id)).collect();
-        Noted { uses, forgotten: log.forgotten }
+        PendingUses { uses, forgotten: log.forgotten }
     }
 
     /// Shows in records what was noted before and what is noted now. `false` where uses were written and forgotten in
     /// between: of tokens whose uses were not looked for before, a record may show neither.
-    pub(crate) fn show_in(&self, before: &Noted, records: &mut [TokenRecord]) -> bool {
+    pub(crate) fn show_in(&self, before: &PendingUses, records: &mut [TokenRecord]) -> bool {
         let log = self.lock();
         for record in records {
             let id = record.id;
@@ -183,7 +189,7 @@ impl UsageLog {
     /// The latest use of a token that is noted and not yet written.
     #[inline]
     pub(crate) fn pending(&self, record: &SharedRecord) -> Option<Timestamp> {
-        record.noted().latest().or_else(|| self.lock().latest(record.id).map(|it| it.at))
+        record.pending_use().latest().or_else(|| self.lock().latest(record.id).map(|it| it.at))
     }
 
     /// By how much the last use that is stored may be earlier than the last one that was, for a token that must not be
@@ -267,11 +273,11 @@ impl Log {
 
     /// The latest use of a token that is noted and not yet written.
     fn latest(&self, id: TokenId) -> Option<Use> {
-        let noted = [&self.waiting, &self.draining].into_iter().filter_map(|log| {
+        let pending = [&self.waiting, &self.draining].into_iter().filter_map(|log| {
             let Waiting { record, from } = log.get(&id)?;
-            Some(Use { from: *from, ..Use::new(id, record.noted().latest()?) })
+            Some(Use { from: *from, ..Use::new(id, record.pending_use().latest()?) })
         });
-        noted.chain(self.writing.get(&id).cloned()).max_by_key(|it| it.at)
+        pending.chain(self.writing.get(&id).cloned()).max_by_key(|it| it.at)
     }
 
     /// Takes what waits. That is a swap, so that nobody who notes a use waits for it, unless a flush failed before.
@@ -289,7 +295,7 @@ impl Log {
             let room = BATCH - self.writing.len();
             for (id, waiting) in self.draining.extract_if(|_, _| true).take(room) {
                 self.weight -= waiting.record.weight();
-                drain(&mut self.writing, id, &waiting);
+                take_use(&mut self.writing, id, &waiting);
             }
         }
         debug_assert!(self.writing.len() <= BATCH, "a batch is bounded");
@@ -307,11 +313,11 @@ impl Log {
 }
 
 /// Moves what is noted in a record to what is being written. Where the clock was put back, that can be the later use.
-fn drain(writing: &mut HashMap<TokenId, Use, RandomState>, id: TokenId, noted: &Waiting) {
-    if let Some(at) = noted.record.noted().close() {
+fn take_use(writing: &mut HashMap<TokenId, Use, RandomState>, id: TokenId, pending: &Waiting) {
+    if let Some(at) = pending.record.pending_use().take() {
         let latest = writing.entry(id).or_insert(Use::new(id, at));
         if latest.at <= at {
-            (latest.at, latest.from) = (at, noted.from);
+            (latest.at, latest.from) = (at, pending.from);
         }
     }
 }
@@ -345,7 +351,7 @@ mod tests {
             log.note(&record(number, 100), at(2), None);
             assert!(log.lock().weight <= room_for(1_000));
         }
-        let latest = log.noted((0..1_000).map(TokenId::from_u128)).uses;
+        let latest = log.pending_uses((0..1_000).map(TokenId::from_u128)).uses;
         assert_eq!(latest.len(), 1_000);
         assert!(latest.iter().all(|it| it.at == at(2)), "no use is lost for it");
     }

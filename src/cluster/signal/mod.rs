@@ -4,7 +4,7 @@
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
-mod untold;
+mod unpublished;
 
 #[cfg(any(feature = "postgres", feature = "redis"))]
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub use postgres::PostgresSignal;
 pub use crate::store::changed::{Changed, OwnerMark};
 
 pub(crate) use crate::store::changed::MOST;
-pub(crate) use untold::Untold;
+pub(crate) use unpublished::Unpublished;
 
 use crate::store::BoxError;
 #[cfg(any(feature = "postgres", feature = "redis"))]
@@ -44,13 +44,15 @@ pub trait Signal: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`SignalError`] where there is no connection, or not any more.
-    async fn listen(&self, hear: &(dyn Fn(Heard) + Send + Sync))
-    -> Result<Infallible, SignalError>;
+    async fn listen(
+        &self,
+        on_message: &(dyn Fn(SignalMessage) + Send + Sync),
+    ) -> Result<Infallible, SignalError>;
 }
 
 /// What a [`Signal`] has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum SignalMessage {
     /// It is connected: what is sent from now on is heard. What was sent before may be lost.
     Connected,
     /// Tokens were changed on some node.

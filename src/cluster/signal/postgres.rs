@@ -5,7 +5,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 
 use crate::store::PostgresStore;
 
-use super::{Changed, Heard, Signal, SignalError, answered, within_heartbeat};
+use super::{Changed, Signal, SignalError, SignalMessage, answered, within_heartbeat};
 
 /// Hears of changes from the PostgreSQL server that keeps the tokens: `LISTEN`.
 ///
@@ -58,7 +58,7 @@ impl Signal for PostgresSignal {
 
     async fn listen(
         &self,
-        hear: &(dyn Fn(Heard) + Send + Sync),
+        on_message: &(dyn Fn(SignalMessage) + Send + Sync),
     ) -> Result<Infallible, SignalError> {
         let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
         let pool = pool.connect_lazy_with(self.options.clone());
@@ -66,11 +66,11 @@ impl Signal for PostgresSignal {
         // Left to itself it would connect anew, and nobody would know that notifications were lost.
         listener.eager_reconnect(false);
         answered(listener.listen(&self.channel)).await?;
-        hear(Heard::Connected);
+        on_message(SignalMessage::Connected);
         loop {
             match within_heartbeat(listener.try_recv()).await {
                 Some(Ok(Some(notification))) => {
-                    hear(Heard::Changed(Changed::from_text(notification.payload())));
+                    on_message(SignalMessage::Changed(Changed::from_text(notification.payload())));
                 }
                 Some(Ok(None)) => return Err(SignalError::new("the server closed the connection")),
                 Some(Err(error)) => return Err(SignalError::new(error)),

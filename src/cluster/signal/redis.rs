@@ -6,7 +6,7 @@ use redis::{Client, RedisError};
 
 use crate::redis::{SharedConnection, subscribe};
 
-use super::{Changed, Heard, Signal, SignalError, answered, within_heartbeat};
+use super::{Changed, Signal, SignalError, SignalMessage, answered, within_heartbeat};
 
 /// How long a connection may take, and then an answer: half of what a revocation waits for at the default deadline, so
 /// that a message that was lost with its connection is sent once more.
@@ -76,17 +76,19 @@ impl Signal for RedisSignal {
 
     async fn listen(
         &self,
-        hear: &(dyn Fn(Heard) + Send + Sync),
+        on_message: &(dyn Fn(SignalMessage) + Send + Sync),
     ) -> Result<Infallible, SignalError> {
         let mut subscription = answered(subscribe(self.sender.client())).await?;
         answered(subscription.subscribe(&self.channel)).await?;
-        hear(Heard::Connected);
+        on_message(SignalMessage::Connected);
         let (mut server, mut messages) = subscription.split();
         loop {
             match within_heartbeat(messages.next()).await {
                 Some(Some(message)) => {
                     let text = str::from_utf8(message.get_payload_bytes());
-                    hear(Heard::Changed(text.map_or(Changed::All, Changed::from_text)));
+                    on_message(SignalMessage::Changed(
+                        text.map_or(Changed::All, Changed::from_text),
+                    ));
                 }
                 Some(None) => return Err(SignalError::new("the server closed the connection")),
                 None => answered(server.ping::<()>()).await?,

@@ -79,7 +79,7 @@ impl Entries {
     pub(super) fn peek(&self, id: TokenId, is_fresh: impl FnOnce(Moment) -> bool) -> Peek {
         let records = self.records.pin();
         let Some(entry) = records.get(&id) else {
-            return Peek::Ask;
+            return Peek::Miss;
         };
         let peek = if entry.is_final() {
             Peek::Found(entry.record.clone())
@@ -87,7 +87,7 @@ impl Entries {
         {
             Peek::Cached(entry.record.clone())
         } else {
-            return Peek::Ask;
+            return Peek::Miss;
         };
         // A store would take the line from the other cores each time.
         if !entry.used.load(Relaxed) {

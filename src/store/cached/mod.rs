@@ -153,7 +153,7 @@ impl Remembering<'_> {
     fn peek(&self, id: TokenId) -> Peek {
         let Self(CachedStore { store, entries, clock, max_staleness, .. }) = self;
         match store.peek(id) {
-            Peek::Ask => {
+            Peek::Miss => {
                 entries.peek(id, |sent| sent.until(Moment::now(&**clock)) < *max_staleness)
             }
             known => known,

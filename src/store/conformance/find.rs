@@ -78,7 +78,7 @@ pub async fn a_peek_is_never_wrong(store: &dyn TokenStore) {
 fn found(peek: &Peek) -> Option<&TokenRecord> {
     match peek {
         Peek::Found(record) | Peek::Cached(record) => Some(record),
-        Peek::Absent | Peek::Ask => None,
+        Peek::Absent | Peek::Miss => None,
     }
 }
 

@@ -26,10 +26,10 @@ pub mod find;
 mod fixture;
 pub mod insert;
 pub mod list;
+pub mod lookalikes;
 pub mod patch;
 pub mod revoke;
 pub mod rules;
-pub mod twins;
 pub mod uses;
 pub mod values;
 
@@ -149,7 +149,7 @@ macro_rules! store_conformance {
                 a_list_of_all_owners_holds_everybodys_tokens
                 tokens_are_counted_by_their_states
             }
-            twins {
+            lookalikes {
                 owners_that_look_alike_stay_apart
                 names_that_look_alike_stay_apart
                 idempotency_keys_that_look_alike_stay_apart

@@ -94,7 +94,7 @@ impl Engine for MySql {
             STRAIGHT_JOIN {tokens} AS kept FORCE INDEX (PRIMARY) ON kept.id = noted.id
         SET kept.{column} = noted.text";
 
-    fn spelled(statement: &str, list_size: usize) -> String {
+    fn render(statement: &str, list_size: usize) -> String {
         let repeated = |part: &str, by: &str| vec![part; list_size].join(by);
         format!("{WAITS_BRIEFLY}{statement}")
             .replace("?..", &repeated("?", ", "))
@@ -194,9 +194,9 @@ mod tests {
 
     #[test]
     fn a_list_is_spelled_in_the_size_that_it_is_filled_to() {
-        let spelled = MySql::spelled("DELETE FROM t WHERE id IN (?..)", 3);
-        assert!(spelled.ends_with(" FOR */ DELETE FROM t WHERE id IN (?, ?, ?)"));
-        assert_eq!(MySql::spelled("({uses})", 8).matches('?').count(), 24);
-        assert_eq!(MySql::spelled("({texts})", 8).matches(" UNION ALL ").count(), 7);
+        let rendered = MySql::render("DELETE FROM t WHERE id IN (?..)", 3);
+        assert!(rendered.ends_with(" FOR */ DELETE FROM t WHERE id IN (?, ?, ?)"));
+        assert_eq!(MySql::render("({uses})", 8).matches('?').count(), 24);
+        assert_eq!(MySql::render("({texts})", 8).matches(" UNION ALL ").count(), 7);
     }
 }

@@ -58,9 +58,9 @@ impl MySqlStore {
     /// As [`with_pool`](Self::with_pool); [`MySqlOpenError::Prefix`] for any other prefix.
     pub async fn with_prefix(pool: MySqlPool, prefix: &str) -> Result<Self, MySqlOpenError> {
         schema::migrate(&pool, prefix).await?;
-        let called = |table: &str| called(prefix, table);
+        let table_name = |table: &str| table_name(prefix, table);
         let lender = Lender::new(pool, WORKS_UNHEARD);
-        Ok(Self { store: SqlStore::new(lender, called, String::new()), prefix: prefix.into() })
+        Ok(Self { store: SqlStore::new(lender, table_name, String::new()), prefix: prefix.into() })
     }
 
     /// The SQL that makes the tables, for teams that migrate by hand. It may be run again.
@@ -102,7 +102,7 @@ impl MySqlStore {
     }
 }
 
-fn called(prefix: &str, table: &str) -> String {
+fn table_name(prefix: &str, table: &str) -> String {
     format!("`{prefix}{table}`")
 }
 

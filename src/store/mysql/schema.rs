@@ -66,8 +66,8 @@ pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlO
         let migration = AssertSqlSafe(migration.replace("{prefix}", prefix));
         sqlx::raw_sql(migration).execute(&mut *connection).await?;
         if version == 2 {
-            let called = |table: &str| super::called(prefix, table);
-            fold_names::<MySql>(&mut connection, &called).await?;
+            let table_name = |table: &str| super::table_name(prefix, table);
+            fold_names::<MySql>(&mut connection, &table_name).await?;
         }
         let noted = AssertSqlSafe(noted(version).replace("{prefix}", prefix));
         sqlx::raw_sql(noted).execute(&mut *connection).await?;

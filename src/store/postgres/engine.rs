@@ -77,12 +77,12 @@ impl Engine for Postgres {
         SET {column} = noted.text
         FROM unnest(?, ?) AS noted (id, text) WHERE kept.id = noted.id";
 
-    fn spelled(statement: &str, _: usize) -> String {
+    fn render(statement: &str, _: usize) -> String {
         let statement = statement.replace("instr(", "strpos(").replace("IN (?..)", "= ANY (?)");
         let statement = statement.replace("LOCK IN SHARE MODE", "FOR SHARE");
         let mut parts = statement.split('?');
         let begin = parts.next().unwrap_or_default().to_owned();
-        parts.zip(1..).fold(begin, |spelled, (part, number)| format!("{spelled}${number}{part}"))
+        parts.zip(1..).fold(begin, |rendered, (part, number)| format!("{rendered}${number}{part}"))
     }
 
     fn bind(arguments: &mut PgArguments, value: &Value<'_>) -> Result<(), BoxError> {

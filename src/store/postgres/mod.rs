@@ -55,8 +55,12 @@ impl PostgresStore {
 
     async fn open(pool: PgPool, schema: Option<&str>) -> Result<Self, PostgresOpenError> {
         let schema = schema::migrate(&pool, schema).await?;
-        let called = |table: &str| schema::called(&schema, table);
-        Ok(Self(SqlStore::new(Lender::new(pool, WORKS_UNHEARD), called, schema::channel(&schema))))
+        let table_name = |table: &str| schema::table_name(&schema, table);
+        Ok(Self(SqlStore::new(
+            Lender::new(pool, WORKS_UNHEARD),
+            table_name,
+            schema::channel(&schema),
+        )))
     }
 
     /// The SQL that makes the tables, for teams that migrate by hand. It may be run again.

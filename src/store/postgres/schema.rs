@@ -27,7 +27,7 @@ fn quoted(schema: &str) -> String {
     format!("\"{}\"", schema.replace('"', "\"\""))
 }
 
-pub(super) fn called(schema: &str, table: &str) -> String {
+pub(super) fn table_name(schema: &str, table: &str) -> String {
     format!("{}.keyfob_{table}", quoted(schema))
 }
 
@@ -91,8 +91,8 @@ pub(super) async fn migrate(
     for (version, migration) in MIGRATIONS.into_iter().filter(|(version, _)| *version > found) {
         sqlx::raw_sql(migration).execute(&mut *transaction).await?;
         if version == 2 {
-            let called = |table: &str| called(&schema, table);
-            fold_names::<Postgres>(&mut transaction, &called).await?;
+            let table_name = |table: &str| table_name(&schema, table);
+            fold_names::<Postgres>(&mut transaction, &table_name).await?;
         }
         sqlx::raw_sql(AssertSqlSafe(noted(version))).execute(&mut *transaction).await?;
     }
@@ -124,7 +124,7 @@ async fn check_rights(
     let read_only = "SELECT current_setting('transaction_read_only') = 'on'";
     let read_only: bool = sqlx::query_scalar(read_only).fetch_one(&mut *connection).await?;
     for (table, needed) in [("tokens", &ALL[..]), ("owners", &ALL), ("canaries", &ALL[..2])] {
-        let table = called(schema, table);
+        let table = table_name(schema, table);
         for right in &needed[..if read_only { 1 } else { needed.len() }] {
             // A table that is not there is for the first step to find.
             let has = "SELECT coalesce(has_table_privilege(to_regclass($1), $2), true)";
@@ -161,7 +161,7 @@ async fn on_the_search_path(connection: &mut PgConnection) -> Result<String, Pos
 }
 
 async fn version(connection: &mut PgConnection, schema: &str) -> Result<i64, PostgresOpenError> {
-    let history = called(schema, "migrations");
+    let history = table_name(schema, "migrations");
     let exists = "SELECT EXISTS (SELECT FROM pg_tables
         WHERE schemaname = $1 AND tablename = 'keyfob_migrations')";
     if !does_exist(connection, exists, schema).await? {

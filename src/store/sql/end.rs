@@ -14,7 +14,7 @@ use crate::{
 use super::{
     engine::{Engine, Value},
     read::{distinct, id, optional_id},
-    session::{Lease, Steps},
+    session::{StepConnection, Steps},
 };
 
 impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
@@ -31,7 +31,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
 
     async fn revoke_on(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
         selection: &Selection,
         revocation: &Revocation,
         limit: u32,
@@ -71,7 +71,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     /// Locks tokens that a step is about. It returns those that there are, each with `true` if it is revoked.
     async fn lock_selected(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
         selection: &Selection,
         found: &[TokenId],
     ) -> Result<Vec<(TokenId, bool)>, StoreError> {
@@ -94,7 +94,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     /// The tokens that a step may be about, in the order of their ids.
     async fn look_for(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
         selection: &Selection,
         limit: u32,
     ) -> Result<Vec<TokenId>, StoreError> {
@@ -136,7 +136,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
 
     async fn delete_on(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
         deletion: &Deletion,
         limit: u32,
     ) -> Result<Deleted, StoreError> {
@@ -159,7 +159,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     /// there were before they were locked.
     async fn lock_all(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
         owner: &Owner,
         limit: u32,
     ) -> Result<(Vec<(TokenId, bool)>, usize), StoreError> {
@@ -181,7 +181,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     /// The same of tokens that have ended and are nobody's parent.
     async fn lock_ended(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
         ended_before: Timestamp,
         limit: u32,
     ) -> Result<(Vec<(TokenId, bool)>, usize), StoreError> {
@@ -207,7 +207,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
 }
 
 async fn fetch_ids<E: Engine>(
-    step: &mut Lease<'_, '_, E>,
+    step: &mut StepConnection<'_, '_, E>,
     statement: &SqlStr,
     values: &[Value<'_>],
 ) -> Result<Vec<TokenId>, StoreError> {

@@ -39,7 +39,7 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + Sized + 'static {
     const OUTLIVES_DROPPED_FUTURES: bool;
 
     /// Writes a statement, given as MySQL has it, for this engine, with lists of a size.
-    fn spelled(statement: &str, list_size: usize) -> String;
+    fn render(statement: &str, list_size: usize) -> String;
 
     /// Locks the row of an owner, making it where there is none. `None`: a transaction locks all owners.
     const LOCK_OWNER: Option<&'static str>;

@@ -14,9 +14,9 @@ const STEP: usize = 512;
 /// Writes the names in lowercase where they are missing. A name that can't be read is left without.
 pub(crate) async fn fold_names<E: Engine>(
     connection: &mut Connection<E>,
-    called: &(impl Fn(&str) -> String + Sync),
+    table_name: &(impl Fn(&str) -> String + Sync),
 ) -> sqlx::Result<()> {
-    let spelling = Spelling::new::<E>(called, "");
+    let spelling = Spelling::new::<E>(table_name, "");
     let read = spelling.one(&format!(
         "SELECT id, name FROM {{tokens}} WHERE id >= ? AND name_folded IS NULL
         ORDER BY id LIMIT {STEP}"

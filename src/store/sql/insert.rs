@@ -9,7 +9,7 @@ use super::{
     columns::Written,
     engine::{Engine, Row, Value},
     read::{number, optional_id},
-    session::{Lease, Steps},
+    session::{StepConnection, Steps},
 };
 
 impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
@@ -32,7 +32,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
 
     async fn insert_on(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
         record: &TokenRecord,
         rules: &InsertRules,
     ) -> Result<InsertOutcome, StoreError> {
@@ -60,7 +60,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     /// What stands against an insert.
     async fn objection(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
         record: &TokenRecord,
         rules: &InsertRules,
     ) -> Result<Option<InsertOutcome>, StoreError> {

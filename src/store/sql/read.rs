@@ -17,7 +17,7 @@ impl<E: Engine> Steps<'_, '_, E> {
     /// Nothing is in memory.
     #[allow(clippy::unused_self, reason = "a store may have something in memory")]
     pub(crate) fn peek(self, _: TokenId) -> Peek {
-        Peek::Ask
+        Peek::Miss
     }
 
     pub(crate) async fn find(self, ids: &[TokenId]) -> Result<Page, StoreError> {

@@ -40,11 +40,15 @@ impl<E: Engine> Clone for SqlStore<E> {
 
 impl<E: Engine> SqlStore<E> {
     /// Keeps tokens in tables that are called so.
-    pub(crate) fn new(lender: E::Lender, called: impl Fn(&str) -> String, channel: String) -> Self {
-        let statements = Arc::new(Statements::new::<E>(&called, ""));
+    pub(crate) fn new(
+        lender: E::Lender,
+        table_name: impl Fn(&str) -> String,
+        channel: String,
+    ) -> Self {
+        let statements = Arc::new(Statements::new::<E>(&table_name, ""));
         let within = match E::CURRENT {
             "" => statements.clone(),
-            current => Statements::new::<E>(&called, current).into(),
+            current => Statements::new::<E>(&table_name, current).into(),
         };
         let lender = Arc::new(lender);
         Self { lender, statements, within, channel: channel.into() }
@@ -57,11 +61,11 @@ impl<E: Engine> SqlStore<E> {
 
     pub(crate) fn on<'c>(&self, connection: &'c mut Connection<E>) -> SqlStoreOn<'c, E> {
         let store = Self { statements: self.within.clone(), ..self.clone() };
-        SqlStoreOn { store, held: Mutex::new(Held { connection, lost: false }) }
+        SqlStoreOn { store, borrowed: Mutex::new(Borrowed { connection, lost: false }) }
     }
 
     pub(crate) fn steps(&self) -> Steps<'_, '_, E> {
-        Steps { store: self, held: None }
+        Steps { store: self, borrowed: None }
     }
 }
 
@@ -69,16 +73,16 @@ impl<E: Engine> SqlStore<E> {
 #[derive(Debug)]
 pub(crate) struct SqlStoreOn<'c, E: Engine> {
     store: SqlStore<E>,
-    held: Mutex<Held<'c, E>>,
+    borrowed: Mutex<Borrowed<'c, E>>,
 }
 
 impl<'c, E: Engine> SqlStoreOn<'c, E> {
     pub(crate) fn steps(&self) -> Steps<'_, 'c, E> {
-        Steps { store: &self.store, held: Some(&self.held) }
+        Steps { store: &self.store, borrowed: Some(&self.borrowed) }
     }
 }
 
-struct Held<'c, E: Engine> {
+struct Borrowed<'c, E: Engine> {
     connection: &'c mut Connection<E>,
     /// A future was dropped while the server answered, and the driver no longer knows where in the answer it is; or
     /// the server has ended the whole transaction, and what follows would be none of it.
@@ -88,24 +92,25 @@ struct Held<'c, E: Engine> {
 /// Everything that a store does, with where it does it.
 pub(crate) struct Steps<'s, 'c, E: Engine> {
     pub(super) store: &'s SqlStore<E>,
-    held: Option<&'s Mutex<Held<'c, E>>>,
+    borrowed: Option<&'s Mutex<Borrowed<'c, E>>>,
 }
 
 impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
-    async fn lease(&self, work: Work) -> Result<Lease<'s, 'c, E>, StoreError> {
+    async fn lease(&self, work: Work) -> Result<StepConnection<'s, 'c, E>, StoreError> {
         let lender = &*self.store.lender;
-        let connection = match self.held {
+        let connection = match self.borrowed {
             None => Leased::Pooled(lender.lend(work).await.map_err(E::failed)?),
-            Some(held) => Leased::Held(held.lock().await),
+            Some(borrowed) => Leased::Borrowed(borrowed.lock().await),
         };
         match &connection {
-            Leased::Held(held) if held.lost => {
+            Leased::Borrowed(borrowed) if borrowed.lost => {
                 let cause = "a step on this connection was cut off, and its transaction with it";
                 Err(StoreError::Unavailable(cause.into()))
             }
             _ => {
-                let mut lease = Lease { lender, connection, transaction: None, waits: false };
-                if self.held.is_none() && lender.lends_unprepared() {
+                let mut lease =
+                    StepConnection { lender, connection, transaction: None, waits: false };
+                if self.borrowed.is_none() && lender.lends_unprepared() {
                     lease.unprepare().await.map_err(E::failed)?;
                 }
                 Ok(lease)
@@ -114,9 +119,9 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     }
 
     /// Begins a transaction; one that is open already gets a savepoint, so that an error does not end it.
-    pub(super) async fn begin(&self) -> Result<Lease<'s, 'c, E>, StoreError> {
+    pub(super) async fn begin(&self) -> Result<StepConnection<'s, 'c, E>, StoreError> {
         let mut lease = self.lease(Work::Write).await?;
-        if self.held.is_none() {
+        if self.borrowed.is_none() {
             lease.enter(E::OWN).await.map_err(E::failed)?;
             return Ok(lease);
         }
@@ -172,7 +177,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
         statement: &SqlStr,
         values: &[Value<'_>],
     ) -> Result<bool, StoreError> {
-        if self.held.is_none() {
+        if self.borrowed.is_none() {
             return self.lease(Work::Write).await?.execute(statement, values).await;
         }
         let mut step = self.begin().await?;
@@ -183,9 +188,9 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     /// Refuses to look for tokens in a transaction of the caller's that would not see all of them.
     pub(super) async fn require_latest(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
     ) -> Result<(), StoreError> {
-        let Some(ask) = E::SEES_LATEST.filter(|_| self.held.is_some()) else { return Ok(()) };
+        let Some(ask) = E::SEES_LATEST.filter(|_| self.borrowed.is_some()) else { return Ok(()) };
         let rows = step.fetch(&SqlStr::from_static(ask), &[]).await?;
         let sees = rows.first().map(|row| E::integer(row, 0)).transpose().map_err(E::failed)?;
         if sees.flatten() == Some(1) {
@@ -199,7 +204,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     /// is one.
     pub(super) async fn tell(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
         ids: &[TokenId],
         owner: Option<&Owner>,
     ) -> Result<(), StoreError> {
@@ -216,7 +221,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
 /// A connection while a step uses it. Where the step is dropped before its end, a connection of the pool is closed,
 /// unless the driver finds its way back by itself: sqlx's own transactions are left open where their beginning is
 /// dropped.
-pub(super) struct Lease<'s, 'c, E: Engine> {
+pub(super) struct StepConnection<'s, 'c, E: Engine> {
     lender: &'s E::Lender,
     connection: Leased<'s, 'c, E>,
     transaction: Option<Transaction>,
@@ -226,14 +231,14 @@ pub(super) struct Lease<'s, 'c, E: Engine> {
 
 enum Leased<'s, 'c, E: Engine> {
     Pooled(<E::Lender as Lend<E>>::Lent),
-    Held(MutexGuard<'s, Held<'c, E>>),
+    Borrowed(MutexGuard<'s, Borrowed<'c, E>>),
 }
 
-impl<E: Engine> Lease<'_, '_, E> {
+impl<E: Engine> StepConnection<'_, '_, E> {
     fn connection(&mut self) -> sqlx::Result<&mut Connection<E>> {
         match &mut self.connection {
             Leased::Pooled(lent) => lent.connection().ok_or(sqlx::Error::PoolClosed),
-            Leased::Held(held) => Ok(held.connection),
+            Leased::Borrowed(borrowed) => Ok(borrowed.connection),
         }
     }
 
@@ -299,7 +304,7 @@ impl<E: Engine> Lease<'_, '_, E> {
             match &mut self.connection {
                 Leased::Pooled(lent) => lent.discard(),
                 // Where even that fails, so will whatever comes next.
-                Leased::Held(_) => drop(self.unprepare().await),
+                Leased::Borrowed(_) => drop(self.unprepare().await),
             }
         }
         answer.map_err(E::failed)
@@ -336,7 +341,7 @@ impl<E: Engine> Lease<'_, '_, E> {
     }
 }
 
-impl<E: Engine> Drop for Lease<'_, '_, E> {
+impl<E: Engine> Drop for StepConnection<'_, '_, E> {
     fn drop(&mut self) {
         if !self.waits && self.transaction.is_none() {
             return;
@@ -344,7 +349,7 @@ impl<E: Engine> Drop for Lease<'_, '_, E> {
         let is_lost = !E::OUTLIVES_DROPPED_FUTURES || self.transaction.is_some();
         match &mut self.connection {
             Leased::Pooled(lent) => lent.leave(is_lost),
-            Leased::Held(held) => held.lost |= is_lost,
+            Leased::Borrowed(borrowed) => borrowed.lost |= is_lost,
         }
     }
 }

@@ -21,7 +21,7 @@ const SIBLINGS: &str = "
 /// Every statement that the steps run.
 ///
 /// They are written as MySQL has them: `?` for each value, `IN (?..)` for a list, and `LOCK IN SHARE MODE` as MariaDB
-/// knows it. [`Engine::spelled`] writes them for another engine.
+/// knows it. [`Engine::render`] writes them for another engine.
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(super) find: SqlStr,
@@ -61,8 +61,11 @@ pub(crate) struct Statements {
 impl Statements {
     /// The statements on tables that are called so, with what ends a `SELECT` that decides something.
     #[allow(clippy::too_many_lines, reason = "it is one list")]
-    pub(crate) fn new<E: Engine>(called: &impl Fn(&str) -> String, current: &'static str) -> Self {
-        let spelling = Spelling::new::<E>(called, current);
+    pub(crate) fn new<E: Engine>(
+        table_name: &impl Fn(&str) -> String,
+        current: &'static str,
+    ) -> Self {
+        let spelling = Spelling::new::<E>(table_name, current);
         let sql = |statement: &str| spelling.one(statement);
         let for_list = |statement: &str| spelling.for_list(statement);
         let values = listed(|_, _| "?".to_owned());
@@ -151,16 +154,19 @@ pub(crate) struct Spelling {
     current: &'static str,
     sizes: &'static [usize],
     longest: usize,
-    spelled: fn(&str, usize) -> String,
+    render: fn(&str, usize) -> String,
     /// All that were written.
     #[cfg(test)]
     pub(crate) all: std::sync::Mutex<Vec<String>>,
 }
 
 impl Spelling {
-    pub(crate) fn new<E: Engine>(called: &impl Fn(&str) -> String, current: &'static str) -> Self {
+    pub(crate) fn new<E: Engine>(
+        table_name: &impl Fn(&str) -> String,
+        current: &'static str,
+    ) -> Self {
         Self {
-            tables: ["tokens", "owners", "canaries"].map(|table| (table, called(table))),
+            tables: ["tokens", "owners", "canaries"].map(|table| (table, table_name(table))),
             columns: listed(|name, _| name.to_owned()),
             by_id: E::BY_ID,
             text_of_bytes: E::TEXT_OF_BYTES,
@@ -168,7 +174,7 @@ impl Spelling {
             current,
             sizes: E::SHORTER_LISTS,
             longest: E::LONGEST_LIST,
-            spelled: E::spelled,
+            render: E::render,
             #[cfg(test)]
             all: std::sync::Mutex::default(),
         }
@@ -194,7 +200,7 @@ impl Spelling {
             .replace("{text}", self.text_of_bytes)
             .replace("{bigint}", self.bigint)
             .replace("{current}", self.current);
-        let statement = (self.spelled)(&statement, size);
+        let statement = (self.render)(&statement, size);
         #[cfg(test)]
         self.all.lock().unwrap().push(statement.clone());
         let statement: Arc<str> = statement.into();

@@ -16,7 +16,7 @@ use super::{
     engine::{Engine, Value},
     insert::{sibling_values, siblings},
     read::{id, text},
-    session::{Lease, Steps},
+    session::{StepConnection, Steps},
 };
 
 /// The siblings of a token, and the name that they were counted for, if it is the one that the token has.
@@ -46,7 +46,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
 
     async fn update_on(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
         id: TokenId,
         patch: &Patch,
     ) -> Result<UpdateOutcome, StoreError> {
@@ -81,7 +81,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     /// no token.
     async fn lock_siblings(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
         id: TokenId,
         name: Option<&TokenName>,
         rules: &InsertRules,
@@ -110,7 +110,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
 
     async fn record_uses_on(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
         uses: &[Use],
     ) -> Result<(), StoreError> {
         // In the order of their ids.
@@ -130,7 +130,7 @@ impl<'s, 'c, E: Engine> Steps<'s, 'c, E> {
     /// their ids; where no ability was used, none is.
     async fn lock_grown(
         &self,
-        step: &mut Lease<'s, 'c, E>,
+        step: &mut StepConnection<'s, 'c, E>,
         uses: &[Use],
     ) -> Result<Vec<(TokenId, String)>, StoreError> {
         let mut grown = Vec::new();

@@ -66,7 +66,7 @@ impl Engine for Sqlite {
         FROM (SELECT unhex(value ->> 0) AS id, value ->> 1 AS text FROM json_each(?)) AS noted
         WHERE kept.id = noted.id";
 
-    fn spelled(statement: &str, _: usize) -> String {
+    fn render(statement: &str, _: usize) -> String {
         statement
             .replace("IN (?..)", "IN (SELECT unhex(value) FROM json_each(?))")
             .replace("{packed}", &sql::listed(packed))

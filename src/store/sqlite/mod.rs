@@ -139,7 +139,7 @@ impl SqliteStore {
         for warning in &warnings {
             tracing::warn!("token store: {warning}");
         }
-        let store = SqlStore::new(pools, called, String::new());
+        let store = SqlStore::new(pools, table_name, String::new());
         Ok(Self { store, warnings: warnings.into() })
     }
 
@@ -186,7 +186,7 @@ impl fmt::Debug for SqliteTransaction<'_> {
 
 token_store!(SqliteTransaction<'_>);
 
-fn called(table: &str) -> String {
+fn table_name(table: &str) -> String {
     format!("keyfob_{table}")
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Sql
     if found < KNOWN {
         let tables = if found == 0 { SCHEMA } else { MIGRATION };
         sqlx::raw_sql(tables).execute(&mut *transaction).await?;
-        fold_names::<Sqlite>(&mut transaction, &super::called).await?;
+        fold_names::<Sqlite>(&mut transaction, &super::table_name).await?;
     }
     transaction.commit().await?;
     Ok(())

@@ -7,7 +7,7 @@ use crate::store::{
     sql::{Engine, SqlStore, Statements, Value},
 };
 
-use super::{called, engine::Sqlite, schema};
+use super::{engine::Sqlite, schema, table_name};
 async fn database() -> SqliteConnection {
     let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
     sqlx::raw_sql(schema::SCHEMA).execute(&mut connection).await.unwrap();
@@ -17,7 +17,7 @@ async fn database() -> SqliteConnection {
 /// The steps of plans that walk through a table, each with its statement.
 async fn scans(connection: &mut SqliteConnection) -> Vec<(String, String)> {
     let mut scans = Vec::new();
-    let statements = Statements::new::<Sqlite>(&called, "");
+    let statements = Statements::new::<Sqlite>(&table_name, "");
     let all = statements.spelling.all.lock().unwrap().clone();
     for statement in all {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
@@ -107,7 +107,7 @@ async fn find_packed(
     connection: &mut SqliteConnection,
     records: &[SharedRecord],
 ) -> Option<Vec<SharedRecord>> {
-    let statements = Statements::new::<Sqlite>(&called, "");
+    let statements = Statements::new::<Sqlite>(&table_name, "");
     let find = statements.spelling.all.lock().unwrap().clone();
     let find = find.iter().find(|it| it.contains("json_group_array")).unwrap();
     let ids: Vec<_> = records.iter().map(|it| it.id).collect();
@@ -135,7 +135,7 @@ async fn packed_tokens_are_those_that_rows_give_and_damaged_ones_none() {
     };
     let records = [full, bare].map(|row| SharedRecord::from(row.into_record().unwrap()));
     let pool = sqlx::SqlitePool::connect_lazy("sqlite::memory:").unwrap();
-    let store = SqlStore::<Sqlite>::new(super::Pools::shared(pool), called, String::new());
+    let store = SqlStore::<Sqlite>::new(super::Pools::shared(pool), table_name, String::new());
     for record in &records {
         let on = store.on(&mut connection);
         let inserted = on.steps().insert(record, &InsertRules::none()).await.unwrap();

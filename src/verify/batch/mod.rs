@@ -1,14 +1,14 @@
-//! Look-ups of tokens that come at the same time go to the store together.
+//! Look-ups of tokens that arrive at the same time go to the store in one query.
 //!
-//! As long as few come, one is under way. Whoever comes meanwhile waits, and once it is over, or there are enough to
-//! make another one worth while beside it, all who wait go out in one query. So nobody waits for a timer, a lone caller
-//! goes out at once, and verification holds few connections however many requests there are.
+//! Normally one query runs at a time. Callers that arrive meanwhile queue up. When the query ends, or when 8 distinct
+//! tokens are queued, the whole queue goes out as one query. So no caller waits for a timer, a lone caller sends its query
+//! at once, and verification holds few connections however many requests there are.
 //!
-//! The callers drive this themselves: of those that a query is for, one polls it. Where that one is dropped, because
-//! its request was or its time is over, another goes on with the same query; it ends where none is left.
+//! One caller of a query polls it for all others. If that caller is dropped, because its request was or its deadline has
+//! passed, another caller of the same query polls it on. A query without callers is dropped.
 //!
-//! No caller depends on another one being polled, or on a query that hangs: a caller that has no answer after
-//! [`STALLED`] asks once more, beside the question that it has asked already, and takes the answer that comes first.
+//! No caller depends on another caller being polled, or on a query that hangs. A caller that has no answer after
+//! [`STALLED`] asks once more, and takes the answer that arrives first.
 //!
 //! ```text
 //! caller A   |== query 1, sent on a connection that has fallen silent ==========...
@@ -18,8 +18,8 @@
 //! caller B                                |-- waits --|== query 3 ==| answers B
 //! ```
 
-mod board;
-mod line;
+mod queue;
+mod schedule;
 
 use std::{
     collections::BTreeMap,
@@ -33,6 +33,8 @@ use std::{
 
 use futures_util::future::{BoxFuture, Either, select};
 
+use self::schedule::{Joined, STALLED, Schedule, Step, Waiter};
+
 use crate::{
     store::{
         CorruptRecord, Page, Peek, SharedRecord, StoreError, TokenStore, find_one, unless_busy,
@@ -41,112 +43,117 @@ use crate::{
     token::TokenId,
 };
 
-use self::board::{Board, Caller, Entry, STALLED, Turn};
-
-/// Where an answer is from, or has to be from: the later, the better.
+/// Where an answer is from, or has to be from. A later variant is a better source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
     /// A record that was read before: [`Peek::Cached`].
     Cache,
     /// The memory of the store itself: [`Peek::Found`] and [`Peek::Absent`].
     Memory,
-    /// A look-up that was sent after it was asked for.
+    /// A query that was sent after the caller asked.
     Store,
 }
 
-/// What is known of a token.
+/// The answer to a look-up.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
+    /// `None`: there is no such token.
     pub(crate) record: Option<SharedRecord>,
     pub(crate) source: Source,
 }
 
 impl Found {
-    /// What a store has in memory; `None` where it has to be asked.
+    /// Returns what a store has in memory, or `None` if the store has to be asked.
     #[inline]
     pub(crate) fn peeked(peek: Peek) -> Option<Self> {
         let (record, source) = match peek {
             Peek::Found(record) => (Some(record), Source::Memory),
             Peek::Cached(record) => (Some(record), Source::Cache),
             Peek::Absent => (None, Source::Memory),
-            Peek::Ask => return None,
+            Peek::Miss => return None,
         };
         Some(Self { record, source })
     }
 }
 
-/// How often a caller asks once more at most. Each question stays with those before it, and the deadline may be long.
-const MOST_TRIES: u32 = 40;
+/// How often a caller asks once more at most. Each question stays beside those before it, and the deadline may be long.
+const MAX_RETRIES: u32 = 40;
 
-const SHORTEST_PATIENCE: Duration = Duration::from_millis(1);
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 type Answer = Result<Found, StoreError>;
 type Query = BoxFuture<'static, Result<Page, StoreError>>;
 
-/// The look-ups of one handle. No deadline is kept here: whoever asks stops waiting.
-pub(crate) struct Lookups {
+/// The look-ups of one handle. No deadline is kept here: the caller stops waiting.
+pub(crate) struct Batcher {
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
-    board: Mutex<Board>,
+    schedule: Mutex<Schedule>,
 }
 
-impl Lookups {
+impl Batcher {
     pub(crate) fn new(
         store: Arc<dyn TokenStore>,
         clock: Arc<dyn Clock>,
         deadline: Duration,
     ) -> Self {
-        Self { store, clock, board: Mutex::new(Board::new(deadline)) }
+        Self { store, clock, schedule: Mutex::new(Schedule::new(deadline)) }
     }
 
-    /// The token with this id, from that source or better.
+    /// Looks a token up in that source or a better one.
     ///
-    /// Memory is asked also where it has been before: what was looked up meanwhile may be there by now. A store that is
-    /// busy is asked again until that instant.
+    /// Memory is asked even if the caller has peeked before: another query may have filled it meanwhile. A store that is
+    /// busy is asked again until `until`.
     pub(crate) fn find(
         &self,
         id: TokenId,
         source: Source,
         until: Instant,
     ) -> impl Future<Output = Answer> + Send {
-        self.find_again(id, source, until, MOST_TRIES)
+        self.find_again(id, source, until, MAX_RETRIES)
     }
 
-    async fn find_again(&self, id: TokenId, source: Source, until: Instant, tries: u32) -> Answer {
+    async fn find_again(
+        &self,
+        id: TokenId,
+        source: Source,
+        until: Instant,
+        retries: u32,
+    ) -> Answer {
         let since = self.clock.elapsed();
         let waited = || self.clock.elapsed().saturating_sub(since);
         let mut asked = pin!(self.ask(id, source, until, since));
-        // By the clock that look-ups are judged by, which may stand still.
-        while waited() <= STALLED || tries == 0 {
-            let rest = STALLED.saturating_sub(waited()).max(SHORTEST_PATIENCE);
+        // By the clock that queries are judged by, which may stand still.
+        while waited() <= STALLED || retries == 0 {
+            let rest = STALLED.saturating_sub(waited()).max(SHORTEST_WAIT);
             if let Some(answer) = timer::in_time(Instant::now() + rest, asked.as_mut()).await {
                 return answer;
             }
         }
-        let again = Box::pin(self.find_again(id, source, until, tries - 1));
+        let again = Box::pin(self.find_again(id, source, until, retries - 1));
         match select(asked, again).await {
             Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
         }
     }
 
     async fn ask(&self, id: TokenId, source: Source, until: Instant, now: Duration) -> Answer {
-        match self.alter(|board| board.enter(Caller::new(id, source), now)) {
-            Entry::Alone(number) => {
-                let _place = Place { lookups: self, number };
-                if let Some(known) = self.known(id, source) {
-                    return Ok(known);
+        match self.update(|schedule| schedule.join(Waiter::new(id, source), now)) {
+            Joined::Alone { query_id } => {
+                let _guard = QueryGuard { batcher: self, query_id };
+                if let Some(found) = self.peek(id, source) {
+                    return Ok(found);
                 }
                 let record = unless_busy(until, || find_one(&*self.store, id)).await?;
                 Ok(Found { record, source: Source::Store })
             }
-            Entry::Seated(ticket) => {
-                Seat { lookups: self, ticket, until, holds: None, query: None }.await
+            Joined::Waiting { waiter_id } => {
+                WaiterGuard { batcher: self, waiter_id, until, driven: None, query: None }.await
             }
         }
     }
 
-    /// What is in memory, where that will do.
-    fn known(&self, id: TokenId, source: Source) -> Option<Found> {
+    /// Returns what is in memory if its source is good enough.
+    fn peek(&self, id: TokenId, source: Source) -> Option<Found> {
         // Nothing in memory is as good as the store.
         (source < Source::Store)
             .then(|| Found::peeked(self.store.peek(id)))
@@ -154,15 +161,15 @@ impl Lookups {
             .filter(|found| found.source >= source)
     }
 
-    /// The query of all who wait; `None` where memory answers them.
-    fn query(&self, number: u64, ticket: u64, until: Instant) -> Option<Query> {
-        let asked = self.alter(|board| board.gather(number, ticket));
-        let known = asked.iter().filter_map(|(id, source)| Some((*id, self.known(*id, *source)?)));
+    /// Returns the query for the whole queue, or `None` if memory answers all of it.
+    fn query(&self, query_id: u64, driver: u64, until: Instant) -> Option<Query> {
+        let wanted = self.update(|schedule| schedule.drain(query_id, driver));
+        let known = wanted.iter().filter_map(|(id, source)| Some((*id, self.peek(*id, *source)?)));
         let known: BTreeMap<_, _> = known.collect();
         let ids = if known.is_empty() {
-            asked.into_keys().collect()
+            wanted.into_keys().collect()
         } else {
-            self.alter(|board| board.tell(number, &known))
+            self.update(|schedule| schedule.answer_from_memory(query_id, &known))
         };
         if ids.is_empty() {
             return None;
@@ -171,18 +178,18 @@ impl Lookups {
         Some(Box::pin(async move { unless_busy(until, || store.find(&ids)).await }))
     }
 
-    /// Changes who waits for what, and wakes who has to know.
-    fn alter<T>(&self, alter: impl FnOnce(&mut Board) -> T) -> T {
-        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = alter(&mut board);
-        let woken = mem::take(&mut board.woken);
-        drop(board);
-        woken.into_iter().for_each(Waker::wake);
+    /// Updates the schedule under its lock, and wakes callers after the lock is released.
+    fn update<T>(&self, update: impl FnOnce(&mut Schedule) -> T) -> T {
+        let mut schedule = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = update(&mut schedule);
+        let wakers = mem::take(&mut schedule.wakers);
+        drop(schedule);
+        wakers.into_iter().for_each(Waker::wake);
         outcome
     }
 }
 
-/// What a page says of each of the tokens that were asked for.
+/// Returns the answer of a page for each token that was asked for.
 fn answers(page: Result<Page, StoreError>) -> impl Fn(TokenId) -> Answer {
     let page = page.map_err(StoreError::shared).map(|mut page| {
         page.records.sort_unstable_by_key(|it| it.id);
@@ -192,7 +199,7 @@ fn answers(page: Result<Page, StoreError>) -> impl Fn(TokenId) -> Answer {
         let page = page.as_ref().map_err(|error| error())?;
         let place = page.records.binary_search_by_key(&id, |it| it.id);
         let record = place.ok().map(|place| page.records[place].clone());
-        // What can't even be told by its id may be any that was not found.
+        // A corrupt record whose id can't be read may be any token that was not found.
         let is_it = |it: &&CorruptRecord| it.id.map_or(record.is_none(), |corrupt| corrupt == id);
         match page.corrupt.iter().find(is_it) {
             Some(corrupt) => Err(corrupt.clone().into()),
@@ -201,63 +208,63 @@ fn answers(page: Result<Page, StoreError>) -> impl Fn(TokenId) -> Answer {
     }
 }
 
-/// That of a look-up which has no other callers. It ends when it is dropped.
-struct Place<'a> {
-    lookups: &'a Lookups,
-    number: u64,
+/// Finishes the query of a caller that is alone, on drop.
+struct QueryGuard<'a> {
+    batcher: &'a Batcher,
+    query_id: u64,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueryGuard<'_> {
     fn drop(&mut self) {
-        let now = self.lookups.clock.elapsed();
-        self.lookups.alter(|board| board.end(self.number, now));
+        let now = self.batcher.clock.elapsed();
+        self.batcher.update(|schedule| schedule.finish(self.query_id, now));
     }
 }
 
-/// That of a caller who waits, and polls the query where it is his turn.
-struct Seat<'a> {
-    lookups: &'a Lookups,
-    ticket: u64,
+/// A caller that waits, and polls the query while it drives one. On drop, the query passes to another waiter.
+struct WaiterGuard<'a> {
+    batcher: &'a Batcher,
+    waiter_id: u64,
     until: Instant,
-    /// The look-up that he drives.
-    holds: Option<u64>,
+    /// The id of the query that this caller drives.
+    driven: Option<u64>,
     query: Option<Query>,
 }
 
-impl Seat<'_> {
+impl WaiterGuard<'_> {
     fn answer(&mut self, page: Result<Page, StoreError>) {
         let answer = answers(page);
-        let now = self.lookups.clock.elapsed();
-        if let Some(number) = self.holds.take() {
-            self.lookups.alter(|board| board.answer(number, answer, now));
+        let now = self.batcher.clock.elapsed();
+        if let Some(query_id) = self.driven.take() {
+            self.batcher.update(|schedule| schedule.answer(query_id, answer, now));
         }
     }
 }
 
-impl Future for Seat<'_> {
+impl Future for WaiterGuard<'_> {
     type Output = Answer;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
-        let seat = self.get_mut();
+        let waiter = self.get_mut();
         loop {
-            // Whoever polls a query is woken by it.
-            let waker = seat.query.is_none().then(|| context.waker());
-            match seat.lookups.alter(|board| board.turn(seat.ticket, waker)) {
-                Turn::Answered(answer) => return Poll::Ready(answer),
-                Turn::Holds(number, query) => {
-                    seat.holds = Some(number);
-                    seat.query =
-                        query.or_else(|| seat.lookups.query(number, seat.ticket, seat.until));
+            // The caller that polls a query is woken by the query.
+            let waker = waiter.query.is_none().then(|| context.waker());
+            match waiter.batcher.update(|schedule| schedule.step(waiter.waiter_id, waker)) {
+                Step::Return(answer) => return Poll::Ready(answer),
+                Step::Drive(query_id, query) => {
+                    waiter.driven = Some(query_id);
+                    waiter.query = query
+                        .or_else(|| waiter.batcher.query(query_id, waiter.waiter_id, waiter.until));
                 }
-                Turn::Waits => {
-                    // Taken out, so that one that panics takes nobody else down.
-                    let Some(mut query) = seat.query.take() else {
+                Step::Wait => {
+                    // Taken out, so that a query that panics is not polled again by another caller.
+                    let Some(mut query) = waiter.query.take() else {
                         return Poll::Pending;
                     };
                     match query.as_mut().poll(context) {
-                        Poll::Ready(page) => seat.answer(page),
+                        Poll::Ready(page) => waiter.answer(page),
                         Poll::Pending => {
-                            seat.query = Some(query);
+                            waiter.query = Some(query);
                             return Poll::Pending;
                         }
                     }
@@ -267,11 +274,12 @@ impl Future for Seat<'_> {
     }
 }
 
-impl Drop for Seat<'_> {
+impl Drop for WaiterGuard<'_> {
     fn drop(&mut self) {
-        let held = self.holds.map(|number| (number, self.query.take()));
-        let now = self.lookups.clock.elapsed();
-        let unwanted = self.lookups.alter(|board| board.leave(self.ticket, held, now));
+        let driven = self.driven.map(|query_id| (query_id, self.query.take()));
+        let now = self.batcher.clock.elapsed();
+        let unwanted = self.batcher.update(|schedule| schedule.remove(self.waiter_id, driven, now));
+        // Dropped after the lock was released.
         drop(unwanted);
     }
 }

@@ -11,7 +11,7 @@
 use std::{iter::successors, sync::Arc, time::Duration};
 
 use crate::{
-    event::{Event, told},
+    event::{Event, error_chain},
     limit::{Charge, LimitError, LimiterNews, Quota, RateLimited, Receipt},
     token::TokenId,
     web::Problem,
@@ -162,7 +162,7 @@ impl Authenticator {
     fn tell_news(&self) {
         if let Some(news) = self.rules.limiter.news() {
             self.rules.tokens.report(|| match news {
-                LimiterNews::Away(cause) => Event::LimitsAway { error: told(&cause) },
+                LimiterNews::Away(cause) => Event::LimitsAway { error: error_chain(&cause) },
                 LimiterNews::Back => Event::LimitsBack,
             });
         }
@@ -181,7 +181,7 @@ impl Authenticator {
     #[cold]
     fn uncounted(&self, id: TokenId, charge: &Charge, error: &LimitError) -> Problem {
         if let LimitError::Corrupt(cause) = error {
-            let (limit, error) = (charge.name(), || told(cause));
+            let (limit, error) = (charge.name(), || error_chain(cause));
             self.rules.tokens.report(|| Event::LimitCorrupt { id, limit, error: error() });
         }
         self.finish(error.into(), None)

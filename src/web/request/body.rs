@@ -4,7 +4,7 @@ use time::Duration;
 use crate::{
     api_tokens::{
         policy::{Fields, InvalidFields},
-        terms::{Expiry, Requested, Terms},
+        settings::{Expiry, RequestedAbilities, TokenSettings},
     },
     token::Timestamp,
 };
@@ -108,8 +108,8 @@ impl Body {
         }
     }
 
-    pub(super) fn terms(&mut self, expiry: fn(&mut Self) -> Option<Expiry>) -> Terms {
-        Terms {
+    pub(super) fn settings(&mut self, expiry: fn(&mut Self) -> Option<Expiry>) -> TokenSettings {
+        TokenSettings {
             abilities: self.abilities(),
             expiry: expiry(self),
             metadata: self.take("metadata").map(|it| match it {
@@ -148,11 +148,11 @@ impl Body {
         }
     }
 
-    fn abilities(&mut self) -> Option<Requested> {
+    fn abilities(&mut self) -> Option<RequestedAbilities> {
         match self.take("abilities")? {
-            Value::String(all) if all == "*" => Some(Requested::All),
+            Value::String(all) if all == "*" => Some(RequestedAbilities::All),
             Value::Array(list) => {
-                texts(&list).map(Requested::Set).or_else(|| self.refuse_abilities())
+                texts(&list).map(RequestedAbilities::Set).or_else(|| self.refuse_abilities())
             }
             _ => self.refuse_abilities(),
         }

@@ -2,17 +2,17 @@
 
 use futures_executor::block_on;
 use keyfob::{
-    Abilities, AllTokens, ApiTokens, ApiTokensBuilder, BuildError, CheckError, Event,
-    InvalidFields, IssueError, IssuedToken, ListTokens, ManageError, ManualClock, NewToken, Owner,
+    Abilities, ApiTokens, ApiTokensBuilder, BuildError, CheckError, Event, InvalidFields,
+    IssueError, IssuedToken, ListTokens, ManageError, ManualClock, NewToken, OperatorTokens, Owner,
     OwnerGate, OwnerTokens, PlainToken, RotateError, Timestamp, TokenChange, TokenId, TokenName,
     TokenPage, TokenPages, TokenRecord, TokenRotation, TokenState, VerifiedToken, VerifyError,
     entropy::EntropyError,
     limit::{Charge, Quota, RateLimited, RateLimiter},
     store::{MemoryStore, Page, Query, StoreError, StoredRow, TokenStore},
     token::{
-        Actor, AllowedAddresses, IdempotencyKey, KeyId, MalformedToken, Metadata, NamePolicy,
-        Pepper, PepperError, PepperKey, Prefix, PresentedToken, RateLimit, Reason, Revocation,
-        Shield, Suspension, TokenDigest, TokenFormat,
+        Actor, AllowedAddresses, IdempotencyKey, KeyId, KeyedChecksum, MalformedToken, Metadata,
+        NamePolicy, Pepper, PepperError, PepperKey, Prefix, PresentedToken, RateLimit, Reason,
+        Revocation, Suspension, TokenDigest, TokenFormat,
     },
     web::{Problem, Realm, TrustedProxies},
 };
@@ -44,8 +44,8 @@ fn what_is_public_can_be_sent_and_shared() {
     ordinary::<(Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, NamePolicy, Prefix)>();
     ordinary::<(PresentedToken<'static>, RateLimit, Reason, Revocation, Suspension, TokenDigest)>();
     ordinary::<(TokenFormat, Problem, Realm, MalformedToken, RateLimiter, Charge, Quota)>();
-    ordinary::<(RateLimited, TrustedProxies, AllTokens, TokenRotation)>();
-    ordinary::<(Pepper, PepperKey, Shield, Event)>();
+    ordinary::<(RateLimited, TrustedProxies, OperatorTokens, TokenRotation)>();
+    ordinary::<(Pepper, PepperKey, KeyedChecksum, Event)>();
     shareable::<TokenPages>();
     shareable::<Box<dyn OwnerGate>>();
     error::<RotateError>();
@@ -100,7 +100,7 @@ fn every_future_can_be_sent() {
     future(tokens.issue_on_behalf_of(&token, NewToken::new(owner.clone(), "b")));
     future(tokens.rotate_presented(&token, TokenRotation::new()));
     future(tokens.revoke_presented("acme_"));
-    let all = tokens.all_owners();
+    let all = tokens.operator();
     let (mut expiring, mut unused) =
         (all.expiring_within(time::Duration::DAY), all.unused_since(Timestamp::MIN));
     future((all.count_by_key(), all.revoke_many(&[id]), expiring.next_page(), unused.next_page()));

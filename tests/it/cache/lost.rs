@@ -278,7 +278,7 @@ async fn whatever_becomes_of_a_step_the_cache_forgets_what_it_is_about() {
             let held = cache.peek(id);
             let is_forgotten = match &held {
                 Peek::Found(held) => held.revocation.is_some(),
-                Peek::Ask | Peek::Absent => true,
+                Peek::Miss | Peek::Absent => true,
                 Peek::Cached(_) => false,
             };
             assert!(is_forgotten, "{step} {end:?}: {held:?}");

@@ -164,7 +164,7 @@ async fn what_has_been_read_takes_no_more_than_a_kib_for_each_token() {
         let record = with_id(record, *id);
         let _ = cache.insert(&record, &InsertRules::none()).await.unwrap();
         assert!(cache.one(*id).await.unwrap().is_some());
-        assert!(!matches!(cache.peek(*id), Peek::Ask), "who came last stays");
+        assert!(!matches!(cache.peek(*id), Peek::Miss), "who came last stays");
         assert!(
             cache.tokens.cache_stats().unwrap().bytes <= most,
             "{:?}",
@@ -209,7 +209,10 @@ async fn of_tokens_that_take_much_those_in_use_stay() {
         let _ = cache.insert(&record, &InsertRules::none()).await.unwrap();
         cache.one(record.id).await.unwrap();
         for hot in 1..=number.min(10) {
-            assert!(!matches!(cache.peek(TokenId::from_u128(hot)), Peek::Ask), "{hot} at {number}");
+            assert!(
+                !matches!(cache.peek(TokenId::from_u128(hot)), Peek::Miss),
+                "{hot} at {number}"
+            );
         }
     }
 }

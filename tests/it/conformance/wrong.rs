@@ -1,7 +1,7 @@
 //! Stores that are wrong in one behaviour each: the suite finds every one of them, by the clause that is named for it.
 
 mod ending;
-mod listing;
+mod list;
 mod store;
 
 use std::{

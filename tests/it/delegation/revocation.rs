@@ -58,9 +58,9 @@ async fn all_descendants_are_revoked_and_nobody_else(world: World) {
         if let Some(place) = revoked_before {
             own.revoke(expected.remove(place)).await.unwrap();
         }
-        world.heard.take();
+        world.events.take();
         let mut revoked = own.revoke_with_descendants(one.top.record.id).await.unwrap();
-        let told = world.heard.take().join("\n");
+        let told = world.events.take().join("\n");
         assert!(expected.iter().all(|id| told.contains(&format!("{id:?}"))), "{told}");
         expected.sort_unstable();
         revoked.sort_unstable();
@@ -83,14 +83,14 @@ async fn all_descendants_are_revoked_and_nobody_else(world: World) {
 async fn somebody_elses_token_is_not_revoked_with_its_descendants(world: World) {
     let tokens = delegating(&world).build().unwrap();
     let Family { top, descendants } = family(&world, &tokens).await;
-    world.heard.take();
+    world.events.take();
     world.store.take_calls();
     let theirs = tokens.owned_by(&world.stranger);
     for id in [top.record.id, descendants[0].record.id, TokenId::from_u128(7)] {
         let refused = theirs.revoke_with_descendants(id).await;
         assert!(matches!(refused, Err(ManageError::NotFound)), "{refused:?}");
     }
-    assert_eq!(world.heard.count("Revoked"), 0);
+    assert_eq!(world.events.count("Revoked"), 0);
     for issued in descendants.iter().chain([&top]) {
         assert_eq!(verdict(&tokens, issued).await, "good");
     }

@@ -78,7 +78,7 @@ async fn each_counter_counts_what_the_table_says() {
     own.suspend(id).await.unwrap();
     tokens.verify(second.plain.expose_secret()).await.unwrap_err();
     own.resume(id).await.unwrap();
-    let mut soon = tokens.all_owners().expiring_within(Duration::days(7));
+    let mut soon = tokens.operator().expiring_within(Duration::days(7));
     while soon.next_page().await.unwrap().is_some() {}
 
     let many = world.issue_many(&tokens, 2).await;

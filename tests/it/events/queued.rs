@@ -13,7 +13,7 @@ use keyfob::{ApiTokens, Event, Observer};
 use time::Duration;
 
 use super::{Kept, told};
-use crate::support::{Heard, World, first_use, on_every_store};
+use crate::support::{RecordedEvents, World, first_use, on_every_store};
 
 /// How many events wait for one observer.
 const CAPACITY: u64 = 4_096;
@@ -99,7 +99,7 @@ async fn an_observer_that_panics_fails_nothing_and_is_told_the_next_event(world:
 }
 
 async fn every_observer_is_told_everything_in_order(world: World) {
-    let (first, second) = (Heard::default(), Heard::default());
+    let (first, second) = (RecordedEvents::default(), RecordedEvents::default());
     let builder = world.builder().deadline(Duration::MINUTE);
     let tokens = builder.observer(first.clone()).observer(second.clone()).build().unwrap();
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
@@ -109,7 +109,7 @@ async fn every_observer_is_told_everything_in_order(world: World) {
     }
     tokens.owned_by(&world.owner).rename(issued.record.id, "b").await.unwrap();
     tokens.flush().await.unwrap();
-    let told = world.heard.take();
+    let told = world.events.take();
     assert_eq!((told.len(), &told[1]), (103, &first_use(&issued.record)));
     assert_eq!((first.take(), second.take()), (told.clone(), told));
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use keyfob::{
     NewToken, TokenChange, TokenRotation,
-    token::{Pepper, PepperKey, Shield},
+    token::{KeyedChecksum, Pepper, PepperKey},
 };
 use time::Duration;
 
@@ -18,7 +18,8 @@ on_every_store! {
 async fn no_event_of_a_whole_life_shows_a_secret(world: World) {
     let kept = Kept::default();
     let pepper = Pepper::new(PepperKey::new("2026", [1, 2].repeat(16)).unwrap());
-    let builder = world.builder().pepper(pepper.shield(Shield::Require)).delegation("issue");
+    let builder =
+        world.builder().pepper(pepper.keyed_checksum(KeyedChecksum::Require)).delegation("issue");
     let builder = builder.suspend_on_retired_secret(true).report_verified(NonZeroU32::MIN);
     let tokens = builder.inline_observer(kept.clone()).build().unwrap();
     let new = world.new_token("a").abilities(["issue", "x:*"]);
@@ -31,14 +32,9 @@ async fn no_event_of_a_whole_life_shows_a_secret(world: World) {
     let second = own.rotate(id, TokenRotation::new().grace(Duration::MINUTE)).await.unwrap();
     tokens.verify_from(second.plain.expose_secret(), Some(address(2))).await.unwrap();
     own.change(id, TokenChange::new().name("c").abilities(["x:*"])).await.unwrap();
-    while tokens
-        .all_owners()
-        .expiring_within(Duration::days(7))
-        .next_page()
-        .await
-        .unwrap()
-        .is_some()
-    {}
+    while tokens.operator().expiring_within(Duration::days(7)).next_page().await.unwrap().is_some()
+    {
+    }
     world.clock.advance(Duration::HOUR);
     tokens.verify(first.plain.expose_secret()).await.unwrap_err();
     own.resume(id).await.unwrap();

@@ -25,12 +25,12 @@ async fn uses_that_wait_take_no_more_than_a_kib_for_each_token_that_may() {
         tokens.verify(&text).await.map(drop).unwrap();
     }
     world.store.heal();
-    world.heard.take();
+    world.events.take();
     tokens.flush().await.unwrap();
     let written = world.store.take_batches().concat().len();
     assert!((20..100).contains(&written), "{written} of about 20 KiB each");
     let dropped = format!("UsesDropped {{ uses: {} }}", 1_000 - written);
-    assert_eq!(world.heard.take(), [dropped]);
+    assert_eq!(world.events.take(), [dropped]);
     for _ in 0..5 {
         world.clock.advance(Duration::SECOND);
         for number in 0..20 {
@@ -41,8 +41,8 @@ async fn uses_that_wait_take_no_more_than_a_kib_for_each_token_that_may() {
         tokens.flush().await.unwrap();
         assert_eq!(world.store.take_batches().concat().len(), 20, "there is room again");
     }
-    let heard = world.heard.take();
-    assert!(!heard.iter().any(|it| it.starts_with("UsesDropped")), "{heard:?}");
+    let events = world.events.take();
+    assert!(!events.iter().any(|it| it.starts_with("UsesDropped")), "{events:?}");
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn many_uses_are_written_in_batches_and_memory_stays_bounded() {
     world.clock.advance(Duration::SECOND);
     tokens.verify(&text(99_999)).await.map(drop).unwrap();
     world.store.heal();
-    world.heard.take();
+    world.events.take();
     tokens.flush().await.unwrap();
     let batches = world.store.take_batches();
     assert!(batches.iter().all(|it| it.len() <= 1_000));
@@ -109,10 +109,10 @@ async fn many_uses_are_written_in_batches_and_memory_stays_bounded() {
     assert_eq!((uses.len(), ids.len()), (100_000, 100_000));
     let last = uses.iter().find(|it| it.id == TokenId::from_u128(99_999)).unwrap();
     assert_eq!(last.at, after(1), "a token that waits is noted also where there is no more room");
-    assert_eq!(world.heard.take(), ["UsesDropped { uses: 10 }"]);
+    assert_eq!(world.events.take(), ["UsesDropped { uses: 10 }"]);
 
     tokens.verify(&text(200_000)).await.map(drop).unwrap();
     tokens.flush().await.unwrap();
     assert_eq!(world.store.take_batches().concat().len(), 1, "there is room again");
-    assert_eq!(world.heard.kinds(), ["FirstUse"]);
+    assert_eq!(world.events.kinds(), ["FirstUse"]);
 }

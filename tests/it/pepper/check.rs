@@ -3,7 +3,7 @@
 use keyfob::{
     CheckError,
     store::{StoreError, TokenStore},
-    token::{Pepper, PepperKey, Shield},
+    token::{KeyedChecksum, Pepper, PepperKey},
 };
 
 use super::{hmac, id, issue, key, peppered, tried, with};
@@ -45,7 +45,8 @@ async fn wrong_key(world: &World, pepper: Pepper) -> String {
 
 async fn a_fresh_store_keeps_what_tells_a_key(world: World) {
     let all = || {
-        let pepper = Pepper::new(key("a", 1)).accept(key("b", 2)).shield(Shield::Prefer);
+        let pepper =
+            Pepper::new(key("a", 1)).accept(key("b", 2)).keyed_checksum(KeyedChecksum::Prefer);
         pepper.accept_checksums_of(key("c", 3))
     };
     with(&world, all()).check().await.unwrap();
@@ -63,8 +64,8 @@ async fn another_key_of_the_same_name_is_found_out(world: World) {
     let new = || Pepper::new(key("new", 9));
     assert_eq!(wrong_key(&world, new().accept(key("a", 2))).await, "a");
     assert_eq!(wrong_key(&world, new().accept_checksums_of(key("a", 2))).await, "a");
-    let shield = new().shield(Shield::Require).accept_checksums_of(key("a", 2));
-    assert_eq!(wrong_key(&world, shield).await, "a");
+    let keyed = new().keyed_checksum(KeyedChecksum::Require).accept_checksums_of(key("a", 2));
+    assert_eq!(wrong_key(&world, keyed).await, "a");
     let longer = [super::bytes(1), vec![0]].concat();
     let unlike = PepperKey::new("a", longer).unwrap();
     // Zeros at the end are the same key to HMAC, in less than a block: no secret is lost by it.
@@ -127,11 +128,11 @@ async fn a_store_that_fails_is_not_a_wrong_key(world: World) {
     for step in ["find", "key_fingerprint", "count_by_key"] {
         for trouble in TROUBLES {
             world.store.fail_with(&[step], trouble);
-            world.heard.take();
+            world.events.take();
             let error = tokens.check().await.unwrap_err();
             let CheckError::Store(error) = error else { panic!("{error:?}") };
             assert_eq!(error.to_string(), trouble().to_string());
-            assert_eq!(world.heard.take().len(), 1);
+            assert_eq!(world.events.take().len(), 1);
         }
         world.store.heal();
     }

@@ -3,7 +3,7 @@
 use keyfob::{
     ApiTokens, BuildError,
     store::MemoryStore,
-    token::{Pepper, PepperError, PepperKey, Shield},
+    token::{KeyedChecksum, Pepper, PepperError, PepperKey},
 };
 
 use super::{bytes, id, key};
@@ -79,7 +79,7 @@ fn nothing_shows_a_key() {
     let secret = "correct horse battery staple, correct horse battery";
     let named = |name| PepperKey::new(name, secret).unwrap();
     let key = || named("2026");
-    let pepper = Pepper::new(key()).shield(Shield::Require).accept_unpeppered();
+    let pepper = Pepper::new(key()).keyed_checksum(KeyedChecksum::Require).accept_unpeppered();
     let pepper = pepper.accept(named("2025")).accept_next(named("2027"));
     let pepper = pepper.accept_checksums_of(named("2024"));
     let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").pepper(pepper.clone());
@@ -90,7 +90,7 @@ fn nothing_shows_a_key() {
         format!("{pepper:?} {pepper:#?}"),
         builder,
         format!("{tokens:?} {tokens:#?}"),
-        format!("{:?} {:#?}", tokens.format(), tokens.all_owners()),
+        format!("{:?} {:#?}", tokens.format(), tokens.operator()),
         PepperKey::new("2026", &secret[..20]).unwrap_err().to_string(),
         format!("{:?}", PepperKey::new("2026", &secret[..20])),
         format!("{:?}", PepperKey::new(&secret[..40], secret)),

@@ -10,7 +10,7 @@ use std::{
 use futures_util::FutureExt;
 use keyfob::{
     ApiTokens, NewToken, TokenRotation,
-    token::{Pepper, Shield, TokenDigest},
+    token::{KeyedChecksum, Pepper, TokenDigest},
 };
 use time::Duration;
 
@@ -214,7 +214,7 @@ async fn the_next_key_is_read_and_left_as_it_is(world: World) {
 
 /// At each step the nodes of two steps stand beside each other, and take each other's tokens.
 async fn a_pepper_is_brought_in_node_by_node(world: World) {
-    let pepper = || Pepper::new(key("new", 2)).shield(Shield::Prefer);
+    let pepper = || Pepper::new(key("new", 2)).keyed_checksum(KeyedChecksum::Prefer);
     let nodes = [
         world.tokens(),
         with(&world, pepper().accept_only()),
@@ -245,10 +245,10 @@ async fn what_can_not_be_written_is_kept_and_tried_again(world: World) {
     assert_eq!(tried(&tokens, &issued).await, "good");
     for trouble in TROUBLES {
         world.store.fail_with(&["rekey"], trouble);
-        world.heard.take();
+        world.events.take();
         let error = tokens.flush().await.unwrap_err();
         assert_eq!(error.to_string(), trouble().to_string());
-        assert_eq!(world.heard.take().len(), 1);
+        assert_eq!(world.events.take().len(), 1);
         assert_eq!(kept(&world, &issued).await.0.as_deref(), Some("old"));
         assert_eq!(tried(&tokens, &issued).await, "good");
     }
@@ -337,7 +337,7 @@ async fn a_connection_goes_on_under_another_key(world: World) {
 async fn the_numbers_tell_when_a_key_can_go(world: World) {
     let (before, tokens) = (old(&world), moving(&world));
     let counts = async |tokens: &ApiTokens| {
-        let counts = tokens.all_owners().count_by_key().await.unwrap();
+        let counts = tokens.operator().count_by_key().await.unwrap();
         let mut counts: Vec<_> = counts
             .into_iter()
             .map(|it| {

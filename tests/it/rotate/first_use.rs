@@ -63,13 +63,13 @@ async fn what_can_not_be_recorded_is_no_pass(world: World) {
         let new = rotated(&tokens, &old, rotation).await;
         for trouble in TROUBLES {
             world.store.fail_with(&["first_use"], trouble);
-            world.heard.take();
+            world.events.take();
             let refused = tokens.verify(new.plain.expose_secret()).await;
             let Err(VerifyError::Store(error)) = &refused else { panic!("{refused:?}") };
             assert_eq!(error.to_string(), trouble().to_string());
-            let heard = world.heard.take();
-            assert_eq!(heard.len(), 1, "{heard:?}");
-            assert!(heard[0].starts_with("StoreFailed") || heard[0].starts_with("Corrupt"));
+            let events = world.events.take();
+            assert_eq!(events.len(), 1, "{events:?}");
+            assert!(events[0].starts_with("StoreFailed") || events[0].starts_with("Corrupt"));
             assert_eq!(tried(&tokens, &old).await, "good");
         }
         world.store.heal();
@@ -152,15 +152,15 @@ async fn it_is_told_once_with_its_generation(world: World) {
     assert_eq!(tried(&tokens, &old).await, "good");
     let new = rotated(&tokens, &old, grace(100)).await;
     assert_eq!(tried(&tokens, &old).await, "good");
-    world.heard.take();
+    world.events.take();
     let from = Some([192, 0, 2, 1].into());
     for _ in 0..3 {
         tokens.verify_from(new.plain.expose_secret(), from).await.unwrap();
         assert_eq!(tried(&world.tokens(), &new).await, "good");
     }
-    let heard = world.heard.take();
-    let told: Vec<_> = heard.iter().filter(|event| event.starts_with("FirstUse")).collect();
-    assert_eq!(told.len(), 1, "{heard:?}");
+    let events = world.events.take();
+    let told: Vec<_> = events.iter().filter(|event| event.starts_with("FirstUse")).collect();
+    assert_eq!(told.len(), 1, "{events:?}");
     assert!(told[0].contains("generation: 1, from: Some(192.0.2.1)"), "{told:?}");
     assert!(told[0].contains(&world.owner.to_string()), "{told:?}");
 }

@@ -70,11 +70,11 @@ async fn a_secret_that_is_replaced_while_it_is_verified_does_not_pass(world: Wor
         } else {
             world.store.before(step, retry);
         }
-        world.heard.take();
+        world.events.take();
         let refused = tokens.verify(lost.plain.expose_secret()).await;
         assert!(matches!(refused, Err(VerifyError::WrongSecret)), "{hook} {step}: {refused:?}");
         world.store.heal();
-        assert_eq!(world.heard.count("FirstUse"), 0);
+        assert_eq!(world.events.count("FirstUse"), 0);
         let new = kept.lock().unwrap().take().unwrap();
         assert!(world.stored(&old).await.has_unused_secret());
         assert_eq!(tried(&tokens, &new).await, "good");

@@ -54,7 +54,7 @@ async fn untouched(world: &World, issued: &IssuedToken) {
     let stored = world.stored(issued).await;
     assert_eq!((stored.generation, &stored.previous), (0, &None));
     assert_eq!(stored.digest, issued.record.digest);
-    assert_eq!(world.heard.count("Rotated"), 0);
+    assert_eq!(world.events.count("Rotated"), 0);
 }
 
 async fn a_grace_is_at_most_30_days_and_never_negative(world: World) {
@@ -174,7 +174,7 @@ async fn a_generator_that_repeats_itself_is_found_out(world: World) {
         assert!(tokens.issue(world.new_token("c")).await.is_err());
         assert_eq!(tried(&tokens, &one).await, "good");
         assert_eq!(tried(&tokens, &new).await, "good");
-        world.heard.take();
+        world.events.take();
         untouched(&world, &other).await;
     }
 }
@@ -185,12 +185,12 @@ async fn trouble_in_the_store_is_told_and_changes_nothing(world: World) {
     for step in ["find", "rotate"] {
         for trouble in TROUBLES {
             world.store.fail_with(&[step], trouble);
-            world.heard.take();
+            world.events.take();
             let refused = rotate(&tokens, &issued, grace(0)).await;
             let Err(RotateError::Store(error)) = &refused else { panic!("{refused:?}") };
             assert_eq!(error.to_string(), trouble().to_string());
-            let heard = world.heard.take();
-            assert_eq!(heard.len(), 1, "{heard:?}");
+            let events = world.events.take();
+            assert_eq!(events.len(), 1, "{events:?}");
         }
         world.store.heal();
     }

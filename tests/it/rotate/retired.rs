@@ -27,8 +27,8 @@ async fn retired(world: &World, name: &str) -> [IssuedToken; 2] {
 }
 
 fn told(world: &World) -> Vec<String> {
-    let heard = world.heard.take();
-    heard.into_iter().filter(|event| event.starts_with("RetiredSecretUsed")).collect()
+    let events = world.events.take();
+    events.into_iter().filter(|event| event.starts_with("RetiredSecretUsed")).collect()
 }
 
 fn strict(world: &World) -> keyfob::ApiTokens {
@@ -48,18 +48,18 @@ async fn a_retired_secret_is_told_each_time(world: World) {
     for _ in 0..2 {
         let refused = tokens.verify_from(old.plain.expose_secret(), from).await;
         assert!(matches!(refused, Err(VerifyError::RetiredSecret(id)) if id == old.record.id));
-        let heard = world.heard.take();
+        let events = world.events.take();
         let (id, owner) = (old.record.id, &world.owner);
         let expected = [
             format!("RetiredSecretUsed {{ id: {id:?}, owner: {owner:?}, from: {from:?} }}"),
             format!("Refused {{ id: Some({id:?}), reason: \"retired_secret\" }}"),
         ];
-        assert_eq!(heard, expected);
+        assert_eq!(events, expected);
     }
     let other = tokens.issue(world.new_token("b")).await.unwrap();
     let next = rotated(&tokens, &other, until_first_use()).await;
     assert_eq!(tried(&tokens, &next).await, "good");
-    world.heard.take();
+    world.events.take();
     assert_eq!(tried(&tokens, &other).await, "retired_secret");
     assert_eq!(told(&world).len(), 1);
 }
@@ -112,7 +112,7 @@ async fn a_retired_secret_suspends_the_token_before_it_is_refused(world: World) 
     let connection = tokens.verify(new.plain.expose_secret()).await.unwrap();
     at(&world, 7);
     world.store.take_calls();
-    world.heard.take();
+    world.events.take();
     assert_eq!(tried(&tokens, &old).await, "retired_secret");
     let calls = world.store.take_calls();
     assert_eq!(calls.last(), Some(&"suspend"), "{calls:?}");
@@ -120,8 +120,8 @@ async fn a_retired_secret_suspends_the_token_before_it_is_refused(world: World) 
     let suspension = stored.suspension.as_ref().unwrap();
     assert_eq!((suspension.since, suspension.until), (after(7), None));
     assert!(suspension.reason.is_some());
-    let heard = world.heard.take();
-    let kinds: Vec<_> = heard.iter().map(|it| it.split(' ').next().unwrap()).collect();
+    let events = world.events.take();
+    let kinds: Vec<_> = events.iter().map(|it| it.split(' ').next().unwrap()).collect();
     assert_eq!(kinds, ["RetiredSecretUsed", "Suspended", "Refused"]);
 
     assert_eq!(tried(&tokens, &new).await, "suspended");
@@ -170,16 +170,16 @@ async fn a_retired_secret_is_refused_also_where_nothing_can_be_written(world: Wo
     let [old, new] = retired(&world, "a").await;
     for trouble in TROUBLES {
         world.store.fail_with(&["suspend"], trouble);
-        world.heard.take();
+        world.events.take();
         assert_eq!(tried(&tokens, &old).await, "retired_secret");
         assert_eq!(told(&world).len(), 1);
     }
     world.store.hang("suspend");
     let impatient = world.builder().suspend_on_retired_secret(true);
     let impatient = impatient.build().unwrap();
-    world.heard.take();
+    world.events.take();
     assert_eq!(tried(&impatient, &old).await, "retired_secret", "it has half of the time alone");
-    assert_eq!(world.heard.kinds(), ["RetiredSecretUsed", "StoreFailed", "Refused"]);
+    assert_eq!(world.events.kinds(), ["RetiredSecretUsed", "StoreFailed", "Refused"]);
     world.store.heal();
     assert_eq!(tried(&tokens, &new).await, "good");
     assert_eq!(tried(&tokens, &old).await, "retired_secret");
@@ -190,7 +190,7 @@ async fn a_retired_secret_is_told_of_a_token_that_has_ended(world: World) {
     let tokens = world.tokens();
     let [old, _] = retired(&world, "a").await;
     tokens.owned_by(&world.owner).revoke(old.record.id).await.unwrap();
-    world.heard.take();
+    world.events.take();
     assert_eq!(tried(&tokens, &old).await, "retired_secret");
     assert_eq!(told(&world).len(), 1);
 }

@@ -33,11 +33,11 @@ async fn a_retry_replaces_the_secret_that_was_lost(world: World) {
             "the old one stays the old one"
         );
     }
-    world.heard.take();
+    world.events.take();
     for lost in &lost {
         assert_eq!(tried(&tokens, lost).await, "wrong_secret");
     }
-    assert!(!world.heard.take().iter().any(|event| event.starts_with("RetiredSecretUsed")));
+    assert!(!world.events.take().iter().any(|event| event.starts_with("RetiredSecretUsed")));
     assert!(world.stored(&old).await.has_unused_secret());
     assert_eq!(tried(&tokens, &old).await, "good");
     assert_eq!(tried(&tokens, &new).await, "good");

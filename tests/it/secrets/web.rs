@@ -14,7 +14,7 @@ use keyfob::{
     web::{
         Allowed, AllowedAll, AllowedAny, Authenticated, Authenticator, Guard, GuardLog,
         MaybeAllowed, Realm,
-        axum::{FromState, TokenLayer},
+        axum::{TokenLayer, Verified},
     },
 };
 use time::Duration;
@@ -62,7 +62,7 @@ async fn behind_a_layer(
     tell(&app.out, &(&parts, &parts.extensions));
 }
 
-async fn on_its_own(State(app): State<App>, token: FromState<Authenticated>, parts: Parts) {
+async fn on_its_own(State(app): State<App>, token: Verified<Authenticated>, parts: Parts) {
     tell(&app.out, &(token, &parts, &parts.extensions));
 }
 

@@ -3,7 +3,7 @@ use std::sync::{Arc, atomic::Ordering::SeqCst};
 use futures_util::future::join_all;
 use keyfob::{
     TokenId,
-    cluster::{Changed, Heard, RedisSignal, Signal},
+    cluster::{Changed, RedisSignal, Signal, SignalMessage},
     store::{MemoryStore, Selection, TokenStore},
     token::Revocation,
 };
@@ -94,19 +94,19 @@ async fn what_is_published_while_it_says_that_it_is_connected_is_heard() {
     for _ in 0..20 {
         let signal = corner.signal();
         let (said, mut hears) = tokio::sync::mpsc::unbounded_channel();
-        let hear = |what| {
-            if what == Heard::Connected {
+        let on_message = |what| {
+            if what == SignalMessage::Connected {
                 let channel = format!("{}:tokens", corner.prefix());
                 corner.run::<()>(redis::cmd("PUBLISH").arg(channel).arg(changed.to_string()));
             }
             said.send(what).unwrap();
         };
-        let listening = signal.listen(&hear);
+        let listening = signal.listen(&on_message);
         let both = async { [hears.recv().await.unwrap(), hears.recv().await.unwrap()] };
         tokio::select! {
             ended = listening => panic!("{ended:?}"),
             told = both => {
-                assert_eq!(told, [Heard::Connected, Heard::Changed(changed.clone())]);
+                assert_eq!(told, [SignalMessage::Connected, SignalMessage::Changed(changed.clone())]);
             }
         }
     }
@@ -126,9 +126,9 @@ async fn the_first_change_after_the_server_was_started_again_is_told() {
     b.hears("SignalRestored").await;
     let issued = a.issue().await;
     b.remembers(&issued).await;
-    a.heard.take();
+    a.events.take();
     own.revoke(issued.record.id).await.unwrap();
-    assert_eq!(a.heard.count("SignalNotSent"), 0);
+    assert_eq!(a.events.count("SignalNotSent"), 0);
     b.comes_to_be(&issued, "revoked").await;
 }
 
@@ -153,9 +153,9 @@ async fn what_was_changed_while_the_server_was_gone_shows_once_it_is_back() {
     b.remembers(&issued).await;
     server.kill();
     b.hears("SignalLost").await;
-    a.heard.take();
+    a.events.take();
     a.tokens.owned_by(&owner("user:42")).revoke(issued.record.id).await.unwrap();
-    assert_eq!(a.heard.count("SignalNotSent"), 1);
+    assert_eq!(a.events.count("SignalNotSent"), 1);
     assert_eq!(verdict(&a.tokens, &issued).await, "revoked");
     assert_eq!(verdict(&b.tokens, &issued).await, "good", "nothing has told it");
     server.start_again();
@@ -189,13 +189,13 @@ async fn it_is_told_once_that_there_is_no_server() {
     let issued = node.issue().await;
     assert_eq!(verdict(&node.tokens, &issued).await, "good");
     server.start_again();
-    let mut heard = Vec::new();
+    let mut events = Vec::new();
     soon(async || {
-        heard.extend(node.heard.kinds());
-        heard.iter().any(|it| it == "SignalRestored")
+        events.extend(node.events.kinds());
+        events.iter().any(|it| it == "SignalRestored")
     })
     .await;
-    assert!(!heard.iter().any(|it| it == "SignalLost"), "{heard:?}");
+    assert!(!events.iter().any(|it| it == "SignalLost"), "{events:?}");
     server.kill();
 }
 
@@ -239,7 +239,7 @@ async fn a_reply_without_end_closes_the_connection() {
     for (start, more) in replies {
         let server = FakeRedis::endless("SUBSCRIBE", start, more);
         let signal = RedisSignal::open(server.url(), "acme:tokens").unwrap();
-        let ended = signal.listen(&|heard| panic!("{heard:?}")).await;
+        let ended = signal.listen(&|events| panic!("{events:?}")).await;
         assert!(ended.is_err());
         // What the system's buffers hold is not read.
         assert!(server.taken.load(SeqCst) < 32 << 20, "{start:?}");

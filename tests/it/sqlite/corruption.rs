@@ -161,8 +161,8 @@ async fn what_the_columns_can_check_is_not_written() {
 #[tokio::test]
 async fn an_unreadable_token_is_listed_as_such_reported_and_can_be_revoked_by_its_owner() {
     let (_file, store) = broken("abilities = 'a::b'").await;
-    let heard = crate::support::Heard::default();
-    let tokens = keyfob::ApiTokens::builder(store).prefix("acme").inline_observer(heard.clone());
+    let events = crate::support::RecordedEvents::default();
+    let tokens = keyfob::ApiTokens::builder(store).prefix("acme").inline_observer(events.clone());
     let tokens = tokens.build().unwrap();
     let own = tokens.owned_by(&super::owner());
     let corrupt = CorruptRecord::new(Some(record(2).id), "abilities");
@@ -170,11 +170,11 @@ async fn an_unreadable_token_is_listed_as_such_reported_and_can_be_revoked_by_it
     let page = own.list(keyfob::ListTokens::new()).await.unwrap();
     assert_eq!(page.tokens.iter().map(|it| it.id.as_u128()).collect::<Vec<_>>(), [3, 1]);
     assert_eq!(page.unreadable, [corrupt]);
-    assert_eq!(heard.count("Corrupt"), 1);
+    assert_eq!(events.count("Corrupt"), 1);
 
     let got = own.get(record(2).id).await;
     assert!(matches!(got, Err(keyfob::ManageError::Store(StoreError::Corrupt(_)))), "{got:?}");
-    assert_eq!(heard.count("Corrupt"), 1);
+    assert_eq!(events.count("Corrupt"), 1);
     own.revoke(record(2).id).await.unwrap();
-    assert_eq!(heard.count("Revoked"), 1);
+    assert_eq!(events.count("Revoked"), 1);
 }

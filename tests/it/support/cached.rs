@@ -31,12 +31,12 @@ impl Cached {
 
     /// As when a signal tells that a token was changed elsewhere.
     pub fn evict(&self, id: TokenId) {
-        testing::forget(&self.tokens, &Changed::Tokens(vec![id]));
+        testing::evict(&self.tokens, &Changed::Tokens(vec![id]));
     }
 
     /// As when what a signal tells can't be read.
     pub fn clear(&self) {
-        testing::forget(&self.tokens, &Changed::All);
+        testing::evict(&self.tokens, &Changed::All);
     }
 }
 

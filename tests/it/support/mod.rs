@@ -106,7 +106,7 @@ pub(crate) use on_every_store;
 pub struct World {
     pub store: Arc<Spy>,
     pub clock: ManualClock,
-    pub heard: Heard,
+    pub events: RecordedEvents,
     pub owner: Owner,
     pub stranger: Owner,
     /// Where the store's file lies, gone with the world.
@@ -121,7 +121,7 @@ impl World {
         Self {
             store: Arc::new(Spy::new(store)),
             clock: ManualClock::at(START),
-            heard: Heard::default(),
+            events: RecordedEvents::default(),
             owner: owner("user:42"),
             stranger: owner("user:43"),
             directory,
@@ -162,7 +162,7 @@ impl World {
 
     pub fn builder(&self) -> ApiTokensBuilder {
         let builder = ApiTokens::builder_on(self.store.clone()).prefix("acme");
-        builder.clock(self.clock.clone()).inline_observer(self.heard.clone())
+        builder.clock(self.clock.clone()).inline_observer(self.events.clone())
     }
 
     pub fn tokens(&self) -> ApiTokens {
@@ -178,7 +178,7 @@ impl World {
         for number in 0..count {
             issued.push(tokens.issue(self.new_token(&format!("token {number}"))).await.unwrap());
         }
-        self.heard.take();
+        self.events.take();
         self.store.take_calls();
         issued
     }
@@ -247,9 +247,9 @@ impl Clock for SleepyClock {
 
 /// Listens to events and keeps their `Debug`.
 #[derive(Clone, Default)]
-pub struct Heard(Arc<Mutex<Vec<String>>>);
+pub struct RecordedEvents(Arc<Mutex<Vec<String>>>);
 
-impl Heard {
+impl RecordedEvents {
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
@@ -266,7 +266,7 @@ impl Heard {
     }
 }
 
-impl Observer for Heard {
+impl Observer for RecordedEvents {
     fn observe(&self, event: &Event) {
         self.0.lock().unwrap().push(format!("{event:?}"));
     }

@@ -224,10 +224,10 @@ macro_rules! watched {
                     return Peek::Found(record.into());
                 }
                 let cold = self.cold.load(SeqCst);
-                let answer = if cold { Peek::Ask } else { self.inner.peek(id) };
+                let answer = if cold { Peek::Miss } else { self.inner.peek(id) };
                 let mut calls = self.calls.lock().unwrap();
                 // Memory that knows nothing may be asked again before the store is.
-                if calls.last() != Some(&"peek") || !matches!(answer, Peek::Ask) {
+                if calls.last() != Some(&"peek") || !matches!(answer, Peek::Miss) {
                     calls.push("peek");
                 }
                 answer

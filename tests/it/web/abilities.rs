@@ -34,7 +34,7 @@ async fn an_argument_lets_in_who_holds_what_it_names(framework: Framework) {
     for (route, token, passes) in ASKED {
         let answer = client.send(get(*route).with(token)).await;
         let first = scene.first_use(token);
-        let events = scene.world.heard.take();
+        let events = scene.world.events.take();
         if *passes {
             assert_eq!(answer.told(), is(200, "hello user:42"), "{route} {token}");
             assert_eq!(events, Vec::from_iter(first), "{route} {token}");
@@ -85,7 +85,7 @@ async fn what_is_not_enforced_is_reported(framework: Framework) {
         assert_eq!(answer.status, status, "{route} {token}: {answer}");
         let missing = event.map(|(required, enforced)| missing(&scene, token, required, enforced));
         let expected: Vec<_> = scene.first_use(token).into_iter().chain(missing).collect();
-        assert_eq!(scene.world.heard.take(), expected, "{route} {token}");
+        assert_eq!(scene.world.events.take(), expected, "{route} {token}");
     }
     let told = client.told(get("/trial/maybe")).await;
     assert_eq!(told, is(200, "hello nobody"));
@@ -98,7 +98,7 @@ async fn what_is_not_enforced_is_reported(framework: Framework) {
     assert_eq!(told, is(403, "insufficient_scope"), "a token that holds nothing opens nothing");
     let missing = [missing(&scene, "none", &[], true)];
     let told: Vec<_> = scene.first_use("none").into_iter().chain(missing).collect();
-    assert_eq!(scene.world.heard.take(), told);
+    assert_eq!(scene.world.events.take(), told);
 }
 
 async fn what_a_guard_does_not_enforce_is_reported(framework: Framework) {
@@ -118,7 +118,7 @@ async fn what_a_guard_does_not_enforce_is_reported(framework: Framework) {
         assert_eq!(client.told(get(path).with(token)).await, is(200, "open"), "{path} {token}");
         let missing = reported.then(|| missing(&scene, token, template, false));
         let expected: Vec<_> = scene.first_use(token).into_iter().chain(missing).collect();
-        assert_eq!(scene.world.heard.take(), expected, "{path} {token}");
+        assert_eq!(scene.world.events.take(), expected, "{path} {token}");
     }
 }
 
@@ -133,7 +133,7 @@ async fn what_is_not_enforced_lets_nobody_in_particular_through(framework: Frame
         assert_eq!(client.told(get(path)).await, is(401, "missing_credentials"), "{path}");
     }
     assert_eq!(client.told(trial().with("revoked")).await, is(401, "invalid_token"));
-    assert_eq!(scene.world.heard.take().len(), 1, "nobody lacks nothing");
+    assert_eq!(scene.world.events.take().len(), 1, "nobody lacks nothing");
     let client = scene.client(scene.require()).await;
     assert_eq!(client.told(trial()).await, is(401, "missing_credentials"), "no layer let it in");
 }

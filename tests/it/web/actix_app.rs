@@ -17,7 +17,7 @@ use actix_web::{
 use futures_util::FutureExt;
 use keyfob::web::{
     Allowed, Authenticated, Guard, MaybeAllowed,
-    actix::{FromState, TokenMiddleware},
+    actix::{TokenMiddleware, Verified},
 };
 
 use super::{

@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use keyfob::web::{
     Allowed, Authenticated, Guard, MaybeAllowed,
-    axum::{FromState, TokenLayer},
+    axum::{TokenLayer, Verified},
 };
 
 use super::{

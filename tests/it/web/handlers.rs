@@ -143,37 +143,37 @@ pub fn costly() -> Charge {
     Charge::of(RateLimit::default()).cost(4).unwrap()
 }
 
-/// Handlers that authenticate by themselves, with the `FromState` that is in scope.
+/// Handlers that authenticate by themselves, with the `Verified` that is in scope.
 macro_rules! state_handlers {
     () => {
-        async fn state_authenticated(FromState(token): FromState<Authenticated>) -> String {
+        async fn state_authenticated(Verified(token): Verified<Authenticated>) -> String {
             hello(&token)
         }
 
-        async fn state_allowed(FromState(token): FromState<Allowed<ServersRead>>) -> String {
+        async fn state_allowed(Verified(token): Verified<Allowed<ServersRead>>) -> String {
             hello(&token)
         }
 
-        async fn state_maybe(FromState(token): FromState<MaybeAllowed<ServersRead>>) -> String {
+        async fn state_maybe(Verified(token): Verified<MaybeAllowed<ServersRead>>) -> String {
             hello_maybe(token)
         }
 
         async fn state_two(
-            FromState(token): FromState<Allowed<ServersRead>>,
-            FromState(other): FromState<Authenticated>,
+            Verified(token): Verified<Allowed<ServersRead>>,
+            Verified(other): Verified<Authenticated>,
         ) -> String {
             assert_eq!(token.id(), other.id());
             hello(&token)
         }
 
         async fn state_served(
-            token: Result<FromState<Authenticated>, keyfob::web::Problem>,
+            token: Result<Verified<Authenticated>, keyfob::web::Problem>,
         ) -> &'static str {
             token.map_or("served", |_| "good")
         }
 
         async fn state_beside(
-            FromState(token): FromState<Authenticated>,
+            Verified(token): Verified<Authenticated>,
             layers: Allowed<ServersRead>,
         ) -> String {
             format!("{} beside {}", hello(&token), layers.owner())

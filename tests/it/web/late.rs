@@ -96,7 +96,7 @@ async fn what_is_dropped_while_it_waits_leaves_nothing(framework: Framework) {
     let good = &scene.issued["good"].record;
     let record = scene.tokens.owned_by(&good.owner).get(good.id).await.unwrap();
     assert_eq!((record.last_used_at, take_handled()), (None, 0));
-    assert_eq!(scene.world.heard.take(), [""; 0]);
+    assert_eq!(scene.world.events.take(), [""; 0]);
     assert_eq!(client.send(get("/allowed").with("good")).await.quota(), Some((60, 59)));
 }
 

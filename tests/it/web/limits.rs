@@ -86,13 +86,13 @@ async fn sixty_requests_pass_and_the_next_waits_as_long_as_it_is_told(ground: Gr
         assert_eq!(answer.header("retry-after"), None);
     }
     let id = scene.issued["good"].record.id;
-    assert_eq!(scene.world.heard.take(), Vec::from_iter(scene.first_use("good")));
+    assert_eq!(scene.world.events.take(), Vec::from_iter(scene.first_use("good")));
     for _ in 0..3 {
         let answer = client.send(get()).await;
         assert_eq!(answer.told(), is(REACHED.0, REACHED.1));
         assert_eq!((answer.quota(), answer.header("retry-after")), (Some((60, 0)), Some("1")));
         let event = format!("RateLimited {{ id: {id:?}, limit: \"default\", retry_after: 1 }}");
-        assert_eq!(scene.world.heard.take(), [event]);
+        assert_eq!(scene.world.events.take(), [event]);
     }
     scene.world.clock.advance(Duration::milliseconds(999));
     assert_eq!(client.send(get()).await.status, 429);
@@ -204,11 +204,11 @@ async fn a_guard_charges_a_limit_of_its_own_beside_the_other(ground: Ground) {
         let answer = client.send(charged()).await;
         assert_eq!((answer.status, answer.quota()), (200, Some((100, 100 - used * 5))));
     }
-    scene.world.heard.take();
+    scene.world.events.take();
     let answer = client.send(charged()).await;
     assert_eq!(answer.told(), is(REACHED.0, REACHED.1));
     assert_eq!((answer.quota(), answer.header("retry-after")), (Some((100, 0)), Some("180")));
-    let events = scene.world.heard.take();
+    let events = scene.world.events.take();
     assert!(events[0].contains("limit: \"create\", retry_after: 180"), "{events:?}");
     let answer = client.send(get("/allowed").with("good")).await;
     assert_eq!(answer.quota(), Some((60, 60 - 21)), "each that passed was a request, too");
@@ -371,11 +371,11 @@ async fn a_refusal_waits_for_the_limit_that_refuses(ground: Ground) {
         let client = scene.client(scene.require().rate_limit(limit)).await;
         let get = || get("/seldom").with("good");
         assert_eq!(client.send(get()).await.quota(), Some((1, 0)));
-        scene.world.heard.take();
+        scene.world.events.take();
         let answer = client.send(get()).await;
         assert_eq!((answer.told(), answer.quota()), (is(REACHED.0, REACHED.1), Some((1, 0))));
         assert_eq!(answer.header("retry-after"), Some(told));
-        let events = scene.world.heard.take();
+        let events = scene.world.events.take();
         assert!(
             events[0].contains(&format!("limit: \"seldom\", retry_after: {told}")),
             "{events:?}"

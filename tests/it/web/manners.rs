@@ -124,10 +124,10 @@ async fn what_does_not_begin_as_ours_is_nobody_whatever_its_form(framework: Fram
         for request in texts.iter().flat_map(|text| [bearer(text), key(text)]) {
             let told = require.told(request.clone()).await;
             assert_eq!(told, is(MALFORMED.0, MALFORMED.1), "{request}");
-            assert_eq!(scene.world.heard.take().len(), 1, "{request}");
+            assert_eq!(scene.world.events.take().len(), 1, "{request}");
             let told = identify.told(request.clone()).await;
             assert_eq!(told, is(identified.0, identified.1), "{request}");
-            assert_eq!(scene.world.heard.take().len(), usize::from(identified == MALFORMED));
+            assert_eq!(scene.world.events.take().len(), usize::from(identified == MALFORMED));
         }
     }
     for (request, identified) in [

@@ -14,7 +14,7 @@ use keyfob::{
     testing,
     web::{
         Authenticated, Authenticator, GuardLog, Realm,
-        actix::{FromState, TokenMiddleware},
+        actix::{TokenMiddleware, Verified},
     },
 };
 
@@ -104,14 +104,14 @@ async fn an_error_from_inside_tells_of_the_limit_and_is_no_guard() {
 }
 
 async fn of_users(
-    _: FromState<Authenticated>,
+    _: Verified<Authenticated>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     next.call(request).await
 }
 
-async fn me(FromState(token): FromState<Authenticated>) -> String {
+async fn me(Verified(token): Verified<Authenticated>) -> String {
     hello(&token)
 }
 

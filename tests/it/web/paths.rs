@@ -83,13 +83,13 @@ async fn what_stands_in_the_path_is_told_to_nobody(framework: Framework) {
         ["/projects/canary", "/projects/canary*", "/trial/projects/canary", "/charged/canary"]
     {
         let answer = client.send(get(path).with("good")).await;
-        let told = format!("{answer} {:?} {:?}", scene.world.heard.take(), log::lines());
+        let told = format!("{answer} {:?} {:?}", scene.world.events.take(), log::lines());
         assert!(!told.contains("canary"), "{told}");
     }
     let answer = client.send(get("/projects/canary").with("good")).await;
     assert!(answer.header("www-authenticate").unwrap().ends_with("scope=\"projects:{id}:write\""));
     assert_eq!(answer.required(), serde_json::json!(["projects:{id}:write"]));
-    assert!(scene.world.heard.take()[0].contains("required: [\"projects:{id}:write\"]"));
+    assert!(scene.world.events.take()[0].contains("required: [\"projects:{id}:write\"]"));
 }
 
 async fn two_parameters_are_two_segments(framework: Framework) {

@@ -314,7 +314,7 @@ async fn all_bad_tokens_are_answered_alike_and_the_reason_is_told_to_the_log_alo
     let mut answers = Vec::new();
     for (name, reason) in BAD {
         answers.push(client.send(get("/allowed").with(name)).await);
-        let events = scene.world.heard.take();
+        let events = scene.world.events.take();
         let (refused, signs) = events.split_last().unwrap();
         assert!(refused.starts_with("Refused {"), "{events:?}");
         assert!(refused.ends_with(&format!("reason: {reason:?} }}")), "{name}: {events:?}");

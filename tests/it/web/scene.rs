@@ -94,7 +94,7 @@ impl Scene {
         scene.plant("peppered", |it| it.digest = digest(&it.digest)).await;
         scene.plant_bad().await;
         scene.world.clock.set(after(1_000).datetime());
-        scene.world.heard.take();
+        scene.world.events.take();
         scene
     }
 

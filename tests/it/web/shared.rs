@@ -29,7 +29,7 @@ const UNAVAILABLE: (u16, &str) = (503, "store_unavailable");
 
 /// The events since the last time but the first uses.
 fn told(scene: &Scene) -> Vec<String> {
-    let events = scene.world.heard.take();
+    let events = scene.world.events.take();
     events.into_iter().filter(|it| !it.starts_with("FirstUse")).collect()
 }
 

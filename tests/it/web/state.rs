@@ -105,7 +105,7 @@ async fn two_arguments_that_wait_are_judged_once(ground: Ground) {
         assert_eq!(calls, ["peek", "find"], "{token}");
     }
     let reported = ["FirstUse", "RateLimited", "Refused"];
-    assert_eq!(scene.world.heard.kinds(), reported, "and reported once");
+    assert_eq!(scene.world.events.kinds(), reported, "and reported once");
 }
 
 async fn an_argument_under_another_authenticator_goes_by_its_own(ground: Ground) {

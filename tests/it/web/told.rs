@@ -39,7 +39,7 @@ async fn what_cannot_be_read_is_reported_without_an_id(framework: Framework) {
         client.send(request.clone()).await;
         let event = format!("Refused {{ id: None, reason: {reason:?} }}");
         let expected = if reason.is_empty() { scene.first_use("good") } else { Some(event) };
-        assert_eq!(scene.world.heard.take(), Vec::from_iter(expected), "{request}");
+        assert_eq!(scene.world.events.take(), Vec::from_iter(expected), "{request}");
     }
 }
 
@@ -66,7 +66,7 @@ async fn each_refusal_is_reported_once_and_of_good_requests_the_first(framework:
             (get("/projects/42").with("projects"), &["RateLimited {"]),
         ] {
             client.send(request.clone()).await;
-            let events = scene.world.heard.take();
+            let events = scene.world.events.take();
             assert_eq!(events.len(), expected.len(), "{request}: {events:?}");
             let mut both = events.iter().zip(expected);
             assert!(both.all(|(it, start)| it.starts_with(start)), "{request}: {events:?}");
@@ -74,7 +74,7 @@ async fn each_refusal_is_reported_once_and_of_good_requests_the_first(framework:
         scene.world.store.forget();
         scene.world.store.fail(&["find"]);
         assert_eq!(client.send(get("/open").with("good")).await.status, 503);
-        let events = scene.world.heard.take();
+        let events = scene.world.events.take();
         assert!(events[0].starts_with("StoreFailed {"), "{events:?}");
     }
 }
@@ -116,7 +116,7 @@ async fn nothing_that_is_told_carries_a_secret(framework: Framework) {
             }
         }
     }
-    let (events, lines) = (scene.world.heard.take(), log::lines());
+    let (events, lines) = (scene.world.events.take(), log::lines());
     assert!(events.len() > 100 && lines.len() > 100, "{} {}", events.len(), lines.len());
     writeln!(told, "{events:?}\n{lines:?}").unwrap();
     for issued in scene.issued.values() {

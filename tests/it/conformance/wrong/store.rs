@@ -63,7 +63,7 @@ impl TokenStore for Wrong {
     fn peek(&self, id: TokenId) -> Peek {
         match self.seen.lock().unwrap().get(&id) {
             Some(record) => Peek::Found(record.clone()),
-            None => Peek::Ask,
+            None => Peek::Miss,
         }
     }
 

@@ -42,7 +42,7 @@ async fn used(world: &World, tokens: &ApiTokens, count: usize) -> Vec<IssuedToke
     for issued in &issued {
         assert_eq!(tried(tokens, issued).await, "good");
     }
-    world.heard.take();
+    world.events.take();
     issued
 }
 
@@ -114,7 +114,7 @@ async fn one_that_can_not_be_written_does_not_hold_up_the_others(world: World) {
         let error = tokens.flush().await.unwrap_err();
         world.store.heal();
         assert_eq!(error.to_string(), trouble().to_string());
-        assert_eq!(world.heard.take().len(), 1, "told once");
+        assert_eq!(world.events.take().len(), 1, "told once");
         if is_gone {
             assert_eq!(moved(&world, &issued).await, 0, "nobody is there to write to");
             assert_eq!(rekeys(&world, &tokens).await, 5);
@@ -181,11 +181,11 @@ async fn a_token_that_others_keep_making_anew_is_busy(world: World) {
             assert!(there || store.rekey(token, &other, &one).await.unwrap());
         })
     });
-    world.heard.take();
+    world.events.take();
     world.store.take_calls();
     let refused = tokens.verify(new.plain.expose_secret()).await;
     assert!(matches!(refused, Err(VerifyError::Store(StoreError::Busy(_)))), "{refused:?}");
-    assert_eq!(world.heard.kinds(), ["StoreFailed"], "and it is reported, once");
+    assert_eq!(world.events.kinds(), ["StoreFailed"], "and it is reported, once");
     let tries = world.store.take_calls();
     assert_eq!(tries.iter().filter(|step| **step == "first_use").count(), 5);
     world.store.heal();

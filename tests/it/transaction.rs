@@ -33,12 +33,12 @@ async fn a_project_and_its_first_token_come_together(database: impl Database) {
     let new = NewToken::new(owner("project:blog"), "first");
     let pending = tokens.issue_within(&*transaction.store(), new).await.unwrap();
     let id = pending.record().id;
-    assert!(world.heard.take().is_empty(), "nobody hears of it before");
+    assert!(world.events.take().is_empty(), "nobody hears of it before");
     transaction.commit().await;
 
     let issued = pending.committed().await;
     assert_eq!(issued.record.id, id);
-    assert_eq!(world.heard.kinds(), ["Issued"]);
+    assert_eq!(world.events.kinds(), ["Issued"]);
     assert_eq!(database.projects().await, 1);
     assert_eq!(verdict(&tokens, &issued).await, "good");
 }
@@ -54,7 +54,7 @@ async fn neither_comes_where_the_transaction_is_rolled_back(database: impl Datab
     drop(transaction);
     drop(pending);
 
-    assert_eq!(world.heard.kinds(), ["Uncommitted"]);
+    assert_eq!(world.events.kinds(), ["Uncommitted"]);
     assert_eq!(database.projects().await, 0);
     assert!(world.store.one(id).await.unwrap().is_none());
 }
@@ -101,7 +101,7 @@ async fn a_token_is_good_until_its_revocation_is_committed(database: impl Databa
     transaction.commit().await;
     pending.committed().await;
     again.committed().await;
-    assert_eq!(world.heard.count("Revoked"), 1, "nothing was changed by the second");
+    assert_eq!(world.events.count("Revoked"), 1, "nothing was changed by the second");
     assert_eq!(verdict(&tokens, &issued[0]).await, "revoked");
     assert_eq!(verdict(&tokens, &issued[1]).await, "good");
 }
@@ -211,14 +211,14 @@ async fn what_is_dropped_is_told_and_forgotten_here(database: impl Database) {
     for _ in 0..2 {
         assert_eq!(verdict(&tokens, &issued).await, "good");
     }
-    world.heard.take();
+    world.events.take();
     let own = tokens.owned_by(&world.owner);
     let mut transaction = database.begin().await;
     let pending = own.revoke_within(&*transaction.store(), issued.record.id).await.unwrap();
     transaction.commit().await;
     // The request was cancelled right after the commit.
     drop(pending);
-    let told = world.heard.take();
+    let told = world.events.take();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("Uncommitted"), "{told:?}");
     assert!(told[0].contains(&format!("{:?}", issued.record.id)), "{told:?}");

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use hmac::{Hmac, KeyInit, Mac};
 use keyfob::{
     ApiTokens, IssuedToken, TokenId, TokenRotation, VerifyError,
-    token::{MalformedToken, Pepper, PepperKey, Shield},
+    token::{KeyedChecksum, MalformedToken, Pepper, PepperKey},
 };
 use sha2::Sha256;
 use time::Duration;
@@ -16,7 +16,8 @@ use crate::{
     support::{Fixed, Random, World, checked, checksum_digits, on_every_store, secret_of},
 };
 
-const POLICIES: [Shield; 3] = [Shield::Off, Shield::Prefer, Shield::Require];
+const POLICIES: [KeyedChecksum; 3] =
+    [KeyedChecksum::Off, KeyedChecksum::Prefer, KeyedChecksum::Require];
 const SECRET: &str = "correct horse battery staple, correct horse battery";
 const INPUTS: usize = 100_000;
 
@@ -27,7 +28,7 @@ on_every_store! {
     a_checksum_is_that_of_the_current_key
     an_older_key_lets_its_tokens_in
     a_key_for_checksums_reads_no_digest
-    a_shield_that_is_taken_down_ends_no_token_where_its_key_is_accepted
+    keyed_checksums_that_are_switched_off_end_no_token_where_its_key_is_accepted
     the_way_to_another_key_refuses_nobody
     what_was_made_up_never_reaches_the_store
     a_token_that_was_made_up_with_crc_can_do_nothing
@@ -45,8 +46,8 @@ fn bytes(name: &str) -> String {
     format!("{name} {SECRET}")
 }
 
-fn pepper(name: &str, shield: Shield) -> Pepper {
-    Pepper::new(key(name)).shield(shield)
+fn pepper(name: &str, keyed_checksum: KeyedChecksum) -> Pepper {
+    Pepper::new(key(name)).keyed_checksum(keyed_checksum)
 }
 
 fn with(world: &World, pepper: Pepper) -> ApiTokens {
@@ -93,9 +94,9 @@ async fn tried(world: &World, tokens: &ApiTokens, text: &str) -> &'static str {
 
 async fn tokens_of_each_policy_under_each_policy(world: World) {
     for (made, expected) in [
-        (Shield::Off, ["good", "good", "malformed"]),
-        (Shield::Prefer, ["malformed", "good", "good"]),
-        (Shield::Require, ["malformed", "good", "good"]),
+        (KeyedChecksum::Off, ["good", "good", "malformed"]),
+        (KeyedChecksum::Prefer, ["malformed", "good", "good"]),
+        (KeyedChecksum::Require, ["malformed", "good", "good"]),
     ] {
         let issued = issue(&world, &with(&world, pepper("k", made))).await;
         let text = issued.plain.expose_secret();
@@ -103,11 +104,11 @@ async fn tokens_of_each_policy_under_each_policy(world: World) {
             let tokens = with(&world, pepper("k", policy));
             assert_eq!(tried(&world, &tokens, text).await, expected, "{made:?} under {policy:?}");
         }
-        let is_crc = made == Shield::Off;
+        let is_crc = made == KeyedChecksum::Off;
         assert_eq!(checked(body(&issued)) == text, is_crc);
         assert_eq!(keyed("k", body(&issued)) == text, !is_crc);
     }
-    assert_eq!(Shield::default(), Shield::Off);
+    assert_eq!(KeyedChecksum::default(), KeyedChecksum::Off);
     let issued = issue(&world, &with(&world, Pepper::new(key("k")))).await;
     assert_eq!(issued.plain.expose_secret(), checked(body(&issued)));
 }
@@ -118,12 +119,12 @@ async fn tokens_from_before_the_pepper_under_each_policy(world: World) {
         let tokens = with(&world, pepper("k", policy).accept_unpeppered());
         assert_eq!(tried(&world, &tokens, issued.plain.expose_secret()).await, expected);
     }
-    let keyed = issue(&world, &with(&world, pepper("k", Shield::Require))).await;
+    let keyed = issue(&world, &with(&world, pepper("k", KeyedChecksum::Require))).await;
     assert_eq!(tried(&world, &world.tokens(), keyed.plain.expose_secret()).await, "malformed");
 }
 
 async fn a_keyed_checksum_is_not_crc(world: World) {
-    let tokens = with(&world, pepper("k", Shield::Prefer));
+    let tokens = with(&world, pepper("k", KeyedChecksum::Prefer));
     for _ in 0..64 {
         let issued = issue(&world, &tokens).await;
         assert_ne!(issued.plain.expose_secret(), checked(body(&issued)));
@@ -138,7 +139,7 @@ async fn a_keyed_checksum_is_not_crc(world: World) {
 }
 
 async fn a_checksum_is_that_of_the_current_key(world: World) {
-    let many = pepper("b", Shield::Require).accept(key("a")).accept_checksums_of(key("c"));
+    let many = pepper("b", KeyedChecksum::Require).accept(key("a")).accept_checksums_of(key("c"));
     let tokens = with(&world, many);
     let issued = issue(&world, &tokens).await;
     assert_eq!(issued.plain.expose_secret(), keyed("b", body(&issued)));
@@ -149,12 +150,12 @@ async fn a_checksum_is_that_of_the_current_key(world: World) {
 }
 
 async fn an_older_key_lets_its_tokens_in(world: World) {
-    for shield in [Shield::Prefer, Shield::Require] {
-        let issued = issue(&world, &with(&world, pepper("a", shield))).await;
+    for policy in [KeyedChecksum::Prefer, KeyedChecksum::Require] {
+        let issued = issue(&world, &with(&world, pepper("a", policy))).await;
         let text = issued.plain.expose_secret();
-        let accepting = with(&world, pepper("b", shield).accept(key("a")));
-        let checksums = with(&world, pepper("b", shield).accept_checksums_of(key("a")));
-        let missing = with(&world, pepper("b", shield));
+        let accepting = with(&world, pepper("b", policy).accept(key("a")));
+        let checksums = with(&world, pepper("b", policy).accept_checksums_of(key("a")));
+        let missing = with(&world, pepper("b", policy));
         assert_eq!(tried(&world, &missing, text).await, "malformed");
         assert_eq!(tried(&world, &checksums, text).await, "unknown_key");
         assert_eq!(tried(&world, &accepting, text).await, "good");
@@ -169,24 +170,26 @@ async fn an_older_key_lets_its_tokens_in(world: World) {
 }
 
 async fn a_key_for_checksums_reads_no_digest(world: World) {
-    let tokens = with(&world, pepper("b", Shield::Require).accept_checksums_of(key("a")));
-    let issued = issue(&world, &with(&world, pepper("a", Shield::Off))).await;
+    let tokens = with(&world, pepper("b", KeyedChecksum::Require).accept_checksums_of(key("a")));
+    let issued = issue(&world, &with(&world, pepper("a", KeyedChecksum::Off))).await;
     let text = keyed("a", body(&issued));
-    world.heard.take();
+    world.events.take();
     let refused = tokens.verify(&text).await.unwrap_err();
     assert!(matches!(&refused, VerifyError::UnknownKey(it) if it.as_str() == "a"), "{refused:?}");
-    assert_eq!(world.heard.count("PepperKeyMissing"), 1);
+    assert_eq!(world.events.count("PepperKeyMissing"), 1);
     tokens.flush().await.unwrap();
     assert_eq!(world.stored(&issued).await.digest, issued.record.digest);
 }
 
-async fn a_shield_that_is_taken_down_ends_no_token_where_its_key_is_accepted(world: World) {
-    let off = |name| pepper(name, Shield::Off);
+async fn keyed_checksums_that_are_switched_off_end_no_token_where_its_key_is_accepted(
+    world: World,
+) {
+    let off = |name| pepper(name, KeyedChecksum::Off);
     let down = with(&world, off("k"));
     let accepting = with(&world, off("k").accept_checksums_of(key("k")));
     let moved = with(&world, off("l").accept(key("k")).accept_checksums_of(key("k")));
-    for shield in [Shield::Prefer, Shield::Require] {
-        let issued = issue(&world, &with(&world, pepper("k", shield))).await;
+    for policy in [KeyedChecksum::Prefer, KeyedChecksum::Require] {
+        let issued = issue(&world, &with(&world, pepper("k", policy))).await;
         let text = issued.plain.expose_secret();
         assert_eq!(tried(&world, &down, text).await, "malformed");
         assert_eq!(tried(&world, &accepting, text).await, "good");
@@ -210,7 +213,7 @@ async fn a_shield_that_is_taken_down_ends_no_token_where_its_key_is_accepted(wor
 }
 
 async fn the_way_to_another_key_refuses_nobody(world: World) {
-    let require = |name| pepper(name, Shield::Require);
+    let require = |name| pepper(name, KeyedChecksum::Require);
     let steps = [
         require("a"),
         require("a").accept_next(key("b")),
@@ -236,7 +239,7 @@ async fn the_way_to_another_key_refuses_nobody(world: World) {
 }
 
 async fn what_was_made_up_never_reaches_the_store(world: World) {
-    let tokens = with(&world, pepper("k", Shield::Require));
+    let tokens = with(&world, pepper("k", KeyedChecksum::Require));
     let issued = issue(&world, &tokens).await;
     let (id, other) = (issued.record.id, TokenId::from_u128(7));
     let secret = secret_of(&issued);
@@ -264,7 +267,7 @@ async fn what_was_made_up_never_reaches_the_store(world: World) {
 }
 
 async fn a_token_that_was_made_up_with_crc_can_do_nothing(world: World) {
-    let tokens = with(&world, pepper("k", Shield::Require));
+    let tokens = with(&world, pepper("k", KeyedChecksum::Require));
     let issued = issue(&world, &tokens).await;
     world.store.take_calls();
     let made_up = checked(body(&issued));
@@ -274,7 +277,7 @@ async fn a_token_that_was_made_up_with_crc_can_do_nothing(world: World) {
 }
 
 async fn a_checksum_covers_all_of_the_token(world: World) {
-    let tokens = world.builder().accept_prefix("old").pepper(pepper("k", Shield::Require));
+    let tokens = world.builder().accept_prefix("old").pepper(pepper("k", KeyedChecksum::Require));
     let tokens = tokens.build().unwrap();
     let issued = issue(&world, &tokens).await;
     let text = issued.plain.expose_secret();
@@ -290,22 +293,22 @@ async fn a_checksum_covers_all_of_the_token(world: World) {
 }
 
 async fn a_rotation_makes_checksums_of_the_current_kind(world: World) {
-    let old = issue(&world, &with(&world, pepper("k", Shield::Off))).await;
-    let prefer = with(&world, pepper("k", Shield::Prefer));
+    let old = issue(&world, &with(&world, pepper("k", KeyedChecksum::Off))).await;
+    let prefer = with(&world, pepper("k", KeyedChecksum::Prefer));
     let grace = TokenRotation::new().grace(Duration::seconds(100));
     let new = prefer.owned_by(&world.owner).rotate(old.record.id, grace).await.unwrap();
     assert_eq!(new.plain.expose_secret(), keyed("k", body(&new)));
     for issued in [&old, &new] {
         assert_eq!(tried(&world, &prefer, issued.plain.expose_secret()).await, "good");
     }
-    let require = with(&world, pepper("k", Shield::Require));
+    let require = with(&world, pepper("k", KeyedChecksum::Require));
     assert_eq!(tried(&world, &require, new.plain.expose_secret()).await, "good");
     assert_eq!(tried(&world, &require, old.plain.expose_secret()).await, "malformed");
 }
 
 async fn a_token_that_is_pasted_as_a_name_is_still_found(world: World) {
-    for shield in POLICIES {
-        let tokens = with(&world, pepper("k", shield));
+    for policy in POLICIES {
+        let tokens = with(&world, pepper("k", policy));
         let issued = issue(&world, &tokens).await;
         let text = issued.plain.expose_secret();
         assert!(tokens.issue(world.new_token(text)).await.is_err());
@@ -314,7 +317,7 @@ async fn a_token_that_is_pasted_as_a_name_is_still_found(world: World) {
 }
 
 async fn at_what_a_wrong_secret_costs_an_unknown_token_costs_too(world: World) {
-    let tokens = with(&world, pepper("k", Shield::Require));
+    let tokens = with(&world, pepper("k", KeyedChecksum::Require));
     let [one, other] = [issue(&world, &tokens).await, issue(&world, &tokens).await];
     let mut calls = Vec::new();
     for (id, expected) in [(one.record.id, "wrong_secret"), (TokenId::from_u128(7), "unknown")] {
@@ -329,7 +332,7 @@ async fn at_what_a_wrong_secret_costs_an_unknown_token_costs_too(world: World) {
 #[tokio::test]
 async fn of_many_inputs_none_but_real_tokens_reaches_the_store() {
     let world = World::memory().await;
-    let builder = world.builder().accept_prefix("old").pepper(pepper("k", Shield::Require));
+    let builder = world.builder().accept_prefix("old").pepper(pepper("k", KeyedChecksum::Require));
     let tokens = builder.build().unwrap();
     let mut issued = Vec::new();
     for _ in 0..64 {
@@ -346,7 +349,7 @@ async fn of_many_inputs_none_but_real_tokens_reaches_the_store() {
         assert_eq!(outcome.is_ok(), !is_malformed, "input {number}: {text:?} {outcome:?}");
         good += usize::from(outcome.is_ok());
         if number % 10_000 == 0 {
-            world.heard.take();
+            world.events.take();
         }
     }
     assert_eq!(world.store.take_calls().len(), good, "only real tokens are looked up");
@@ -357,8 +360,8 @@ async fn of_many_inputs_none_but_real_tokens_reaches_the_store() {
 #[tokio::test]
 async fn keyed_tokens_of_every_release_are_made_as_they_were() {
     let world = World::memory().await;
-    for shield in [Shield::Prefer, Shield::Require] {
-        let pepper = Pepper::new(PepperKey::new("2026", SECRET).unwrap()).shield(shield);
+    for policy in [KeyedChecksum::Prefer, KeyedChecksum::Require] {
+        let pepper = Pepper::new(PepperKey::new("2026", SECRET).unwrap()).keyed_checksum(policy);
         let tokens = ApiTokens::builder(keyfob::store::MemoryStore::new()).prefix("acme");
         let tokens =
             tokens.clock(world.clock.clone()).entropy(Fixed::of(|place| place + 1)).pepper(pepper);

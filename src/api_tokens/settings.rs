@@ -1,4 +1,4 @@
-//! What is asked for of a token, as it is asked for: nothing here is checked yet.
+//! The settings of a token as a caller asks for them. Nothing here is checked yet.
 
 use time::Duration;
 
@@ -7,8 +7,8 @@ use crate::token::{RateLimit, Timestamp};
 /// What is asked for of a token, new or not. `None` is not asked for; what can be taken away is then an option itself.
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::option_option, reason = "the outer one says whether it is asked for")]
-pub(crate) struct Terms {
-    pub(crate) abilities: Option<Requested>,
+pub(crate) struct TokenSettings {
+    pub(crate) abilities: Option<RequestedAbilities>,
     pub(crate) expiry: Option<Expiry>,
     pub(crate) metadata: Option<serde_json::Value>,
     pub(crate) not_before: Option<Option<Timestamp>>,
@@ -28,7 +28,7 @@ pub(crate) enum Expiry {
 
 /// Abilities as they are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Requested {
+pub(crate) enum RequestedAbilities {
     All,
     Set(Vec<String>),
 }
@@ -38,26 +38,26 @@ macro_rules! expiry_setters {
     ($($place:ident).+) => {
         /// When it ends. What is finer than a second is cut off.
         pub fn expires_at(mut self, instant: impl Into<$crate::token::Timestamp>) -> Self {
-            self.$($place).+ = Some($crate::api_tokens::terms::Expiry::At(instant.into()));
+            self.$($place).+ = Some($crate::api_tokens::settings::Expiry::At(instant.into()));
             self
         }
 
         /// How long from now it lives. What is finer than a second is cut off.
         pub fn expires_in(mut self, lifetime: time::Duration) -> Self {
-            self.$($place).+ = Some($crate::api_tokens::terms::Expiry::In(lifetime));
+            self.$($place).+ = Some($crate::api_tokens::settings::Expiry::In(lifetime));
             self
         }
 
         /// It does not end by itself, whatever the default lifetime.
         pub fn never_expires(mut self) -> Self {
-            self.$($place).+ = Some($crate::api_tokens::terms::Expiry::Never);
+            self.$($place).+ = Some($crate::api_tokens::settings::Expiry::Never);
             self
         }
     };
 }
 
-/// The setters of a type that has [`Terms`].
-macro_rules! terms_setters {
+/// The setters of a type that has [`TokenSettings`].
+macro_rules! settings_setters {
     () => {
         /// What it may do: a set of at most 100 abilities. The empty set permits nothing.
         pub fn abilities<T: Into<String>>(
@@ -65,27 +65,28 @@ macro_rules! terms_setters {
             abilities: impl IntoIterator<Item = T>,
         ) -> Self {
             let texts = abilities.into_iter().map(Into::into).collect();
-            self.terms.abilities = Some($crate::api_tokens::terms::Requested::Set(texts));
+            self.settings.abilities =
+                Some($crate::api_tokens::settings::RequestedAbilities::Set(texts));
             self
         }
 
         /// It may do everything, also what the application does not know yet.
         pub fn all_abilities(mut self) -> Self {
-            self.terms.abilities = Some($crate::api_tokens::terms::Requested::All);
+            self.settings.abilities = Some($crate::api_tokens::settings::RequestedAbilities::All);
             self
         }
 
-        $crate::api_tokens::terms::expiry_setters!(terms.expiry);
+        $crate::api_tokens::settings::expiry_setters!(settings.expiry);
 
         /// From when on it is good. What is finer than a second is cut off.
         pub fn not_before(mut self, instant: impl Into<$crate::token::Timestamp>) -> Self {
-            self.terms.not_before = Some(Some(instant.into()));
+            self.settings.not_before = Some(Some(instant.into()));
             self
         }
 
         /// It is good at once.
         pub fn valid_at_once(mut self) -> Self {
-            self.terms.not_before = Some(None);
+            self.settings.not_before = Some(None);
             self
         }
 
@@ -94,25 +95,25 @@ macro_rules! terms_setters {
         ///
         /// A use counts as at most [slack](crate::ApiTokensBuilder::default_idle_period) earlier than it was.
         pub fn idle_period(mut self, period: time::Duration) -> Self {
-            self.terms.idle_period = Some(Some(period));
+            self.settings.idle_period = Some(Some(period));
             self
         }
 
         /// It is good however long it is not used, whatever the default.
         pub fn never_idle(mut self) -> Self {
-            self.terms.idle_period = Some(None);
+            self.settings.idle_period = Some(None);
             self
         }
 
         /// A rate limit of its own, in place of the application's.
         pub fn rate_limit(mut self, limit: $crate::token::RateLimit) -> Self {
-            self.terms.rate_limit = Some(Some(limit));
+            self.settings.rate_limit = Some(Some(limit));
             self
         }
 
         /// The rate limit of the application.
         pub fn usual_rate_limit(mut self) -> Self {
-            self.terms.rate_limit = Some(None);
+            self.settings.rate_limit = Some(None);
             self
         }
 
@@ -122,22 +123,22 @@ macro_rules! terms_setters {
             networks: impl IntoIterator<Item = T>,
         ) -> Self {
             let texts = networks.into_iter().map(Into::into).collect();
-            self.terms.allowed_addresses = Some(Some(texts));
+            self.settings.allowed_addresses = Some(Some(texts));
             self
         }
 
         /// It may be used from everywhere.
         pub fn any_address(mut self) -> Self {
-            self.terms.allowed_addresses = Some(None);
+            self.settings.allowed_addresses = Some(None);
             self
         }
 
         /// What the application keeps beside it: a JSON object of at most 4 KiB.
         pub fn metadata(mut self, metadata: serde_json::Value) -> Self {
-            self.terms.metadata = Some(metadata);
+            self.settings.metadata = Some(metadata);
             self
         }
     };
 }
 
-pub(crate) use {expiry_setters, terms_setters};
+pub(crate) use {expiry_setters, settings_setters};

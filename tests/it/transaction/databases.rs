@@ -22,9 +22,9 @@ macro_rules! on_every_database {
         )+
     };
     ($($scenario:ident)+) => {
-        mod sqlite { $crate::transact::databases::on_every_database! { @each Sqlite $($scenario)+ } }
-        mod postgres { $crate::transact::databases::on_every_database! { @each Postgres $($scenario)+ } }
-        mod mysql { $crate::transact::databases::on_every_database! { @each MySql $($scenario)+ } }
+        mod sqlite { $crate::transaction::databases::on_every_database! { @each Sqlite $($scenario)+ } }
+        mod postgres { $crate::transaction::databases::on_every_database! { @each Postgres $($scenario)+ } }
+        mod mysql { $crate::transaction::databases::on_every_database! { @each MySql $($scenario)+ } }
     };
 }
 pub(super) use on_every_database;
