@@ -52,6 +52,7 @@ impl Engine for Postgres {
         Some("SELECT (current_setting('transaction_isolation') = 'read committed')::int::bigint");
     /// Only rows are locked.
     const BY_ID: &'static str = "";
+    const BY_OWNER: &'static str = "";
     const CHILDREN: &'static str = "SELECT id FROM (
             SELECT id FROM {tokens} WHERE parent IN (?..) AND id >= ? OFFSET 0
         ) AS children ORDER BY id LIMIT ?";

@@ -68,6 +68,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + Sized + 'static {
     /// Follows the table where tokens are locked by their ids, so that another index is not locked first.
     const BY_ID: &'static str;
 
+    /// Follows the table in a list of one owner's tokens, so that no tokens of other owners are read.
+    const BY_OWNER: &'static str;
+
     /// The ids of the tokens that were issued on behalf of others, from one id on and in their order: takes a list, an
     /// id and a number. They are found by their parents, and not by another index for their order.
     const CHILDREN: &'static str;

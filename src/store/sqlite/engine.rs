@@ -43,6 +43,7 @@ impl Engine for Sqlite {
     const CURRENT: &'static str = "";
     const SEES_LATEST: Option<&'static str> = None;
     const BY_ID: &'static str = "";
+    const BY_OWNER: &'static str = "";
     const CHILDREN: &'static str = "SELECT id FROM {tokens}
         WHERE parent IN (?..) AND id >= ? ORDER BY id LIMIT ?";
     const BIGINT: &'static str = "INTEGER";

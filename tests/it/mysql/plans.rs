@@ -1,6 +1,9 @@
 use sqlx::{MySqlPool, mysql::MySqlPoolOptions};
 
-use keyfob::store::MySqlStore;
+use keyfob::{
+    Owner, Timestamp,
+    store::{Filter, MySqlStore, Order, Query, SortBy, States, TokenStore},
+};
 
 use super::Tables;
 use crate::support::plans::{
@@ -49,4 +52,30 @@ async fn who_is_not_used_is_found_a_part_at_a_time() {
     let store = tables.store().await;
     tables.run(FILL).await;
     who_is_not_used_is_looked_for_a_part_at_a_time(&store).await;
+}
+
+#[tokio::test]
+async fn lists_of_an_owner_who_has_most_tokens_read_no_others() {
+    let tables = Tables::new();
+    let pool = MySqlPoolOptions::new().max_connections(1).connect_with(Tables::options());
+    let pool = pool.await.unwrap();
+    let store = MySqlStore::with_prefix(pool.clone(), &tables.prefix).await.unwrap();
+    let most = FILL.replace("seq BETWEEN 3000 AND 3019", "seq <= 4000");
+    tables.run(&most.replace("IF(seq MOD 2, NULL, 50000 + seq)", "NULL")).await;
+    tables.run("ANALYZE TABLE {tokens}").await;
+    let mut session = Session(pool);
+    let at = Timestamp::from_unix_seconds(2_000).unwrap();
+    let mut filter = Filter::new(Some(Owner::new("user:42").unwrap()), at);
+    filter.states = States::NOT_REVOKED;
+    for by in [SortBy::Created, SortBy::Name, SortBy::LastUsed, SortBy::Expires] {
+        for order in [Order::by(by), Order::by(by).reversed()] {
+            session.reads().await;
+            let _ = store.list(&Query::new(filter.clone(), order, 50)).await.unwrap();
+            let reads = session.reads().await;
+            assert!(reads < 4_500, "{order} reads {reads}");
+        }
+    }
+    let _ = store.count(&filter).await.unwrap();
+    let reads = session.reads().await;
+    assert!(reads < 8_500, "a count, which reads its groups as well, reads {reads}");
 }
