@@ -45,7 +45,7 @@ pub use self::redis::{RedisLimits, WhileAway};
 pub use self::{
     charge::{Charge, ChargeError},
     error::LimitError,
-    news::LimiterNews,
+    news::LimiterEvent,
     quota::{Quota, RateLimited},
 };
 
@@ -246,7 +246,7 @@ impl RateLimiter {
     /// after each charge and reports it as an [event](crate::Event::LimitsAway); who charges without one can ask
     /// himself.
     #[must_use]
-    pub fn news(&self) -> Option<LimiterNews> {
+    pub fn news(&self) -> Option<LimiterEvent> {
         match &self.0 {
             Counts::Local(_) => None,
             #[cfg(feature = "redis")]

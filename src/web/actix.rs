@@ -43,6 +43,7 @@
 
 use std::{
     future::{Ready, ready},
+    net::IpAddr,
     rc::Rc,
     task::{Context, Poll},
 };
@@ -65,17 +66,17 @@ use futures_util::{
 
 use super::{
     Problem,
-    body::{self, Declared, JsonBody},
-    gate::{
-        AbilitySet, Admission, Allowed, AllowedAll, AllowedAny, Arrival, Authenticated, Check,
-        Entrance, Guard, HandlerArgument, MaybeAllowed, Passage, ResponseFuture, Step,
-        with_admission,
+    auth::{
+        AbilitySet, Allowed, AllowedAll, AllowedAny, AuthContext, AuthLayer, Authenticated,
+        Authenticator, Guard, HandlerArgument, MaybeAllowed, OnResponse, RequestInfo,
+        ResponseFuture, Stage, Step, with_context,
     },
+    body::{self, Declared, JsonBody},
 };
 
 type Answer<B> = Result<ServiceResponse<EitherBody<B>>, Error>;
 
-/// A middleware that lets in whom an [`Authenticator`](super::Authenticator) lets in. Make one outside of the closure
+/// A middleware that lets in whom an [`Authenticator`] lets in. Make one outside of the closure
 /// that makes the app, and clone it inside, so that all workers share their counts.
 ///
 /// It changes a header of the request, to mark it as sensitive. As for actix's own routing, no middleware further out
@@ -83,12 +84,40 @@ type Answer<B> = Result<ServiceResponse<EitherBody<B>>, Error>;
 ///
 /// Middlewares further out, such as one that logs requests, run before and see the token in plain: let them leave
 /// `Authorization` out.
-pub type TokenMiddleware = Entrance<HttpRequest>;
+#[derive(Clone, Debug)]
+pub struct TokenMiddleware(AuthLayer<HttpRequest>);
+
+impl TokenMiddleware {
+    /// Makes a middleware of an authenticator.
+    #[must_use]
+    pub fn new(authenticator: Authenticator) -> Self {
+        Self(AuthLayer::new(authenticator))
+    }
+
+    /// Sets how the client's address is found. It is compared with the addresses that a token is allowed from, and kept
+    /// as the address of its last use. Default: no client has an address, because only the application knows which
+    /// proxies stand before it. [The module](self#the-clients-address) shows both cases.
+    ///
+    /// If clones of an authenticator stand in several middlewares, the setting of the outermost one counts.
+    #[must_use]
+    pub fn client_address(
+        self,
+        find: impl Fn(&HttpRequest) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        Self(self.0.client_address(find))
+    }
+}
+
+impl From<TokenMiddleware> for Stage<HttpRequest> {
+    fn from(middleware: TokenMiddleware) -> Self {
+        Self::Layer(middleware.0)
+    }
+}
 
 /// The service that [`TokenMiddleware`] and [`Guard`] make.
 #[derive(Debug)]
 pub struct CheckedService<S> {
-    check: Check<HttpRequest>,
+    check: Stage<HttpRequest>,
     inner: Rc<S>,
 }
 
@@ -133,18 +162,18 @@ where
         hide(request.headers_mut(), self.check.further_header());
         match step {
             Step::Now(Err(problem)) => ResponseFuture::refused(Ok(refuse(request, &problem))),
-            Step::Now(Ok(admission)) => {
-                let passage = admission.enter(&mut request.request().clone());
-                ResponseFuture::passed(self.inner.call(request), passage, leave)
+            Step::Now(Ok(auth)) => {
+                let on_response = auth.insert(&mut request.request().clone());
+                ResponseFuture::passed(self.inner.call(request), on_response, finish)
             }
             Step::Later(verdict) => {
                 let inner = self.inner.clone();
                 ResponseFuture::later(Box::pin(async move {
                     match verdict.await {
                         Err(problem) => Ok(refuse(request, &problem)),
-                        Ok(admission) => {
-                            let passage = admission.enter(&mut request.request().clone());
-                            leave_slowly(&passage, inner.call(request).await).await
+                        Ok(auth) => {
+                            let on_response = auth.insert(&mut request.request().clone());
+                            finish_after_refund(&on_response, inner.call(request).await).await
                         }
                     }
                 }))
@@ -176,61 +205,61 @@ fn mark(headers: &mut HeaderMap, name: &HeaderName) {
     }
 }
 
-fn leave<B>(passage: &Passage, answer: Result<ServiceResponse<B>, Error>) -> Answer<B> {
-    leave_with(passage, answer).0
+fn finish<B>(on_response: &OnResponse, answer: Result<ServiceResponse<B>, Error>) -> Answer<B> {
+    finish_with_refund(on_response, answer).0
 }
 
-/// As [`leave`], where a server that counts can be waited for.
-async fn leave_slowly<B>(
-    passage: &Passage,
+/// As [`finish`], and waits until a server has the refund.
+async fn finish_after_refund<B>(
+    on_response: &OnResponse,
     answer: Result<ServiceResponse<B>, Error>,
 ) -> Answer<B> {
-    let (answer, refund) = leave_with(passage, answer);
+    let (answer, refund) = finish_with_refund(on_response, answer);
     if let Some(refund) = refund {
         refund.await;
     }
     answer
 }
 
-fn leave_with<B>(
-    passage: &Passage,
+fn finish_with_refund<B>(
+    on_response: &OnResponse,
     answer: Result<ServiceResponse<B>, Error>,
 ) -> (Answer<B>, Option<BoxFuture<'static, ()>>) {
     match answer {
         Ok(response) => {
             let (request, response) = response.into_parts();
-            let (response, refund) = finish(passage, response);
+            let (response, refund) = finish_response(on_response, response);
             (Ok(ServiceResponse::new(request, response)), refund)
         }
         // An error has its response only once.
         Err(error) => {
-            let (response, refund) = finish(passage, error.error_response());
+            let (response, refund) = finish_response(on_response, error.error_response());
             let response = response.map_into_boxed_body();
             (Err(InternalError::from_response(error, response).into()), refund)
         }
     }
 }
 
-fn finish<B>(
-    passage: &Passage,
+fn finish_response<B>(
+    on_response: &OnResponse,
     mut response: HttpResponse<B>,
 ) -> (HttpResponse<EitherBody<B>>, Option<BoxFuture<'static, ()>>) {
     let headers = response.headers_mut();
-    for (name, value) in passage.headers() {
+    for (name, value) in on_response.headers() {
         if let Ok(value) = HeaderValue::from_str(&value)
             && !headers.contains_key(name)
         {
             headers.insert(HeaderName::from_static(name), value);
         }
     }
-    passage.end(response.status().as_u16());
-    passage.refund_at_once(response.extensions().get());
-    let refund = passage.refund(response.extensions().get());
+    on_response.end(response.status().as_u16());
+    on_response.refund_at_once(response.extensions().get());
+    let refund = on_response.refund(response.extensions().get());
     let problem = {
         let media_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let is_encoded = response.headers().contains_key(header::CONTENT_ENCODING);
         let status = response.status().as_u16();
-        passage.rewrite(response.extensions().get(), status, media_type, is_encoded)
+        on_response.rewrite(response.extensions().get(), status, media_type, is_encoded)
     };
     let response = match problem {
         None => response.map_into_left_body(),
@@ -248,7 +277,7 @@ fn finish<B>(
     (response, refund)
 }
 
-impl Arrival for HttpRequest {
+impl RequestInfo for HttpRequest {
     fn authorization(&self) -> impl Iterator<Item = &[u8]> {
         self.headers().get_all(header::AUTHORIZATION).map(HeaderValue::as_bytes)
     }
@@ -273,11 +302,11 @@ impl Arrival for HttpRequest {
         self.match_info().get(name).map(str::to_owned)
     }
 
-    fn leave(&mut self, admission: Admission) {
-        self.extensions_mut().insert(admission);
+    fn insert_context(&mut self, context: AuthContext) {
+        self.extensions_mut().insert(context);
     }
 
-    fn with_admission<T>(&self, then: impl FnOnce(Option<&Admission>) -> T) -> T {
+    fn with_context<T>(&self, then: impl FnOnce(Option<&AuthContext>) -> T) -> T {
         then(self.extensions().get())
     }
 }
@@ -289,7 +318,7 @@ macro_rules! handler_arguments {
             type Future = Ready<Result<Self, Problem>>;
 
             fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-                ready(with_admission(request, |it| Self::from_admission(it, request)))
+                ready(with_context(request, |it| Self::from_auth(it, request)))
             }
         }
     )+};
@@ -324,14 +353,14 @@ impl<T: HandlerArgument + 'static> FromRequest for Verified<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let Some(middleware) = request.app_data::<Data<TokenMiddleware>>() else {
-            let left = |it: &Admission| T::from_admission(it, request).map(Self);
-            return Either::Left(ready(with_admission(request, left)));
+            let left = |it: &AuthContext| T::from_auth(it, request).map(Self);
+            return Either::Left(ready(with_context(request, left)));
         };
         let earlier = request.extensions().get::<Pending>().cloned();
         let verdict = match earlier {
-            Some(Pending { by, verdict }) if by.is(middleware) => verdict,
-            _ => match middleware.step(request) {
-                Step::Now(Ok(admission)) => return Either::Left(ready(take(admission, request))),
+            Some(Pending { by, verdict }) if by.0.is(&middleware.0) => verdict,
+            _ => match middleware.0.step(request) {
+                Step::Now(Ok(auth)) => return Either::Left(ready(take(auth, request))),
                 Step::Now(Err(problem)) => ready(Err(problem)).boxed().shared(),
                 Step::Later(verdict) => verdict.shared(),
             },
@@ -347,15 +376,15 @@ impl<T: HandlerArgument + 'static> FromRequest for Verified<T> {
 #[derive(Clone)]
 struct Pending {
     by: TokenMiddleware,
-    verdict: Shared<BoxFuture<'static, Result<Admission, Problem>>>,
+    verdict: Shared<BoxFuture<'static, Result<AuthContext, Problem>>>,
 }
 
 fn take<T: HandlerArgument>(
-    admission: Admission,
+    auth: AuthContext,
     request: &HttpRequest,
 ) -> Result<Verified<T>, Problem> {
-    let argument = T::from_admission(&admission, request);
-    admission.stay(&mut request.clone());
+    let argument = T::from_auth(&auth, request);
+    auth.insert_if_absent(&mut request.clone());
     argument.map(Verified)
 }
 

@@ -45,7 +45,10 @@
 
 mod unread;
 
-use std::task::{Context, Poll};
+use std::{
+    net::IpAddr,
+    task::{Context, Poll},
+};
 
 use axum::{
     BoxError,
@@ -67,19 +70,19 @@ use tower_service::Service;
 
 use super::{
     Problem,
-    body::{self, Declared, JsonBody},
-    gate::{
-        AbilitySet, Admission, Allowed, AllowedAll, AllowedAny, Arrival, Authenticated, Check,
-        Entrance, Guard, HandlerArgument, MaybeAllowed, Passage, ResponseFuture, Step,
-        with_admission,
+    auth::{
+        AbilitySet, Allowed, AllowedAll, AllowedAny, AuthContext, AuthLayer, Authenticated,
+        Authenticator, Guard, HandlerArgument, MaybeAllowed, OnResponse, RequestInfo,
+        ResponseFuture, Stage, Step, with_context,
     },
+    body::{self, Declared, JsonBody},
 };
 
 use unread::{Loan, can_be_passed_over, is_lent, lend, pass_over};
 
 type Answer<E> = Result<Response, E>;
 
-/// A layer that lets in whom an [`Authenticator`](super::Authenticator) lets in.
+/// A layer that lets in whom an [`Authenticator`] lets in.
 ///
 /// It marks the header with the token as sensitive, for all layers inside. Layers further out, such as one that traces
 /// requests, run before and see it in plain. Mark it outermost, with tower-http:
@@ -90,12 +93,40 @@ type Answer<E> = Result<Response, E>;
 /// broken pipe in place of a refusal. So the layer first reads on whenever a [`Problem`] is the answer, also one of a
 /// guard, a handler argument or a handler: at most 16 MiB and 2 seconds, for 64 requests at a time. It does not after
 /// `Expect: 100-continue`, and not on HTTP/2. The service inside therefore takes a request with axum's [`Body`].
-pub type TokenLayer = Entrance<Parts>;
+#[derive(Clone, Debug)]
+pub struct TokenLayer(AuthLayer<Parts>);
+
+impl TokenLayer {
+    /// Makes a layer of an authenticator.
+    #[must_use]
+    pub fn new(authenticator: Authenticator) -> Self {
+        Self(AuthLayer::new(authenticator))
+    }
+
+    /// Sets how the client's address is found. It is compared with the addresses that a token is allowed from, and kept
+    /// as the address of its last use. Default: no client has an address, because only the application knows which
+    /// proxies stand before it. [The module](self#the-clients-address) shows both cases.
+    ///
+    /// If clones of an authenticator stand in several layers, the setting of the outermost layer counts.
+    #[must_use]
+    pub fn client_address(
+        self,
+        find: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        Self(self.0.client_address(find))
+    }
+}
+
+impl From<TokenLayer> for Stage<Parts> {
+    fn from(layer: TokenLayer) -> Self {
+        Self::Layer(layer.0)
+    }
+}
 
 /// The service that [`TokenLayer`] and [`Guard`] make.
 #[derive(Clone, Debug)]
 pub struct CheckedService<S> {
-    check: Check<Parts>,
+    check: Stage<Parts>,
     inner: S,
 }
 
@@ -136,7 +167,7 @@ where
         let step = self.check.step(&mut parts);
         hide(&mut parts.headers, self.check.further_header());
         let (body, loan) = match Body::new(body) {
-            body if self.check.is_entrance() => lend(&mut parts, body),
+            body if self.check.is_layer() => lend(&mut parts, body),
             body => (body, None),
         };
         match (step, loan) {
@@ -147,15 +178,15 @@ where
                     Ok(after(loan, None, answer(problem)).await)
                 }))
             }
-            (Step::Now(Ok(admission)), loan) => {
-                let passage = admission.enter(&mut parts);
+            (Step::Now(Ok(auth)), loan) => {
+                let on_response = auth.insert(&mut parts);
                 let inner = self.inner.call(Request::from_parts(parts, body));
                 if loan.is_none() {
-                    return ResponseFuture::passed(inner, passage, leave);
+                    return ResponseFuture::passed(inner, on_response, finish);
                 }
                 ResponseFuture::later(Box::pin(async move {
-                    let answer = leave(&passage, inner.await)?;
-                    Ok(after(loan, Some(&passage), answer).await)
+                    let answer = finish(&on_response, inner.await)?;
+                    Ok(after(loan, Some(&on_response), answer).await)
                 }))
             }
             (Step::Later(verdict), loan) => {
@@ -163,17 +194,17 @@ where
                 let clone = self.inner.clone();
                 let mut inner = std::mem::replace(&mut self.inner, clone);
                 ResponseFuture::later(Box::pin(async move {
-                    let admission = match verdict.await {
+                    let auth = match verdict.await {
                         Err(problem) => {
                             drop(body);
                             return Ok(after(loan, None, answer(problem)).await);
                         }
-                        Ok(admission) => admission,
+                        Ok(auth) => auth,
                     };
-                    let passage = admission.enter(&mut parts);
+                    let on_response = auth.insert(&mut parts);
                     let answer = inner.call(Request::from_parts(parts, body)).await;
-                    let answer = leave(&passage, answer)?;
-                    Ok(after(loan, Some(&passage), answer).await)
+                    let answer = finish(&on_response, answer)?;
+                    Ok(after(loan, Some(&on_response), answer).await)
                 }))
             }
         }
@@ -182,8 +213,8 @@ where
 
 /// The answer, once what waits for others is done: what the request was charged on a server is given back, and a client
 /// that is refused will read it.
-async fn after(loan: Option<Loan>, passage: Option<&Passage>, answer: Response) -> Response {
-    if let Some(refund) = passage.and_then(|it| it.refund(answer.extensions().get())) {
+async fn after(loan: Option<Loan>, on_response: Option<&OnResponse>, answer: Response) -> Response {
+    if let Some(refund) = on_response.and_then(|it| it.refund(answer.extensions().get())) {
         refund.await;
     }
     if let Some(loan) = loan
@@ -207,23 +238,23 @@ fn mark(entry: Entry<'_, HeaderValue>) {
     }
 }
 
-fn leave<R, E>(passage: &Passage, answer: Result<http::Response<R>, E>) -> Answer<E>
+fn finish<R, E>(on_response: &OnResponse, answer: Result<http::Response<R>, E>) -> Answer<E>
 where
     R: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     answer.map(|response| {
         let mut response = response.map(Body::new);
-        for (name, value) in passage.headers() {
+        for (name, value) in on_response.headers() {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 response.headers_mut().entry(name).or_insert(value);
             }
         }
-        passage.end(response.status().as_u16());
-        passage.refund_at_once(response.extensions().get());
+        on_response.end(response.status().as_u16());
+        on_response.refund_at_once(response.extensions().get());
         let media_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let is_encoded = response.headers().contains_key(header::CONTENT_ENCODING);
         let (problem, status) = (response.extensions().get(), response.status().as_u16());
-        if let Some(problem) = passage.rewrite(problem, status, media_type, is_encoded) {
+        if let Some(problem) = on_response.rewrite(problem, status, media_type, is_encoded) {
             let text = problem.body();
             let headers = response.headers_mut();
             headers.remove(header::CONTENT_TYPE);
@@ -256,7 +287,7 @@ fn answer(problem: Problem) -> Response {
     response
 }
 
-impl Arrival for Parts {
+impl RequestInfo for Parts {
     fn authorization(&self) -> impl Iterator<Item = &[u8]> {
         self.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes)
     }
@@ -289,11 +320,11 @@ impl Arrival for Parts {
         }
     }
 
-    fn leave(&mut self, admission: Admission) {
-        self.extensions.insert(admission);
+    fn insert_context(&mut self, context: AuthContext) {
+        self.extensions.insert(context);
     }
 
-    fn with_admission<T>(&self, then: impl FnOnce(Option<&Admission>) -> T) -> T {
+    fn with_context<T>(&self, then: impl FnOnce(Option<&AuthContext>) -> T) -> T {
         then(self.extensions.get())
     }
 }
@@ -304,7 +335,7 @@ macro_rules! handler_arguments {
             type Rejection = Problem;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-                with_admission(parts, |admission| Self::from_admission(admission, parts))
+                with_context(parts, |auth| Self::from_auth(auth, parts))
             }
         }
     )+};
@@ -350,12 +381,12 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let layer = TokenLayer::from_ref(state);
+        let TokenLayer(layer) = TokenLayer::from_ref(state);
         let step = layer.step(parts);
         hide(&mut parts.headers, layer.further_header());
-        let admission = step.verdict().await?;
-        let argument = T::from_admission(&admission, parts);
-        admission.stay(parts);
+        let auth = step.verdict().await?;
+        let argument = T::from_auth(&auth, parts);
+        auth.insert_if_absent(parts);
         argument.map(Self)
     }
 }

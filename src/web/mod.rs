@@ -8,28 +8,28 @@
 
 #[cfg(feature = "actix")]
 pub mod actix;
+#[cfg(any(feature = "axum", feature = "actix"))]
+mod auth;
 #[cfg(feature = "axum")]
 pub mod axum;
 #[cfg(any(feature = "axum", feature = "actix"))]
 mod body;
 pub mod credentials;
-#[cfg(any(feature = "axum", feature = "actix"))]
-mod gate;
 mod problem;
 mod proxies;
 mod quota;
 pub mod request;
 mod resource;
 
+#[cfg(all(feature = "test-util", any(feature = "axum", feature = "actix")))]
+pub use auth::GuardLog;
+#[cfg(any(feature = "axum", feature = "actix"))]
+pub use auth::{
+    AbilitySet, Allowed, AllowedAll, AllowedAny, Authenticated, Authenticator, Guard, GuardError,
+    HandlerArgument, HeaderNameError, MaybeAllowed,
+};
 #[cfg(any(feature = "axum", feature = "actix"))]
 pub use body::JsonBody;
-#[cfg(all(feature = "test-util", any(feature = "axum", feature = "actix")))]
-pub use gate::GuardLog;
-#[cfg(any(feature = "axum", feature = "actix"))]
-pub use gate::{
-    AbilitySet, Allowed, AllowedAll, AllowedAny, Authenticated, Authenticator, Entrance, Guard,
-    GuardError, HandlerArgument, HeaderNameError, MaybeAllowed,
-};
 pub use problem::{Problem, Realm, RealmError};
 pub use proxies::TrustedProxies;
 pub use resource::{IssuedTokenResource, TokenPageResource, TokenResource};

@@ -60,7 +60,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["token", "time", "store", "event", "limit", "api_tokens", "issue", "verify", "manage"],
     ),
     (
-        "web::gate",
+        "web::auth",
         &[
             "token",
             "event",
@@ -73,8 +73,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "web::Realm",
         ],
     ),
-    ("web::axum", &["time", "web::body", "web::gate", "web::Problem"]),
-    ("web::actix", &["web::body", "web::gate", "web::Problem"]),
+    ("web::axum", &["time", "web::body", "web::auth", "web::Problem"]),
+    ("web::actix", &["web::body", "web::auth", "web::Problem"]),
 ];
 
 fn root() -> &'static Path {
@@ -225,15 +225,15 @@ fn an_import_that_points_the_wrong_way_is_found() {
         ("web::axum", "use crate::api_tokens::ApiTokens;"),
         ("web::axum", "use super::actix::TokenMiddleware;"),
         ("web::axum", "use super::resource::TokenResource;"),
-        ("web::gate::guard", "use crate::web::axum::TokenLayer;"),
+        ("web::auth::guard", "use crate::web::axum::TokenLayer;"),
         ("unheard_of", ""),
     ] {
         assert!(count(module, source) > 0, "{module}: {source}");
     }
     for (module, source) in [
         ("token::format", "use super::{Prefix, base62::{self, decode}};\nuse crate::token::text;"),
-        ("web::axum", "use super::{Problem, gate::Guard};"),
-        ("web::gate::guard", "use crate::web::{Problem, credentials};\nuse super::admission;"),
+        ("web::axum", "use super::{Problem, auth::Guard};"),
+        ("web::auth::guard", "use crate::web::{Problem, credentials};\nuse super::context;"),
         (
             "verify",
             "// use crate::issue::NewToken;\nuse crate::{api_tokens::ApiTokens, store::{Peek}};",

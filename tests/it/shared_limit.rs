@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use keyfob::{
     TokenId,
-    limit::{Charge, LimitError, LimiterNews, Quota, RateLimited, RateLimiter},
+    limit::{Charge, LimitError, LimiterEvent, Quota, RateLimited, RateLimiter},
     token::RateLimit,
 };
 use time::Duration;
@@ -50,8 +50,8 @@ fn outcome(verdict: Result<Quota, LimitError>) -> Result<Quota, RateLimited> {
 fn news(limiter: &RateLimiter) -> &'static str {
     match limiter.news() {
         None => "",
-        Some(LimiterNews::Away(_)) => "away",
-        Some(LimiterNews::Back) => "back",
+        Some(LimiterEvent::Away(_)) => "away",
+        Some(LimiterEvent::Back) => "back",
         Some(other) => panic!("{other:?}"),
     }
 }

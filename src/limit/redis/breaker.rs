@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{limit::LimiterNews, time::timer};
+use crate::{limit::LimiterEvent, time::timer};
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -56,7 +56,7 @@ impl Breaker {
     }
 
     /// Tells each outage and its end once, to whoever asks first.
-    pub(super) fn news(&self) -> Option<LimiterNews> {
+    pub(super) fn news(&self) -> Option<LimiterEvent> {
         let mut state = self.lock();
         let is_away = state.outage.is_some();
         if std::mem::replace(&mut state.told, is_away) == is_away {
@@ -66,7 +66,7 @@ impl Breaker {
             state
                 .outage
                 .as_ref()
-                .map_or(LimiterNews::Back, |it| LimiterNews::Away(it.cause.clone())),
+                .map_or(LimiterEvent::Back, |it| LimiterEvent::Away(it.cause.clone())),
         )
     }
 
@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn told(breaker: &Breaker) -> Option<bool> {
-        breaker.news().map(|news| matches!(news, LimiterNews::Away(_)))
+        breaker.news().map(|news| matches!(news, LimiterEvent::Away(_)))
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::{
 };
 
 use crate::{
-    limit::{Charge, Counts, LimitError, LimiterNews, Quota, Receipt, gcra::Charged, local::Local},
+    limit::{
+        Charge, Counts, LimitError, LimiterEvent, Quota, Receipt, gcra::Charged, local::Local,
+    },
     redis::SharedConnection,
     token::TokenId,
 };
@@ -88,7 +90,7 @@ impl Shared {
         }
     }
 
-    pub(crate) fn news(&self) -> Option<LimiterNews> {
+    pub(crate) fn news(&self) -> Option<LimiterEvent> {
         self.breaker.news()
     }
 }

@@ -122,7 +122,7 @@ async fn what_stands_before_a_handler_shows_no_secret(world: World) {
     tell(&out, &(guards.to_string(), guards));
 
     let told = out.0.lock().unwrap().clone();
-    for part in ["Sensitive", "Allowed(", "Admission", "Authenticator {", "rate_limited"] {
+    for part in ["Sensitive", "Allowed(", "AuthContext", "Authenticator {", "rate_limited"] {
         assert!(told.contains(part), "{part} was not told of");
     }
     assert_clean("what was told", told.as_bytes(), &forbidden(&[good, powerless]));

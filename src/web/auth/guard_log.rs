@@ -7,7 +7,7 @@ use std::{
     },
 };
 
-use super::arrival::Arrival;
+use super::request_info::RequestInfo;
 
 /// What every route asks of a token, found out while a test suite calls them, so that a test can pin it.
 ///
@@ -83,7 +83,7 @@ impl fmt::Display for GuardLog {
 
 /// One request, as a log of guards sees it.
 #[derive(Debug)]
-pub(super) struct Trail {
+pub(super) struct GuardTrace {
     log: GuardLog,
     method: String,
     route: String,
@@ -91,13 +91,13 @@ pub(super) struct Trail {
     guarded: AtomicBool,
 }
 
-impl Trail {
-    pub(super) fn new(log: GuardLog, request: &impl Arrival) -> Self {
+impl GuardTrace {
+    pub(super) fn new(log: GuardLog, request: &impl RequestInfo) -> Self {
         let (method, has_route) = (request.method().to_owned(), request.route().is_some());
         Self { log, method, route: route(request), has_route, guarded: AtomicBool::new(false) }
     }
 
-    pub(super) fn asked(&self, request: &impl Arrival, what: String) {
+    pub(super) fn asked(&self, request: &impl RequestInfo, what: String) {
         self.guarded();
         self.log.lock().guards.insert((route(request), self.method.clone(), what));
     }
@@ -114,6 +114,6 @@ impl Trail {
     }
 }
 
-fn route(request: &impl Arrival) -> String {
+fn route(request: &impl RequestInfo) -> String {
     request.route().unwrap_or_else(|| request.path().to_owned())
 }

@@ -1,27 +1,25 @@
-//! What stands before a service, whatever framework that is built with. Adapters translate; what is decided, is decided
-//! here.
+//! Authentication and authorization of a request, for any framework. Adapters translate; all decisions are made here.
 
-mod admission;
 mod allowed;
-mod arrival;
 mod authenticator;
-mod charging;
-mod entrance;
+mod charge;
+mod context;
 mod future;
 mod guard;
 #[cfg(feature = "test-util")]
 mod guard_log;
+mod layer;
+mod request_info;
 mod sources;
 
-pub(super) use admission::{Admission, Passage, Step, with_admission};
 pub use allowed::{
     AbilitySet, Allowed, AllowedAll, AllowedAny, Authenticated, HandlerArgument, MaybeAllowed,
 };
-pub(super) use arrival::Arrival;
 pub use authenticator::{Authenticator, HeaderNameError};
-pub(super) use entrance::Check;
-pub use entrance::Entrance;
+pub(super) use context::{AuthContext, OnResponse, Step, with_context};
 pub use future::ResponseFuture;
 pub use guard::{Guard, GuardError};
 #[cfg(feature = "test-util")]
 pub use guard_log::GuardLog;
+pub(super) use layer::{AuthLayer, Stage};
+pub(super) use request_info::RequestInfo;

@@ -5,8 +5,8 @@ use smol_str::SmolStr;
 use crate::{limit::Charge, token::is_ability, web::Problem};
 
 use super::{
-    admission::{Admission, Step, misused, with_admission},
-    arrival::Arrival,
+    context::{AuthContext, Step, misused, with_context},
+    request_info::RequestInfo,
 };
 
 /// What a route asks of a token beside what its handler asks: an ability that is known at run time or built from the
@@ -96,37 +96,37 @@ impl Guard {
     }
 
     /// Judges a request that was let in by a layer further out.
-    pub(crate) fn step(&self, request: &mut impl Arrival) -> Step {
+    pub(crate) fn step(&self, request: &mut impl RequestInfo) -> Step {
         let step = self.judge(request).unwrap_or_else(|problem| Step::Now(Err(problem)));
         match step {
             Step::Now(verdict) => Step::Now(verdict.inspect_err(|_| {
-                request.with_admission(|admission| admission.map(Admission::refused));
+                request.with_context(|auth| auth.map(AuthContext::refused));
             })),
             Step::Later(verdict) => {
-                let left = request.with_admission(|it| Some(it?.clone()));
+                let left = request.with_context(|it| Some(it?.clone()));
                 Step::Later(Box::pin(async move {
-                    verdict.await.inspect_err(|_| left.iter().for_each(Admission::refused))
+                    verdict.await.inspect_err(|_| left.iter().for_each(AuthContext::refused))
                 }))
             }
         }
     }
 
-    fn judge(&self, request: &mut impl Arrival) -> Result<Step, Problem> {
+    fn judge(&self, request: &mut impl RequestInfo) -> Result<Step, Problem> {
         let Asked { ability, enforced, charge } = &*self.0;
-        let admission = with_admission(request, |it| Ok(it.again()))?;
+        let auth = with_context(request, |it| Ok(it.again()))?;
         if let Some(template) = ability {
-            admission.asked(request, || template.describe(*enforced));
+            auth.asked(request, || template.describe(*enforced));
         }
-        if admission.token.is_none() && !enforced {
-            return Ok(Step::Now(Ok(admission)));
+        if auth.token.is_none() && !enforced {
+            return Ok(Step::Now(Ok(auth)));
         }
-        admission.token()?;
+        auth.token()?;
         let charged = match charge {
             Some(charge) => {
-                let authenticator = admission.authenticator.clone();
-                authenticator.charge(admission, *charge, Some(self.clone()))
+                let authenticator = auth.authenticator.clone();
+                authenticator.charge(auth, *charge, Some(self.clone()))
             }
-            None => Step::Now(Ok(admission)),
+            None => Step::Now(Ok(auth)),
         };
         Ok(match charged {
             Step::Now(verdict) => {
@@ -141,26 +141,22 @@ impl Guard {
     }
 
     /// The ability that this request asks for; see [`Template::fill`].
-    fn fill(&self, request: &mut impl Arrival) -> Result<Option<String>, Problem> {
+    fn fill(&self, request: &mut impl RequestInfo) -> Result<Option<String>, Problem> {
         self.0.ability.as_ref().map_or(Ok(None), |template| template.fill(request))
     }
 
-    fn require(
-        &self,
-        admission: Admission,
-        required: Option<String>,
-    ) -> Result<Admission, Problem> {
+    fn require(&self, auth: AuthContext, required: Option<String>) -> Result<AuthContext, Problem> {
         let Asked { ability, enforced, .. } = &*self.0;
         if let Some(template) = ability {
             if required.is_none() && *enforced {
-                return Err(admission.authenticator.not_found(admission.quota()));
+                return Err(auth.authenticator.not_found(auth.quota()));
             }
-            let token = admission.token()?;
+            let token = auth.token()?;
             if !required.is_some_and(|required| token.can(&required)) {
-                admission.lacking(token, &[&template.text], *enforced)?;
+                auth.lacking(token, &[&template.text], *enforced)?;
             }
         }
-        Ok(admission)
+        Ok(auth)
     }
 }
 
@@ -187,7 +183,7 @@ impl Template {
     }
 
     /// The ability that this request asks for; `None` where the path has something else than a segment of one.
-    fn fill(&self, request: &mut impl Arrival) -> Result<Option<String>, Problem> {
+    fn fill(&self, request: &mut impl RequestInfo) -> Result<Option<String>, Problem> {
         let mut filled = Vec::with_capacity(self.segments.len());
         for segment in &self.segments {
             filled.push(match segment {

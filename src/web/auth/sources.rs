@@ -12,7 +12,7 @@ use crate::{
     web::credentials::{CredentialsError, one, scheme, token68},
 };
 
-use super::arrival::Arrival;
+use super::request_info::RequestInfo;
 
 /// `curl` pads, some clients don't; [RFC 7617](https://www.rfc-editor.org/rfc/rfc7617) asks for what can be decoded.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -75,7 +75,7 @@ impl Sources {
     /// *foreign*: a proxy's JWT or Basic credentials, which are not for us if there is one of ours.
     pub(super) fn read<'a>(
         &self,
-        request: &'a impl Arrival,
+        request: &'a impl RequestInfo,
         format: &TokenFormat,
     ) -> Result<Option<Presented<'a>>, CredentialsError> {
         let authorization =

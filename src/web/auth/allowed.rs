@@ -2,13 +2,13 @@ use std::{fmt, marker::PhantomData, ops::Deref};
 
 use crate::{token::AbilityMarker, verify::VerifiedToken, web::Problem};
 
-use super::{admission::Admission, arrival::Arrival};
+use super::{context::AuthContext, request_info::RequestInfo};
 
 /// What a handler can ask for, on every framework: [`Allowed`], [`AllowedAny`], [`AllowedAll`], [`MaybeAllowed`] and
 /// [`Authenticated`].
 pub trait HandlerArgument: Sized {
     #[doc(hidden)]
-    fn from_admission(admission: &Admission, request: &impl Arrival) -> Result<Self, Problem>;
+    fn from_auth(auth: &AuthContext, request: &impl RequestInfo) -> Result<Self, Problem>;
 }
 
 /// One ability, or a tuple of up to eight.
@@ -66,8 +66,8 @@ enum Need {
 }
 
 impl Need {
-    fn check(self, required: &[Required], admission: &Admission) -> Result<VerifiedToken, Problem> {
-        let token = admission.token()?;
+    fn check(self, required: &[Required], auth: &AuthContext) -> Result<VerifiedToken, Problem> {
+        let token = auth.token()?;
         let held = |it: &Required| token.can(it.name);
         let (passes, enforced) = match self {
             Self::All => {
@@ -77,7 +77,7 @@ impl Need {
         };
         if !passes {
             let names: Vec<_> = required.iter().map(|it| it.name).collect();
-            admission.lacking(token, &names, enforced)?;
+            auth.lacking(token, &names, enforced)?;
         }
         Ok(token.clone())
     }
@@ -120,10 +120,10 @@ macro_rules! proofs {
         }
 
         impl<$set: $bound> HandlerArgument for $name<$set> {
-            fn from_admission(admission: &Admission, request: &impl Arrival) -> Result<Self, Problem> {
+            fn from_auth(auth: &AuthContext, request: &impl RequestInfo) -> Result<Self, Problem> {
                 let (need, required) = (Need::$need, $set::REQUIRED);
-                admission.asked(request, || need.describe(required));
-                let token = need.check(required, admission)?;
+                auth.asked(request, || need.describe(required));
+                let token = need.check(required, auth)?;
                 Ok(Self { token, abilities: PhantomData })
             }
         }
@@ -177,12 +177,12 @@ impl<A> Deref for MaybeAllowed<A> {
 }
 
 impl<A: AbilitySet> HandlerArgument for MaybeAllowed<A> {
-    fn from_admission(admission: &Admission, request: &impl Arrival) -> Result<Self, Problem> {
-        admission.asked(request, || format!("nothing, or {}", Need::All.describe(A::REQUIRED)));
-        if admission.token.is_none() {
+    fn from_auth(auth: &AuthContext, request: &impl RequestInfo) -> Result<Self, Problem> {
+        auth.asked(request, || format!("nothing, or {}", Need::All.describe(A::REQUIRED)));
+        if auth.token.is_none() {
             return Ok(Self(None));
         }
-        let token = Need::All.check(A::REQUIRED, admission)?;
+        let token = Need::All.check(A::REQUIRED, auth)?;
         Ok(Self(Some(Allowed { token, abilities: PhantomData })))
     }
 }
@@ -200,8 +200,8 @@ impl Deref for Authenticated {
 }
 
 impl HandlerArgument for Authenticated {
-    fn from_admission(admission: &Admission, request: &impl Arrival) -> Result<Self, Problem> {
-        admission.asked(request, || "any ability".to_owned());
-        admission.token().cloned().map(Self)
+    fn from_auth(auth: &AuthContext, request: &impl RequestInfo) -> Result<Self, Problem> {
+        auth.asked(request, || "any ability".to_owned());
+        auth.token().cloned().map(Self)
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::admission::Passage;
+use super::context::OnResponse;
 
 pin_project! {
     /// The answer of a service that something stands before. Only where the store has to be asked, a future is boxed.
@@ -22,7 +22,7 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<F: Future, T, L> {
         Refused { answer: Option<T> },
-        Passed { #[pin] inner: F, passage: Passage, leave: fn(&Passage, F::Output) -> T },
+        Passed { #[pin] inner: F, on_response: OnResponse, finish: fn(&OnResponse, F::Output) -> T },
         Later { #[pin] answer: L },
     }
 }
@@ -33,8 +33,12 @@ impl<F: Future, T, L> ResponseFuture<F, T, L> {
     }
 
     /// The inner service answers, and something is left to do then.
-    pub(crate) fn passed(inner: F, passage: Passage, leave: fn(&Passage, F::Output) -> T) -> Self {
-        Self { kind: Kind::Passed { inner, passage, leave } }
+    pub(crate) fn passed(
+        inner: F,
+        on_response: OnResponse,
+        finish: fn(&OnResponse, F::Output) -> T,
+    ) -> Self {
+        Self { kind: Kind::Passed { inner, on_response, finish } }
     }
 
     pub(crate) fn later(answer: L) -> Self {
@@ -49,9 +53,9 @@ impl<F: Future, T, L: Future<Output = T>> Future for ResponseFuture<F, T, L> {
         match self.project().kind.project() {
             // Nobody polls a future again that was ready.
             KindProjection::Refused { answer } => answer.take().map_or(Poll::Pending, Poll::Ready),
-            KindProjection::Passed { inner, passage, leave } => {
+            KindProjection::Passed { inner, on_response, finish } => {
                 let answer = ready!(inner.poll(context));
-                Poll::Ready(leave(passage, answer))
+                Poll::Ready(finish(on_response, answer))
             }
             KindProjection::Later { answer } => answer.poll(context),
         }

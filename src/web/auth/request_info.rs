@@ -1,7 +1,7 @@
-use super::Admission;
+use super::AuthContext;
 
-/// What an adapter tells of a request, and does to it. It reads and writes, and decides nothing.
-pub trait Arrival {
+/// A request as an adapter sees it. It reads and writes, and decides nothing.
+pub trait RequestInfo {
     /// The values of all `Authorization` headers.
     fn authorization(&self) -> impl Iterator<Item = &[u8]>;
 
@@ -17,12 +17,12 @@ pub trait Arrival {
     /// The route that the path has matched, as it was declared.
     fn route(&self) -> Option<String>;
 
-    /// What stands in the path for a parameter of the route, decoded.
+    /// The value of a parameter of the route, decoded.
     fn parameter(&mut self, name: &str) -> Option<String>;
 
-    /// Leaves an admission for those who come later.
-    fn leave(&mut self, admission: Admission);
+    /// Keeps the context in the request, for the guards and handler arguments inside.
+    fn insert_context(&mut self, context: AuthContext);
 
-    /// What was left.
-    fn with_admission<T>(&self, then: impl FnOnce(Option<&Admission>) -> T) -> T;
+    /// Calls `then` with the context that was kept.
+    fn with_context<T>(&self, then: impl FnOnce(Option<&AuthContext>) -> T) -> T;
 }

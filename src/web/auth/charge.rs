@@ -12,26 +12,26 @@ use std::{iter::successors, sync::Arc, time::Duration};
 
 use crate::{
     event::{Event, error_chain},
-    limit::{Charge, LimitError, LimiterNews, Quota, RateLimited, Receipt},
+    limit::{Charge, LimitError, LimiterEvent, Quota, RateLimited, Receipt},
     token::TokenId,
     web::Problem,
 };
 
-use super::{Admission, Authenticator, Guard, Step};
+use super::{AuthContext, Authenticator, Guard, Step};
 
 /// One charge for a request, and the charges before it.
 #[derive(Debug)]
-pub(super) struct Spent {
-    due: Due,
+pub(super) struct Charged {
+    pending: PendingCharge,
     receipt: Receipt,
     /// When it was charged, by what has elapsed.
     at: Duration,
-    before: Option<Arc<Spent>>,
+    before: Option<Arc<Charged>>,
 }
 
 /// What is to be charged for a request.
 #[derive(Debug)]
-struct Due {
+struct PendingCharge {
     authenticator: Authenticator,
     token: TokenId,
     charge: Charge,
@@ -39,7 +39,7 @@ struct Due {
     by: Option<Guard>,
 }
 
-impl Due {
+impl PendingCharge {
     /// Returns `true` if this draws on the same bucket as a charge by another authenticator.
     fn shares_bucket(&self, other: &Authenticator, token: TokenId, charge: &Charge) -> bool {
         let is_same = self.authenticator.rules.limiter.is(&other.rules.limiter);
@@ -54,7 +54,7 @@ impl Due {
     }
 }
 
-impl Spent {
+impl Charged {
     /// The state of the limit after the charge.
     pub(super) fn quota(&self) -> Quota {
         self.receipt.quota
@@ -62,14 +62,14 @@ impl Spent {
 
     /// Gives the charge back where it was counted, if that is in this process.
     pub(super) fn refund_at_once(&self) {
-        let Due { authenticator, token, charge, .. } = &self.due;
+        let PendingCharge { authenticator, token, charge, .. } = &self.pending;
         let now = authenticator.rules.tokens.wall_clock();
         self.receipt.counted_by.refund_at_once(*token, charge, self.left(), now);
     }
 
     /// Gives the charge back where it was counted, if that is on a server.
     pub(super) async fn refund(&self) {
-        let Due { authenticator, token, charge, .. } = &self.due;
+        let PendingCharge { authenticator, token, charge, .. } = &self.pending;
         let now = authenticator.rules.tokens.wall_clock();
         self.receipt.counted_by.refund_elsewhere(*token, charge, self.left(), now).await;
     }
@@ -77,93 +77,94 @@ impl Spent {
     /// What of the charge has certainly not come back by itself yet, in nanoseconds. To give back more would be to take
     /// from the charges of others that came since.
     fn left(&self) -> u64 {
-        let elapsed = self.due.authenticator.rules.tokens.clock().elapsed();
+        let elapsed = self.pending.authenticator.rules.tokens.clock().elapsed();
         let since = u64::try_from(elapsed.saturating_sub(self.at).as_nanos()).unwrap_or(u64::MAX);
-        self.receipt.used.saturating_sub(since).min(self.due.charge.price())
+        self.receipt.used.saturating_sub(since).min(self.pending.charge.price())
     }
 }
 
-impl Admission {
+impl AuthContext {
     /// What was charged for the request so far, from the last charge on.
-    fn charges(&self) -> impl Iterator<Item = &Spent> {
-        successors(self.spent.as_deref(), |spent| spent.before.as_deref())
+    fn charges(&self) -> impl Iterator<Item = &Charged> {
+        successors(self.charged.as_deref(), |charged| charged.before.as_deref())
     }
 
     /// What a charge comes to. It is `None` if whoever asks for it was paid already, or if all of the limit is spent on
     /// this request.
-    fn due(&self, charge: Charge, by: Option<Guard>) -> Result<Option<Due>, Problem> {
+    fn pending(&self, charge: Charge, by: Option<Guard>) -> Result<Option<PendingCharge>, Problem> {
         let token = self.token()?;
         let charge = match token.rate_limit() {
             Some(own) if charge.is_default() => charge.with_limit(own),
             _ => charge,
         };
         let token = token.id();
-        if self.same(token, &charge).any(|due| due.is_by(by.as_ref())) {
+        if self.same(token, &charge).any(|pending| pending.is_by(by.as_ref())) {
             return Ok(None);
         }
-        let charge = charge.beside(self.same(token, &charge).map(|due| due.charge));
+        let charge = charge.beside(self.same(token, &charge).map(|pending| pending.charge));
         let authenticator = self.authenticator.clone();
-        Ok(charge.map(|charge| Due { authenticator, token, charge, by }))
+        Ok(charge.map(|charge| PendingCharge { authenticator, token, charge, by }))
     }
 
     /// What the request was charged before of the same limit.
-    fn same(&self, token: TokenId, charge: &Charge) -> impl Iterator<Item = &Due> {
-        let charged = self.charges().map(|spent| &spent.due);
-        charged.filter(move |due| due.shares_bucket(&self.authenticator, token, charge))
+    fn same(&self, token: TokenId, charge: &Charge) -> impl Iterator<Item = &PendingCharge> {
+        let charged = self.charges().map(|charged| &charged.pending);
+        charged.filter(move |pending| pending.shares_bucket(&self.authenticator, token, charge))
     }
 
-    fn charged(self, due: Due, receipt: Receipt) -> Self {
-        let at = due.authenticator.rules.tokens.clock().elapsed();
-        let spent = Some(Arc::new(Spent { due, receipt, at, before: self.spent }));
-        Self { paid: spent.clone(), spent, ..self }
+    fn charged(self, pending: PendingCharge, receipt: Receipt) -> Self {
+        let at = pending.authenticator.rules.tokens.clock().elapsed();
+        let charged = Some(Arc::new(Charged { pending, receipt, at, before: self.charged }));
+        Self { paid: charged.clone(), charged, ..self }
     }
 
-    fn uncharged(&self, due: &Due, error: &LimitError) -> Problem {
+    fn uncharged(&self, pending: &PendingCharge, error: &LimitError) -> Problem {
         let problem = match error {
             LimitError::Reached(limited) => {
                 // What was charged of it before is given back.
-                let spent = self.same(due.token, &due.charge);
-                let spent =
-                    spent.map(|it| it.charge.requests_charged()).fold(0, u32::saturating_add);
-                self.authenticator.limited(due.token, &limited.with_refund(spent))
+                let charged = self.same(pending.token, &pending.charge);
+                let charged =
+                    charged.map(|it| it.charge.requests_charged()).fold(0, u32::saturating_add);
+                self.authenticator.limited(pending.token, &limited.with_refund(charged))
             }
-            error => self.authenticator.uncounted(due.token, &due.charge, error),
+            error => self.authenticator.uncounted(pending.token, &pending.charge, error),
         };
         problem.by_limit()
     }
 }
 
 impl Authenticator {
-    /// Charges the token of an admission, for a guard or for itself.
+    /// Charges the token of a request, for a guard or for the authenticator itself.
     ///
     /// One request is charged once by all authenticators that share a limit, and once by each guard.
-    pub(super) fn charge(&self, admission: Admission, charge: Charge, by: Option<Guard>) -> Step {
-        let due = match admission.due(charge, by) {
-            Ok(Some(due)) => due,
-            Ok(None) => return Step::Now(Ok(admission)),
+    pub(super) fn charge(&self, auth: AuthContext, charge: Charge, by: Option<Guard>) -> Step {
+        let pending = match auth.pending(charge, by) {
+            Ok(Some(pending)) => pending,
+            Ok(None) => return Step::Now(Ok(auth)),
             Err(problem) => return Step::Now(Err(problem)),
         };
         let now = self.rules.tokens.wall_clock();
-        match self.rules.limiter.try_charge(due.token, &due.charge, now) {
-            Some(Ok(receipt)) => Step::Now(Ok(admission.charged(due, receipt))),
-            Some(Err(error)) => Step::Now(Err(admission.uncharged(&due, &error))),
+        match self.rules.limiter.try_charge(pending.token, &pending.charge, now) {
+            Some(Ok(receipt)) => Step::Now(Ok(auth.charged(pending, receipt))),
+            Some(Err(error)) => Step::Now(Err(auth.uncharged(&pending, &error))),
             None => Step::Later(Box::pin(async move {
-                let this = admission.authenticator.clone();
-                let charging = this.rules.limiter.charge_for(due.token, &due.charge, now).await;
-                this.tell_news();
+                let this = auth.authenticator.clone();
+                let charging =
+                    this.rules.limiter.charge_for(pending.token, &pending.charge, now).await;
+                this.report_limiter_events();
                 match charging {
-                    Ok(receipt) => Ok(admission.charged(due, receipt)),
-                    Err(error) => Err(admission.uncharged(&due, &error)),
+                    Ok(receipt) => Ok(auth.charged(pending, receipt)),
+                    Err(error) => Err(auth.uncharged(&pending, &error)),
                 }
             })),
         }
     }
 
-    fn tell_news(&self) {
+    fn report_limiter_events(&self) {
         if let Some(news) = self.rules.limiter.news() {
             self.rules.tokens.report(|| match news {
-                LimiterNews::Away(cause) => Event::LimitsAway { error: error_chain(&cause) },
-                LimiterNews::Back => Event::LimitsBack,
+                LimiterEvent::Away(cause) => Event::LimitsAway { error: error_chain(&cause) },
+                LimiterEvent::Back => Event::LimitsBack,
             });
         }
     }

@@ -10,13 +10,13 @@ use crate::{
 };
 
 use super::{
-    admission::{Admission, Step},
-    arrival::Arrival,
+    context::{AuthContext, Step},
+    request_info::RequestInfo,
     sources::{Presented, Sources},
 };
 
 #[cfg(feature = "test-util")]
-use super::guard_log::{GuardLog, Trail};
+use super::guard_log::{GuardLog, GuardTrace};
 /// What stands before a service: which credentials are read, who is let in, how the others are refused, and how often a
 /// token may be used. Each framework's layer is made of one.
 ///
@@ -199,18 +199,18 @@ impl Authenticator {
 
     /// Judges a request that came from an address, once.
     #[inline]
-    pub(crate) fn step(&self, request: &impl Arrival, from: Option<IpAddr>) -> Step {
-        if let Some(earlier) = request.with_admission(|it| it?.by(self).cloned()) {
+    pub(crate) fn step(&self, request: &impl RequestInfo, from: Option<IpAddr>) -> Step {
+        if let Some(earlier) = request.with_context(|it| it?.by(self).cloned()) {
             return Step::Now(Ok(earlier.again()));
         }
-        let nobody = Admission {
+        let nobody = AuthContext {
             authenticator: self.clone(),
             token: None,
-            spent: request.with_admission(|it| it?.spent.clone()),
+            charged: request.with_context(|it| it?.charged.clone()),
             paid: None,
-            beside: request.with_admission(|it| it.cloned().map(Arc::new)),
+            beside: request.with_context(|it| it.cloned().map(Arc::new)),
             #[cfg(feature = "test-util")]
-            trail: self.rules.guards.clone().map(|log| Arc::new(Trail::new(log, request))),
+            trace: self.rules.guards.clone().map(|log| Arc::new(GuardTrace::new(log, request))),
         };
         let presented = match self.presented(request) {
             Ok(Some(presented)) => presented,
@@ -224,7 +224,7 @@ impl Authenticator {
     }
 
     /// What has to wait for the store.
-    fn settle(nobody: Admission, open: Box<Open>) -> Step {
+    fn settle(nobody: AuthContext, open: Box<Open>) -> Step {
         Step::Later(Box::pin(async move {
             let this = nobody.authenticator.clone();
             let verdict = this.rules.tokens.settle(open).await;
@@ -234,7 +234,10 @@ impl Authenticator {
 
     /// The one credential of a request; `None` where nobody in particular is let through.
     #[inline]
-    fn presented<'a>(&self, request: &'a impl Arrival) -> Result<Option<Presented<'a>>, Problem> {
+    fn presented<'a>(
+        &self,
+        request: &'a impl RequestInfo,
+    ) -> Result<Option<Presented<'a>>, Problem> {
         let format = self.rules.tokens.format();
         match (self.rules.sources.read(request, format), self.rules.manner) {
             (Ok(None), Manner::Require) => Err(self.missing_credentials()),
@@ -248,18 +251,18 @@ impl Authenticator {
     }
 
     #[inline]
-    fn admit(&self, nobody: Admission, verdict: Result<VerifiedToken, VerifyError>) -> Step {
+    fn admit(&self, nobody: AuthContext, verdict: Result<VerifiedToken, VerifyError>) -> Step {
         let token = match verdict {
             Ok(token) => token,
             Err(reason) => return Step::Now(Err(self.refused(&reason))),
         };
         let limit = token.rate_limit().or(self.rules.limit);
-        let admission = Admission { token: Some(token), ..nobody };
+        let auth = AuthContext { token: Some(token), ..nobody };
         match limit {
             Some(limit) => {
-                self.charge(admission, Charge::of(limit), None).then(Admission::holding_something)
+                self.charge(auth, Charge::of(limit), None).then(AuthContext::holding_something)
             }
-            None => Step::Now(admission.holding_something()),
+            None => Step::Now(auth.holding_something()),
         }
     }
 

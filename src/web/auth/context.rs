@@ -12,51 +12,53 @@ use crate::{
 
 use super::{
     Authenticator,
-    arrival::Arrival,
     authenticator::{ProblemBody, rewritten},
-    charging::Spent,
+    charge::Charged,
+    request_info::RequestInfo,
 };
 
 #[cfg(feature = "test-util")]
-use super::guard_log::Trail;
-/// What a layer leaves in a request: by whom it is made, and by what rules that was decided. It can't be named from
-/// outside, so that a handler can't learn the owner without saying in its signature what it needs.
+use super::guard_log::GuardTrace;
+/// The result of authentication, which a layer keeps in the request: the token, and the authenticator that judged it.
+///
+/// No application can name this type. So a handler can't learn the owner without a type in its signature that says what
+/// it needs.
 #[derive(Clone, Debug)]
-pub struct Admission {
+pub struct AuthContext {
     pub(super) authenticator: Authenticator,
-    /// `None` is nobody in particular, where the layer only identifies.
+    /// `None` if the layer only identifies, and the request has no token.
     pub(super) token: Option<VerifiedToken>,
-    pub(super) spent: Option<Arc<Spent>>,
-    /// That of it which was charged in the last step.
-    pub(super) paid: Option<Arc<Spent>>,
-    /// By other rules, for the handler arguments that go by those.
-    pub(super) beside: Option<Arc<Admission>>,
+    pub(super) charged: Option<Arc<Charged>>,
+    /// The part of it that the last step charged.
+    pub(super) paid: Option<Arc<Charged>>,
+    /// The contexts of other authenticators, for handler arguments that use those.
+    pub(super) beside: Option<Arc<AuthContext>>,
     #[cfg(feature = "test-util")]
-    pub(super) trail: Option<Arc<Trail>>,
+    pub(super) trace: Option<Arc<GuardTrace>>,
 }
 
-/// What a request's way into a service came to: at once, or once the store has answered, or who counts.
+/// The outcome of a stage: known now, or after the store or the rate limiter has answered.
 pub(crate) enum Step {
-    Now(Result<Admission, Problem>),
-    Later(BoxFuture<'static, Result<Admission, Problem>>),
+    Now(Result<AuthContext, Problem>),
+    Later(BoxFuture<'static, Result<AuthContext, Problem>>),
 }
 
-/// What is left to do when the request is answered.
-pub(crate) struct Passage {
+/// The work that is left for when the request is answered.
+pub(crate) struct OnResponse {
     quota: Option<Quota>,
     draft: bool,
     body: Option<ProblemBody>,
-    paid: Option<Arc<Spent>>,
+    paid: Option<Arc<Charged>>,
     #[cfg(feature = "test-util")]
-    trail: Option<Arc<Trail>>,
+    trace: Option<Arc<GuardTrace>>,
 }
 
 impl Step {
-    /// Goes on with who was let in.
+    /// Continues with the context if the request was let in.
     #[inline]
     pub(super) fn then(
         self,
-        go_on: impl FnOnce(Admission) -> Result<Admission, Problem> + Send + 'static,
+        go_on: impl FnOnce(AuthContext) -> Result<AuthContext, Problem> + Send + 'static,
     ) -> Self {
         match self {
             Self::Now(verdict) => Self::Now(verdict.and_then(go_on)),
@@ -64,8 +66,8 @@ impl Step {
         }
     }
 
-    /// Waits for what it came to.
-    pub(crate) async fn verdict(self) -> Result<Admission, Problem> {
+    /// Waits for the outcome.
+    pub(crate) async fn verdict(self) -> Result<AuthContext, Problem> {
         match self {
             Self::Now(verdict) => verdict,
             Self::Later(verdict) => verdict.await,
@@ -73,17 +75,17 @@ impl Step {
     }
 }
 
-impl Admission {
-    /// The token, which there must be.
+impl AuthContext {
+    /// Returns the token, or the problem that there is none.
     pub(super) fn token(&self) -> Result<&VerifiedToken, Problem> {
         self.token.as_ref().ok_or_else(|| self.authenticator.missing_credentials())
     }
 
     pub(super) fn quota(&self) -> Option<Quota> {
-        self.spent.as_ref().map(|spent| spent.quota())
+        self.charged.as_ref().map(|charged| charged.quota())
     }
 
-    /// A token lacks what is required. That is reported, and refused where it is enforced.
+    /// Reports that a token lacks required abilities. Returns the refusal if `enforced`.
     pub(super) fn lacking(
         &self,
         token: &VerifiedToken,
@@ -99,7 +101,7 @@ impl Admission {
         if enforced { Err(self.authenticator.lacks(required, self.quota())) } else { Ok(()) }
     }
 
-    /// Goes on unless the token may do nothing at all.
+    /// Refuses a token without abilities.
     pub(super) fn holding_something(self) -> Result<Self, Problem> {
         let token = self.token()?;
         if token.abilities().is_none() {
@@ -108,30 +110,30 @@ impl Admission {
         Ok(self)
     }
 
-    /// A guard is asked.
+    /// Records that a guard was asked.
     #[cfg_attr(not(feature = "test-util"), expect(unused_variables, clippy::unused_self))]
-    pub(super) fn asked(&self, request: &impl Arrival, what: impl FnOnce() -> String) {
+    pub(super) fn asked(&self, request: &impl RequestInfo, what: impl FnOnce() -> String) {
         #[cfg(feature = "test-util")]
-        if let Some(trail) = &self.trail {
-            trail.asked(request, what());
+        if let Some(trace) = &self.trace {
+            trace.asked(request, what());
         }
     }
 
-    /// A guard refuses the request, so that it reaches nothing that another guard should have been asked about.
+    /// Records that a guard refused the request: it then reaches no route that another guard should have protected.
     #[cfg_attr(not(feature = "test-util"), expect(clippy::unused_self))]
     pub(super) fn refused(&self) {
         #[cfg(feature = "test-util")]
-        if let Some(trail) = &self.trail {
-            trail.guarded();
+        if let Some(trace) = &self.trace {
+            trace.guarded();
         }
     }
 
-    /// The same for another step.
+    /// Returns the context for another step, which has charged nothing yet.
     pub(super) fn again(&self) -> Self {
         Self { paid: None, ..self.clone() }
     }
 
-    /// What was decided by an authenticator.
+    /// Returns the context of an authenticator.
     pub(super) fn by(&self, authenticator: &Authenticator) -> Option<&Self> {
         if self.authenticator.is(authenticator) {
             return Some(self);
@@ -139,12 +141,12 @@ impl Admission {
         self.beside.as_ref()?.by(authenticator)
     }
 
-    /// Leaves itself in the request, beside what a layer has left there, so that nothing is charged again.
-    pub(crate) fn stay(self, request: &mut impl Arrival) {
-        if self.spent.is_none() {
+    /// Keeps itself in the request beside the contexts of other authenticators, so that nothing is charged again.
+    pub(crate) fn insert_if_absent(self, request: &mut impl RequestInfo) {
+        if self.charged.is_none() {
             return;
         }
-        let left = request.with_admission(|earlier| match earlier {
+        let left = request.with_context(|earlier| match earlier {
             None => Some(self),
             Some(earlier) if earlier.by(&self.authenticator).is_some() => None,
             Some(earlier) => {
@@ -153,33 +155,33 @@ impl Admission {
             }
         });
         if let Some(left) = left {
-            request.leave(left);
+            request.insert_context(left);
         }
     }
 
-    /// Leaves itself in the request.
-    pub(crate) fn enter(self, request: &mut impl Arrival) -> Passage {
-        let passage = Passage {
+    /// Keeps itself in the request.
+    pub(crate) fn insert(self, request: &mut impl RequestInfo) -> OnResponse {
+        let on_response = OnResponse {
             quota: self.quota(),
             draft: self.authenticator.rules.draft_headers,
             body: self.authenticator.rules.body.clone(),
             paid: self.paid.clone(),
             #[cfg(feature = "test-util")]
-            trail: self.trail.clone(),
+            trace: self.trace.clone(),
         };
-        request.leave(self);
-        passage
+        request.insert_context(self);
+        on_response
     }
 }
 
-impl Passage {
-    /// The headers that the answer gets where it has none of the same name, with lower-case names.
+impl OnResponse {
+    /// Returns the headers for the response, with lower-case names. The response keeps headers of these names that it
+    /// has already.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&'static str, SmolStr)> + use<> {
         self.quota.map(|quota| quota::headers(&quota, self.draft)).into_iter().flatten()
     }
 
-    /// Gives back what was charged in this step, if that was counted in this process and the answer is a refusal by a
-    /// limit further inside.
+    /// Refunds what this step charged in this process, if `problem` is a refusal by a limit further inside.
     pub(crate) fn refund_at_once(&self, problem: Option<&Problem>) {
         if let Some(paid) = self.paid.as_ref().filter(|_| problem.is_some_and(Problem::is_by_limit))
         {
@@ -187,14 +189,14 @@ impl Passage {
         }
     }
 
-    /// The same of what was counted on a server; `None` if there is nothing of it.
+    /// Refunds what this step charged on a server. `None`: nothing is to be refunded.
     pub(crate) fn refund(&self, problem: Option<&Problem>) -> Option<BoxFuture<'static, ()>> {
         let paid = self.paid.clone().filter(|_| problem.is_some_and(Problem::is_by_limit))?;
         Some(Box::pin(async move { paid.refund().await }))
     }
 
-    /// The problem that an answer from further inside is, in the application's own form. It is `None` if the answer
-    /// stays as it is. An encoded body stays, because its encoding is not known here.
+    /// Returns the problem with the application's own body, or `None` if the response stays as it is. An encoded body
+    /// stays, because its encoding is not known here.
     pub(crate) fn rewrite(
         &self,
         problem: Option<&Problem>,
@@ -206,24 +208,24 @@ impl Passage {
         self.body.as_ref().map(|write| rewritten(problem.clone(), write))
     }
 
-    /// The request was answered.
+    /// Records the status of the response.
     #[cfg_attr(not(feature = "test-util"), expect(unused_variables, clippy::unused_self))]
     pub(crate) fn end(&self, status: u16) {
         #[cfg(feature = "test-util")]
-        if let Some(trail) = &self.trail {
-            trail.end(status);
+        if let Some(trace) = &self.trace {
+            trace.end(status);
         }
     }
 }
 
-/// Goes on with what the layer that authenticates has left in a request.
+/// Calls `then` with the context that a layer has kept in the request.
 #[inline]
-pub(crate) fn with_admission<T>(
-    request: &impl Arrival,
-    then: impl FnOnce(&Admission) -> Result<T, Problem>,
+pub(crate) fn with_context<T>(
+    request: &impl RequestInfo,
+    then: impl FnOnce(&AuthContext) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
-    request.with_admission(|admission| match admission {
-        Some(admission) => then(admission),
+    request.with_context(|auth| match auth {
+        Some(auth) => then(auth),
         None => Err(misused(
             request,
             "no layer that authenticates is around this route, add one of keyfob's",
@@ -231,12 +233,12 @@ pub(crate) fn with_admission<T>(
     })
 }
 
-/// That of the methods that there are, `BASELINE-CONTROL`.
+/// The length of the longest registered method, `BASELINE-CONTROL`.
 const LONGEST_METHOD: usize = 16;
 
-/// A mistake in the application's routes: its log must say which, and a client must not get in.
+/// Logs a mistake in the application's routes, and refuses the request.
 #[cold]
-pub(super) fn misused(request: &impl Arrival, mistake: &'static str) -> Problem {
+pub(super) fn misused(request: &impl RequestInfo, mistake: &'static str) -> Problem {
     // A client can make up a method of any length, also one that is a token.
     let method = Some(request.method()).filter(|it| it.len() <= LONGEST_METHOD).unwrap_or("…");
     let route = request.route();
