@@ -92,7 +92,7 @@ pub fn store_of(tokens: &ApiTokens) -> impl TokenStore + Clone + use<> {
     tokens.shared_store()
 }
 
-/// Has a node forget what another one has told: for keyfob's own tests.
+/// Evicts what another node has published: for keyfob's own tests.
 #[doc(hidden)]
 pub fn evict(tokens: &ApiTokens, changed: &Changed) {
     tokens.evict(changed);

@@ -4,7 +4,7 @@ mod build_error;
 mod builder;
 pub mod entropy;
 pub(crate) mod policy;
-pub(crate) mod settings;
+pub(crate) mod token_settings;
 
 pub use build_error::BuildError;
 pub use builder::ApiTokensBuilder;

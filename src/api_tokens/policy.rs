@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-use super::settings::{Expiry, RequestedAbilities, TokenSettings};
+use super::token_settings::{Expiry, RequestedAbilities, TokenSettings};
 
 /// The rules of one application, set with [`ApiTokensBuilder`](crate::ApiTokensBuilder).
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ pub(crate) struct Policy {
     pub(crate) delegation: Option<Ability>,
 }
 
-/// The instants of a token that terms are checked against.
+/// The instants of a token that settings are checked against.
 #[derive(Clone, Copy)]
 pub(crate) struct Instants {
     /// When its secret was made: the longest lifetime counts from it.

@@ -21,8 +21,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl ApiTokens {
-    /// What is remembered of tokens, and how often the store was asked for one; `None` where nothing
-    /// [is remembered](crate::ApiTokensBuilder::max_staleness).
+    /// Returns the statistics of the cache, or `None` without a [cache](crate::ApiTokensBuilder::max_staleness).
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -53,7 +52,7 @@ impl ApiTokens {
         }
     }
 
-    /// Leaves it to [`background`](Self::background) to publish tokens, for callers that can't wait.
+    /// Queues tokens for [`background`](Self::background) to publish, for callers that can't wait, such as a `Drop`.
     pub(crate) fn publish_later(&self, ids: &[TokenId]) {
         if self.signal().is_some() && !ids.is_empty() {
             self.unpublished().add(ids);
@@ -67,8 +66,8 @@ impl ApiTokens {
         publishing.finish();
     }
 
-    /// Publishes a change to the other nodes. The caller waits for a quarter of the deadline at most, and nothing fails:
-    /// what the other nodes have cached is too old soon in any case.
+    /// Publishes a change to the other nodes. Waits for a quarter of the deadline at most. An error is only reported: the
+    /// cached records of the other nodes expire in any case.
     pub(crate) async fn publish(&self, changed: Changed) {
         let Some(signal) = self.signal().filter(|_| changed != Changed::Tokens(Vec::new())) else {
             return;
@@ -81,8 +80,8 @@ impl ApiTokens {
         }
     }
 
-    /// Publishes the tokens of a step that revoked or rotated a selection, also if the step changed nothing: it may repeat
-    /// a step whose outcome was not known, and which was not published.
+    /// Publishes the tokens of a revocation or rotation, also if it changed nothing: it may be the retry of a step that
+    /// took effect and was not published.
     pub(crate) async fn publish_selection(&self, about: &Selection, changed: &[TokenId]) {
         let told = match about {
             Selection::Tokens { ids, .. } if ids.len() <= signal::MOST => ids,
@@ -91,7 +90,8 @@ impl ApiTokens {
         self.publish(Changed::of(told, about.owner())).await;
     }
 
-    /// Publishes what [`publish_later`](Self::publish_later) has left. The future holds no handle.
+    /// Publishes what [`publish_later`](Self::publish_later) has left. The future holds a weak
+    /// reference, so it does not keep the handle alive.
     pub(crate) fn publishing(&self) -> impl Future<Output = ()> + Send + use<> {
         let (unpublished, shared) = (self.unpublished().clone(), self.downgrade());
         async move {
@@ -105,7 +105,8 @@ impl ApiTokens {
         }
     }
 
-    /// Evicts what other nodes publish, and connects again if the connection is lost. The future holds no handle.
+    /// Evicts what other nodes publish, and connects again if the connection is lost. The future holds
+    /// a weak reference, so it does not keep the handle alive.
     pub(crate) fn listening(&self) -> impl Future<Output = ()> + Send + use<> {
         // Without a cache there is nothing to evict.
         let signal = self.signal().filter(|_| self.cache().is_some()).cloned();
@@ -131,7 +132,7 @@ impl ApiTokens {
                     tokens.report(|| Event::SignalLost { error: error_chain(&error) });
                 }
                 drop(tokens);
-                // A connection that is lost at once counts as a failed try.
+                // A connection that lasted less than the longest pause counts as a failed try.
                 if begun.elapsed() > LONGEST_PAUSE {
                     pause = SHORTEST_PAUSE;
                 }
@@ -145,7 +146,7 @@ impl ApiTokens {
         match message {
             SignalMessage::Changed(changed) => self.evict(&changed),
             SignalMessage::Connected => {
-                // Messages that were published before have not arrived here.
+                // Messages that were published before the connection was made may be lost, so everything is evicted.
                 self.evict(&Changed::All);
                 if is_lost.swap(false, Relaxed) {
                     self.report(|| Event::SignalRestored);

@@ -1,7 +1,7 @@
 use crate::{
     api_tokens::{
         policy::{Fields, Policy},
-        settings::{Expiry, TokenSettings},
+        token_settings::{Expiry, TokenSettings},
     },
     store::{Change, SharedRecord},
     token::{AllowedAddresses, Owner, RateLimit, Timestamp},

@@ -11,7 +11,7 @@ use crate::{
         ApiTokens,
         entropy::EntropyError,
         policy::{Fields, Instants, InvalidFields},
-        settings::{TokenSettings, settings_setters},
+        token_settings::{TokenSettings, settings_setters},
     },
     event::Event,
     store::{InsertOutcome, StoreError, TokenStore},

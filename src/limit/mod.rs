@@ -24,9 +24,9 @@
 
 mod charge;
 mod error;
+mod event;
 mod gcra;
 mod local;
-mod news;
 mod quota;
 #[cfg(feature = "redis")]
 mod redis;
@@ -45,7 +45,7 @@ pub use self::redis::{RedisLimits, WhileAway};
 pub use self::{
     charge::{Charge, ChargeError},
     error::LimitError,
-    news::LimiterEvent,
+    event::LimiterEvent,
     quota::{Quota, RateLimited},
 };
 

@@ -6,7 +6,7 @@ use crate::{
     api_tokens::{
         ATTEMPTS, ApiTokens,
         policy::{Fields, Instants, InvalidFields},
-        settings::{TokenSettings, settings_setters},
+        token_settings::{TokenSettings, settings_setters},
     },
     cluster::signal::Changed,
     event::Event,

@@ -10,7 +10,7 @@ use crate::{
         ATTEMPTS, ApiTokens,
         entropy::EntropyError,
         policy::{Fields, Instants, InvalidFields},
-        settings::{Expiry, TokenSettings, expiry_setters},
+        token_settings::{Expiry, TokenSettings, expiry_setters},
     },
     cluster::signal::Changed,
     event::Event,

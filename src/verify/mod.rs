@@ -1,25 +1,26 @@
 //! A presented text becomes a proven token, or a reason. The only place where a token is judged.
 
-mod ask;
 pub(crate) mod batch;
 mod error;
 mod judge;
 pub(crate) mod negative_cache;
 pub(crate) mod owner_gate;
 mod proof;
+mod settle;
 mod token;
+mod write_first;
 
-pub(crate) use ask::Open;
 pub use error::VerifyError;
+pub(crate) use settle::Open;
 pub use token::VerifiedToken;
 
 use std::{future::Future, net::IpAddr, time::Duration};
 
 use self::{
-    ask::Next,
     batch::{Found, Source},
     judge::{Known, Verdict, is_final, judge},
     proof::{Proven, prove, prove_again},
+    settle::Next,
 };
 
 use crate::{

@@ -1,4 +1,4 @@
-//! Does somebody hold the secret of a token? Functions of what he claims and what is known of the token.
+//! Compares secrets: pure functions of a credential and a record.
 
 use crate::{
     store::SharedRecord,
@@ -10,17 +10,17 @@ use crate::{
 
 use super::{VerifiedToken, VerifyError};
 
-/// A record of which somebody has proven that he holds the secret, and the generation of that secret.
+/// A record whose secret was proven, and the generation of that secret.
 pub(super) struct Proven {
     pub(super) record: SharedRecord,
     pub(super) generation: u32,
 }
 
-/// By what somebody claims to be good for a token, while the store is asked.
+/// What a bearer shows for a token.
 pub(super) enum Credential {
-    /// He presents a secret.
+    /// A secret.
     Presented(HeldToken),
-    /// He has proven it before.
+    /// A secret that was proven before.
     Verified(VerifiedToken),
 }
 
@@ -40,7 +40,7 @@ impl Credential {
         }
     }
 
-    /// The secret, where it was presented.
+    /// Returns the secret, if it was presented.
     pub(super) fn presented(&self) -> Option<PresentedToken<'_>> {
         match self {
             Self::Presented(token) => Some(token.presented()),
@@ -61,7 +61,8 @@ impl Credential {
     }
 }
 
-/// Is it a secret of the token? An unknown id costs the same hash and the same comparison as a wrong secret.
+/// Proves that a presented secret is a secret of the token. An unknown id costs the same hash and the same comparison as
+/// a wrong secret.
 #[allow(
     clippy::inline_always,
     reason = "measured: the proof and the record then stay in registers"
@@ -87,7 +88,7 @@ pub(super) fn prove(
     Ok(Proven { record, generation })
 }
 
-/// The secret is not the current one; it may be the one from before a rotation.
+/// Proves that a secret that is not the current one is the one from before a rotation, in its grace period.
 #[cold]
 fn prove_previous(
     digests: &Digests,
@@ -127,7 +128,7 @@ fn prove_previous(
     }
 }
 
-/// Is the secret that was proven before still good? What can have changed is that it was replaced.
+/// Proves that a secret that was proven before was not replaced since.
 pub(super) fn prove_again(
     token: &VerifiedToken,
     found: Option<SharedRecord>,
@@ -147,7 +148,8 @@ pub(super) fn prove_again(
     Ok(Proven { record, generation })
 }
 
-/// Is it the same secret? A digest that was made anew has another key; beside the same generation that will do.
+/// Returns `true` if both digests are of the same secret. A digest that was made anew has another key: then the same
+/// generation, which the caller compares, is enough.
 fn is_same(proven: &TokenDigest, stored: &TokenDigest) -> bool {
     proven == stored || proven.key() != stored.key()
 }

@@ -5,9 +5,10 @@
 
 mod deletion;
 mod filter;
+mod insert_rules;
 mod list;
 mod patch;
-mod rules;
+mod rotation;
 mod selection;
 #[cfg(test)]
 mod tests;
@@ -17,11 +18,12 @@ pub use deletion::{Deleted, Deletion};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub(crate) use filter::STATES;
 pub use filter::{Counts, Filter, States};
+pub use insert_rules::{InsertOutcome, InsertRules, RuleError, Siblings};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub(crate) use list::{NEVER_EXPIRES, NEVER_USED};
 pub use list::{Order, OrderError, Page, Position, Query, SortBy, SortKey};
-pub use patch::{Change, Expected, Patch, PatchError, Rotation, UpdateOutcome};
-pub use rules::{InsertOutcome, InsertRules, RuleError, Siblings};
+pub use patch::{Change, Patch, PatchError, UpdateOutcome};
+pub use rotation::{Expected, Rotation};
 pub use selection::{Revoked, Selection};
 pub use uses::{MOST_USED_ABILITIES, Use};
 

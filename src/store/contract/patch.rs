@@ -3,12 +3,12 @@ use std::{num::NonZeroU32, sync::Arc};
 use crate::{
     store::SharedRecord,
     token::{
-        Abilities, AllowedAddresses, Metadata, PreviousSecret, RateLimit, Suspension, Timestamp,
-        TokenDigest, TokenName, TokenRecord,
+        Abilities, AllowedAddresses, Metadata, RateLimit, Suspension, Timestamp, TokenDigest,
+        TokenName, TokenRecord,
     },
 };
 
-use super::{InsertRules, RuleError, Siblings};
+use super::{Expected, InsertRules, Rotation, RuleError, Siblings};
 
 /// A change of one token, which a store applies to the stored record while it holds the token's lock.
 ///
@@ -313,68 +313,11 @@ impl Change {
 }
 
 /// A new expiry forgets the notices that were claimed for the old one.
-fn set_expiry(record: &mut TokenRecord, expires_at: Option<Timestamp>) {
+pub(super) fn set_expiry(record: &mut TokenRecord, expires_at: Option<Timestamp>) {
     if record.expires_at != expires_at
         && let Some(rare) = &mut record.rare
     {
         rare.notices.clear();
     }
     record.expires_at = expires_at;
-}
-
-/// What the caller of a rotation read of the token.
-///
-/// A rotation that replaces a secret which was never used keeps the generation. Of two such rotations, the digest
-/// decides which one is applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Expected {
-    /// The digest.
-    pub digest: TokenDigest,
-    /// The generation.
-    pub generation: u32,
-    /// The first use of the secret.
-    pub first_used_at: Option<Timestamp>,
-    /// The expiry.
-    pub expires_at: Option<Timestamp>,
-}
-
-impl Expected {
-    /// Returns what a record holds.
-    #[must_use]
-    pub fn of(record: &TokenRecord) -> Self {
-        Self {
-            digest: record.digest.clone(),
-            generation: record.generation,
-            first_used_at: record.first_used_at,
-            expires_at: record.expires_at,
-        }
-    }
-}
-
-/// A new secret for a token.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Rotation {
-    /// The digest of the new secret.
-    pub digest: TokenDigest,
-    /// The generation from now on.
-    pub generation: u32,
-    /// The instant of the rotation.
-    pub at: Timestamp,
-    /// The secret from before. It is kept beyond its end, until the next rotation replaces it.
-    pub previous: Option<PreviousSecret>,
-    /// The expiry from now on.
-    pub expires_at: Option<Timestamp>,
-}
-
-impl Rotation {
-    fn set(&self, record: &mut TokenRecord) {
-        record.digest = self.digest.clone();
-        record.generation = self.generation;
-        record.rotated_at = Some(self.at);
-        record.first_used_at = None;
-        record.previous = self.previous.clone().map(Box::new);
-        set_expiry(record, self.expires_at);
-    }
 }

@@ -31,12 +31,13 @@ pub(super) fn check(prefix: &str) -> Result<&str, MySqlOpenError> {
 
 pub(super) fn sql(prefix: &str) -> Result<String, MySqlOpenError> {
     let prefix = check(prefix)?;
-    let migrations = MIGRATIONS.map(|(version, migration)| migration.to_owned() + &noted(version));
+    let migrations =
+        MIGRATIONS.map(|(version, migration)| migration.to_owned() + &record_version(version));
     Ok(migrations.join("\n").replace("{prefix}", prefix))
 }
 
-/// Notes that a version is reached.
-fn noted(version: i64) -> String {
+/// Returns the statement that records a version.
+fn record_version(version: i64) -> String {
     format!(
         "\nINSERT INTO `{{prefix}}migrations` (version) VALUES ({version})
     ON DUPLICATE KEY UPDATE version = version;\n"
@@ -69,8 +70,8 @@ pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlO
             let table_name = |table: &str| super::table_name(prefix, table);
             fold_names::<MySql>(&mut connection, &table_name).await?;
         }
-        let noted = AssertSqlSafe(noted(version).replace("{prefix}", prefix));
-        sqlx::raw_sql(noted).execute(&mut *connection).await?;
+        let record = AssertSqlSafe(record_version(version).replace("{prefix}", prefix));
+        sqlx::raw_sql(record).execute(&mut *connection).await?;
     }
     let release = AssertSqlSafe(format!("DO RELEASE_LOCK({LOCK})"));
     sqlx::query(release).bind(prefix).execute(&mut *connection).await?;

@@ -41,7 +41,8 @@ pub(super) fn channel(schema: &str) -> String {
 }
 
 pub(super) fn sql(schema: Option<&str>) -> Result<String, PostgresOpenError> {
-    let migrations = MIGRATIONS.map(|(version, migration)| migration.to_owned() + &noted(version));
+    let migrations =
+        MIGRATIONS.map(|(version, migration)| migration.to_owned() + &record_version(version));
     let migrations = migrations.join("\n");
     let Some(schema) = schema else { return Ok(migrations) };
     let schema = check(schema)?;
@@ -50,8 +51,8 @@ pub(super) fn sql(schema: Option<&str>) -> Result<String, PostgresOpenError> {
     ))
 }
 
-/// Notes that a version is reached.
-fn noted(version: i64) -> String {
+/// Returns the statement that records a version.
+fn record_version(version: i64) -> String {
     format!(
         "\nINSERT INTO keyfob_migrations (version) VALUES ({version}) ON CONFLICT DO NOTHING;\n"
     )
@@ -94,7 +95,7 @@ pub(super) async fn migrate(
             let table_name = |table: &str| table_name(&schema, table);
             fold_names::<Postgres>(&mut transaction, &table_name).await?;
         }
-        sqlx::raw_sql(AssertSqlSafe(noted(version))).execute(&mut *transaction).await?;
+        sqlx::raw_sql(AssertSqlSafe(record_version(version))).execute(&mut *transaction).await?;
     }
     check_rights(&mut transaction, &schema).await?;
     transaction.commit().await?;

@@ -1,14 +1,15 @@
 //! Look-ups of tokens that arrive at the same time go to the store in one query.
 //!
 //! Normally one query runs at a time. Callers that arrive meanwhile queue up. When the query ends, or when 8 distinct
-//! tokens are queued, the whole queue goes out as one query. So no caller waits for a timer, a lone caller sends its query
-//! at once, and verification holds few connections however many requests there are.
+//! tokens are queued, the whole queue goes out as one query. At most 3 queries run side by side, stalled ones not counted.
+//! So no caller waits for a timer, a lone caller sends its query at once, and verification holds few connections however
+//! many requests there are.
 //!
-//! One caller of a query polls it for all others. If that caller is dropped, because its request was or its deadline has
-//! passed, another caller of the same query polls it on. A query without callers is dropped.
+//! One caller of a query polls it for all others. If that caller is dropped, because its request was cancelled or its
+//! deadline has passed, another caller of the same query continues to poll it. A query without callers is dropped.
 //!
-//! No caller depends on another caller being polled, or on a query that hangs. A caller that has no answer after
-//! [`STALLED`] asks once more, and takes the answer that arrives first.
+//! If the polling caller is no longer polled, or the query hangs, the others are not stuck: a caller that has no answer
+//! after [`STALLED`] asks once more, and takes the answer that arrives first.
 //!
 //! ```text
 //! caller A   |== query 1, sent on a connection that has fallen silent ==========...
@@ -76,15 +77,16 @@ impl Found {
     }
 }
 
-/// How often a caller asks once more at most. Each question stays beside those before it, and the deadline may be long.
+/// The largest number of retries of a caller. Earlier look-ups stay pending, so with a long deadline they would pile up.
 const MAX_RETRIES: u32 = 40;
 
+/// The shortest wait, so that the loop does not spin while a clock stands still.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 type Answer = Result<Found, StoreError>;
 type Query = BoxFuture<'static, Result<Page, StoreError>>;
 
-/// The look-ups of one handle. No deadline is kept here: the caller stops waiting.
+/// Batches the look-ups of one handle. It has no timeout: the caller stops waiting.
 pub(crate) struct Batcher {
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
@@ -123,7 +125,7 @@ impl Batcher {
         let since = self.clock.elapsed();
         let waited = || self.clock.elapsed().saturating_sub(since);
         let mut asked = pin!(self.ask(id, source, until, since));
-        // By the clock that queries are judged by, which may stand still.
+        // Measured with the clock of the schedule, which may stand still.
         while waited() <= STALLED || retries == 0 {
             let rest = STALLED.saturating_sub(waited()).max(SHORTEST_WAIT);
             if let Some(answer) = timer::in_time(Instant::now() + rest, asked.as_mut()).await {
@@ -189,7 +191,7 @@ impl Batcher {
     }
 }
 
-/// Returns the answer of a page for each token that was asked for.
+/// Returns a function that finds the answer for one token in a page.
 fn answers(page: Result<Page, StoreError>) -> impl Fn(TokenId) -> Answer {
     let page = page.map_err(StoreError::shared).map(|mut page| {
         page.records.sort_unstable_by_key(|it| it.id);

@@ -14,7 +14,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Adds a waiter. One that was queued before gets its old place back.
+    /// Adds a waiter. A waiter that is queued again gets its old position back.
     pub(super) fn insert(&mut self, waiter_id: u64, id: TokenId) {
         self.waiters.insert(waiter_id, id);
         *self.tokens.entry(id).or_default() += 1;

@@ -1,15 +1,15 @@
 //! Which caller waits for which query, and when the next query is sent.
 //!
-//! ```text
-//!            join                 drain                 answer
-//! (arrives) ------> Queued -----------------> InQuery --------> Done --> (returns)
-//!              \       | start_next              ^ |
-//!               \      v                         | | the driver was dropped:
-//!                `--> Drives ---------- step ----' | another waiter drives,
-//!                        ^-------------------------' or requeue
-//! ```
-//!
-//! A waiter that `Drives` polls the query for all waiters of that query.
+//! | state | event | next state |
+//! |---|---|---|
+//! | arrives | no query may be sent | `Queued` |
+//! | arrives | a query may be sent | `Drives`, or `Joined::Alone` if no waiter is queued |
+//! | `Queued` | a query ends, and this waiter is the first | `Drives` |
+//! | `Queued` | another waiter drains the queue | `InQuery` |
+//! | `Drives` | `step`: it takes the query over, and polls it for all its waiters | `InQuery` |
+//! | `InQuery` | the query has an answer, or memory has | `Done` |
+//! | `InQuery` | the driver was dropped, and this waiter is the next one | `Drives` |
+//! | `InQuery` | the driver was dropped before it sent the query, or the query panicked | `Queued` |
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,10 +26,11 @@ use super::{Answer, Found, Query, Source, queue::Queue};
 const MAX_BATCH: usize = 1_000;
 /// The largest number of queries in flight that are younger than [`STALLED`].
 const MAX_MOVING: usize = 3;
-/// The largest number of queries in flight, without those that were sent because others stalled.
+/// The largest number of queries in flight, without those that were sent because others stalled: the moving ones, and the
+/// first that stalled.
 const MAX_WITHOUT_STALLS: usize = MAX_MOVING + 1;
-/// The number of queued tokens at which a query is sent beside another one. Fewer tokens gain more by going out together
-/// later.
+/// The number of queued tokens at which a query is sent beside another one. With fewer tokens, waiting for one larger
+/// query costs less.
 const SEND_EARLY_AT: usize = 8;
 /// The age after which a query counts as stalled. Then another one is sent beside it.
 pub(super) const STALLED: Duration = Duration::from_millis(250);
@@ -40,7 +41,7 @@ pub(super) struct Schedule {
     /// The waiters in [`State::Queued`].
     queue: Queue,
     in_flight: Vec<InFlight>,
-    /// The age after which a query no longer counts: the caller that should drive it is neither polled nor dropped.
+    /// The age after which a query no longer counts. Its driver is neither polled nor dropped, so it never ends.
     abandoned_after: Duration,
     /// The largest number of queries in flight.
     max_in_flight: usize,
@@ -67,7 +68,7 @@ pub(super) struct Waiter {
 
 enum State {
     Queued,
-    /// The query includes this waiter's token, and another waiter drives it.
+    /// The query includes this waiter's token. One of its waiters drives it.
     InQuery(u64),
     /// This waiter has to start the query, or to go on with it.
     Drives(u64, Option<Query>),
@@ -160,6 +161,7 @@ impl Schedule {
             {
                 waiter.state = State::InQuery(query_id);
                 let source = wanted.entry(id).or_insert(waiter.source);
+                // The weakest source is enough to peek: each waiter's own source is checked with the answer.
                 *source = waiter.source.min(*source);
                 drained.push(waiter_id);
             }
@@ -237,7 +239,7 @@ impl Schedule {
         None
     }
 
-    /// Ends a query, and starts the next one if waiters are queued.
+    /// Ends a query. If waiters are queued and another query may be sent, the first waiter drives it.
     pub(super) fn finish(&mut self, query_id: u64, now: Duration) {
         self.in_flight.retain(|it| it.query_id != query_id);
         let Some(waiter_id) = self.queue.first().filter(|_| self.may_send(now)) else { return };
@@ -265,7 +267,7 @@ impl Schedule {
         query_id
     }
 
-    /// Queues the waiters of a query that was drained for and not sent.
+    /// Queues the waiters of a query that was not sent, or that panicked.
     fn requeue(&mut self, query_id: u64) {
         for (waiter_id, waiter) in &mut self.waiters {
             if matches!(waiter.state, State::InQuery(its) if its == query_id) {

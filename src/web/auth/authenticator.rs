@@ -11,8 +11,8 @@ use crate::{
 
 use super::{
     context::{AuthContext, Step},
+    credentials::{Presented, Sources},
     request_info::RequestInfo,
-    sources::{Presented, Sources},
 };
 
 #[cfg(feature = "test-util")]

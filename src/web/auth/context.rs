@@ -19,6 +19,7 @@ use super::{
 
 #[cfg(feature = "test-util")]
 use super::guard_log::GuardTrace;
+
 /// The result of authentication, which a layer keeps in the request: the token, and the authenticator that judged it.
 ///
 /// No application can name this type. So a handler can't learn the owner without a type in its signature that says what
@@ -28,8 +29,9 @@ pub struct AuthContext {
     pub(super) authenticator: Authenticator,
     /// `None` if the layer only identifies, and the request has no token.
     pub(super) token: Option<VerifiedToken>,
+    /// The latest charge for the request, which links to the earlier ones.
     pub(super) charged: Option<Arc<Charged>>,
-    /// The part of it that the last step charged.
+    /// The charge that this layer or guard made. It is refunded if a limit further inside refuses the request.
     pub(super) paid: Option<Arc<Charged>>,
     /// The contexts of other authenticators, for handler arguments that use those.
     pub(super) beside: Option<Arc<AuthContext>>,
@@ -119,7 +121,7 @@ impl AuthContext {
         }
     }
 
-    /// Records that a guard refused the request: it then reaches no route that another guard should have protected.
+    /// Records that a guard refused the request. The request then counts as guarded: it reaches no route.
     #[cfg_attr(not(feature = "test-util"), expect(clippy::unused_self))]
     pub(super) fn refused(&self) {
         #[cfg(feature = "test-util")]
@@ -128,7 +130,7 @@ impl AuthContext {
         }
     }
 
-    /// Returns the context for another step, which has charged nothing yet.
+    /// Returns a copy for the next layer or guard, which has charged nothing yet.
     pub(super) fn again(&self) -> Self {
         Self { paid: None, ..self.clone() }
     }
@@ -141,7 +143,8 @@ impl AuthContext {
         self.beside.as_ref()?.by(authenticator)
     }
 
-    /// Keeps itself in the request beside the contexts of other authenticators, so that nothing is charged again.
+    /// Keeps itself in the request, beside the contexts of other authenticators, so that the request is not charged again.
+    /// It does nothing if nothing was charged, or if a context of the same authenticator is there.
     pub(crate) fn insert_if_absent(self, request: &mut impl RequestInfo) {
         if self.charged.is_none() {
             return;
@@ -159,7 +162,7 @@ impl AuthContext {
         }
     }
 
-    /// Keeps itself in the request.
+    /// Keeps itself in the request, in place of an earlier context.
     pub(crate) fn insert(self, request: &mut impl RequestInfo) -> OnResponse {
         let on_response = OnResponse {
             quota: self.quota(),
@@ -181,7 +184,7 @@ impl OnResponse {
         self.quota.map(|quota| quota::headers(&quota, self.draft)).into_iter().flatten()
     }
 
-    /// Refunds what this step charged in this process, if `problem` is a refusal by a limit further inside.
+    /// Refunds what this layer or guard charged in this process, if `problem` is a refusal by a limit further inside.
     pub(crate) fn refund_at_once(&self, problem: Option<&Problem>) {
         if let Some(paid) = self.paid.as_ref().filter(|_| problem.is_some_and(Problem::is_by_limit))
         {
@@ -189,7 +192,7 @@ impl OnResponse {
         }
     }
 
-    /// Refunds what this step charged on a server. `None`: nothing is to be refunded.
+    /// Refunds what this layer or guard charged on a server. `None`: nothing is to be refunded.
     pub(crate) fn refund(&self, problem: Option<&Problem>) -> Option<BoxFuture<'static, ()>> {
         let paid = self.paid.clone().filter(|_| problem.is_some_and(Problem::is_by_limit))?;
         Some(Box::pin(async move { paid.refund().await }))

@@ -4,13 +4,13 @@ mod allowed;
 mod authenticator;
 mod charge;
 mod context;
+mod credentials;
 mod future;
 mod guard;
 #[cfg(feature = "test-util")]
 mod guard_log;
 mod layer;
 mod request_info;
-mod sources;
 
 pub use allowed::{
     AbilitySet, Allowed, AllowedAll, AllowedAny, Authenticated, HandlerArgument, MaybeAllowed,

@@ -4,7 +4,7 @@ use time::Duration;
 use crate::{
     api_tokens::{
         policy::{Fields, InvalidFields},
-        settings::{Expiry, RequestedAbilities, TokenSettings},
+        token_settings::{Expiry, RequestedAbilities, TokenSettings},
     },
     token::Timestamp,
 };

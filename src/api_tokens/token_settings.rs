@@ -38,19 +38,19 @@ macro_rules! expiry_setters {
     ($($place:ident).+) => {
         /// When it ends. What is finer than a second is cut off.
         pub fn expires_at(mut self, instant: impl Into<$crate::token::Timestamp>) -> Self {
-            self.$($place).+ = Some($crate::api_tokens::settings::Expiry::At(instant.into()));
+            self.$($place).+ = Some($crate::api_tokens::token_settings::Expiry::At(instant.into()));
             self
         }
 
         /// How long from now it lives. What is finer than a second is cut off.
         pub fn expires_in(mut self, lifetime: time::Duration) -> Self {
-            self.$($place).+ = Some($crate::api_tokens::settings::Expiry::In(lifetime));
+            self.$($place).+ = Some($crate::api_tokens::token_settings::Expiry::In(lifetime));
             self
         }
 
         /// It does not end by itself, whatever the default lifetime.
         pub fn never_expires(mut self) -> Self {
-            self.$($place).+ = Some($crate::api_tokens::settings::Expiry::Never);
+            self.$($place).+ = Some($crate::api_tokens::token_settings::Expiry::Never);
             self
         }
     };
@@ -66,17 +66,18 @@ macro_rules! settings_setters {
         ) -> Self {
             let texts = abilities.into_iter().map(Into::into).collect();
             self.settings.abilities =
-                Some($crate::api_tokens::settings::RequestedAbilities::Set(texts));
+                Some($crate::api_tokens::token_settings::RequestedAbilities::Set(texts));
             self
         }
 
         /// It may do everything, also what the application does not know yet.
         pub fn all_abilities(mut self) -> Self {
-            self.settings.abilities = Some($crate::api_tokens::settings::RequestedAbilities::All);
+            self.settings.abilities =
+                Some($crate::api_tokens::token_settings::RequestedAbilities::All);
             self
         }
 
-        $crate::api_tokens::settings::expiry_setters!(settings.expiry);
+        $crate::api_tokens::token_settings::expiry_setters!(settings.expiry);
 
         /// From when on it is good. What is finer than a second is cut off.
         pub fn not_before(mut self, instant: impl Into<$crate::token::Timestamp>) -> Self {

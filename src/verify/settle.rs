@@ -1,20 +1,18 @@
-//! Verifying where the store or the owner gate has to be asked, or something is written before the answer.
+//! The path of a verification that memory does not settle: the store or the owner gate has to be asked.
 
 use std::{future::Future, net::IpAddr, time::Instant};
 
 use crate::{
     api_tokens::{ATTEMPTS, ApiTokens},
-    cluster::signal::Changed,
-    event::Event,
-    store::{self, Patch, SharedRecord, StoreError, UpdateOutcome, Use},
+    store::{self, SharedRecord, StoreError},
     time::Moment,
-    token::{PresentedToken, Reason, Suspension, Timestamp, TokenRecord, TokenState},
+    token::{PresentedToken, Timestamp, TokenRecord},
 };
 
 use super::{
     VerifiedToken, VerifyError,
     batch::Source,
-    judge::{Due, Verdict, is_final, judge},
+    judge::{Verdict, is_final, judge},
     negative_cache::KnownBad,
     proof::{Credential, Proven},
 };
@@ -30,11 +28,11 @@ pub(crate) struct Open {
 pub(super) enum Next {
     /// The store, or a memory that is as good as this.
     AskStore(Source),
-    /// The gate, of the owner of a token whose secret was proven.
+    /// The owner gate, about the owner of a token whose secret was proven.
     AskOwnerGate(Proven),
 }
 
-/// A claim that was compared with what is known, at this instant.
+/// The result of comparing a credential with a record, at an instant.
 struct Compared {
     proof: Result<Proven, VerifyError>,
     source: Source,
@@ -76,7 +74,7 @@ impl ApiTokens {
                 Next::AskOwnerGate(proven) => {
                     owner_enabled = Some(self.ask_gate(&proven.record).await?);
                     if source < Source::Store {
-                        // It was peeked at before the gate was asked, and costs little to peek at again.
+                        // The token may have been revoked while the gate was asked. To peek again costs little.
                         next = Next::AskStore(Source::Cache);
                         continue;
                     }
@@ -119,7 +117,7 @@ impl ApiTokens {
         }
     }
 
-    /// Tells of which token a text is a secret that may be used, whatever else is to be said of the token.
+    /// Returns the token whose current secret, or one in its grace period, was presented. Its state is not judged.
     pub(crate) async fn prove_presented(
         &self,
         presented: &str,
@@ -131,7 +129,7 @@ impl ApiTokens {
         Ok(proven.record)
     }
 
-    /// Compares a claim with what is known, from that source or better.
+    /// Compares a credential with the record of its token, from that source or a better one.
     async fn compare(
         &self,
         credential: &Credential,
@@ -169,41 +167,12 @@ impl ApiTokens {
         }
     }
 
-    /// Writes what has to be written before a token is let in; `false` where it was changed meanwhile.
-    async fn write_first(
-        &self,
-        proven: &Proven,
-        due: Due,
-        now: Timestamp,
-        from: Option<IpAddr>,
-        until: Instant,
-    ) -> Result<bool, StoreError> {
-        let record = &proven.record;
-        if due.first_use {
-            let mark = Patch::FirstUse { expected: record.digest.clone(), at: now };
-            let marked = self.report_error(self.store().update(record.id, &mark).await)?;
-            if !matches!(marked, UpdateOutcome::Updated(_)) {
-                return Ok(false);
-            }
-            self.report_first_use(proven, from);
-            if record.previous.as_ref().is_some_and(|it| it.ends_on_first_use) {
-                self.publish(Changed::one(record.id)).await;
-            }
-        }
-        if due.last_use {
-            let uses = [Use { from, ..Use::new(record.id, now) }];
-            // What can't be written is noted all the same, and a request is not refused for it.
-            let _ = self.with_half_deadline(until, self.store().record_uses(&uses)).await;
-        }
-        Ok(true)
-    }
-
-    /// When a verification that begins now has to be over.
+    /// Returns the instant at which a verification that begins now ends.
     fn latest(&self) -> Instant {
         Instant::now() + self.deadline()
     }
 
-    /// Waits no longer than the deadline, and reports what is refused.
+    /// Waits until the deadline at most, and reports a refusal.
     async fn in_time<T>(
         &self,
         until: Instant,
@@ -214,57 +183,5 @@ impl ApiTokens {
             reason @ VerifyError::Store(_) => reason,
             reason => self.refuse(reason),
         })
-    }
-
-    /// Gives a write that the answer does not depend on half of the time that is left.
-    async fn with_half_deadline<T>(
-        &self,
-        until: Instant,
-        write: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let half = half_way(Instant::now(), until);
-        self.report_error(store::in_time(half, write).await)
-    }
-
-    /// Reports a secret whose grace is over, and suspends its token where the application wants that. The secret is
-    /// refused, whatever becomes of this.
-    async fn meet_retired_secret(
-        &self,
-        record: &TokenRecord,
-        now: Timestamp,
-        from: Option<IpAddr>,
-        until: Instant,
-    ) {
-        let (id, owner) = (record.id, record.owner.clone());
-        self.report(|| Event::RetiredSecretUsed { id, owner, from });
-        let ended = [TokenState::Revoked, TokenState::Expired, TokenState::Suspended];
-        if !self.suspends_on_retired_secret() || ended.contains(&record.state_at(now)) {
-            return;
-        }
-        let reason = Reason::new("a secret was used that a rotation had replaced").ok();
-        let suspend = Patch::Suspend(Suspension { reason, ..Suspension::new(now) });
-        let suspended = self.with_half_deadline(until, self.store().update(id, &suspend)).await;
-        if let Ok(UpdateOutcome::Updated(token)) = suspended {
-            self.report(|| Event::Suspended { token, by: None });
-            self.publish(Changed::one(id)).await;
-        }
-    }
-}
-
-fn half_way(now: Instant, until: Instant) -> Instant {
-    now + until.saturating_duration_since(now) / 2
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn a_write_beside_has_half_of_the_time_that_is_left() {
-        let (now, second) = (Instant::now(), Duration::from_secs(1));
-        assert_eq!(half_way(now, now + 2 * second), now + second);
-        assert_eq!(half_way(now + second, now), now + second, "none is left");
     }
 }
