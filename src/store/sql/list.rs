@@ -117,7 +117,8 @@ impl<'q> Texts<'q> {
             let ability = ability.as_str();
             let branches =
                 ability.match_indices(':').map(|(end, _)| format!(" {}* ", &ability[..=end]));
-            branches.chain([format!(" {ability} ")]).collect()
+            // Most tokens hold the ability itself, so it is looked for first.
+            std::iter::once(format!(" {ability} ")).chain(branches).collect()
         });
         let name = match after.map(|after| &after.key) {
             Some(SortKey::Name(name)) => name_of(name),
