@@ -79,7 +79,7 @@ mod redis;
 pub mod store;
 #[cfg(feature = "test-util")]
 pub mod testing;
-pub mod time;
+mod time;
 pub mod token;
 mod verify;
 pub mod web;

@@ -43,7 +43,7 @@ macro_rules! expiry_setters {
         }
 
         /// How long from now it lives. What is finer than a second is cut off.
-        pub fn expires_in(mut self, lifetime: time::Duration) -> Self {
+        pub fn expires_in(mut self, lifetime: ::time::Duration) -> Self {
             self.$($place).+ = Some($crate::api_tokens::token_settings::Expiry::In(lifetime));
             self
         }
@@ -95,7 +95,7 @@ macro_rules! settings_setters {
         /// is cut off. Changing this, or suspending and resuming the token, makes an idle one good again.
         ///
         /// A use counts as at most [slack](crate::ApiTokensBuilder::default_idle_period) earlier than it was.
-        pub fn idle_period(mut self, period: time::Duration) -> Self {
+        pub fn idle_period(mut self, period: ::time::Duration) -> Self {
             self.settings.idle_period = Some(Some(period));
             self
         }

@@ -1,6 +1,6 @@
 use std::{error::Error, sync::Arc};
 
-/// What has changed with limits that nodes share, as [`RateLimiter::news`](super::RateLimiter::news) tells it.
+/// A change of the limits that nodes share: see [`RateLimiter::take_event`](super::RateLimiter::take_event).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LimiterEvent {

@@ -242,15 +242,15 @@ impl RateLimiter {
         }
     }
 
-    /// Tells once that shared counts can't be reached any more, and once that they can again. An `Authenticator` asks
-    /// after each charge and reports it as an [event](crate::Event::LimitsAway); who charges without one can ask
-    /// himself.
+    /// Returns an event once when shared counts can't be reached any more, and once when they can again. An
+    /// `Authenticator` calls this after each charge and reports it as an [event](crate::Event::LimitsAway). Call it if you
+    /// charge without one.
     #[must_use]
-    pub fn news(&self) -> Option<LimiterEvent> {
+    pub fn take_event(&self) -> Option<LimiterEvent> {
         match &self.0 {
             Counts::Local(_) => None,
             #[cfg(feature = "redis")]
-            Counts::Shared(shared) => shared.news(),
+            Counts::Shared(shared) => shared.take_event(),
         }
     }
 

@@ -121,7 +121,7 @@ impl PendingUse {
         self.at.fetch_max(at.unix_seconds(), Relaxed);
     }
 
-    /// Takes what is noted; nothing is noted here until the record is opened again.
+    /// Takes what is noted; nothing is noted here until [`start`](Self::start) is called again.
     pub(crate) fn take(&self) -> Option<Timestamp> {
         Timestamp::from_unix_seconds(self.at.swap(NONE, Relaxed)).ok()
     }

@@ -121,7 +121,7 @@ impl Notify {
         }
     }
 
-    /// Waits until it is given.
+    /// Waits until it is notified.
     pub(crate) async fn notified(&self) {
         poll_fn(|context| self.poll(context)).await;
     }

@@ -6,7 +6,7 @@ use crate::token::{Timestamp, TokenId, TokenState};
 
 use super::{VerifyError, batch::Source, proof::Proven};
 
-/// The verdict on a claim whose secret was proven.
+/// The verdict on a credential whose secret was proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The token is good.
@@ -68,7 +68,7 @@ pub(super) struct Known {
     pub(super) owner_enabled: Option<bool>,
 }
 
-/// Judges a claim whose secret was proven. The order is: state, owner, address, and last what has to be written.
+/// Judges a credential whose secret was proven. The order is: state, owner, address, writes that are due.
 ///
 /// What is in memory may be outdated: nothing is written because of it. Neither is a token idle by it, because uses are
 /// written late.
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn a_secret_that_is_refused_by_what_is_remembered_is_asked_for_where_it_may_be_good_by_now() {
         let id = TokenId::from_u128(1);
-        let negative_cache: [(Reason, Source); 6] = [
+        let refusals: [(Reason, Source); 6] = [
             (|_| VerifyError::Unknown, Source::Cache),
             (VerifyError::WrongPrefix, Source::Cache),
             (|_| VerifyError::WrongSecret, Source::Memory),
@@ -266,7 +266,7 @@ mod tests {
             (|_| VerifyError::UnknownKey(KeyId::new("k").unwrap()), Source::Memory),
             (VerifyError::RetiredSecret, Source::Store),
         ];
-        for (reason, final_from) in negative_cache {
+        for (reason, final_from) in refusals {
             for source in SOURCES {
                 let is_settled = is_final(&reason(id), source);
                 assert_eq!(is_settled, source >= final_from, "{:?} {source:?}", reason(id));

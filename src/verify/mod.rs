@@ -96,7 +96,7 @@ impl ApiTokens {
         .map_err(|next| Box::new(Open::presented(&presented, from, next)))
     }
 
-    /// Judges a claim by what is in memory; gives what has to be asked where that is not enough.
+    /// Judges a credential by what is in memory. `Err`: what has to be asked next.
     #[allow(clippy::inline_always, reason = "measured: the record then stays in registers")]
     #[inline(always)]
     fn judge_by_memory(

@@ -69,49 +69,23 @@ use super::{
     auth::{
         AbilitySet, Allowed, AllowedAll, AllowedAny, AuthContext, AuthLayer, Authenticated,
         Authenticator, Guard, HandlerArgument, MaybeAllowed, OnResponse, RequestInfo,
-        ResponseFuture, Stage, Step, with_context,
+        ResponseFuture, Stage, Step, auth_layer, with_context,
     },
     body::{self, Declared, JsonBody},
 };
 
 type Answer<B> = Result<ServiceResponse<EitherBody<B>>, Error>;
 
-/// A middleware that lets in whom an [`Authenticator`] lets in. Make one outside of the closure
-/// that makes the app, and clone it inside, so that all workers share their counts.
-///
-/// It changes a header of the request, to mark it as sensitive. As for actix's own routing, no middleware further out
-/// may keep a clone of the `HttpRequest` meanwhile: actix panics then.
-///
-/// Middlewares further out, such as one that logs requests, run before and see the token in plain: let them leave
-/// `Authorization` out.
-#[derive(Clone, Debug)]
-pub struct TokenMiddleware(AuthLayer<HttpRequest>);
-
-impl TokenMiddleware {
-    /// Makes a middleware of an authenticator.
-    #[must_use]
-    pub fn new(authenticator: Authenticator) -> Self {
-        Self(AuthLayer::new(authenticator))
-    }
-
-    /// Sets how the client's address is found. It is compared with the addresses that a token is allowed from, and kept
-    /// as the address of its last use. Default: no client has an address, because only the application knows which
-    /// proxies stand before it. [The module](self#the-clients-address) shows both cases.
+auth_layer! {
+    /// A middleware that lets in whom an [`Authenticator`] lets in. Make one outside of the closure that makes the app,
+    /// and clone it inside, so that all workers share their counts.
     ///
-    /// If clones of an authenticator stand in several middlewares, the setting of the outermost one counts.
-    #[must_use]
-    pub fn client_address(
-        self,
-        find: impl Fn(&HttpRequest) -> Option<IpAddr> + Send + Sync + 'static,
-    ) -> Self {
-        Self(self.0.client_address(find))
-    }
-}
-
-impl From<TokenMiddleware> for Stage<HttpRequest> {
-    fn from(middleware: TokenMiddleware) -> Self {
-        Self::Layer(middleware.0)
-    }
+    /// It changes a header of the request, to mark it as sensitive. As for actix's own routing, no middleware further
+    /// out may keep a clone of the `HttpRequest` meanwhile: actix panics then.
+    ///
+    /// Middlewares further out, such as one that logs requests, run before and see the token in plain: let them leave
+    /// `Authorization` out.
+    TokenMiddleware, HttpRequest
 }
 
 /// The service that [`TokenMiddleware`] and [`Guard`] make.

@@ -73,7 +73,7 @@ use super::{
     auth::{
         AbilitySet, Allowed, AllowedAll, AllowedAny, AuthContext, AuthLayer, Authenticated,
         Authenticator, Guard, HandlerArgument, MaybeAllowed, OnResponse, RequestInfo,
-        ResponseFuture, Stage, Step, with_context,
+        ResponseFuture, Stage, Step, auth_layer, with_context,
     },
     body::{self, Declared, JsonBody},
 };
@@ -82,45 +82,20 @@ use unread::{Loan, can_be_passed_over, is_lent, lend, pass_over};
 
 type Answer<E> = Result<Response, E>;
 
-/// A layer that lets in whom an [`Authenticator`] lets in.
-///
-/// It marks the header with the token as sensitive, for all layers inside. Layers further out, such as one that traces
-/// requests, run before and see it in plain. Mark it outermost, with tower-http:
-/// `.layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION]))`.
-///
-/// # A client that is still sending
-/// hyper closes the connection after an answer to a request that was not read to its end, and such a client may see a
-/// broken pipe in place of a refusal. So the layer first reads on whenever a [`Problem`] is the answer, also one of a
-/// guard, a handler argument or a handler: at most 16 MiB and 2 seconds, for 64 requests at a time. It does not after
-/// `Expect: 100-continue`, and not on HTTP/2. The service inside therefore takes a request with axum's [`Body`].
-#[derive(Clone, Debug)]
-pub struct TokenLayer(AuthLayer<Parts>);
-
-impl TokenLayer {
-    /// Makes a layer of an authenticator.
-    #[must_use]
-    pub fn new(authenticator: Authenticator) -> Self {
-        Self(AuthLayer::new(authenticator))
-    }
-
-    /// Sets how the client's address is found. It is compared with the addresses that a token is allowed from, and kept
-    /// as the address of its last use. Default: no client has an address, because only the application knows which
-    /// proxies stand before it. [The module](self#the-clients-address) shows both cases.
+auth_layer! {
+    /// A layer that lets in whom an [`Authenticator`] lets in.
     ///
-    /// If clones of an authenticator stand in several layers, the setting of the outermost layer counts.
-    #[must_use]
-    pub fn client_address(
-        self,
-        find: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static,
-    ) -> Self {
-        Self(self.0.client_address(find))
-    }
-}
-
-impl From<TokenLayer> for Stage<Parts> {
-    fn from(layer: TokenLayer) -> Self {
-        Self::Layer(layer.0)
-    }
+    /// It marks the header with the token as sensitive, for all layers inside. Layers further out, such as one that
+    /// traces requests, run before and see it in plain. Mark it outermost, with tower-http:
+    /// `.layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION]))`.
+    ///
+    /// # A client that is still sending
+    /// hyper closes the connection after an answer to a request that was not read to its end, and such a client may see
+    /// a broken pipe in place of a refusal. So the layer first reads on whenever a [`Problem`] is the answer, also one
+    /// of a guard, a handler argument or a handler: at most 16 MiB and 2 seconds, for 64 requests at a time. It does
+    /// not after `Expect: 100-continue`, and not on HTTP/2. The service inside therefore takes a request with axum's
+    /// [`Body`].
+    TokenLayer, Parts
 }
 
 /// The service that [`TokenLayer`] and [`Guard`] make.

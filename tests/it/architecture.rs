@@ -239,7 +239,7 @@ fn an_import_that_points_the_wrong_way_is_found() {
             "// use crate::issue::NewToken;\nuse crate::{api_tokens::ApiTokens, store::{Peek}};",
         ),
         (
-            "verify::ask",
+            "verify::settle",
             "use super::{batch::Batcher, judge};\nuse crate::cluster::signal::Changed;",
         ),
     ] {

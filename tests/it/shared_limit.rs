@@ -48,7 +48,7 @@ fn outcome(verdict: Result<Quota, LimitError>) -> Result<Quota, RateLimited> {
 
 /// `away`, `back`, or nothing.
 fn news(limiter: &RateLimiter) -> &'static str {
-    match limiter.news() {
+    match limiter.take_event() {
         None => "",
         Some(LimiterEvent::Away(_)) => "away",
         Some(LimiterEvent::Back) => "back",

@@ -56,7 +56,7 @@ impl Breaker {
     }
 
     /// Tells each outage and its end once, to whoever asks first.
-    pub(super) fn news(&self) -> Option<LimiterEvent> {
+    pub(super) fn take_event(&self) -> Option<LimiterEvent> {
         let mut state = self.lock();
         let is_away = state.outage.is_some();
         if std::mem::replace(&mut state.told, is_away) == is_away {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn told(breaker: &Breaker) -> Option<bool> {
-        breaker.news().map(|news| matches!(news, LimiterEvent::Away(_)))
+        breaker.take_event().map(|news| matches!(news, LimiterEvent::Away(_)))
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Shared {
         }
     }
 
-    pub(crate) fn news(&self) -> Option<LimiterEvent> {
-        self.breaker.news()
+    pub(crate) fn take_event(&self) -> Option<LimiterEvent> {
+        self.breaker.take_event()
     }
 }

@@ -18,6 +18,7 @@ use super::{
     lookups::{Kin, Lookups, Voided},
     ring::{MOST_PASSED, Ring},
 };
+
 /// The records that were read last, as many as there is room for.
 pub(super) struct Entries {
     records: papaya::HashMap<TokenId, Entry, RandomState>,

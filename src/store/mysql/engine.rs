@@ -72,6 +72,7 @@ impl Engine for MySql {
     const CURRENT: &'static str = "FOR UPDATE";
     const SEES_LATEST: Option<&'static str> = None;
     const BY_ID: &'static str = "FORCE INDEX (PRIMARY)";
+    // Both indexes have to stay: lists of a node of this version fail without them.
     const BY_OWNER: &'static str = "FORCE INDEX (by_owner_creation, by_name)";
     const CHILDREN: &'static str = "SELECT id FROM {tokens} FORCE INDEX (by_parent)
         WHERE parent IN (?..) AND id >= ? ORDER BY id LIMIT ? {current}";

@@ -47,14 +47,14 @@ impl Shares {
             Work::Read => [None, Some(&self.all_but_lookups)],
             Work::Write => [Some(&self.writes), Some(&self.all_but_lookups)],
         };
-        let mut borrowed = [None, None];
-        for (borrowed, semaphore) in borrowed.iter_mut().zip(semaphores) {
+        let mut held = [None, None];
+        for (held, semaphore) in held.iter_mut().zip(semaphores) {
             if let Some(semaphore) = semaphore {
                 // It fails only where the semaphore is closed, which none of these ever is.
-                *borrowed = semaphore.clone().acquire_owned().await.ok();
+                *held = semaphore.clone().acquire_owned().await.ok();
             }
         }
-        Share { _held: borrowed }
+        Share { _held: held }
     }
 }
 
@@ -66,8 +66,8 @@ mod tests {
 
     /// How many of one kind can be held at the same time.
     fn most(shares: &Shares, work: Work) -> usize {
-        let borrowed = (0..1_000).map_while(|_| shares.take(work).now_or_never());
-        borrowed.collect::<Vec<_>>().len()
+        let held = (0..1_000).map_while(|_| shares.take(work).now_or_never());
+        held.collect::<Vec<_>>().len()
     }
 
     #[test]
@@ -83,7 +83,7 @@ mod tests {
                 (0..writes).map(|_| shares.take(Work::Write).now_or_never()).collect();
             assert_eq!(most(&shares, Work::Read), reads - writes, "{connections}");
             drop(writing);
-            assert_eq!(most(&shares, Work::Write), writes, "what was borrowed is given back");
+            assert_eq!(most(&shares, Work::Write), writes, "what was held is given back");
         }
     }
 }

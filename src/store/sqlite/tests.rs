@@ -8,6 +8,7 @@ use crate::store::{
 };
 
 use super::{engine::Sqlite, schema, table_name};
+
 async fn database() -> SqliteConnection {
     let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
     sqlx::raw_sql(schema::SCHEMA).execute(&mut connection).await.unwrap();

@@ -1,7 +1,8 @@
 //! Look-ups of tokens that arrive at the same time go to the store in one query.
 //!
-//! Normally one query runs at a time. Callers that arrive meanwhile queue up. When the query ends, or when 8 distinct
-//! tokens are queued, the whole queue goes out as one query. At most 3 queries run side by side, stalled ones not counted.
+//! Normally one query runs at a time. Callers that arrive meanwhile queue up. When the query ends, or when a
+//! caller finds 8 distinct tokens queued, the queue goes out as one query of at most 1,000 tokens. At most 3 queries run
+//! side by side, stalled ones not counted.
 //! So no caller waits for a timer, a lone caller sends its query at once, and verification holds few connections however
 //! many requests there are.
 //!

@@ -161,8 +161,8 @@ impl Authenticator {
     }
 
     fn report_limiter_events(&self) {
-        if let Some(news) = self.rules.limiter.news() {
-            self.rules.tokens.report(|| match news {
+        if let Some(event) = self.rules.limiter.take_event() {
+            self.rules.tokens.report(|| match event {
                 LimiterEvent::Away(cause) => Event::LimitsAway { error: error_chain(&cause) },
                 LimiterEvent::Back => Event::LimitsBack,
             });

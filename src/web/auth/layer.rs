@@ -94,3 +94,41 @@ impl<Q> From<Guard> for Stage<Q> {
         Self::Guard(guard)
     }
 }
+
+/// Makes the public type of a framework's layer: a type of its own around [`AuthLayer`].
+macro_rules! auth_layer {
+    ($(#[$docs:meta])* $layer:ident, $request:ty) => {
+        $(#[$docs])*
+        #[derive(Clone, Debug)]
+        pub struct $layer(AuthLayer<$request>);
+
+        impl $layer {
+            /// Makes it of an authenticator.
+            #[must_use]
+            pub fn new(authenticator: Authenticator) -> Self {
+                Self(AuthLayer::new(authenticator))
+            }
+
+            /// Sets how the client's address is found. It is compared with the addresses that a token is allowed from,
+            /// and kept as the address of its last use. Default: no client has an address, because only the application
+            /// knows which proxies stand before it. [The module](self#the-clients-address) shows both cases.
+            ///
+            /// If clones of an authenticator stand in several places, the setting of the outermost one counts.
+            #[must_use]
+            pub fn client_address(
+                self,
+                find: impl Fn(&$request) -> Option<IpAddr> + Send + Sync + 'static,
+            ) -> Self {
+                Self(self.0.client_address(find))
+            }
+        }
+
+        impl From<$layer> for Stage<$request> {
+            fn from(layer: $layer) -> Self {
+                Self::Layer(layer.0)
+            }
+        }
+    };
+}
+
+pub(crate) use auth_layer;

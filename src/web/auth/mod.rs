@@ -21,5 +21,5 @@ pub use future::ResponseFuture;
 pub use guard::{Guard, GuardError};
 #[cfg(feature = "test-util")]
 pub use guard_log::GuardLog;
-pub(super) use layer::{AuthLayer, Stage};
+pub(super) use layer::{AuthLayer, Stage, auth_layer};
 pub(super) use request_info::RequestInfo;

@@ -13,6 +13,7 @@ use super::{
     RequestError,
     json::{self, NotStrict},
 };
+
 /// The longest name of a member that is told back, in bytes.
 const LONGEST_SHOWN: usize = 40;
 
