@@ -1,4 +1,4 @@
-//! What is written off the path of a request.
+//! Writes that no request waits for: last-used, and digests under a new pepper key.
 
 pub(crate) mod closing;
 mod flush;

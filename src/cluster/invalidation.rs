@@ -83,15 +83,15 @@ impl ApiTokens {
     /// Publishes the tokens of a revocation or rotation, also if it changed nothing: it may be the retry of a step that
     /// took effect and was not published.
     pub(crate) async fn publish_selection(&self, about: &Selection, changed: &[TokenId]) {
-        let told = match about {
+        let ids = match about {
             Selection::Tokens { ids, .. } if ids.len() <= signal::MOST => ids,
             _ => changed,
         };
-        self.publish(Changed::of(told, about.owner())).await;
+        self.publish(Changed::of(ids, about.owner())).await;
     }
 
-    /// Publishes what [`publish_later`](Self::publish_later) has left. The future holds a weak
-    /// reference, so it does not keep the handle alive.
+    /// Publishes the tokens that [`publish_later`](Self::publish_later) has queued. The future holds a weak reference, so
+    /// it does not keep the handle alive.
     pub(crate) fn publishing(&self) -> impl Future<Output = ()> + Send + use<> {
         let (unpublished, shared) = (self.unpublished().clone(), self.downgrade());
         async move {
@@ -105,8 +105,8 @@ impl ApiTokens {
         }
     }
 
-    /// Evicts what other nodes publish, and connects again if the connection is lost. The future holds
-    /// a weak reference, so it does not keep the handle alive.
+    /// Evicts what other nodes publish, and connects again if the connection is lost. The future holds a weak reference,
+    /// so it does not keep the handle alive.
     pub(crate) fn listening(&self) -> impl Future<Output = ()> + Send + use<> {
         // Without a cache there is nothing to evict.
         let signal = self.signal().filter(|_| self.cache().is_some()).cloned();

@@ -1,4 +1,4 @@
-//! What owners, operators and bearers do with their tokens.
+//! Management of tokens, by owners, operators and bearers.
 
 mod change;
 mod list;

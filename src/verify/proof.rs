@@ -16,7 +16,7 @@ pub(super) struct Proven {
     pub(super) generation: u32,
 }
 
-/// What a bearer shows for a token.
+/// The evidence that a bearer has for a token.
 pub(super) enum Credential {
     /// A secret.
     Presented(HeldToken),

@@ -24,7 +24,7 @@ pub(crate) struct Open {
     next: Next,
 }
 
-/// What has to be asked next.
+/// The next question of a verification.
 pub(super) enum Next {
     /// The store, or a memory that is as good as this.
     AskStore(Source),
@@ -60,7 +60,7 @@ impl ApiTokens {
             return Err(self.refuse(VerifyError::lasting(known_bad, presented.id())));
         }
         let until = self.latest();
-        // What waits for the store is large, and each caller would carry it about.
+        // Boxed, because the future is large and every caller would contain it.
         self.in_time(until, Box::pin(self.settle_by(until, *open))).await
     }
 

@@ -4,7 +4,7 @@ use crate::token::{PreviousSecret, Timestamp, TokenDigest, TokenRecord};
 
 use super::patch::set_expiry;
 
-/// What the caller of a rotation read of the token.
+/// The state of a token that the caller of a rotation has read.
 ///
 /// A rotation that replaces a secret which was never used keeps the generation. Of two such rotations, the digest
 /// decides which one is applied.

@@ -81,7 +81,7 @@ pub(super) enum Joined {
     Waiting { waiter_id: u64 },
 }
 
-/// What a waiter does next.
+/// The next thing that a waiter does.
 pub(super) enum Step {
     Wait,
     Drive(u64, Option<Query>),
@@ -211,8 +211,8 @@ impl Schedule {
         self.wakers = wakers;
     }
 
-    /// Removes a waiter that was dropped. Another waiter of its query drives the query on. If there is none, the query is
-    /// returned, for the caller to drop outside the lock.
+    /// Removes a waiter that was dropped. Another waiter of its query then drives the query. If there is none, the query
+    /// is returned: the caller drops it outside the lock.
     pub(super) fn remove(
         &mut self,
         waiter_id: u64,
