@@ -9,7 +9,8 @@ use std::{
 };
 
 use keyfob::{
-    ApiTokens, Event, NewToken, Observer, Owner, Timestamp, TokenRecord, TokenRotation,
+    ApiTokens, Event, NewToken, Owner, Timestamp, TokenRecord, TokenRotation,
+    event::Observer,
     store::MemoryStore,
     token::{Actor, Reason},
 };
@@ -33,10 +34,7 @@ impl<W: Write + Send + 'static> Observer for AuditLog<W> {
 
 fn line(event: &Event) -> Value {
     let mut line = match event {
-        Event::Issued { token, .. } => {
-            let by = token.rare.as_ref().and_then(|rare| rare.created_by.as_ref());
-            about(token, by)
-        }
+        Event::Issued { token, .. } => about(token, token.created_by()),
         Event::Rotated { token, by, .. }
         | Event::Renamed { token, by, .. }
         | Event::Changed { token, by, .. }

@@ -87,7 +87,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let new = NewToken::new(revoked.record.owner, "short").abilities(["events:read"]);
     let expiring = tokens.issue(new.expires_in(time::Duration::MINUTE)).await?;
-    let events = open(&panel(&tokens, Duration::from_hours(1))?, &expiring).await?;
+    let events = open(&panel(&tokens, Duration::from_secs(3_600))?, &expiring).await?;
     clock.advance(time::Duration::MINUTE);
     must_end(events, "expired").await;
     Ok(())

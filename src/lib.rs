@@ -37,13 +37,16 @@
 //! * [`token`] is what a token is: its [format](token::TokenFormat), its [abilities](Abilities), its
 //!   [record](TokenRecord).
 //! * [`store`] is where tokens are kept: in memory, in SQLite, PostgreSQL, MySQL or MariaDB, or in a store of your own
-//!   that passes the conformance suite. What is [`Pending`] was done in a transaction of yours and waits for its end.
-//! * [`max_staleness`](ApiTokensBuilder::max_staleness) gives a node a cache of the tokens that it has read, and
-//!   [`cluster`] connects the nodes, so that each learns at once of a token that was changed on another.
+//!   that keeps the [contract](store::contract) and passes the conformance suite. What is [`Pending`] was done in a transaction of yours and waits for its end.
+//! * [`Policy`] is what users may ask for: names, abilities, lifetimes, and how many tokens.
+//! * [`Cache`] lets a node verify by what it has read before, and [`cluster`] connects the nodes, so that each learns at
+//!   once of a token that was changed on another. [`LastUsed`] is how last uses are written.
 //! * [`event`] is what happens, for audit logs and metrics.
 //! * [`OwnerGate`] lets the application disable an owner, and a [`Pepper`](token::Pepper) makes a copy of the database
 //!   useless for making tokens.
-//! * [`limit`] is how often a token may be used.
+//! * [`limit`] is how often a token may be used. [`time`] is the clock.
+//! * [`InvalidValue`] is the error of every setting and field that is not valid: its name and the [rule](token::Rule) that
+//!   it breaks.
 //! * [`web`] is how tokens arrive over HTTP and how refusals look, with adapters for axum and actix.
 //!
 //! # Features
@@ -57,9 +60,9 @@
 //! | `redis` | `cluster::RedisSignal`, and `limit::RateLimiter::redis` for all nodes together |
 //! | `axum` | `web::axum`: a tower layer, and handler arguments |
 //! | `actix` | `web::actix`: a middleware, and the same handler arguments |
-//! | `tracing` | `TracingObserver` |
-//! | `metrics` | `MetricsObserver` |
-//! | `test-util` | `testing`, `ManualClock`, `web::GuardLog`, `store::conformance`, a source of secrets that a test can replace |
+//! | `tracing` | `event::TracingObserver` |
+//! | `metrics` | `event::MetricsObserver` |
+//! | `test-util` | `testing`, `time::ManualClock`, `web::GuardLog`, `store::conformance`, a source of secrets that a test can replace |
 //!
 //! # Not here
 //! Sessions, passwords, OAuth flows and JWTs: a token here is opaque, and the store knows all about it.
@@ -79,31 +82,22 @@ mod redis;
 pub mod store;
 #[cfg(feature = "test-util")]
 pub mod testing;
-mod time;
+pub mod time;
 pub mod token;
 mod verify;
 pub mod web;
 
-#[cfg(feature = "test-util")]
-pub use self::time::ManualClock;
-pub use self::time::{Clock, SystemClock};
-pub use api_tokens::{
-    ApiTokens, ApiTokensBuilder, BuildError, CheckError, entropy,
-    policy::{ExpiryError, FieldError, InvalidFields},
-};
+pub use api_tokens::{ApiTokens, ApiTokensBuilder, Cache, CheckError, LastUsed, Policy};
 pub use background::Background;
-#[cfg(feature = "metrics")]
-pub use event::MetricsObserver;
-#[cfg(feature = "tracing")]
-pub use event::TracingObserver;
-pub use event::{Event, Observer};
+pub use event::Event;
 pub use issue::{IssueError, NewToken};
 pub use manage::{
     ListTokens, ManageError, OperatorTokens, OwnerTokens, Pending, RotateError, TokenChange,
     TokenPage, TokenPages, TokenRotation,
 };
+pub use store::StoreError;
 pub use token::{
-    Abilities, IssuedToken, Owner, PlainToken, Timestamp, TokenId, TokenName, TokenRecord,
-    TokenState,
+    Abilities, Ability, Actor, InvalidFields, InvalidValue, IssuedToken, Owner, PlainToken,
+    RateLimit, Reason, Timestamp, TokenId, TokenName, TokenRecord, TokenState,
 };
 pub use verify::{VerifiedToken, VerifyError, owner_gate::OwnerGate};

@@ -45,14 +45,22 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub use crate::api_tokens::entropy::{Entropy, SystemEntropy};
+
 use crate::{
     api_tokens::ApiTokens,
     cluster::signal::Changed,
     issue::NewToken,
     store::{MemoryStore, TokenStore},
     time::ManualClock,
-    token::{IssuedToken, Owner},
+    token::{IssuedToken, Owner, RareFields, TokenRecord},
 };
+
+/// The fields of a record that few tokens have, for keyfob's own tests.
+#[doc(hidden)]
+pub fn rare_of(record: &mut TokenRecord) -> &mut RareFields {
+    record.rare_mut()
+}
 
 /// 2026-01-01T00:00:00Z, in seconds since 1970: where the clock of [`in_memory`] stands.
 const START: u64 = 1_767_225_600;

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use futures_util::future::join_all;
-use keyfob::{ApiTokens, NewToken, Owner, TokenId, store::TokenStore};
+use keyfob::{ApiTokens, Cache, NewToken, Owner, TokenId, store::TokenStore};
 use time::Duration;
 
 use crate::engine::Engine;
@@ -47,7 +47,8 @@ impl Issued {
 
     /// As the application has it that lets it be remembered what was read.
     fn remembered_in(&self, store: impl TokenStore + 'static) -> Self {
-        let handle = ApiTokens::builder(store).prefix("acme").max_staleness(Duration::seconds(5));
+        let handle =
+            ApiTokens::builder(store).prefix("acme").cache(Cache::for_up_to(Duration::seconds(5)));
         Self { handle: handle.build().unwrap(), tokens: self.tokens.clone() }
     }
 

@@ -103,7 +103,7 @@ pub fn serve(fixture: Fixture) {
             let records = records.clone();
             let app = move || App::new().app_data(records.clone()).configure(|it| configure(it));
             // Nobody is to be hung up on between two turns.
-            let server = HttpServer::new(app).workers(1).keep_alive(Duration::from_mins(10));
+            let server = HttpServer::new(app).workers(1).keep_alive(Duration::from_secs(600));
             server.listen(listener).unwrap().run()
         };
         join_all(server::listen(variants).into_iter().map(serve)).await;

@@ -50,7 +50,7 @@ pub fn listen<T>(variants: Vec<(&'static str, T)>) -> Vec<(TcpListener, T)> {
 pub fn authenticators(tokens: ApiTokens) -> (Authenticator, Authenticator) {
     let authenticator = Authenticator::require(tokens, Realm::new("Acme API").unwrap());
     let limit = RateLimit::new(1_000_000_000, time::Duration::MINUTE).unwrap();
-    (authenticator.clone().without_rate_limit(), authenticator.rate_limit(limit))
+    (authenticator.clone().rate_limit(None), authenticator.rate_limit(limit))
 }
 
 pub struct Server {

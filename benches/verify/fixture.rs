@@ -2,7 +2,8 @@
 
 use futures_util::FutureExt;
 use keyfob::{
-    ApiTokens, NewToken, Owner, VerifiedToken, VerifyError, store::MemoryStore, token::Pepper,
+    ApiTokens, LastUsed, NewToken, Owner, VerifiedToken, VerifyError, store::MemoryStore,
+    token::Pepper,
 };
 
 use crate::bound::{Bare, Fair};
@@ -29,7 +30,7 @@ impl Fixture {
             keyfob = keyfob.pepper(pepper);
         }
         // Each token has been used before in this interval, as it is with tokens that come thousands of times a second.
-        let keyfob = keyfob.last_used_capacity(tokens).build().unwrap();
+        let keyfob = keyfob.last_used(LastUsed::default().capacity(tokens)).build().unwrap();
         let mut fixture =
             Self { keyfob, bare: Bare::default(), fair: Fair::default(), tokens: Vec::new() };
         for i in 0..tokens {

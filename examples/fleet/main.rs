@@ -25,7 +25,8 @@ use std::{error::Error, net::SocketAddr, process::ExitCode, time::Duration};
 use clap::{Parser, ValueEnum};
 use cookie::Key;
 use keyfob::{
-    ApiTokens, TracingObserver,
+    ApiTokens, Cache, Policy,
+    event::TracingObserver,
     limit::RateLimiter,
     token::RateLimit,
     web::{Authenticator, Realm},
@@ -112,8 +113,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         .await?
         .prefix("fleet")
         .declare(PanelAbility::ALL)
-        .unique_names(true)
-        .max_staleness(time::Duration::seconds(arguments.max_staleness.into()))
+        .policy(Policy::new().unique_names(true))
+        .cache(Cache::for_up_to(time::Duration::seconds(arguments.max_staleness.into())))
         .inline_observer(TracingObserver);
     let limiter = RateLimiter::local();
     #[cfg(feature = "redis")]

@@ -10,9 +10,11 @@ use deadpool_postgres::{Client, GenericClient, Pool, PoolError, Transaction};
 use keyfob::{
     Owner, TokenId, TokenRecord,
     store::{
-        CorruptRecord, Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount,
-        Page, Patch, Peek, Query, Revoked, Selection, Siblings, StoreError, StoredRow, TokenStore,
-        UpdateOutcome, Use,
+        CorruptRecord, KeyCount, StoreError, TokenStore,
+        contract::{
+            Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, Page, Patch, Peek,
+            Query, Revoked, Selection, Siblings, StoredRow, UpdateOutcome, Use,
+        },
     },
     token::{Actor, KeyId, Reason, Revocation},
 };

@@ -1,17 +1,21 @@
 //! The one handle that an application holds, and how it is built.
 
-mod build_error;
 mod builder;
-pub mod entropy;
+mod cache;
+pub(crate) mod entropy;
+mod last_used;
 pub(crate) mod policy;
 pub(crate) mod token_settings;
 
-pub use build_error::BuildError;
 pub use builder::ApiTokensBuilder;
+pub use cache::Cache;
+pub use last_used::LastUsed;
+pub use policy::Policy;
 
 use std::{
     fmt,
     hash::BuildHasher,
+    io,
     num::NonZeroU32,
     sync::{
         Arc, Weak,
@@ -24,10 +28,7 @@ use foldhash::quality::RandomState;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use self::{
-    entropy::{Entropy, EntropyError},
-    policy::Policy,
-};
+use self::entropy::Entropy;
 
 use crate::{
     background::{
@@ -37,7 +38,7 @@ use crate::{
     },
     cluster::signal::{Signal, Unpublished},
     event::{Event, Observers},
-    store::{self, CachedStore, KeyCount, Peek, StoreError, TimedStore, TokenStore},
+    store::{self, CachedStore, KeyCount, StoreError, TimedStore, TokenStore, contract::Peek},
     time::{Clock, Timeline},
     token::{
         Digests, KeyId, Owner, Pepper, PlainToken, Prefix, Timestamp, TokenDigest, TokenFormat,
@@ -87,7 +88,6 @@ pub(crate) struct Shared {
     verified: Option<(NonZeroU32, AtomicU64)>,
     policy: Policy,
     gatekeeper: Option<Gatekeeper>,
-    suspends_on_retired_secret: bool,
     deadline: std::time::Duration,
     usage: UsageLog,
     abilities: Option<Arc<AbilityLog>>,
@@ -122,10 +122,11 @@ impl ApiTokens {
     pub async fn check(&self) -> Result<(), CheckError> {
         let (mut id, mut secrets) = ([0; 10], Zeroizing::new([[0; 32]; 2]));
         let [first, second] = &mut *secrets;
-        self.random_id_and_secret(&mut id, first)?;
-        self.random_id_and_secret(&mut id, second)?;
+        for secret in [&mut *first, &mut *second] {
+            self.random_id_and_secret(&mut id, secret).map_err(CheckError::Entropy)?;
+        }
         if first == second {
-            return Err(EntropyError::new(Some("the same bytes came twice in a row".into())).into());
+            return Err(CheckError::Entropy(repeated()));
         }
         let _ = self.report_error(self.store().find(&[TokenId::from_u128(0)]).await)?;
         let pepper = self.digests().pepper();
@@ -230,7 +231,7 @@ impl ApiTokens {
     }
 
     pub(crate) fn suspends_on_retired_secret(&self) -> bool {
-        self.0.suspends_on_retired_secret
+        self.policy().suspends_on_retired_secret
     }
 
     pub(crate) fn rekeying(&self) -> &Rekeying {
@@ -309,11 +310,11 @@ impl ApiTokens {
         prefix: &Prefix,
         id: TokenId,
         secret: &[u8; 32],
-    ) -> Result<(PlainToken, TokenDigest), EntropyError> {
+    ) -> io::Result<(PlainToken, TokenDigest)> {
         let (latest, hashes) = &self.0.latest_secret;
         let hash = hashes.hash_one(secret);
         if latest.swap(hash, Relaxed) == hash {
-            return Err(EntropyError::new(Some("the same bytes came twice in a row".into())));
+            return Err(repeated());
         }
         Ok(self.format().write(prefix, id, secret, self.digests()))
     }
@@ -323,13 +324,13 @@ impl ApiTokens {
         &self,
         id: &mut [u8; 10],
         secret: &mut [u8; 32],
-    ) -> Result<(), EntropyError> {
+    ) -> io::Result<()> {
         let mut bytes = Zeroizing::new([0; 42]);
         self.0.entropy.fill(bytes.as_mut_slice())?;
         id.copy_from_slice(&bytes[..10]);
         secret.copy_from_slice(&bytes[10..]);
         if secret.iter().all(|byte| *byte == secret[0]) {
-            return Err(EntropyError::new(Some("all bytes are the same".into())));
+            return Err(io::Error::other("all bytes are the same"));
         }
         Ok(())
     }
@@ -366,13 +367,17 @@ impl fmt::Debug for ApiTokens {
     }
 }
 
+fn repeated() -> io::Error {
+    io::Error::other("the same bytes came twice in a row")
+}
+
 /// What [`ApiTokens::check`] found not to work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckError {
     /// There are no random bytes.
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
+    #[error("the random generator failed")]
+    Entropy(#[source] io::Error),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,22 +1,38 @@
 //! What an application lets its users ask for: names, abilities and lifetimes.
 
-use std::{fmt, num::NonZeroU32};
+use std::num::NonZeroU32;
 
 use time::Duration;
 
 use crate::{
-    store::{Change, InsertRules},
+    store::contract::{Change, InsertRules},
     token::{
-        Abilities, Ability, AbilityError, AllowedAddresses, DeclaredAbility, Metadata, NamePolicy,
-        Timestamp, TokenFormat, TokenName, TokenNameError, TokenRecord,
+        Abilities, Ability, AllowedAddresses, DeclaredAbility, Fields, InvalidValue, Metadata,
+        NamePolicy, Rule, Timestamp, TokenFormat, TokenName, TokenRecord, is_ability,
     },
 };
 
 use super::token_settings::{Expiry, RequestedAbilities, TokenSettings};
 
-/// The rules of one application, set with [`ApiTokensBuilder`](crate::ApiTokensBuilder).
-#[derive(Debug, Default)]
-pub(crate) struct Policy {
+/// What an application lets its users ask for.
+///
+/// ```
+/// use keyfob::{Abilities, ApiTokens, Policy, store::MemoryStore, token::NamePolicy};
+/// use time::Duration;
+///
+/// let policy = Policy::new()
+///     .default_abilities(Abilities::set(["external-api"])?)
+///     .default_lifetime(Duration::days(90))
+///     .max_lifetime(Duration::days(365))
+///     .names(NamePolicy::strict())
+///     .unique_names(true)
+///     .limit_per_owner(50);
+/// let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").policy(policy).build()?;
+/// # Ok::<(), keyfob::InvalidValue>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Policy {
     pub(crate) names: NamePolicy,
     pub(crate) unique_names: bool,
     pub(crate) limit_per_owner: Option<u32>,
@@ -25,8 +41,125 @@ pub(crate) struct Policy {
     pub(crate) default_lifetime: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) default_idle_period: Option<Duration>,
-    /// What a token has to hold to issue others; none can unless set.
     pub(crate) delegation: Option<Ability>,
+    pub(crate) suspends_on_retired_secret: bool,
+}
+
+impl Policy {
+    /// A policy that allows any name, any ability and any lifetime, and as many tokens as an owner likes. A new token
+    /// has no abilities and never expires unless its request says otherwise. No token issues others.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the abilities of a new token whose request names none. Default: none, so the token permits nothing.
+    pub fn default_abilities(mut self, abilities: Abilities) -> Self {
+        self.default_abilities = Some(abilities);
+        self
+    }
+
+    /// Sets the lifetime of a new token whose request names no expiry: at least one second. Default: the
+    /// [maximum](Self::max_lifetime) if there is one, else the token never expires.
+    pub fn default_lifetime(mut self, lifetime: Duration) -> Self {
+        self.default_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets the longest lifetime, at least one second, counted from when a token was issued or last rotated. Then no
+    /// token is issued that never expires. Default: no maximum.
+    pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
+        self.max_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets the idle period of a new token whose request names none: 1 to 2³² − 1 whole seconds without a use, after
+    /// which the token is refused. Default: none.
+    ///
+    /// The last use is written late. So that no token is refused that was used in time, a use is written before its
+    /// request is answered if the stored one is older than the slack. The slack is the
+    /// [interval](crate::LastUsed::every) or a hundredth of the period, the longer of the two, and at most half of the
+    /// period. On another node, or if the process dies, a token may be refused by that much before its period is over.
+    /// While uses can't be written, another node, or this one after a restart, may refuse a token as idle that is in
+    /// use.
+    pub fn default_idle_period(mut self, period: Duration) -> Self {
+        self.default_idle_period = Some(period);
+        self
+    }
+
+    /// Lets a token that holds this ability [issue others](crate::ApiTokens::issue_on_behalf_of) that may do no more
+    /// than itself. Default: no token issues others.
+    ///
+    /// A token that may do everything holds the ability too, and so does a token that was given it by another one.
+    pub fn delegation(mut self, ability: Ability) -> Self {
+        self.delegation = Some(ability);
+        self
+    }
+
+    /// Sets how many tokens an owner may have. Tokens that are revoked or expired don't count, suspended ones do.
+    /// Default: no limit.
+    ///
+    /// A later expiry counts as a new token does, because the token may have been expired when another was issued. An
+    /// owner who has more tokens than a limit that was lowered can extend none until some are revoked.
+    pub fn limit_per_owner(mut self, tokens: u32) -> Self {
+        self.limit_per_owner = Some(tokens);
+        self
+    }
+
+    /// Requires that the tokens of an owner have different names. The name of a token that is revoked or expired is
+    /// free again. A token that was given a later expiry meanwhile needs a name that is free. Default: `false`.
+    pub fn unique_names(mut self, unique: bool) -> Self {
+        self.unique_names = unique;
+        self
+    }
+
+    /// Sets which names are allowed. Default: any [`TokenName`](crate::TokenName).
+    pub fn names(mut self, policy: NamePolicy) -> Self {
+        self.names = policy;
+        self
+    }
+
+    /// Suspends a token if a secret that a rotation replaced is presented after its grace period. Default: `false`,
+    /// because anyone who finds an old secret could then stop the service that has the new one.
+    ///
+    /// Such a secret is [reported](crate::Event::RetiredSecretUsed) in any case: once within the staleness of the
+    /// [cache](crate::Cache), unless it suspends the token.
+    pub fn suspend_on_retired_secret(mut self, suspend: bool) -> Self {
+        self.suspends_on_retired_secret = suspend;
+        self
+    }
+
+    /// The policy of an application that declares these abilities, with each setting checked.
+    pub(super) fn checked(
+        mut self,
+        declared: Option<&'static [DeclaredAbility]>,
+        now: Timestamp,
+    ) -> Result<Self, InvalidValue> {
+        self.declared = declared;
+        if let Some(abilities) = &self.default_abilities {
+            let known = self.known(abilities.clone());
+            known.map_err(|rule| rule.broken_by("default_abilities"))?;
+        }
+        let is_branch = |it: &Ability| !is_ability(it.as_str());
+        if self.delegation.as_ref().is_some_and(is_branch) {
+            return Err(Rule::MisplacedWildcard.broken_by("delegation"));
+        }
+        let lifetimes =
+            [("default_lifetime", self.default_lifetime), ("max_lifetime", self.max_lifetime)];
+        for (name, lifetime) in lifetimes {
+            let fits = |it: Duration| it >= Duration::SECOND && now.checked_add(it).is_ok();
+            if lifetime.is_some_and(|it| !fits(it)) {
+                let rule = Rule::other("must be at least one second and end before the year 10000");
+                return Err(rule.broken_by(name));
+            }
+        }
+        if self.max_lifetime.is_some() && self.default_lifetime > self.max_lifetime {
+            let rule = Rule::other("must not be longer than max_lifetime");
+            return Err(rule.broken_by("default_lifetime"));
+        }
+        let idle = self.default_idle_period.map(idle_seconds).transpose();
+        idle.map_err(|rule| rule.broken_by("default_idle_period"))?;
+        Ok(self)
+    }
 }
 
 /// The instants of a token that settings are checked against.
@@ -55,37 +188,9 @@ impl Instants {
     }
 }
 
-/// Why an expiry was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ExpiryError {
-    /// It is not after now.
-    #[error("must be in the future")]
-    NotInFuture,
-    /// It is past the year 9999.
-    #[error("must not be after the year 9999")]
-    OutOfRange,
-    /// It is later than the application allows, or never where it allows no such token.
-    #[error("must be at most {max} after the token was issued")]
-    BeyondMaximum {
-        /// The longest lifetime.
-        max: Duration,
-    },
-}
-
-/// A token that would end before it begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be so that the token begins before it expires")]
-struct NeverValid;
-
-/// An idle period that is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be at least one second and at most 4294967295")]
-pub(crate) struct IdlePeriodError;
-
-pub(crate) fn idle_seconds(period: Duration) -> Result<NonZeroU32, IdlePeriodError> {
+pub(crate) fn idle_seconds(period: Duration) -> Result<NonZeroU32, Rule> {
     let seconds = u32::try_from(period.whole_seconds()).ok();
-    seconds.and_then(NonZeroU32::new).ok_or(IdlePeriodError)
+    seconds.and_then(NonZeroU32::new).ok_or(Rule::IdlePeriod)
 }
 
 impl Policy {
@@ -142,9 +247,9 @@ impl Policy {
         let start = settings.not_before.unwrap_or(instants.not_before);
         let is_never_valid = start.zip(end).is_some_and(|(start, end)| start >= end);
         if is_never_valid && settings.not_before.is_some() {
-            fields.refuse("not_before", NeverValid);
+            fields.refuse("not_before", Rule::NeverValid);
         } else if is_never_valid && settings.expiry.is_some() {
-            fields.refuse("expires_at", NeverValid);
+            fields.refuse("expires_at", Rule::NeverValid);
         }
         Some(Change {
             abilities: abilities?,
@@ -159,13 +264,9 @@ impl Policy {
     }
 
     /// A token can be pasted into the wrong field, where it must not be kept.
-    pub(crate) fn name(
-        &self,
-        text: &str,
-        format: &TokenFormat,
-    ) -> Result<TokenName, TokenNameError> {
+    pub(crate) fn name(&self, text: &str, format: &TokenFormat) -> Result<TokenName, Rule> {
         if format.contains_token(text) {
-            return Err(TokenNameError::ContainsToken);
+            return Err(Rule::ContainsToken);
         }
         let name = TokenName::new(text)?;
         self.names.check(&name)?;
@@ -177,25 +278,25 @@ impl Policy {
         &self,
         asked: &RequestedAbilities,
         format: &TokenFormat,
-    ) -> Result<Abilities, AbilityError> {
+    ) -> Result<Abilities, Rule> {
         match asked {
             RequestedAbilities::All => Ok(Abilities::all()),
             RequestedAbilities::Set(texts)
                 if texts.iter().any(|text| format.contains_token(text)) =>
             {
-                Err(AbilityError::ContainsToken)
+                Err(Rule::ContainsToken)
             }
             RequestedAbilities::Set(texts) => self.known(Abilities::set(texts)?),
         }
     }
 
     /// A branch is known where a declared ability lies under it.
-    pub(crate) fn known(&self, abilities: Abilities) -> Result<Abilities, AbilityError> {
+    fn known(&self, abilities: Abilities) -> Result<Abilities, Rule> {
         let (Some(declared), Some(set)) = (self.declared, abilities.as_set()) else {
             return Ok(abilities);
         };
         let is_known = |held: &Ability| declared.iter().any(|it| held.permits(it.name));
-        if set.iter().all(is_known) { Ok(abilities) } else { Err(AbilityError::Unknown) }
+        if set.iter().all(is_known) { Ok(abilities) } else { Err(Rule::Undeclared) }
     }
 
     /// The instant at which a token ends whose secret was made at `issued`, asked for at `now`. The maximum is checked
@@ -205,13 +306,9 @@ impl Policy {
         asked: Expiry,
         issued: Timestamp,
         now: Timestamp,
-    ) -> Result<Option<Timestamp>, ExpiryError> {
+    ) -> Result<Option<Timestamp>, Rule> {
         let after = |start: Timestamp, lifetime: Duration| {
-            let beyond = if lifetime.is_negative() {
-                ExpiryError::NotInFuture
-            } else {
-                ExpiryError::OutOfRange
-            };
+            let beyond = if lifetime.is_negative() { Rule::NotInFuture } else { Rule::OutOfRange };
             start.checked_add(lifetime).map(Some).map_err(|_| beyond)
         };
         let expiry = match asked {
@@ -220,70 +317,14 @@ impl Policy {
             Expiry::In(lifetime) => after(now, lifetime)?,
         };
         if expiry.is_some_and(|expiry| expiry <= now) {
-            return Err(ExpiryError::NotInFuture);
+            return Err(Rule::NotInFuture);
         }
         match self.max_lifetime {
             Some(max) if expiry.is_none_or(|expiry| expiry.since(issued) > max) => {
-                Err(ExpiryError::BeyondMaximum { max })
+                Err(Rule::BeyondMaximum { max })
             }
             _ => Ok(expiry),
         }
-    }
-}
-
-/// What is wrong with one field of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FieldError {
-    /// The field, as the management routes name it, such as `name` or `expires_at`.
-    pub field: &'static str,
-    /// What is wrong with it, for people, without the value.
-    pub message: String,
-}
-
-/// Everything that is wrong with a request, field by field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct InvalidFields {
-    /// At least one.
-    pub errors: Vec<FieldError>,
-}
-
-impl fmt::Display for InvalidFields {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, FieldError { field, message }) in self.errors.iter().enumerate() {
-            let separator = if i == 0 { "" } else { "; " };
-            write!(f, "{separator}{field} {message}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for InvalidFields {}
-
-/// Gathers what is wrong with a request, so that a user is told all of it at once.
-#[derive(Debug, Default)]
-pub(crate) struct Fields(Vec<FieldError>);
-
-impl Fields {
-    pub(crate) fn check<T, E: fmt::Display>(
-        &mut self,
-        field: &'static str,
-        result: Result<T, E>,
-    ) -> Option<T> {
-        result.map_err(|error| self.refuse(field, error)).ok()
-    }
-
-    pub(crate) fn refuse(&mut self, field: &'static str, message: impl fmt::Display) {
-        self.0.push(FieldError { field, message: message.to_string() });
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn into_error(self) -> InvalidFields {
-        InvalidFields { errors: self.0 }
     }
 }
 
@@ -298,21 +339,21 @@ mod tests {
     #[test]
     fn the_maximum_holds_for_every_way_to_ask() {
         let policy = Policy { max_lifetime: Some(Duration::seconds(100)), ..Policy::default() };
-        let beyond = Err(ExpiryError::BeyondMaximum { max: Duration::seconds(100) });
+        let beyond = Err(Rule::BeyondMaximum { max: Duration::seconds(100) });
         let expiry = |asked: Expiry| policy.expiry(asked, at(0), at(50));
         assert_eq!(expiry(Expiry::At(at(100))), Ok(Some(at(100))));
         assert_eq!(expiry(Expiry::At(at(101))), beyond);
         assert_eq!(expiry(Expiry::In(Duration::seconds(50))), Ok(Some(at(100))));
         assert_eq!(expiry(Expiry::In(Duration::seconds(51))), beyond);
         assert_eq!(expiry(Expiry::Never), beyond);
-        assert_eq!(expiry(Expiry::In(Duration::MAX)), Err(ExpiryError::OutOfRange));
+        assert_eq!(expiry(Expiry::In(Duration::MAX)), Err(Rule::OutOfRange));
     }
 
     #[test]
     fn an_expiry_has_to_be_after_now() {
         let expiry = |asked: Expiry| Policy::default().expiry(asked, at(0), at(50));
         for asked in [Expiry::At(at(50)), Expiry::At(Timestamp::MIN), Expiry::In(Duration::ZERO)] {
-            assert_eq!(expiry(asked), Err(ExpiryError::NotInFuture));
+            assert_eq!(expiry(asked), Err(Rule::NotInFuture));
         }
         assert_eq!(expiry(Expiry::At(at(51))), Ok(Some(at(51))));
     }
@@ -356,8 +397,8 @@ mod tests {
             |text: &str| policy.abilities(&RequestedAbilities::Set(vec![text.to_owned()]), &format);
         assert!(ask("servers:read").is_ok());
         assert!(ask("servers:*").is_ok());
-        assert_eq!(ask("servers:raed"), Err(AbilityError::Unknown));
-        assert_eq!(ask("sites:*"), Err(AbilityError::Unknown));
+        assert_eq!(ask("servers:raed"), Err(Rule::Undeclared));
+        assert_eq!(ask("sites:*"), Err(Rule::Undeclared));
         assert_eq!(policy.abilities(&RequestedAbilities::All, &format), Ok(Abilities::all()));
     }
 }

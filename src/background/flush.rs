@@ -171,7 +171,7 @@ pub struct Background {
 struct Pruning(Arc<OnceLock<Duration>>);
 
 /// The time between two times that tokens are pruned.
-const PRUNED_EVERY: std::time::Duration = std::time::Duration::from_hours(1);
+const PRUNED_EVERY: std::time::Duration = std::time::Duration::from_secs(3_600);
 
 impl Background {
     /// Deletes tokens that were revoked, or expired, longer ago than this, as [`ApiTokens::prune`] does: at once, and

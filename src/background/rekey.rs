@@ -9,7 +9,7 @@ use std::{
 use foldhash::fast::RandomState;
 
 use crate::{
-    store::{Patch, StoreError, TokenStore},
+    store::{StoreError, TokenStore, contract::Patch},
     token::{TokenDigest, TokenId},
 };
 

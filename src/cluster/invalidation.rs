@@ -9,7 +9,7 @@ use std::{
 use crate::{
     api_tokens::ApiTokens,
     event::{Event, error_chain},
-    store::{CacheStats, CachedStore, Selection},
+    store::{CacheStats, CachedStore, contract::Selection},
     time::timer,
     token::TokenId,
 };
@@ -21,17 +21,17 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl ApiTokens {
-    /// Returns the statistics of the cache, or `None` without a [cache](crate::ApiTokensBuilder::max_staleness).
+    /// Returns the statistics of the cache, or `None` without a [cache](crate::Cache::for_up_to).
     ///
     /// ```
     /// # futures_executor::block_on(async {
-    /// # use keyfob::{ApiTokens, store::MemoryStore};
+    /// # use keyfob::{ApiTokens, Cache, store::MemoryStore};
     /// let tokens = ApiTokens::builder(MemoryStore::new())
     ///     .prefix("acme")
-    ///     .max_staleness(time::Duration::seconds(5))
+    ///     .cache(Cache::for_up_to(time::Duration::seconds(5)))
     ///     .build()?;
     /// assert_eq!(tokens.cache_stats().unwrap().entries, 0);
-    /// # Ok::<(), keyfob::BuildError>(()) }).unwrap();
+    /// # Ok::<(), keyfob::InvalidValue>(()) }).unwrap();
     /// ```
     #[must_use]
     pub fn cache_stats(&self) -> Option<CacheStats> {

@@ -1,6 +1,6 @@
 //! How nodes learn of changes.
 //!
-//! A node with a [cache](crate::ApiTokensBuilder::max_staleness) learns of a revocation on another node within
+//! A node with a [cache](crate::Cache::for_up_to) learns of a revocation on another node within
 //! milliseconds if a [`Signal`] connects them. Without a signal, or while it fails, the node learns of the revocation
 //! when its cached record is too old. No promise depends on the signal: a message that is lost is not sent again.
 //!

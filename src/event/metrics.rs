@@ -25,13 +25,13 @@ use super::{Event, Observer};
 /// `keyfob_trouble_total`, a rate of `keyfob_store_failed_total`, and `keyfob_refused_total` where it leaps.
 ///
 /// ```
-/// use keyfob::{ApiTokens, MetricsObserver, store::MemoryStore};
+/// use keyfob::{ApiTokens, event::MetricsObserver, store::MemoryStore};
 ///
 /// let tokens = ApiTokens::builder(MemoryStore::new())
 ///     .prefix("acme")
 ///     .inline_observer(MetricsObserver::new())
 ///     .build()?;
-/// # Ok::<(), keyfob::BuildError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

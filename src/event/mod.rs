@@ -252,7 +252,7 @@ pub enum Event {
     /// [`ApiTokens::background`](crate::ApiTokens::background). Said once.
     BackgroundNotDriven,
     /// The [signal](crate::cluster) that tells what other nodes have changed is not connected: until it is, that shows
-    /// here once what is remembered is [too old](crate::ApiTokensBuilder::max_staleness). It is told once, and tried
+    /// here once what is remembered is [too old](crate::Cache::for_up_to). It is told once, and tried
     /// again and again.
     #[non_exhaustive]
     SignalLost {
@@ -361,7 +361,7 @@ impl fmt::Display for StoreFailure {
 /// that event and is told the next one. Its thread ends with the last handle, so it must not hold one itself.
 ///
 /// ```
-/// use keyfob::{Event, Observer};
+/// use keyfob::{Event, event::Observer};
 ///
 /// struct Audit;
 ///

@@ -8,11 +8,11 @@ use super::{Event, Observer};
 /// [`inline_observer`](crate::ApiTokensBuilder::inline_observer).
 ///
 /// ```
-/// use keyfob::{ApiTokens, TracingObserver, store::MemoryStore};
+/// use keyfob::{ApiTokens, event::TracingObserver, store::MemoryStore};
 ///
 /// let tokens =
 ///     ApiTokens::builder(MemoryStore::new()).prefix("acme").inline_observer(TracingObserver).build()?;
-/// # Ok::<(), keyfob::BuildError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingObserver;

@@ -1,20 +1,15 @@
 use crate::{
     api_tokens::{
-        policy::{Fields, Policy},
+        policy::Policy,
         token_settings::{Expiry, TokenSettings},
     },
-    store::{Change, SharedRecord},
-    token::{AllowedAddresses, Owner, RateLimit, Timestamp},
+    store::contract::{Change, SharedRecord},
+    token::{AllowedAddresses, Fields, Owner, RateLimit, Rule, Timestamp},
 };
 
 /// The token on whose behalf another is issued.
 #[derive(Clone, Debug)]
 pub(crate) struct Parent(pub(crate) SharedRecord);
-
-/// A field of a token that would go beyond the one that issues it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must not go beyond the token that issues it")]
-struct BeyondParent;
 
 impl Parent {
     /// What is not asked for is as the parent has it, or the application's default where that is less.
@@ -40,11 +35,16 @@ impl Parent {
     }
 
     /// Finds out every field in which a token would go beyond its parent.
-    pub(super) fn restrict_to_parent(&self, owner: &Owner, child: &Change, fields: &mut Fields) {
+    pub(super) fn restrict_to_parent(
+        &self,
+        owner: Option<&Owner>,
+        child: &Change,
+        fields: &mut Fields,
+    ) {
         let parent = &*self.0;
         let abilities = child.abilities.as_ref();
         let is_within = [
-            ("owner", *owner == parent.owner),
+            ("owner", owner.is_none_or(|owner| *owner == parent.owner)),
             ("abilities", abilities.is_none_or(|it| parent.abilities.cover(it))),
             ("expires_at", ends_no_later(child.expires_at.flatten(), parent.expires_at)),
             ("idle_seconds", ends_no_later(child.idle_seconds.flatten(), parent.idle_seconds)),
@@ -58,7 +58,7 @@ impl Parent {
             ),
         ];
         for (field, _) in is_within.into_iter().filter(|(_, is_within)| !is_within) {
-            fields.refuse(field, BeyondParent);
+            fields.refuse(field, Rule::BeyondParent);
         }
     }
 }

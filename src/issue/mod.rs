@@ -4,20 +4,22 @@ mod delegation;
 
 pub(crate) use delegation::Parent;
 
+use std::io;
+
+use time::Duration;
 use zeroize::Zeroizing;
 
 use crate::{
     api_tokens::{
         ApiTokens,
-        entropy::EntropyError,
-        policy::{Fields, Instants, InvalidFields},
-        token_settings::{TokenSettings, settings_setters},
+        policy::Instants,
+        token_settings::{Expiry, RequestedAbilities, TokenSettings},
     },
     event::Event,
-    store::{InsertOutcome, StoreError, TokenStore},
+    store::{StoreError, TokenStore, contract::InsertOutcome},
     token::{
-        Actor, ContainsToken, IdempotencyKey, IssuedToken, Owner, PlainToken, RareFields, TokenId,
-        TokenRecord,
+        Actor, Fields, IdempotencyKey, InvalidFields, IssuedToken, Owner, PlainToken, RareFields,
+        RateLimit, Rule, Timestamp, TokenId, TokenRecord,
     },
 };
 
@@ -31,26 +33,33 @@ use crate::{
 ///     .abilities(["servers:read", "sites:*"])
 ///     .expires_in(Duration::days(90))
 ///     .metadata(serde_json::json!({ "environment": "production" }));
-/// # Ok::<(), keyfob::token::TextError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct NewToken {
-    pub(crate) owner: Owner,
+    /// `None` until the call says whose token it is.
+    pub(crate) owner: Option<Owner>,
     name: String,
     pub(crate) settings: TokenSettings,
     pub(crate) parent: Option<Parent>,
-    created_by: Option<Actor>,
+    pub(crate) created_by: Option<Actor>,
     idempotency_key: Option<IdempotencyKey>,
 }
 
 impl NewToken {
     /// A token of this owner, with this name, the application's default abilities and its default lifetime.
     ///
-    /// The owner is who the application's own login says, never what the request says of itself.
-    pub fn new(owner: Owner, name: impl Into<String>) -> Self {
+    /// The owner comes from the application's own login, never from the request.
+    pub fn new(owner: impl Into<Owner>, name: impl Into<String>) -> Self {
+        Self { owner: Some(owner.into()), ..Self::named(name) }
+    }
+
+    /// A token with this name, whose owner follows from the call: [`OwnerTokens::issue`](crate::OwnerTokens::issue), or
+    /// [`ApiTokens::issue_on_behalf_of`] another token.
+    pub fn named(name: impl Into<String>) -> Self {
         Self {
-            owner,
+            owner: None,
             name: name.into(),
             settings: TokenSettings::default(),
             parent: None,
@@ -59,15 +68,85 @@ impl NewToken {
         }
     }
 
-    settings_setters!();
+    /// Sets what the token may do: a set of at most 100 abilities. The empty set permits nothing. Default: the
+    /// application's [default](crate::Policy::default_abilities).
+    pub fn abilities<T: Into<String>>(mut self, abilities: impl IntoIterator<Item = T>) -> Self {
+        self.settings.abilities = Some(abilities.into_iter().collect());
+        self
+    }
 
-    /// Who issues it, where that is not the owner: the member who makes a project's token.
+    /// Lets the token do everything, also what the application does not know yet.
+    pub fn all_abilities(mut self) -> Self {
+        self.settings.abilities = Some(RequestedAbilities::All);
+        self
+    }
+
+    /// Sets when the token expires, in whole seconds. If it is `None`, the token never expires, whatever the default.
+    /// Default: the application's [default](crate::Policy::default_lifetime).
+    pub fn expires_at(mut self, instant: impl Into<Option<Timestamp>>) -> Self {
+        self.settings.expiry = Some(instant.into().into());
+        self
+    }
+
+    /// Sets how long from now the token lives, in whole seconds.
+    pub fn expires_in(mut self, lifetime: Duration) -> Self {
+        self.settings.expiry = Some(Expiry::In(lifetime));
+        self
+    }
+
+    /// Sets from when on the token is valid, in whole seconds. Default: `None`, from now on.
+    pub fn not_before(mut self, instant: impl Into<Option<Timestamp>>) -> Self {
+        self.settings.not_before = Some(instant.into());
+        self
+    }
+
+    /// Sets the idle period: 1 to 2³² − 1 whole seconds without a use, after which the token is refused. If it is
+    /// `None`, the token is never idle, whatever the default. Default: the application's
+    /// [default](crate::Policy::default_idle_period).
+    ///
+    /// A use counts as at most [slack](crate::Policy::default_idle_period) earlier than it was.
+    pub fn idle_period(mut self, period: impl Into<Option<Duration>>) -> Self {
+        self.settings.idle_period = Some(period.into());
+        self
+    }
+
+    /// Sets a rate limit of its own, in place of the application's. Default: `None`, the application's.
+    pub fn rate_limit(mut self, limit: impl Into<Option<RateLimit>>) -> Self {
+        self.settings.rate_limit = Some(limit.into());
+        self
+    }
+
+    /// Sets from where the token may be used: 1 to 100 addresses, or networks such as `192.0.2.0/24`.
+    pub fn allowed_addresses<T: Into<String>>(
+        mut self,
+        networks: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let networks = networks.into_iter().map(Into::into).collect();
+        self.settings.allowed_addresses = Some(Some(networks));
+        self
+    }
+
+    /// Lets the token be used from everywhere. This is the default, except for a token that another one issues.
+    pub fn any_address(mut self) -> Self {
+        self.settings.allowed_addresses = Some(None);
+        self
+    }
+
+    /// Sets what the application keeps beside the token: a JSON object of at most 4 KiB. Default: empty.
+    pub fn metadata(mut self, metadata: serde_json::Value) -> Self {
+        self.settings.metadata = Some(metadata);
+        self
+    }
+
+    /// Sets who issues the token, if that is not the owner: the member who makes a project's token. Default: the actor
+    /// [of the call](crate::OwnerTokens::by), if there is one.
     pub fn created_by(mut self, actor: Actor) -> Self {
         self.created_by = Some(actor);
         self
     }
 
-    /// The caller's name for this request: asked again with the same one, nothing is issued a second time.
+    /// Sets the caller's name for this request. A second request of the owner with the same name issues nothing, and is
+    /// told the id of the first token.
     pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
         self.idempotency_key = Some(key);
         self
@@ -98,15 +177,15 @@ pub enum IssueError {
     #[error("the token may not issue others")]
     DelegationNotAllowed,
     /// There is no secret to be had.
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
+    #[error("the random generator failed")]
+    Entropy(#[source] io::Error),
     /// The store could not keep it.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl ApiTokens {
-    /// Issues a token: once it is kept, the plain text is handed out, this once.
+    /// Issues a token: once it is stored, the plain token is returned, this once.
     ///
     /// # Errors
     /// [`IssueError`] names the fields that are wrong, the rule that is broken, or what failed.
@@ -132,7 +211,7 @@ impl ApiTokens {
             }
             InsertOutcome::AlreadyIssued(id) => Err(IssueError::AlreadyIssued(id)),
             InsertOutcome::IdTaken => {
-                Err(EntropyError::new(Some("an id came twice".into())).into())
+                Err(IssueError::Entropy(io::Error::other("an id came twice")))
             }
         }
     }
@@ -147,29 +226,32 @@ impl ApiTokens {
         let name = fields.check("name", policy.name(&new.name, format));
         let settings = policy.check(&new.settings, Instants::new(now), format, &mut fields);
         if let (Some(parent), Some(settings)) = (&new.parent, &settings) {
-            parent.restrict_to_parent(&new.owner, settings, &mut fields);
+            parent.restrict_to_parent(new.owner.as_ref(), settings, &mut fields);
         }
         let texts = [
-            ("owner", Some(new.owner.as_str())),
+            ("owner", new.owner.as_ref().map(Owner::as_str)),
             ("created_by", new.created_by.as_ref().map(Actor::as_str)),
             ("idempotency_key", new.idempotency_key.as_ref().map(IdempotencyKey::as_str)),
         ];
         for (field, text) in texts {
             if text.is_some_and(|text| format.contains_token(text)) {
-                fields.refuse(field, ContainsToken);
+                fields.refuse(field, Rule::ContainsToken);
             }
         }
-        let (Some(name), Some(settings), true) = (name, settings, fields.is_empty()) else {
+        let owner = fields.check("owner", new.owner.ok_or(Rule::Missing));
+        let (Some(owner), Some(name), Some(settings), true) =
+            (owner, name, settings, fields.is_empty())
+        else {
             return Err(fields.into_error().into());
         };
 
         let (mut random, mut secret) = ([0; 10], Zeroizing::new([0; 32]));
-        self.random_id_and_secret(&mut random, &mut secret)?;
+        self.random_id_and_secret(&mut random, &mut secret).map_err(IssueError::Entropy)?;
         let id = self.next_id(random);
-        let (plain, digest) = self.write_token(format.prefix(), id, &secret)?;
+        let (plain, digest) =
+            self.write_token(format.prefix(), id, &secret).map_err(IssueError::Entropy)?;
 
-        let mut record =
-            TokenRecord::new(id, format.prefix().clone(), new.owner, name, digest, now);
+        let mut record = TokenRecord::new(id, format.prefix().clone(), owner, name, digest, now);
         settings.set(&mut record);
         let rare = record.rare_mut();
         rare.parent = new.parent.map(|parent| parent.0.id);

@@ -1,6 +1,6 @@
 use std::num::NonZeroU32;
 
-use crate::token::RateLimit;
+use crate::token::{InvalidValue, RateLimit, Rule};
 
 use super::gcra;
 
@@ -28,27 +28,19 @@ pub struct Charge {
     cost: NonZeroU32,
 }
 
-/// Why a [`Charge`] was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ChargeError {
-    /// The name of the limit, which stands in headers and in keys, is not 1 to 32 of `[a-z0-9_-]`.
-    #[error("the name of a rate limit is 1 to {LONGEST_NAME} of [a-z0-9_-]")]
-    Name,
-    /// The cost is none.
-    #[error("a request costs at least one")]
-    Cost,
-}
+/// The name stands in headers and in keys.
+const NAME: InvalidValue = Rule::other("must be 1 to 32 of [a-z0-9_-]").broken_by("charge");
+const COST: InvalidValue = Rule::other("must be at least one request").broken_by("cost");
 
 impl Charge {
     /// A request that costs one of a limit.
     ///
     /// # Errors
-    /// [`ChargeError::Name`] where the name is not 1 to 32 of `[a-z0-9_-]`.
-    pub fn new(name: &'static str, limit: RateLimit) -> Result<Self, ChargeError> {
+    /// [`InvalidValue`] if the name is not 1 to 32 of `[a-z0-9_-]`.
+    pub fn new(name: &'static str, limit: RateLimit) -> Result<Self, InvalidValue> {
         let fits = (1..=LONGEST_NAME).contains(&name.len())
             && name.bytes().all(|it| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
-        fits.then_some(Self { name, limit, cost: NonZeroU32::MIN }).ok_or(ChargeError::Name)
+        fits.then_some(Self { name, limit, cost: NonZeroU32::MIN }).ok_or(NAME)
     }
 
     /// A request that costs one of the limit named `default`: the one that is charged for every request, and that a
@@ -64,9 +56,9 @@ impl Charge {
     /// would be true.
     ///
     /// # Errors
-    /// [`ChargeError::Cost`] where it is zero.
-    pub fn cost(self, requests: u32) -> Result<Self, ChargeError> {
-        let cost = NonZeroU32::new(requests).ok_or(ChargeError::Cost)?;
+    /// [`InvalidValue`] if it is zero.
+    pub fn cost(self, requests: u32) -> Result<Self, InvalidValue> {
+        let cost = NonZeroU32::new(requests).ok_or(COST)?;
         Ok(Self { cost, ..self })
     }
 
@@ -135,10 +127,10 @@ mod tests {
             assert_eq!(Charge::new(good, limit).map(|it| it.name()), Ok(good));
         }
         for bad in ["", "A", "a b", "a:b", "a\"", "é", "abcdefghijklmnopqrstuvwxyz0123456"] {
-            assert_eq!(Charge::new(bad, limit), Err(ChargeError::Name), "{bad}");
+            assert_eq!(Charge::new(bad, limit), Err(NAME), "{bad}");
         }
         let charge = Charge::new("a", limit).unwrap();
-        assert_eq!(charge.cost(0), Err(ChargeError::Cost));
+        assert_eq!(charge.cost(0), Err(COST));
         assert_eq!(charge.cost(u32::MAX).map(|it| it.requests()), Ok(NonZeroU32::MAX));
     }
 }

@@ -43,7 +43,7 @@ pub(crate) use self::quota::Receipt;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisLimits, WhileAway};
 pub use self::{
-    charge::{Charge, ChargeError},
+    charge::Charge,
     error::LimitError,
     event::LimiterEvent,
     quota::{Quota, RateLimited},

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
+use time::Duration;
+
 use crate::{
     api_tokens::{
         ATTEMPTS, ApiTokens,
-        policy::{Fields, Instants, InvalidFields},
-        token_settings::{TokenSettings, settings_setters},
+        policy::Instants,
+        token_settings::{Expiry, RequestedAbilities, TokenSettings},
     },
     cluster::signal::Changed,
     event::Event,
-    store::{Change, Deleted, Deletion, Patch, STEP, StoreError},
-    token::{Timestamp, TokenId, TokenRecord},
+    store::{
+        StoreError,
+        contract::{Change, Deleted, Deletion, Patch, STEP},
+    },
+    token::{Fields, InvalidFields, RateLimit, Timestamp, TokenId, TokenRecord},
 };
 
 use super::owner_tokens::{ManageError, OwnerTokens};
@@ -199,12 +204,12 @@ impl ApiTokens {
 }
 
 impl TokenChange {
-    /// Changes nothing yet.
+    /// A change of nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Another name.
+    /// Sets the name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -231,5 +236,73 @@ impl TokenChange {
         self
     }
 
-    settings_setters!();
+    /// Sets what the token may do: a set of at most 100 abilities. The empty set permits nothing.
+    pub fn abilities<T: Into<String>>(mut self, abilities: impl IntoIterator<Item = T>) -> Self {
+        self.settings.abilities = Some(abilities.into_iter().collect());
+        self
+    }
+
+    /// Lets the token do everything, also what the application does not know yet.
+    pub fn all_abilities(mut self) -> Self {
+        self.settings.abilities = Some(RequestedAbilities::All);
+        self
+    }
+
+    /// Sets when the token expires, in whole seconds. If it is `None`, the token never expires.
+    pub fn expires_at(mut self, instant: impl Into<Option<Timestamp>>) -> Self {
+        self.settings.expiry = Some(instant.into().into());
+        self
+    }
+
+    /// Sets how long from now the token lives, in whole seconds.
+    pub fn expires_in(mut self, lifetime: Duration) -> Self {
+        self.settings.expiry = Some(Expiry::In(lifetime));
+        self
+    }
+
+    /// Sets from when on the token is valid, in whole seconds. If it is `None`, the token
+    /// is valid from now on.
+    pub fn not_before(mut self, instant: impl Into<Option<Timestamp>>) -> Self {
+        self.settings.not_before = Some(instant.into());
+        self
+    }
+
+    /// Sets the idle period: 1 to 2³² − 1 whole seconds without a use, after which the token is refused. If it is
+    /// `None`, the token is never idle. A new period makes an idle token valid again, and so does suspending and resuming
+    /// it.
+    ///
+    /// A use counts as at most [slack](crate::Policy::default_idle_period) earlier than it was.
+    pub fn idle_period(mut self, period: impl Into<Option<Duration>>) -> Self {
+        self.settings.idle_period = Some(period.into());
+        self
+    }
+
+    /// Sets a rate limit of its own, in place of the application's. If it is `None`, the application's
+    /// applies.
+    pub fn rate_limit(mut self, limit: impl Into<Option<RateLimit>>) -> Self {
+        self.settings.rate_limit = Some(limit.into());
+        self
+    }
+
+    /// Sets from where the token may be used: 1 to 100 addresses, or networks such as `192.0.2.0/24`.
+    pub fn allowed_addresses<T: Into<String>>(
+        mut self,
+        networks: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let networks = networks.into_iter().map(Into::into).collect();
+        self.settings.allowed_addresses = Some(Some(networks));
+        self
+    }
+
+    /// Lets the token be used from everywhere.
+    pub fn any_address(mut self) -> Self {
+        self.settings.allowed_addresses = Some(None);
+        self
+    }
+
+    /// Sets what the application keeps beside the token: a JSON object of at most 4 KiB.
+    pub fn metadata(mut self, metadata: serde_json::Value) -> Self {
+        self.settings.metadata = Some(metadata);
+        self
+    }
 }

@@ -2,7 +2,10 @@
 
 use crate::{
     api_tokens::ApiTokens,
-    store::{Counts, Filter, Query, StoreError},
+    store::{
+        StoreError,
+        contract::{Counts, Filter, Query},
+    },
     token::{TokenId, TokenRecord},
 };
 

@@ -7,9 +7,11 @@ use sha2::{Digest, Sha256};
 use time::Duration;
 
 use crate::{
-    api_tokens::policy::{Fields, InvalidFields},
-    store::{CorruptRecord, Filter, Order, Position, Query, States},
-    token::{Ability, Owner, Timestamp, TokenRecord, TokenState},
+    store::{
+        CorruptRecord, Order,
+        contract::{Filter, Position, Query, States},
+    },
+    token::{Ability, Fields, InvalidFields, Owner, Rule, Timestamp, TokenRecord, TokenState},
 };
 
 /// The longest part of a name that a list takes: no name has more characters.
@@ -163,7 +165,7 @@ impl ListTokens {
         fields.check("q", part);
         filter.name_part = self.name_part.filter(|part| !part.is_empty());
         let ability = self.ability.map(Ability::new).transpose();
-        let ability = fields.check("ability", ability.map_err(|error| error.to_string()));
+        let ability = fields.check("ability", ability);
         if ability.iter().flatten().any(|it| it.as_str().ends_with('*')) {
             fields.refuse("ability", "must be one ability, without *");
         }
@@ -210,10 +212,7 @@ impl TokenPage {
     }
 }
 
-/// A text that is no cursor, or one of another list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be the next_cursor of the same listing")]
-struct CursorError;
+const CURSOR: Rule = Rule::other("must be the next_cursor of the same listing");
 
 /// One that was given out is shorter: its key is an instant, or a name of at most 400 bytes.
 const LONGEST_CURSOR: usize = 4_096;
@@ -230,12 +229,12 @@ fn encode(listing: u64, after: Position) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
 }
 
-fn decode(text: &str, order: Order, listing: u64) -> Result<Position, CursorError> {
+fn decode(text: &str, order: Order, listing: u64) -> Result<Position, Rule> {
     if text.len() > LONGEST_CURSOR {
-        return Err(CursorError);
+        return Err(CURSOR);
     }
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| CursorError)?;
-    let cursor: Cursor = serde_json::from_slice(&bytes).map_err(|_| CursorError)?;
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| CURSOR)?;
+    let cursor: Cursor = serde_json::from_slice(&bytes).map_err(|_| CURSOR)?;
     let fits = cursor.listing == listing && order.has_key(&cursor.after.key);
-    fits.then_some(cursor.after).ok_or(CursorError)
+    fits.then_some(cursor.after).ok_or(CURSOR)
 }

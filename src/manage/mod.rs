@@ -1,6 +1,7 @@
 //! Management of tokens, by owners, operators and bearers.
 
 mod change;
+mod issue;
 mod list;
 mod list_tokens;
 mod operator;

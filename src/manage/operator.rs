@@ -8,7 +8,8 @@ use crate::{
     api_tokens::ApiTokens,
     event::Event,
     store::{
-        Filter, KeyCount, Order, Patch, Position, Query, SortBy, States, StoreError, UpdateOutcome,
+        KeyCount, Order, SortBy, StoreError,
+        contract::{Filter, Patch, Position, Query, States, UpdateOutcome},
     },
     token::{Actor, Reason, Timestamp, TokenRecord},
 };

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use crate::{
-    api_tokens::{ApiTokens, policy::InvalidFields},
-    store::{Patch, PatchError, RuleError, StoreError, TokenStore, UpdateOutcome},
-    token::{Actor, Owner, Reason, Timestamp, TokenId, TokenRecord, TokenState},
+    api_tokens::ApiTokens,
+    store::{
+        StoreError, TokenStore,
+        contract::{Patch, PatchError, RuleError, UpdateOutcome},
+    },
+    token::{Actor, InvalidFields, Owner, Reason, Timestamp, TokenId, TokenRecord, TokenState},
 };
 
 /// Manages the tokens of one owner. A token of somebody else is not found here.
@@ -71,20 +74,39 @@ pub enum ManageError {
 }
 
 impl ApiTokens {
-    /// Returns what manages the tokens of one owner. The application's own login says who that is.
-    pub fn owned_by(&self, owner: &Owner) -> OwnerTokens {
-        OwnerTokens { tokens: self.clone(), owner: owner.clone(), by: None, because: None }
+    /// Manages the tokens of one owner, who comes from the application's own login, never from the request.
+    ///
+    /// A type of the application is an owner once it converts into one:
+    ///
+    /// ```
+    /// # use keyfob::{ApiTokens, Owner, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// struct User {
+    ///     id: u64,
+    /// }
+    ///
+    /// impl From<&User> for Owner {
+    ///     fn from(user: &User) -> Self {
+    ///         Owner::new(format!("user:{}", user.id)).expect("a number makes a valid owner")
+    ///     }
+    /// }
+    ///
+    /// let user = User { id: 42 };
+    /// let own = tokens.owned_by(&user);
+    /// ```
+    pub fn owned_by(&self, owner: impl Into<Owner>) -> OwnerTokens {
+        OwnerTokens { tokens: self.clone(), owner: owner.into(), by: None, because: None }
     }
 }
 
 impl OwnerTokens {
-    /// Says who acts, where that is not the owner: kept with what is revoked, and told to observers.
+    /// Names who acts, if that is not the owner. It is kept with a token that is issued or revoked, and told to observers.
     pub fn by(mut self, actor: Actor) -> Self {
         self.by = Some(actor.without_tokens(self.tokens.format()));
         self
     }
 
-    /// Says why: kept with what is revoked or suspended, and told to observers.
+    /// Gives the reason. It is kept with a token that is revoked or suspended, and told to observers.
     pub fn because(mut self, reason: Reason) -> Self {
         self.because = Some(reason.without_tokens(self.tokens.format()));
         self

@@ -5,7 +5,11 @@ use std::{slice, sync::Arc};
 use crate::{
     api_tokens::ApiTokens,
     event::Event,
-    store::{Page, Patch, Query, SharedRecord, StoreError, TokenStore, UpdateOutcome, find_one},
+    store::{
+        StoreError, TokenStore,
+        contract::{Page, Patch, Query, SharedRecord, UpdateOutcome},
+        find_one,
+    },
     token::{TokenId, TokenRecord},
 };
 

@@ -9,7 +9,10 @@ use crate::{
     api_tokens::ApiTokens,
     cluster::signal::{Changed, MOST},
     event::Event,
-    store::{Revoked, STEP, Selection, StoreError},
+    store::{
+        StoreError,
+        contract::{Revoked, STEP, Selection},
+    },
     token::{Actor, Owner, Reason, Revocation, TokenId},
 };
 

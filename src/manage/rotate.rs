@@ -1,6 +1,6 @@
 //! A new secret for a token; the old one may be used until its grace is over.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use time::Duration;
 use zeroize::Zeroizing;
@@ -8,14 +8,19 @@ use zeroize::Zeroizing;
 use crate::{
     api_tokens::{
         ATTEMPTS, ApiTokens,
-        entropy::EntropyError,
-        policy::{Fields, Instants, InvalidFields},
-        token_settings::{Expiry, TokenSettings, expiry_setters},
+        policy::Instants,
+        token_settings::{Expiry, TokenSettings},
     },
     cluster::signal::Changed,
     event::Event,
-    store::{Expected, Patch, Rotation, StoreError, TokenStore},
-    token::{IssuedToken, PlainToken, PreviousSecret, Timestamp, TokenId, TokenRecord, TokenState},
+    store::{
+        StoreError, TokenStore,
+        contract::{Expected, Patch, Rotation},
+    },
+    token::{
+        Fields, InvalidFields, IssuedToken, PlainToken, PreviousSecret, Rule, Timestamp, TokenId,
+        TokenRecord, TokenState,
+    },
 };
 
 use super::owner_tokens::{ManageError, OwnerTokens};
@@ -97,22 +102,12 @@ pub enum RotateError {
         reason: &'static str,
     },
     /// There is no secret to be had.
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
+    #[error("the random generator failed")]
+    Entropy(#[source] io::Error),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
-
-/// A grace that is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be at least 0 and at most {}", LONGEST_GRACE.whole_seconds())]
-struct GraceError;
-
-/// An expiry that whoever bears a token can't give it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must not be later than it was")]
-struct LaterError;
 
 impl TokenRotation {
     /// A rotation with a grace of 24 hours.
@@ -150,7 +145,18 @@ impl TokenRotation {
         self
     }
 
-    expiry_setters!(expiry);
+    /// Sets when the token expires, in whole seconds. If it is `None`, the token never expires. Default: the expiry stays
+    /// as it is.
+    pub fn expires_at(mut self, instant: impl Into<Option<Timestamp>>) -> Self {
+        self.expiry = Some(instant.into().into());
+        self
+    }
+
+    /// Sets how long from now the token lives, in whole seconds.
+    pub fn expires_in(mut self, lifetime: Duration) -> Self {
+        self.expiry = Some(Expiry::In(lifetime));
+        self
+    }
 
     /// The same for somebody who bears the token, which is of this generation.
     pub(crate) fn by_bearer(self, generation: u32, is_current: bool) -> Result<Self, RotateError> {
@@ -162,13 +168,13 @@ impl TokenRotation {
         Ok(Self { generation: Some(generation), asker, ends_running_grace, ..self })
     }
 
-    fn grace_end(&self, now: Timestamp) -> Result<Option<Timestamp>, GraceError> {
+    fn grace_end(&self, now: Timestamp) -> Result<Option<Timestamp>, Rule> {
         match self.grace {
             None if self.until_first_use => Ok(None),
             grace => {
                 let grace = grace.unwrap_or(GRACE);
                 if grace.is_negative() || grace.whole_seconds() > LONGEST_GRACE.whole_seconds() {
-                    return Err(GraceError);
+                    return Err(Rule::Seconds { min: 0, max: LONGEST_GRACE.whole_seconds() });
                 }
                 Ok(Some(now.checked_add(grace).unwrap_or(Timestamp::MAX)))
             }
@@ -302,8 +308,9 @@ impl ApiTokens {
         };
 
         let (mut unused, mut secret) = ([0; 10], Zeroizing::new([0; 32]));
-        self.random_id_and_secret(&mut unused, &mut secret)?;
-        let (plain, digest) = self.write_token(&record.prefix, record.id, &secret)?;
+        self.random_id_and_secret(&mut unused, &mut secret).map_err(RotateError::Entropy)?;
+        let (plain, digest) =
+            self.write_token(&record.prefix, record.id, &secret).map_err(RotateError::Entropy)?;
         Ok((plain, Rotation { digest, generation, at: now, previous, expires_at }))
     }
 
@@ -322,7 +329,7 @@ impl ApiTokens {
             record.expires_at.is_some_and(|end| it.is_none_or(|it| it > end))
         };
         if rotation.asker != Asker::Owner && expires_at.is_some_and(is_later) {
-            fields.refuse("expires_at", LaterError);
+            fields.refuse("expires_at", Rule::Later);
         }
         let grace_end = fields.check("grace_seconds", rotation.grace_end(now));
         match (expires_at, grace_end) {

@@ -16,7 +16,7 @@ use super::{
 
 impl ApiTokens {
     /// Issues a token on behalf of another one, which is then its parent. The application has to
-    /// [allow it](crate::ApiTokensBuilder::delegation), and the parent to hold the ability that this asks for.
+    /// [allow it](crate::Policy::delegation), and the parent to hold the ability that this asks for.
     ///
     /// The new token does not go beyond its parent as that is now: not in abilities, expiry, idle period, rate limit,
     /// addresses or owner. What is changed of the parent later changes no child, and each child has a rate limit to
@@ -29,17 +29,18 @@ impl ApiTokens {
     ///
     /// ```
     /// # futures_executor::block_on(async {
-    /// # use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore};
-    /// let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").delegation("tokens:issue").build().unwrap();
+    /// # use keyfob::{Ability, ApiTokens, NewToken, Owner, Policy, store::MemoryStore};
+    /// let policy = Policy::new().delegation(Ability::new("tokens:issue").unwrap());
+    /// let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").policy(policy).build().unwrap();
     /// let owner = Owner::new("user:42").unwrap();
-    /// let ci = NewToken::new(owner.clone(), "ci").abilities(["builds:*", "tokens:issue"]);
+    /// let ci = NewToken::new(&owner, "ci").abilities(["builds:*", "tokens:issue"]);
     /// let ci = tokens.issue(ci).await.unwrap();
     ///
     /// let ci = tokens.verify(ci.plain.expose_secret()).await.unwrap();
-    /// let job = NewToken::new(owner.clone(), "job").abilities(["builds:42:write"]);
+    /// let job = NewToken::named("job").abilities(["builds:42:write"]);
     /// assert_eq!(tokens.issue_on_behalf_of(&ci, job).await.unwrap().record.parent(), Some(ci.id()));
     ///
-    /// let more = NewToken::new(owner, "more").abilities(["servers:delete"]);
+    /// let more = NewToken::named("more").abilities(["servers:delete"]);
     /// assert!(tokens.issue_on_behalf_of(&ci, more).await.is_err());
     /// # });
     /// ```
@@ -56,6 +57,7 @@ impl ApiTokens {
         // What was true when it was verified need not be true any more.
         let parent = self.revalidate_stored(parent).await.map_err(not_good_any_more)?;
         self.may_delegate(&parent)?;
+        new.owner.get_or_insert_with(|| parent.owner().clone());
         new.parent = Some(Parent(parent.record().clone()));
         let issued = self.issue_in(self.store(), new).await?;
         self.report(|| Event::issued(&issued));

@@ -3,19 +3,13 @@
 use std::sync::Arc;
 
 use crate::{
-    api_tokens::policy::Fields,
     cluster::signal::Changed,
     event::Event,
-    store::Patch,
-    token::{Actor, Suspension, Timestamp, TokenId, TokenRecord},
+    store::contract::Patch,
+    token::{Actor, Fields, Rule, Suspension, Timestamp, TokenId, TokenRecord},
 };
 
 use super::owner_tokens::{ManageError, OwnerTokens};
-
-/// A suspension that would be over before it begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be in the future")]
-struct UntilError;
 
 impl OwnerTokens {
     /// Suspends a token until somebody [resumes](Self::resume) it. Once this returns, the next verification on this
@@ -64,7 +58,7 @@ impl OwnerTokens {
         let (_, since) = self.find_manageable(id).await?;
         if until.is_some_and(|until| until <= since) {
             let mut fields = Fields::default();
-            fields.refuse("until", UntilError);
+            fields.refuse("until", Rule::NotInFuture);
             return Err(fields.into_error().into());
         }
         let suspension = Suspension { since, until, reason: self.because.clone() };

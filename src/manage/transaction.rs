@@ -6,7 +6,10 @@ use crate::{
     api_tokens::ApiTokens,
     event::Event,
     issue::{IssueError, NewToken},
-    store::{Revoked, STEP, Selection, TokenStore},
+    store::{
+        TokenStore,
+        contract::{Revoked, STEP, Selection},
+    },
     token::{IssuedToken, TokenId, TokenRecord},
 };
 

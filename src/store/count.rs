@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::{store::SharedRecord, token::KeyId};
+use crate::{store::contract::SharedRecord, token::KeyId};
 
 /// How many digests of tokens that are not revoked a pepper key has made.
 #[derive(Clone, Debug, PartialEq, Eq)]

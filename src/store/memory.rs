@@ -11,8 +11,11 @@ use foldhash::fast::RandomState;
 use crate::token::{Abilities, KeyId, Owner, Revocation, Timestamp, TokenId, TokenRecord};
 
 use super::{
-    Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
-    Query, Revoked, Selection, SharedRecord, StoreError, TokenStore, UpdateOutcome, Use,
+    KeyCount, StoreError, TokenStore,
+    contract::{
+        Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, Page, Patch, Peek, Query,
+        Revoked, Selection, SharedRecord, UpdateOutcome, Use,
+    },
 };
 
 /// A store in memory: for tests, examples, and services whose tokens need not outlive them.
@@ -23,7 +26,7 @@ use super::{
 /// use keyfob::{ApiTokens, store::MemoryStore};
 ///
 /// let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build()?;
-/// # Ok::<(), keyfob::BuildError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Default)]
 pub struct MemoryStore {

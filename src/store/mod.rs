@@ -3,7 +3,7 @@
 //! A store remembers; it never judges. Each step of [`TokenStore`] is atomic: it happens whole or not at all, and
 //! two of them never mix. There is no "save the whole record": that is how a revoked token comes back to life.
 //!
-//! To write a store of your own, implement the trait, keep a [`StoredRow`] for each token, and run the conformance
+//! To write a store of your own, implement the trait, keep a [`StoredRow`](contract::StoredRow) for each token, and run the conformance
 //! suite over it (`keyfob::store_conformance!`, feature `test-util`): one test for each clause of the contract.
 //! `examples/own_store` is one, on `tokio-postgres`.
 
@@ -11,7 +11,7 @@ mod cached;
 pub(crate) mod changed;
 #[cfg(feature = "test-util")]
 pub mod conformance;
-mod contract;
+pub mod contract;
 mod count;
 mod error;
 mod memory;
@@ -19,8 +19,6 @@ mod memory;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod row;
-mod shared;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -34,26 +32,26 @@ use async_trait::async_trait;
 
 pub use cached::CacheStats;
 pub(crate) use cached::{CACHE_CAPACITY, CachedStore, LONGEST_STALENESS};
-pub(crate) use contract::STEP;
-pub use contract::{
-    Change, Counts, Deleted, Deletion, Expected, Filter, InsertOutcome, InsertRules,
-    MOST_USED_ABILITIES, Order, OrderError, Page, Patch, PatchError, Position, Query, Revoked,
-    Rotation, RuleError, Selection, Siblings, SortBy, SortKey, States, UpdateOutcome, Use,
-};
+pub use contract::{Order, SortBy};
 pub use count::KeyCount;
 pub use error::{BoxError, CorruptRecord, StoreError};
 pub use memory::MemoryStore;
 #[cfg(feature = "mysql")]
-pub use mysql::{MySqlOpenError, MySqlStore, MySqlTransaction};
+pub use mysql::{MySqlStore, MySqlTransaction};
 #[cfg(feature = "postgres")]
-pub use postgres::{PostgresOpenError, PostgresStore, PostgresTransaction};
-pub use row::StoredRow;
-pub use shared::SharedRecord;
+pub use postgres::{PostgresStore, PostgresTransaction};
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use sql::OpenError;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteOpenError, SqliteStore, SqliteTransaction, SqliteWarning};
+pub use sqlite::{SqliteStore, SqliteTransaction, SqliteWarning};
 pub(crate) use timed::{TimedStore, in_time, unless_busy};
 
 use crate::token::{KeyId, Revocation, TokenId, TokenRecord};
+
+use self::contract::{
+    Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, Page, Patch, Peek, Query,
+    Revoked, Selection, SharedRecord, UpdateOutcome, Use,
+};
 
 /// Reads one token.
 pub(crate) async fn find_one(
@@ -68,20 +66,6 @@ pub(crate) async fn find_one(
         }
         (found, None) => Ok(found),
     }
-}
-
-/// What a store knows of a token without asking anyone.
-#[derive(Clone, Debug)]
-pub enum Peek {
-    /// This is the token.
-    Found(SharedRecord),
-    /// This was the token, no longer ago than is allowed. It is good enough to let somebody in; where it is refused and
-    /// a later secret would not be, it has to be asked for.
-    Cached(SharedRecord),
-    /// There is no such token.
-    Absent,
-    /// It has to be asked for with [`TokenStore::find`].
-    Miss,
 }
 
 /// The storage contract.
@@ -125,7 +109,7 @@ pub trait TokenStore: Debug + Send + Sync {
     /// Locks a token, applies a patch to its record, and writes the record: one transaction.
     ///
     /// [`Patch::apply`] decides. A store adds atomicity: between reading the record and writing it, no other step
-    /// changes the token. If the patch has [rules](Patch::rules), the same step counts the [`Siblings`] of the token,
+    /// changes the token. If the patch has [rules](Patch::rules), the same step counts the [siblings](contract::Siblings) of the token,
     /// and no concurrent insert or update under rules is done between counting and writing. Locks are taken in the
     /// order owner, parent, tokens by id.
     ///

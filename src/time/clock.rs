@@ -110,7 +110,7 @@ struct Anchor {
 }
 
 /// For how long a wall clock that was put forward has to go on before it is believed that it was right to.
-const TRUSTED: Duration = Duration::from_hours(1);
+const TRUSTED: Duration = Duration::from_secs(3_600);
 
 impl Timeline {
     pub(crate) fn new(clock: &dyn Clock) -> Self {
@@ -199,7 +199,7 @@ impl Anchor {
 /// A clock that stands still until a test moves it. Clones share their time.
 ///
 /// ```
-/// use keyfob::{Clock, ManualClock};
+/// use keyfob::time::{Clock, ManualClock};
 /// use time::{Duration, macros::datetime};
 ///
 /// let clock = ManualClock::at(datetime!(2026-01-31 08:00 UTC));

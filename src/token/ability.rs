@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use smol_str::SmolStr;
 
-use super::text::text_traits;
+use super::{InvalidValue, Rule, text::text_traits};
 
 const MAX_LENGTH: usize = 100;
 const MAX_PER_TOKEN: usize = 100;
@@ -19,40 +19,10 @@ const MAX_PER_TOKEN: usize = 100;
 /// assert!(branch.permits("servers:read") && branch.permits("servers:42:restart"));
 /// assert!(!branch.permits("servers") && !branch.permits("sites:read"));
 /// assert!(Ability::new("*").is_err());
-/// # Ok::<(), keyfob::token::AbilityError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ability(SmolStr);
-
-/// Which rule an ability, or a list of them, breaks; it never holds the text, which may be a token pasted by mistake.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AbilityError {
-    /// It is longer than it may be.
-    #[error("must each be at most {MAX_LENGTH} characters long")]
-    TooLong,
-    /// It is empty, or two of its colons have nothing between them.
-    #[error("must each have at least one character in every segment")]
-    EmptySegment,
-    /// It holds something else than letters, digits, `_`, `.`, `-` and `:`.
-    #[error("must each contain only letters, digits, '_', '.', '-' and ':'")]
-    ForbiddenCharacter,
-    /// It is `*` alone.
-    #[error("must be asked for as all, not as \"*\" in a list")]
-    BareWildcard,
-    /// It has a `*` that is not its whole last segment.
-    #[error("must have a wildcard only as the whole last segment")]
-    MisplacedWildcard,
-    /// There are more of them than a token may hold.
-    #[error("must be at most {MAX_PER_TOKEN}")]
-    TooMany,
-    /// A token stands in one, pasted into the wrong field.
-    #[error("must not contain a token")]
-    ContainsToken,
-    /// The application has declared its abilities, and this is none of them.
-    #[error("must be among those that are declared")]
-    Unknown,
-}
 
 /// Tells whether a text is one ability and no pattern, as a handler requires it. Usable in constants.
 ///
@@ -83,24 +53,27 @@ impl Ability {
     /// Takes an ability or a branch.
     ///
     /// # Errors
-    /// [`AbilityError`] names the rule that it breaks.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, AbilityError> {
-        let text = text.as_ref();
+    /// [`InvalidValue`] names the rule that the ability breaks. It never contains the text.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidValue> {
+        Self::read(text.as_ref()).map_err(|rule| rule.broken_by("abilities"))
+    }
+
+    fn read(text: &str) -> Result<Self, Rule> {
         if text.len() > MAX_LENGTH {
-            return Err(AbilityError::TooLong);
+            return Err(Rule::AbilityTooLong { max: MAX_LENGTH });
         }
         if text == "*" {
-            return Err(AbilityError::BareWildcard);
+            return Err(Rule::BareWildcard);
         }
         let branch = text.strip_suffix(":*").unwrap_or(text);
         if is_ability(branch) {
             Ok(Self(SmolStr::new(text)))
         } else if branch.contains('*') {
-            Err(AbilityError::MisplacedWildcard)
+            Err(Rule::MisplacedWildcard)
         } else if branch.split(':').any(str::is_empty) {
-            Err(AbilityError::EmptySegment)
+            Err(Rule::EmptySegment)
         } else {
-            Err(AbilityError::ForbiddenCharacter)
+            Err(Rule::AbilityCharacter)
         }
     }
 
@@ -128,7 +101,7 @@ impl Ability {
     }
 }
 
-text_traits!(Ability, AbilityError);
+text_traits!(Ability);
 
 /// What a token may do: everything, or what is in a set. The empty set permits nothing.
 ///
@@ -140,7 +113,7 @@ text_traits!(Ability, AbilityError);
 /// assert!(!abilities.permit("servers:create"));
 /// assert!(!Abilities::none().permit("servers:read"));
 /// assert!(Abilities::all().permit("servers:read"));
-/// # Ok::<(), keyfob::token::AbilityError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Abilities(Held);
@@ -167,8 +140,8 @@ impl Abilities {
     /// A set of at most 100; what is named twice is held once, in the order given.
     ///
     /// # Errors
-    /// [`AbilityError`] for the first that is no ability, or where there are too many.
-    pub fn set<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, AbilityError> {
+    /// [`InvalidValue`] for the first text that is not an ability, or if there are too many.
+    pub fn set<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, InvalidValue> {
         let mut held = Vec::new();
         for text in texts {
             let ability = Ability::new(text)?;
@@ -176,7 +149,7 @@ impl Abilities {
                 continue;
             }
             if held.len() == MAX_PER_TOKEN {
-                return Err(AbilityError::TooMany);
+                return Err(Rule::TooManyAbilities { max: MAX_PER_TOKEN }.broken_by("abilities"));
             }
             held.push(ability);
         }
@@ -201,7 +174,7 @@ impl Abilities {
     /// assert!(servers.cover(&Abilities::set(["servers:read", "servers:42:*"])?));
     /// assert!(!servers.cover(&Abilities::set(["servers:read", "sites:read"])?));
     /// assert!(!servers.cover(&Abilities::all()));
-    /// # Ok::<(), keyfob::token::AbilityError>(())
+    /// # Ok::<(), keyfob::InvalidValue>(())
     /// ```
     #[must_use]
     pub fn cover(&self, others: &Self) -> bool {
@@ -277,26 +250,29 @@ mod tests {
     #[test]
     fn each_rule_names_itself() {
         for (text, error) in [
-            ("", AbilityError::EmptySegment),
-            ("a::b", AbilityError::EmptySegment),
-            (":a", AbilityError::EmptySegment),
-            ("a:", AbilityError::EmptySegment),
-            ("*", AbilityError::BareWildcard),
-            ("a:*:b", AbilityError::MisplacedWildcard),
-            ("a*", AbilityError::MisplacedWildcard),
-            ("*:a", AbilityError::MisplacedWildcard),
-            ("a:**", AbilityError::MisplacedWildcard),
-            ("a b", AbilityError::ForbiddenCharacter),
-            ("é", AbilityError::ForbiddenCharacter),
-            ("a\0", AbilityError::ForbiddenCharacter),
+            ("", Rule::EmptySegment),
+            ("a::b", Rule::EmptySegment),
+            (":a", Rule::EmptySegment),
+            ("a:", Rule::EmptySegment),
+            ("*", Rule::BareWildcard),
+            ("a:*:b", Rule::MisplacedWildcard),
+            ("a*", Rule::MisplacedWildcard),
+            ("*:a", Rule::MisplacedWildcard),
+            ("a:**", Rule::MisplacedWildcard),
+            ("a b", Rule::AbilityCharacter),
+            ("é", Rule::AbilityCharacter),
+            ("a\0", Rule::AbilityCharacter),
         ] {
-            assert_eq!(Ability::new(text), Err(error), "{text:?}");
+            assert_eq!(Ability::read(text), Err(error), "{text:?}");
         }
         assert!(Ability::new("a".repeat(100)).is_ok());
-        assert_eq!(Ability::new("a".repeat(101)), Err(AbilityError::TooLong));
+        assert_eq!(Ability::read(&"a".repeat(101)), Err(Rule::AbilityTooLong { max: MAX_LENGTH }));
         let abilities = |n: usize| Abilities::set((0..n).map(|i| format!("a:{i}")));
         assert!(abilities(100).is_ok());
-        assert_eq!(abilities(10_000), Err(AbilityError::TooMany));
+        assert_eq!(
+            abilities(10_000),
+            Err(Rule::TooManyAbilities { max: 100 }.broken_by("abilities"))
+        );
     }
 
     /// Held, required, permitted: every pair of these, so that no rule of the matcher is left to chance.

@@ -2,6 +2,8 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::{InvalidValue, Rule};
+
 const MAX_NETWORKS: usize = 100;
 
 /// From where a token may be used: 1 to 100 networks in CIDR notation.
@@ -14,42 +16,26 @@ const MAX_NETWORKS: usize = 100;
 /// assert!(office.contain("::ffff:192.0.2.7".parse().unwrap()), "an IPv4-mapped address is the IPv4 address");
 /// assert!(!office.contain("198.51.100.1".parse().unwrap()));
 /// assert_eq!(AllowedAddresses::new(["::ffff:192.0.2.0/120"])?.iter().next().unwrap(), "192.0.2.0/24");
-/// # Ok::<(), keyfob::token::AllowedAddressesError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedAddresses(Vec<IpNet>);
-
-/// Which rule a list of networks breaks.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AllowedAddressesError {
-    /// There is none in the list, which would lock the token's holder out.
-    #[error("must name at least one network")]
-    Empty,
-    /// There are more than 100.
-    #[error("must name at most {MAX_NETWORKS} networks")]
-    TooMany,
-    /// One is neither an address nor a network such as `192.0.2.0/24`.
-    #[error("must be addresses or networks such as 192.0.2.0/24")]
-    NotANetwork,
-}
 
 impl AllowedAddresses {
     /// Takes addresses and networks.
     ///
     /// # Errors
-    /// [`AllowedAddressesError`] names the rule that the list breaks.
-    pub fn new<T: AsRef<str>>(
-        networks: impl IntoIterator<Item = T>,
-    ) -> Result<Self, AllowedAddressesError> {
-        let read = |text: T| read(text.as_ref()).ok_or(AllowedAddressesError::NotANetwork);
+    /// [`InvalidValue`] names the rule that the list breaks.
+    pub fn new<T: AsRef<str>>(networks: impl IntoIterator<Item = T>) -> Result<Self, InvalidValue> {
         let networks = networks.into_iter().take(MAX_NETWORKS + 1);
-        let networks = networks.map(read).collect::<Result<Vec<_>, _>>()?;
-        match networks.len() {
-            0 => Err(AllowedAddressesError::Empty),
-            1..=MAX_NETWORKS => Ok(Self(networks)),
-            _ => Err(AllowedAddressesError::TooMany),
-        }
+        let networks = networks.map(|text| read(text.as_ref())).collect::<Option<Vec<_>>>();
+        let rule = match networks {
+            None => Rule::NotANetwork,
+            Some(networks) if networks.is_empty() => Rule::NoNetwork,
+            Some(networks) if networks.len() <= MAX_NETWORKS => return Ok(Self(networks)),
+            Some(_) => Rule::TooManyNetworks { max: MAX_NETWORKS },
+        };
+        Err(rule.broken_by("allowed_addresses"))
     }
 
     pub(super) fn weight(&self) -> usize {

@@ -12,9 +12,9 @@ text_value! {
     /// use keyfob::token::KeyId;
     ///
     /// assert_eq!(KeyId::new("2026-11")?.as_str(), "2026-11");
-    /// # Ok::<(), keyfob::token::TextError>(())
+    /// # Ok::<(), keyfob::InvalidValue>(())
     /// ```
-    KeyId, 32
+    KeyId, "pepper_key", 32
 }
 
 /// What is kept of a secret: 256 bits from which the secret can't be had again.

@@ -3,8 +3,8 @@ use std::{borrow::Cow, fmt};
 use zeroize::Zeroizing;
 
 use super::{
-    PlainToken, Prefix, TokenDigest, TokenId, base62, checksums::Checksums, digests::Digests,
-    keyed_hash, prefix,
+    InvalidValue, PlainToken, Prefix, Rule, TokenDigest, TokenId, base62, checksums::Checksums,
+    digests::Digests, keyed_hash, prefix,
 };
 
 const ID: usize = base62::U128_WIDTH;
@@ -37,7 +37,7 @@ const _: () = assert!(prefix::LONGEST + 1 + COVERED_TAIL <= keyed_hash::LONGEST)
 /// let format = TokenFormat::new(Prefix::new("acme")?);
 /// assert_eq!(format.parse("acme_nonsense").unwrap_err(), MalformedToken::WrongLength);
 /// assert_eq!(format.parse("ghp_16C7e42F292c6912").unwrap_err(), MalformedToken::UnknownPrefix);
-/// # Ok::<(), keyfob::token::PrefixError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct TokenFormat {
@@ -45,12 +45,6 @@ pub struct TokenFormat {
     prefixes: Vec<Prefix>,
     checksums: Checksums,
 }
-
-/// Why a [`TokenFormat`] could not be made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the token prefix {0} is named twice")]
-#[non_exhaustive]
-pub struct TokenFormatError(pub Prefix);
 
 /// Why a text is no token of this application, found without asking the store. For logs; a client learns nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,10 +92,11 @@ impl TokenFormat {
     /// Accepts tokens of one more prefix, for instance the one from before a rename.
     ///
     /// # Errors
-    /// [`TokenFormatError`] where the prefix is there already.
-    pub fn accept(mut self, prefix: Prefix) -> Result<Self, TokenFormatError> {
+    /// [`InvalidValue`] if the prefix is accepted already.
+    pub fn accept(mut self, prefix: Prefix) -> Result<Self, InvalidValue> {
         if self.prefixes.contains(&prefix) {
-            return Err(TokenFormatError(prefix));
+            let rule = format!("must not be accepted twice: {prefix}");
+            return Err(Rule::from(rule).broken_by("prefix"));
         }
         self.prefixes.push(prefix);
         Ok(self)

@@ -2,7 +2,7 @@ use std::{io, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::TokenFormat;
+use super::{InvalidValue, Rule, TokenFormat};
 
 const MAX_BYTES: usize = 4096;
 /// `serde_json` reads no more than 127 levels, so deeper metadata could be kept and never be read again.
@@ -10,6 +10,8 @@ const MAX_DEPTH: usize = 100;
 
 /// The longest text that is read as metadata: compact JSON is shorter, other JSON may be longer by its white space.
 const MAX_TEXT: usize = 4 * MAX_BYTES;
+
+const TOO_LONG: Rule = Rule::JsonTooLong { max: MAX_BYTES };
 
 /// What an application keeps beside a token: a JSON object of at most 4 KiB.
 ///
@@ -22,63 +24,43 @@ const MAX_TEXT: usize = 4 * MAX_BYTES;
 /// let metadata = Metadata::new(&json!({ "environment": "production" }))?;
 /// assert_eq!(metadata.get("environment"), Some(json!("production")));
 /// assert!(Metadata::new(&json!([1, 2])).is_err());
-/// # Ok::<(), keyfob::token::MetadataError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata(Option<Arc<str>>);
-
-/// Which rule a token's metadata breaks.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum MetadataError {
-    /// It is JSON, but no object.
-    #[error("must be a JSON object")]
-    NotAnObject,
-    /// Written as compact JSON it is longer than it may be.
-    #[error("must be at most {MAX_BYTES} bytes as JSON")]
-    TooLong,
-    /// Its arrays and objects lie deeper in each other than they may.
-    #[error("must not be nested more than {MAX_DEPTH} levels deep")]
-    TooDeep,
-    /// A token stands in it, in a key or a value.
-    #[error("must not contain a token")]
-    ContainsToken,
-    /// It is no JSON.
-    #[error("must be JSON")]
-    NotJson(#[source] serde_json::Error),
-}
 
 impl Metadata {
     /// Takes a JSON object.
     ///
     /// # Errors
-    /// [`MetadataError`] where it is no object, longer than 4,096 bytes as compact JSON, or nested more than 100
+    /// [`InvalidValue`] if the value is not an object, longer than 4,096 bytes as compact JSON, or nested more than 100
     /// levels deep.
-    pub fn new(value: &Value) -> Result<Self, MetadataError> {
+    pub fn new(value: &Value) -> Result<Self, InvalidValue> {
+        Self::read(value).map_err(|rule| rule.broken_by("metadata"))
+    }
+
+    fn read(value: &Value) -> Result<Self, Rule> {
         if is_deeper_than(MAX_DEPTH, value) {
-            return Err(MetadataError::TooDeep);
+            return Err(Rule::TooDeep { max: MAX_DEPTH });
         }
         let Value::Object(object) = value else {
-            return Err(MetadataError::NotAnObject);
+            return Err(Rule::NotAnObject);
         };
         if object.is_empty() {
             return Ok(Self::default());
         }
         let mut json = Short(Vec::new());
-        serde_json::to_writer(&mut json, object).map_err(|_| MetadataError::TooLong)?;
-        let json = String::from_utf8(json.0).map_err(|_| MetadataError::TooLong)?;
+        serde_json::to_writer(&mut json, object).map_err(|_| TOO_LONG)?;
+        let json = String::from_utf8(json.0).map_err(|_| TOO_LONG)?;
         Ok(Self(Some(json.into())))
     }
 
     /// Takes a JSON object that a client sent.
-    pub(crate) fn without_tokens(
-        value: &Value,
-        format: &TokenFormat,
-    ) -> Result<Self, MetadataError> {
-        let metadata = Self::new(value)?;
+    pub(crate) fn without_tokens(value: &Value, format: &TokenFormat) -> Result<Self, Rule> {
+        let metadata = Self::read(value)?;
         // JSON escapes no character of a token.
         if format.contains_token(metadata.as_json()) {
-            return Err(MetadataError::ContainsToken);
+            return Err(Rule::ContainsToken);
         }
         Ok(metadata)
     }
@@ -86,12 +68,13 @@ impl Metadata {
     /// Reads the text that a store kept.
     ///
     /// # Errors
-    /// [`MetadataError`] where it is no JSON, or as for [`new`](Self::new).
-    pub fn from_json(text: &str) -> Result<Self, MetadataError> {
+    /// [`InvalidValue`] if the text is not JSON, or as for [`new`](Self::new).
+    pub fn from_json(text: &str) -> Result<Self, InvalidValue> {
         if text.len() > MAX_TEXT {
-            return Err(MetadataError::TooLong);
+            return Err(TOO_LONG.broken_by("metadata"));
         }
-        Self::new(&serde_json::from_str(text).map_err(MetadataError::NotJson)?)
+        let value = serde_json::from_str(text).map_err(|_| Rule::NotJson.broken_by("metadata"))?;
+        Self::new(&value)
     }
 
     /// Compact JSON, the text that a store keeps.
@@ -166,11 +149,11 @@ mod tests {
     fn the_limit_is_in_bytes_of_compact_json() {
         let with = |length: usize| Metadata::new(&serde_json::json!({ "k": "x".repeat(length) }));
         assert!(with(MAX_BYTES - 8).is_ok());
-        assert!(matches!(with(MAX_BYTES - 7), Err(MetadataError::TooLong)));
+        assert_eq!(with(MAX_BYTES - 7).unwrap_err().rule, TOO_LONG);
         let spaces =
             |length: usize| Metadata::from_json(&format!("{{{}}}", " ".repeat(length - 2)));
         assert!(spaces(MAX_TEXT).is_ok_and(|it| it.is_empty()));
-        assert!(matches!(spaces(MAX_TEXT + 1), Err(MetadataError::TooLong)));
+        assert_eq!(spaces(MAX_TEXT + 1).unwrap_err().rule, TOO_LONG);
     }
 
     #[test]
@@ -180,7 +163,8 @@ mod tests {
         };
         let deepest = Metadata::new(&nested(MAX_DEPTH)).unwrap();
         assert_eq!(Metadata::from_json(&deepest.to_json()).ok(), Some(deepest));
-        assert!(matches!(Metadata::new(&nested(MAX_DEPTH + 1)), Err(MetadataError::TooDeep)));
+        let deeper = Metadata::new(&nested(MAX_DEPTH + 1)).unwrap_err();
+        assert_eq!(deeper.rule, Rule::TooDeep { max: MAX_DEPTH });
     }
 
     #[test]
@@ -188,6 +172,6 @@ mod tests {
         let text = r#"{"__proto__":{"a":[1,null,"\u0000 é"]}}"#;
         let metadata = Metadata::from_json(text).map(|metadata| metadata.to_json());
         assert_eq!(metadata.ok().as_deref(), Some(text));
-        assert!(matches!(Metadata::from_json("{"), Err(MetadataError::NotJson(_))));
+        assert_eq!(Metadata::from_json("{").unwrap_err().rule, Rule::NotJson);
     }
 }

@@ -2,7 +2,10 @@ use std::{fmt, sync::Arc};
 
 use smol_str::SmolStr;
 
-use super::text::{is_visible, text_traits};
+use super::{
+    InvalidValue, Rule,
+    text::{is_visible, text_traits},
+};
 
 const MAX_CHARACTERS: usize = 100;
 
@@ -18,64 +21,35 @@ const MAX_CHARACTERS: usize = 100;
 ///
 /// assert_eq!(TokenName::new("Shopify App Production")?.as_str(), "Shopify App Production");
 /// assert!(TokenName::new(" padded ").is_err());
-/// # Ok::<(), keyfob::token::TokenNameError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenName(SmolStr);
-
-/// Which rule a token's name breaks.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TokenNameError {
-    /// There is no character in it.
-    #[error("must not be empty")]
-    Empty,
-    /// It has more characters than it may.
-    #[error("must be at most {max} characters long")]
-    TooLong {
-        /// The greatest number of characters.
-        max: usize,
-    },
-    /// White space stands at its beginning or end.
-    #[error("must not begin or end with white space")]
-    OuterWhiteSpace,
-    /// It holds a control character, a line or paragraph separator, or one that changes the direction of the text.
-    #[error("must not contain control or bidirectional formatting characters")]
-    ForbiddenCharacter,
-    /// It holds a character that the strict policy does not know.
-    #[error("must contain only letters of a to z and A to Z, digits, hyphens and underscores")]
-    NotStrict,
-    /// There is nothing in it that can be seen.
-    #[error("must have a visible character")]
-    NothingVisible,
-    /// A token stands in it, pasted into the wrong field.
-    #[error("must not contain a token")]
-    ContainsToken,
-    /// The application's own policy refuses it, for the reason given.
-    #[error("{0}")]
-    Refused(String),
-}
 
 impl TokenName {
     /// Takes a name.
     ///
     /// # Errors
-    /// [`TokenNameError`] names the rule that it breaks.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, TokenNameError> {
-        let name = Self::stored(text.as_ref())?;
-        if is_visible(name.as_str()) { Ok(name) } else { Err(TokenNameError::NothingVisible) }
+    /// [`InvalidValue`] names the rule that the name breaks.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidValue> {
+        let name = Self::stored(text.as_ref()).map_err(|rule| rule.broken_by("name"))?;
+        if is_visible(name.as_str()) {
+            Ok(name)
+        } else {
+            Err(Rule::NothingVisible.broken_by("name"))
+        }
     }
 
     /// Takes a name that a store kept: an earlier version may have asked for less.
-    pub(crate) fn stored(text: &str) -> Result<Self, TokenNameError> {
+    pub(crate) fn stored(text: &str) -> Result<Self, Rule> {
         if text.is_empty() {
-            Err(TokenNameError::Empty)
+            Err(Rule::Empty)
         } else if text.chars().nth(MAX_CHARACTERS).is_some() {
-            Err(TokenNameError::TooLong { max: MAX_CHARACTERS })
+            Err(Rule::TooManyCharacters { max: MAX_CHARACTERS })
         } else if text.trim().len() != text.len() {
-            Err(TokenNameError::OuterWhiteSpace)
+            Err(Rule::OuterWhiteSpace)
         } else if text.chars().any(is_forbidden) {
-            Err(TokenNameError::ForbiddenCharacter)
+            Err(Rule::ForbiddenCharacter)
         } else {
             Ok(Self(SmolStr::new(text)))
         }
@@ -88,7 +62,7 @@ impl TokenName {
     }
 }
 
-text_traits!(TokenName, TokenNameError);
+text_traits!(TokenName);
 
 /// Control characters, line and paragraph separators, and the explicit bidi controls of UAX #9.
 fn is_forbidden(character: char) -> bool {
@@ -98,23 +72,23 @@ fn is_forbidden(character: char) -> bool {
 }
 
 /// A rule of the application's own: `Err` carries what the user is told.
-type Rule = dyn Fn(&TokenName) -> Result<(), String> + Send + Sync;
+type CustomRule = dyn Fn(&TokenName) -> Result<(), String> + Send + Sync;
 
 /// Which names an application lets its users give.
 ///
 /// ```
-/// use keyfob::token::{NamePolicy, TokenName, TokenNameError};
+/// use keyfob::{InvalidValue, TokenName, token::{NamePolicy, Rule}};
 ///
 /// let name = TokenName::new("ci deploy")?;
 /// assert!(NamePolicy::free_text().check(&name).is_ok());
-/// assert_eq!(NamePolicy::strict().check(&name), Err(TokenNameError::NotStrict));
+/// assert_eq!(NamePolicy::strict().check(&name), Err(Rule::NotStrict));
 ///
 /// let own = NamePolicy::custom(|name| match name.as_str().starts_with("ci") {
 ///     true => Ok(()),
 ///     false => Err("must begin with ci".to_owned()),
 /// });
 /// assert!(own.check(&name).is_ok());
-/// # Ok::<(), TokenNameError>(())
+/// # Ok::<(), InvalidValue>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct NamePolicy(Kind);
@@ -124,7 +98,7 @@ enum Kind {
     #[default]
     FreeText,
     Strict,
-    Custom(Arc<Rule>),
+    Custom(Arc<CustomRule>),
 }
 
 impl NamePolicy {
@@ -149,22 +123,22 @@ impl NamePolicy {
     /// Asks the policy.
     ///
     /// # Errors
-    /// [`TokenNameError`] names the rule that the name breaks.
-    pub fn check(&self, name: &TokenName) -> Result<(), TokenNameError> {
+    /// [`Rule`] that the name breaks.
+    pub fn check(&self, name: &TokenName) -> Result<(), Rule> {
         match &self.0 {
             Kind::FreeText => Ok(()),
             Kind::Strict => check_strict(name.as_str()),
-            Kind::Custom(rule) => rule(name).map_err(TokenNameError::Refused),
+            Kind::Custom(rule) => rule(name).map_err(Rule::from),
         }
     }
 }
 
-fn check_strict(name: &str) -> Result<(), TokenNameError> {
+fn check_strict(name: &str) -> Result<(), Rule> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if !name.bytes().all(fits) {
-        Err(TokenNameError::NotStrict)
+        Err(Rule::NotStrict)
     } else if name.len() > 50 {
-        Err(TokenNameError::TooLong { max: 50 })
+        Err(Rule::TooManyCharacters { max: 50 })
     } else {
         Ok(())
     }
@@ -188,16 +162,16 @@ mod tests {
     fn each_rule_names_itself() {
         let long = "x".repeat(101);
         for (text, error) in [
-            ("", TokenNameError::Empty),
-            (long.as_str(), TokenNameError::TooLong { max: 100 }),
-            (" ", TokenNameError::OuterWhiteSpace),
-            ("a\u{00A0}", TokenNameError::OuterWhiteSpace),
-            ("a\0b", TokenNameError::ForbiddenCharacter),
-            ("a\r\nb", TokenNameError::ForbiddenCharacter),
-            ("a\u{202E}b", TokenNameError::ForbiddenCharacter),
-            ("a\u{2028}b", TokenNameError::ForbiddenCharacter),
+            ("", Rule::Empty),
+            (long.as_str(), Rule::TooManyCharacters { max: 100 }),
+            (" ", Rule::OuterWhiteSpace),
+            ("a\u{00A0}", Rule::OuterWhiteSpace),
+            ("a\0b", Rule::ForbiddenCharacter),
+            ("a\r\nb", Rule::ForbiddenCharacter),
+            ("a\u{202E}b", Rule::ForbiddenCharacter),
+            ("a\u{2028}b", Rule::ForbiddenCharacter),
         ] {
-            assert_eq!(TokenName::new(text), Err(error), "{text:?}");
+            assert_eq!(TokenName::new(text), Err(error.broken_by("name")), "{text:?}");
         }
         for text in ["a", "é".repeat(100).as_str(), "a b", "<script>", "👩\u{200D}💻", "{{7*7}}"]
         {
@@ -207,12 +181,11 @@ mod tests {
 
     #[test]
     fn the_strict_policy_takes_fifty_plain_characters() {
-        let check =
-            |text: &str| TokenName::new(text).and_then(|name| NamePolicy::strict().check(&name));
+        let check = |text: &str| NamePolicy::strict().check(&TokenName::new(text).unwrap());
         assert_eq!(check(&"a".repeat(50)), Ok(()));
         assert_eq!(check("ci-deploy_2"), Ok(()));
-        assert_eq!(check(&"a".repeat(51)), Err(TokenNameError::TooLong { max: 50 }));
-        assert_eq!(check("a b"), Err(TokenNameError::NotStrict));
-        assert_eq!(check("é"), Err(TokenNameError::NotStrict));
+        assert_eq!(check(&"a".repeat(51)), Err(Rule::TooManyCharacters { max: 50 }));
+        assert_eq!(check("a b"), Err(Rule::NotStrict));
+        assert_eq!(check("é"), Err(Rule::NotStrict));
     }
 }

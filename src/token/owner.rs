@@ -16,9 +16,9 @@ text_value! {
     /// let owner = Owner::new("user:42")?;
     /// assert_eq!(owner.as_str(), "user:42");
     /// assert!(Owner::new("").is_err());
-    /// # Ok::<(), keyfob::token::TextError>(())
+    /// # Ok::<(), keyfob::InvalidValue>(())
     /// ```
-    Owner, 255
+    Owner, "owner", 255
 }
 
 text_value! {
@@ -31,9 +31,9 @@ text_value! {
     /// use keyfob::token::Actor;
     ///
     /// assert_eq!(Actor::new("user:42")?.as_str(), "user:42");
-    /// # Ok::<(), keyfob::token::TextError>(())
+    /// # Ok::<(), keyfob::InvalidValue>(())
     /// ```
-    Actor, 255
+    Actor, "actor", 255
 }
 
 text_value! {
@@ -44,9 +44,9 @@ text_value! {
     /// use keyfob::token::Reason;
     ///
     /// assert_eq!(Reason::new("laptop stolen")?.as_str(), "laptop stolen");
-    /// # Ok::<(), keyfob::token::TextError>(())
+    /// # Ok::<(), keyfob::InvalidValue>(())
     /// ```
-    Reason, 255, visible
+    Reason, "reason", 255, visible
 }
 
 text_value! {
@@ -58,9 +58,15 @@ text_value! {
     /// use keyfob::token::IdempotencyKey;
     ///
     /// assert_eq!(IdempotencyKey::new("deploy-2026-11-21")?.as_str(), "deploy-2026-11-21");
-    /// # Ok::<(), keyfob::token::TextError>(())
+    /// # Ok::<(), keyfob::InvalidValue>(())
     /// ```
-    IdempotencyKey, 255
+    IdempotencyKey, "idempotency_key", 255
+}
+
+impl From<&Owner> for Owner {
+    fn from(owner: &Self) -> Self {
+        owner.clone()
+    }
 }
 
 macro_rules! without_tokens {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{KeyId, TextError, TokenId, base62, keyed_hash::KeyedHash};
+use super::{InvalidValue, KeyId, Rule, TokenId, base62, keyed_hash::KeyedHash};
 
 /// What a fingerprint is the HMAC of. A digest is that of 59 bytes and a checksum that of at least 69, so none of the three
 /// can stand for another.
@@ -20,7 +20,7 @@ const SHORTEST: usize = 32;
 /// # let from_the_environment = "5f1d3c0a9b8e7d6c5f1d3c0a9b8e7d6c";
 /// let key = PepperKey::new("2026-11", from_the_environment)?;
 /// assert_eq!(format!("{key:?}"), r#"PepperKey { id: KeyId("2026-11"), .. }"#);
-/// # Ok::<(), keyfob::token::PepperError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone)]
 pub struct PepperKey {
@@ -29,31 +29,17 @@ pub struct PepperKey {
     keyed: KeyedHash,
 }
 
-/// Why a key, or a set of keys, is none.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PepperError {
-    /// The name is none.
-    #[error("the name of a pepper key {0}")]
-    Id(#[from] TextError),
-    /// The key is shorter than 32 bytes, or all its bytes are the same.
-    #[error("the pepper key {0} must be at least {SHORTEST} bytes long, and random")]
-    Weak(KeyId),
-    /// Two keys have the same name, or one key is named twice for the same.
-    #[error("the pepper key {0} is named twice")]
-    Twice(KeyId),
-}
-
 impl PepperKey {
     /// Takes a name, and a key of at least 32 random bytes.
     ///
     /// # Errors
-    /// [`PepperError`] where the name or the key is none.
-    pub fn new(id: impl AsRef<str>, key: impl AsRef<[u8]>) -> Result<Self, PepperError> {
+    /// [`InvalidValue`] if the name is not valid, or if the key is shorter than 32 bytes or all its bytes are the same.
+    pub fn new(id: impl AsRef<str>, key: impl AsRef<[u8]>) -> Result<Self, InvalidValue> {
         let (id, key) = (KeyId::new(id)?, key.as_ref());
         let is_weak = key.len() < SHORTEST || key.iter().all(|byte| *byte == key[0]);
         if is_weak {
-            Err(PepperError::Weak(id))
+            let rule = format!("{id} must be at least {SHORTEST} bytes long, and random");
+            Err(Rule::from(rule).broken_by("pepper_key"))
         } else {
             Ok(Self { id, keyed: KeyedHash::new(key) })
         }
@@ -213,7 +199,7 @@ impl Pepper {
     }
 
     /// One key may stand for digests and for checksums, and for each once.
-    pub(crate) fn check(&self) -> Result<(), PepperError> {
+    pub(crate) fn check(&self) -> Result<(), InvalidValue> {
         let for_digests: Vec<_> = self.keys().collect();
         let for_checksums: Vec<_> = self.for_checksums.iter().collect();
         let is_other = |one: &&&PepperKey| {
@@ -222,7 +208,10 @@ impl Pepper {
         };
         let twice = twice(&for_digests).or_else(|| twice(&for_checksums));
         let twice = twice.or_else(|| for_checksums.iter().find(is_other).copied());
-        twice.map_or(Ok(()), |key| Err(PepperError::Twice(key.id.clone())))
+        twice.map_or(Ok(()), |key| {
+            let rule = format!("must not name the key {} twice", key.id);
+            Err(Rule::from(rule).broken_by("pepper"))
+        })
     }
 
     /// Every key, for whatever it is good, each once.

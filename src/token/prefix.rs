@@ -1,6 +1,6 @@
 use smol_str::SmolStr;
 
-use super::text::text_traits;
+use super::{InvalidValue, Rule, text::text_traits};
 
 /// The application's own beginning of every token, such as `acme` or `acme_test`.
 ///
@@ -12,33 +12,28 @@ use super::text::text_traits;
 ///
 /// assert_eq!(Prefix::new("acme_test")?.as_str(), "acme_test");
 /// assert!(Prefix::new("Acme").is_err());
-/// # Ok::<(), keyfob::token::PrefixError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix(SmolStr);
 
 pub(super) const LONGEST: usize = 32;
 
-/// Why a text was refused as a [`Prefix`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a token prefix is 2 to 32 of [a-z0-9_], begins with a letter and does not end in an underscore"
-)]
-#[non_exhaustive]
-pub struct PrefixError;
+const RULE: Rule =
+    Rule::other("must be 2 to 32 of [a-z0-9_], begin with a letter and not end in an underscore");
 
 impl Prefix {
     /// Takes a prefix.
     ///
     /// # Errors
-    /// [`PrefixError`] where the text is not one.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, PrefixError> {
+    /// [`InvalidValue`] if the text is not a prefix.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidValue> {
         let text = text.as_ref();
         let fits = (2..=LONGEST).contains(&text.len())
             && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
             && text.starts_with(|first: char| first.is_ascii_lowercase())
             && !text.ends_with('_');
-        fits.then(|| Self(SmolStr::new(text))).ok_or(PrefixError)
+        fits.then(|| Self(SmolStr::new(text))).ok_or(RULE.broken_by("prefix"))
     }
 
     /// The text as it was given.
@@ -48,7 +43,7 @@ impl Prefix {
     }
 }
 
-text_traits!(Prefix, PrefixError);
+text_traits!(Prefix);
 
 #[cfg(test)]
 mod tests {
@@ -60,7 +55,7 @@ mod tests {
             assert!(Prefix::new(good).is_ok(), "{good}");
         }
         for bad in ["", "a", "1a", "_a", "a_", "Ab", "a-b", "aé", "a b", &"a".repeat(33)] {
-            assert_eq!(Prefix::new(bad), Err(PrefixError), "{bad}");
+            assert_eq!(Prefix::new(bad), Err(RULE.broken_by("prefix")), "{bad}");
         }
     }
 }

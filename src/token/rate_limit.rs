@@ -1,5 +1,7 @@
 use std::num::NonZeroU32;
 
+use super::{InvalidValue, Rule};
+
 /// How many requests a token may make in a period of whole seconds.
 ///
 /// ```
@@ -7,19 +9,13 @@ use std::num::NonZeroU32;
 ///
 /// let limit = RateLimit::new(60, time::Duration::MINUTE)?;
 /// assert_eq!((limit.requests(), limit.seconds()), (60, 60));
-/// # Ok::<(), keyfob::token::RateLimitError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RateLimit {
     requests: NonZeroU32,
     seconds: NonZeroU32,
 }
-
-/// A number of requests or a period that is none: zero, negative, or past 2³² − 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a rate limit is at least one request in at least one second")]
-#[non_exhaustive]
-pub struct RateLimitError;
 
 /// 60 requests a minute.
 impl Default for RateLimit {
@@ -33,13 +29,13 @@ impl RateLimit {
     /// Takes a limit; what is finer than a second is cut off the period.
     ///
     /// # Errors
-    /// [`RateLimitError`] where there is no request or no whole second in it.
-    pub fn new(requests: u32, period: time::Duration) -> Result<Self, RateLimitError> {
-        let seconds = u32::try_from(period.whole_seconds()).map_err(|_| RateLimitError)?;
-        Ok(Self {
-            requests: NonZeroU32::new(requests).ok_or(RateLimitError)?,
-            seconds: NonZeroU32::new(seconds).ok_or(RateLimitError)?,
-        })
+    /// [`InvalidValue`] if there is no request or no whole second in it.
+    pub fn new(requests: u32, period: time::Duration) -> Result<Self, InvalidValue> {
+        let seconds = u32::try_from(period.whole_seconds()).ok().and_then(NonZeroU32::new);
+        let limit = NonZeroU32::new(requests).zip(seconds);
+        let limit = limit.map(|(requests, seconds)| Self { requests, seconds });
+        let rule = Rule::other("must be at least one request in at least one second");
+        limit.ok_or(rule.broken_by("rate_limit"))
     }
 
     /// The number of requests.

@@ -52,7 +52,7 @@ pub struct TokenRecord {
     /// The address of that use, where the application tells addresses.
     pub last_used_from: Option<IpAddr>,
     /// Fields that few tokens have.
-    pub rare: Option<Box<RareFields>>,
+    pub(crate) rare: Option<Box<RareFields>>,
 }
 
 /// The fields of a [`TokenRecord`] that few tokens have.
@@ -211,6 +211,12 @@ impl TokenRecord {
         format!("{}_{}", self.prefix, self.id)
     }
 
+    /// Who issued the token, if that was not its owner.
+    #[must_use]
+    pub fn created_by(&self) -> Option<&Actor> {
+        self.rare.as_ref()?.created_by.as_ref()
+    }
+
     /// What the application keeps beside the token.
     #[must_use]
     pub fn metadata(&self) -> Option<&Metadata> {
@@ -241,6 +247,17 @@ impl TokenRecord {
         self.rare.as_ref()?.idempotency_key.as_ref()
     }
 
+    /// For how many days before the expiry a [notice](crate::ApiTokens::background) has been claimed, in ascending order.
+    pub fn notices(&self) -> impl Iterator<Item = u16> {
+        self.rare.iter().flat_map(|rare| rare.notices.iter().copied())
+    }
+
+    /// The abilities that the token has used, at most 100, in alphabetical order. Empty unless the application
+    /// [tracks abilities](crate::LastUsed::track_abilities).
+    pub fn used_abilities(&self) -> impl Iterator<Item = &Ability> {
+        self.rare.iter().flat_map(|rare| &rare.used_abilities)
+    }
+
     /// The abilities of the token's set that permit nothing of what it was seen to use, and are not among that
     /// themselves. A token that holds all has no set: nothing is answered.
     #[must_use]
@@ -262,7 +279,7 @@ impl TokenRecord {
     }
 
     /// The rare fields, to change them in this value.
-    pub fn rare_mut(&mut self) -> &mut RareFields {
+    pub(crate) fn rare_mut(&mut self) -> &mut RareFields {
         self.rare.get_or_insert_default()
     }
 }

@@ -1,5 +1,7 @@
 use std::{fmt, str::FromStr};
 
+use super::{InvalidValue, Rule};
+
 /// What a token is at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -33,16 +35,10 @@ impl TokenState {
     }
 }
 
-/// A text that is no [`TokenState`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be any, active, expired, idle, revoked, suspended or not_yet_valid")]
-#[non_exhaustive]
-pub struct TokenStateError;
-
 impl FromStr for TokenState {
-    type Err = TokenStateError;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, TokenStateError> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let all = [
             Self::Active,
             Self::Expired,
@@ -51,7 +47,9 @@ impl FromStr for TokenState {
             Self::Suspended,
             Self::NotYetValid,
         ];
-        all.into_iter().find(|state| state.as_str() == text).ok_or(TokenStateError)
+        let rule = "must be any, active, expired, idle, revoked, suspended or not_yet_valid";
+        let state = all.into_iter().find(|state| state.as_str() == text);
+        state.ok_or(Rule::other(rule).broken_by("state"))
     }
 }
 

@@ -1,32 +1,6 @@
 use smol_str::SmolStr;
 
-/// Why a text was refused as an [`Owner`](crate::Owner), an [`Actor`](super::Actor) or another short text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TextError {
-    /// There is no character in it.
-    #[error("must not be empty")]
-    Empty,
-    /// It is longer than it may be.
-    #[error("must be at most {max} bytes long, not {len}")]
-    TooLong {
-        /// The length that was given, in bytes.
-        len: usize,
-        /// The greatest length, in bytes.
-        max: usize,
-    },
-    /// It holds a control character (Unicode category Cc), such as NUL or a line break.
-    #[error("must not contain control characters")]
-    ControlCharacter,
-    /// It is for people to read, and has nothing that can be seen.
-    #[error("must have a visible character")]
-    NothingVisible,
-}
-
-/// A text that a client sent has a token in it, which is not to be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must not contain a token")]
-pub(crate) struct ContainsToken;
+use super::Rule;
 
 /// Returns `true` if there is something to see: a character that is no white space, no default-ignorable code point
 /// (Unicode 17, `Default_Ignorable_Code_Point`) and not the braille pattern without dots. What joins the characters
@@ -43,18 +17,18 @@ pub(crate) fn is_visible(text: &str) -> bool {
     })
 }
 
-pub(super) fn check(text: &str, max: usize) -> Result<SmolStr, TextError> {
+pub(super) fn check(text: &str, max: usize) -> Result<SmolStr, Rule> {
     match text.len() {
-        0 => Err(TextError::Empty),
-        len if len > max => Err(TextError::TooLong { len, max }),
-        _ if text.chars().any(char::is_control) => Err(TextError::ControlCharacter),
+        0 => Err(Rule::Empty),
+        len if len > max => Err(Rule::TooManyBytes { len, max }),
+        _ if text.chars().any(char::is_control) => Err(Rule::ControlCharacter),
         _ => Ok(SmolStr::new(text)),
     }
 }
 
 /// Makes a validated text of 1 to `$max` bytes without control characters, compared by bytes.
 macro_rules! text_value {
-    ($(#[$doc:meta])* $name:ident, $max:literal) => {
+    ($(#[$doc:meta])* $name:ident, $called:literal, $max:literal) => {
         super::text::text_value!(@kept $(#[$doc])* $name, $max);
 
         impl $name {
@@ -62,13 +36,14 @@ macro_rules! text_value {
             #[doc = concat!(stringify!($max), " bytes.")]
             ///
             /// # Errors
-            /// [`TextError`](crate::token::TextError) where it is empty, too long, or holds a control character.
-            pub fn new(text: impl AsRef<str>) -> Result<Self, $crate::token::TextError> {
-                super::text::check(text.as_ref(), $max).map(Self)
+            /// [`InvalidValue`](crate::InvalidValue) if the text is empty, too long, or has a control character.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, $crate::token::InvalidValue> {
+                let text = super::text::check(text.as_ref(), $max);
+                text.map(Self).map_err(|rule| rule.broken_by($called))
             }
         }
     };
-    ($(#[$doc:meta])* $name:ident, $max:literal, visible) => {
+    ($(#[$doc:meta])* $name:ident, $called:literal, $max:literal, visible) => {
         super::text::text_value!(@kept $(#[$doc])* $name, $max);
 
         impl $name {
@@ -76,19 +51,19 @@ macro_rules! text_value {
             #[doc = concat!(stringify!($max), " bytes.")]
             ///
             /// # Errors
-            /// [`TextError`](crate::token::TextError) where it is empty, too long, holds a control character or nothing
-            /// that can be seen.
-            pub fn new(text: impl AsRef<str>) -> Result<Self, $crate::token::TextError> {
-                let text = Self::stored(text.as_ref())?;
+            /// [`InvalidValue`](crate::InvalidValue) if the text is empty, too long, has a control character or no
+            /// visible character.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, $crate::token::InvalidValue> {
+                let text = Self::stored(text.as_ref()).map_err(|rule| rule.broken_by($called))?;
                 if super::text::is_visible(&text.0) {
                     Ok(text)
                 } else {
-                    Err($crate::token::TextError::NothingVisible)
+                    Err($crate::token::Rule::NothingVisible.broken_by($called))
                 }
             }
 
             /// Takes a text that a store kept: an earlier version may have asked for less.
-            pub(crate) fn stored(text: &str) -> Result<Self, $crate::token::TextError> {
+            pub(crate) fn stored(text: &str) -> Result<Self, $crate::token::Rule> {
                 super::text::check(text, $max).map(Self)
             }
         }
@@ -106,13 +81,13 @@ macro_rules! text_value {
             }
         }
 
-        super::text::text_traits!($name, $crate::token::TextError);
+        super::text::text_traits!($name);
     };
 }
 
 /// `Debug`, `Display`, `FromStr` and serde for a newtype with `new` and `as_str`.
 macro_rules! text_traits {
-    ($name:ident, $error:ty) => {
+    ($name:ident) => {
         impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, concat!(stringify!($name), "({:?})"), self.as_str())
@@ -126,9 +101,9 @@ macro_rules! text_traits {
         }
 
         impl std::str::FromStr for $name {
-            type Err = $error;
+            type Err = $crate::token::InvalidValue;
 
-            fn from_str(text: &str) -> Result<Self, $error> {
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::new(text)
             }
         }

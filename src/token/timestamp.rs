@@ -2,7 +2,7 @@ use std::{fmt, time::SystemTime};
 
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-use super::text::serde_as_text;
+use super::{InvalidValue, Rule, text::serde_as_text};
 
 /// An instant in whole seconds, from the year 1 to the year 9999, in UTC.
 ///
@@ -20,11 +20,8 @@ use super::text::serde_as_text;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// A number of seconds that is no instant from the year 1 to the year 9999, or a text that is not RFC 3339.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an instant between the years 1 and 9999")]
-#[non_exhaustive]
-pub struct TimestampError;
+const INVALID: InvalidValue =
+    Rule::other("must be an instant between the years 1 and 9999").broken_by("timestamp");
 
 impl Timestamp {
     /// 0001-01-01T00:00:00Z.
@@ -35,11 +32,11 @@ impl Timestamp {
     /// The instant this many seconds after 1970 began, or before it where negative.
     ///
     /// # Errors
-    /// [`TimestampError`] outside [`MIN`](Self::MIN) to [`MAX`](Self::MAX).
-    pub fn from_unix_seconds(seconds: i64) -> Result<Self, TimestampError> {
+    /// [`InvalidValue`] outside [`MIN`](Self::MIN) to [`MAX`](Self::MAX).
+    pub fn from_unix_seconds(seconds: i64) -> Result<Self, InvalidValue> {
         let instant = Self(seconds);
         let range = Self::MIN..=Self::MAX;
-        range.contains(&instant).then_some(instant).ok_or(TimestampError)
+        range.contains(&instant).then_some(instant).ok_or(INVALID)
     }
 
     /// Seconds since 1970 began, without leap seconds; negative before.
@@ -51,10 +48,10 @@ impl Timestamp {
     /// The instant this much later, in whole seconds; earlier where the duration is negative.
     ///
     /// # Errors
-    /// [`TimestampError`] where that is past the year 9999 or before the year 1.
-    pub fn checked_add(self, duration: time::Duration) -> Result<Self, TimestampError> {
+    /// [`InvalidValue`] if that is past the year 9999 or before the year 1.
+    pub fn checked_add(self, duration: time::Duration) -> Result<Self, InvalidValue> {
         let seconds = self.0.checked_add(duration.whole_seconds());
-        Self::from_unix_seconds(seconds.ok_or(TimestampError)?)
+        Self::from_unix_seconds(seconds.ok_or(INVALID)?)
     }
 
     /// The time from `earlier` to this instant; negative where `earlier` is later.
@@ -91,9 +88,9 @@ impl From<Timestamp> for OffsetDateTime {
 
 /// Cuts off what is finer than a second, towards the past. Outside the years 1 to 9999 it is an error.
 impl TryFrom<SystemTime> for Timestamp {
-    type Error = TimestampError;
+    type Error = InvalidValue;
 
-    fn try_from(time: SystemTime) -> Result<Self, TimestampError> {
+    fn try_from(time: SystemTime) -> Result<Self, InvalidValue> {
         Self::from_unix_seconds(unix_seconds(time))
     }
 }
@@ -122,13 +119,13 @@ impl fmt::Debug for Timestamp {
 }
 
 impl std::str::FromStr for Timestamp {
-    type Err = TimestampError;
+    type Err = InvalidValue;
 
     /// Takes RFC 3339 with any offset; fractions of a second are cut off.
-    fn from_str(text: &str) -> Result<Self, TimestampError> {
-        let datetime = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimestampError)?;
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let datetime = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| INVALID)?;
         // An offset can carry a text of the year 9999 past the last instant.
-        let utc = datetime.checked_to_offset(UtcOffset::UTC).ok_or(TimestampError)?;
+        let utc = datetime.checked_to_offset(UtcOffset::UTC).ok_or(INVALID)?;
         Self::from_unix_seconds(utc.unix_timestamp())
     }
 }
@@ -152,11 +149,11 @@ mod tests {
     #[test]
     fn what_is_outside_the_range_is_refused() {
         for seconds in [i64::MIN, i64::MAX, Timestamp::MAX.0 + 1, Timestamp::MIN.0 - 1] {
-            assert_eq!(Timestamp::from_unix_seconds(seconds), Err(TimestampError));
+            assert_eq!(Timestamp::from_unix_seconds(seconds), Err(INVALID));
         }
         for text in ["", "2026", "2026-01-31", "10000-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00"]
         {
-            assert_eq!(text.parse::<Timestamp>(), Err(TimestampError), "{text}");
+            assert_eq!(text.parse::<Timestamp>(), Err(INVALID), "{text}");
         }
     }
 

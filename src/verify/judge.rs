@@ -280,7 +280,7 @@ mod tests {
         record.idle_seconds = NonZeroU32::new(600);
         let known = |pending: Option<i64>| Known {
             pending_use: pending.map(at),
-            slack: Duration::from_mins(1),
+            slack: Duration::from_secs(60),
             owner_enabled: Some(true),
         };
         let written = "write: first use false, last use true";

@@ -27,7 +27,7 @@ use crate::{
     api_tokens::ApiTokens,
     background::usage::UsageEvent,
     event::Event,
-    store::SharedRecord,
+    store::contract::SharedRecord,
     token::{PresentedToken, Timestamp, TokenId, TokenState},
 };
 
@@ -37,7 +37,7 @@ impl ApiTokens {
     ///
     /// It writes nothing, but for the first use of a secret that a rotation made, without which there is no pass, now
     /// and then the use of a token that has an [idle period](crate::NewToken::idle_period), and where the application
-    /// wants that, a [suspension](crate::ApiTokensBuilder::suspend_on_retired_secret).
+    /// wants that, a [suspension](crate::Policy::suspend_on_retired_secret).
     ///
     /// # Errors
     /// [`VerifyError`] says why, for the log. Tell the client nothing of it.

@@ -36,14 +36,15 @@ const CAPACITY: usize = 10_000;
 ///         // … SELECT locked FROM accounts …
 ///         Ok(owner.as_str() != "user:13")
 ///     }
+///
+///     fn max_staleness(&self) -> time::Duration {
+///         time::Duration::seconds(5)
+///     }
 /// }
 ///
-/// let tokens = ApiTokens::builder(MemoryStore::new())
-///     .prefix("acme")
-///     .owner_gate(Accounts)
-///     .owner_gate_max_staleness(time::Duration::seconds(5))
-///     .build()?;
-/// # Ok::<(), keyfob::BuildError>(())
+/// let tokens =
+///     ApiTokens::builder(MemoryStore::new()).prefix("acme").owner_gate(Accounts).build()?;
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[async_trait]
 pub trait OwnerGate: Debug + Send + Sync + 'static {
@@ -52,6 +53,13 @@ pub trait OwnerGate: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`] where it can't be told, as [`StoreError::Unavailable`] as a rule.
     async fn is_enabled(&self, owner: &Owner) -> Result<bool, StoreError>;
+
+    /// For how long an answer may be used, counted from when the gate was asked: at most 60 seconds. It is read once,
+    /// when the handle is built. Default: zero, so the gate is asked on each verification.
+    /// [`ApiTokens::owner_changed`](crate::ApiTokens::owner_changed) forgets an answer on this node.
+    fn max_staleness(&self) -> time::Duration {
+        time::Duration::ZERO
+    }
 }
 
 /// A gate, and what it answered no longer ago than the application allows.
@@ -135,7 +143,7 @@ mod tests {
 
     #[test]
     fn no_more_answers_are_kept_than_there_is_room_for() {
-        let gate = Gatekeeper::new(Arc::new(Open), Duration::from_mins(1));
+        let gate = Gatekeeper::new(Arc::new(Open), Duration::from_secs(60));
         for number in 0..=(2 * CAPACITY) {
             let owner = Owner::new(number.to_string()).unwrap();
             let asked = futures_executor::block_on(gate.ask(&owner, &SystemClock));

@@ -1,7 +1,7 @@
 //! Compares secrets: pure functions of a credential and a record.
 
 use crate::{
-    store::SharedRecord,
+    store::contract::SharedRecord,
     token::{
         Digests, HeldToken, PresentedToken, PreviousSecret, Proof, Timestamp, TokenDigest, TokenId,
         TokenRecord,

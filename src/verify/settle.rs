@@ -4,7 +4,7 @@ use std::{future::Future, net::IpAddr, time::Instant};
 
 use crate::{
     api_tokens::{ATTEMPTS, ApiTokens},
-    store::{self, SharedRecord, StoreError},
+    store::{self, StoreError, contract::SharedRecord},
     time::Moment,
     token::{PresentedToken, Timestamp, TokenRecord},
 };

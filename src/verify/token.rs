@@ -2,7 +2,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use crate::{
     background::usage::AbilityLog,
-    store::SharedRecord,
+    store::contract::SharedRecord,
     token::{
         Abilities, Metadata, MissingAbility, Owner, PreviousSecret, RateLimit, Timestamp,
         TokenDigest, TokenId, TokenName,

@@ -7,7 +7,10 @@ use crate::{
     api_tokens::ApiTokens,
     cluster::signal::Changed,
     event::Event,
-    store::{self, Patch, StoreError, UpdateOutcome, Use},
+    store::{
+        self, StoreError,
+        contract::{Patch, UpdateOutcome, Use},
+    },
     token::{Reason, Suspension, Timestamp, TokenRecord, TokenState},
 };
 

@@ -25,11 +25,11 @@ mod resource;
 pub use auth::GuardLog;
 #[cfg(any(feature = "axum", feature = "actix"))]
 pub use auth::{
-    AbilitySet, Allowed, AllowedAll, AllowedAny, Authenticated, Authenticator, Guard, GuardError,
-    HandlerArgument, HeaderNameError, MaybeAllowed,
+    AbilitySet, Allowed, AllowedAll, AllowedAny, Authenticated, Authenticator, Guard,
+    HandlerArgument, MaybeAllowed,
 };
 #[cfg(any(feature = "axum", feature = "actix"))]
 pub use body::JsonBody;
-pub use problem::{Problem, Realm, RealmError};
+pub use problem::{Problem, Realm};
 pub use proxies::TrustedProxies;
 pub use resource::{IssuedTokenResource, TokenPageResource, TokenResource};

@@ -4,11 +4,11 @@ use serde::Serialize;
 use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 use crate::{
-    api_tokens::policy::InvalidFields,
     issue::IssueError,
     limit::{LimitError, Quota},
     manage::{ManageError, RotateError},
     store::StoreError,
+    token::{InvalidFields, InvalidValue, Rule},
     verify::VerifyError,
 };
 
@@ -68,21 +68,20 @@ struct Body {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Realm(std::sync::Arc<str>);
 
-/// A text that can't be a [`Realm`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a realm is 1 to 100 visible ASCII characters and spaces without quotes and backslashes")]
-#[non_exhaustive]
-pub struct RealmError;
+const INVALID_REALM: InvalidValue = Rule::other(
+    "must be 1 to 100 visible ASCII characters and spaces without quotes and backslashes",
+)
+.broken_by("realm");
 
 impl Realm {
     /// Takes a realm.
     ///
     /// # Errors
-    /// [`RealmError`] where the text is not one.
-    pub fn new(text: &str) -> Result<Self, RealmError> {
+    /// [`InvalidValue`] if the text is not a realm.
+    pub fn new(text: &str) -> Result<Self, InvalidValue> {
         let fits = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
         let good = (1..=100).contains(&text.len()) && text.bytes().all(fits);
-        good.then(|| Self(text.into())).ok_or(RealmError)
+        good.then(|| Self(text.into())).ok_or(INVALID_REALM)
     }
 }
 
@@ -200,7 +199,7 @@ impl Problem {
     ///
     /// let problem = Problem::insufficient_scope(&Realm::new("Acme API")?, &["servers:create"]);
     /// assert!(problem.body().ends_with(r#""code":"insufficient_scope","required":["servers:create"]}"#));
-    /// # Ok::<(), keyfob::web::RealmError>(())
+    /// # Ok::<(), keyfob::InvalidValue>(())
     /// ```
     pub fn insufficient_scope(realm: &Realm, required: &[&str]) -> Self {
         let scope = match required {
@@ -257,7 +256,7 @@ impl Problem {
 
     /// 422 with what is wrong, field by field.
     pub fn validation_failed(invalid: &InvalidFields) -> Self {
-        Self::invalid_fields(invalid.errors.iter().map(|it| (it.field, it.message.clone())))
+        Self::invalid_fields(invalid.errors.iter().map(|it| (it.name, it.rule.to_string())))
     }
 
     /// 422 with what is wrong with a request of the application's own: fields, each with a message for people.

@@ -1,6 +1,6 @@
 use std::net::{IpAddr, SocketAddr};
 
-use crate::token::{AllowedAddresses, AllowedAddressesError};
+use crate::token::{AllowedAddresses, InvalidValue, Rule};
 
 /// The proxies before a service, of which it believes what they say about the client's address.
 ///
@@ -17,7 +17,7 @@ use crate::token::{AllowedAddresses, AllowedAddressesError};
 ///
 /// let stranger = "192.0.2.9".parse().unwrap();
 /// assert_eq!(proxies.client(stranger, [&b"6.6.6.6"[..]]), Some(stranger), "its header says nothing");
-/// # Ok::<(), keyfob::token::AllowedAddressesError>(())
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct TrustedProxies(AllowedAddresses);
@@ -26,11 +26,10 @@ impl TrustedProxies {
     /// Takes addresses and networks in CIDR notation.
     ///
     /// # Errors
-    /// [`AllowedAddressesError`] names the rule that the list breaks.
-    pub fn new<T: AsRef<str>>(
-        networks: impl IntoIterator<Item = T>,
-    ) -> Result<Self, AllowedAddressesError> {
-        AllowedAddresses::new(networks).map(Self)
+    /// [`InvalidValue`] names the rule that the list breaks.
+    pub fn new<T: AsRef<str>>(networks: impl IntoIterator<Item = T>) -> Result<Self, InvalidValue> {
+        let networks = AllowedAddresses::new(networks).map_err(Rule::from);
+        networks.map(Self).map_err(|rule| rule.broken_by("trusted_proxies"))
     }
 
     /// The client's address: from that of the connection and the values of all `X-Forwarded-For` headers, in their

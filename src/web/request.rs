@@ -10,11 +10,10 @@ use serde_json::Value;
 use time::Duration;
 
 use crate::{
-    api_tokens::policy::{Fields, InvalidFields},
     issue::NewToken,
     manage::{ListTokens, TokenChange, TokenRotation},
     store::BoxError,
-    token::{Owner, Reason, Timestamp, TokenId, TokenState},
+    token::{Fields, InvalidFields, Owner, Reason, Rule, Timestamp, TokenId, TokenState},
 };
 
 use super::Problem;
@@ -191,7 +190,7 @@ fn in_days(text: &str) -> Result<Duration, &'static str> {
 pub fn new_token(owner: Owner, body: &[u8]) -> Result<NewToken, RequestError> {
     let mut body = Body::read(body)?;
     if !body.members.contains_key("name") {
-        body.refuse("name", "must be given");
+        body.refuse("name", Rule::Missing);
     }
     let name = body.text("name");
     let settings = body.settings(Body::expiry);
@@ -303,7 +302,7 @@ mod tests {
         let owner = Owner::new("user:42").unwrap();
         match new_token(owner, body.as_bytes()) {
             Err(RequestError::Invalid(invalid)) => {
-                invalid.errors.iter().map(|error| error.field).collect()
+                invalid.errors.iter().map(|error| error.name).collect()
             }
             other => panic!("{body}: {other:?}"),
         }
@@ -349,7 +348,11 @@ mod tests {
                     panic!("{body},{more}");
                 };
                 let [error] = &invalid.errors[..] else { panic!("{invalid}") };
-                assert_eq!((error.field, error.message.as_str()), ("body", message), "{body}");
+                assert_eq!(
+                    (error.name, error.rule.to_string()),
+                    ("body", message.to_owned()),
+                    "{body}"
+                );
             }
         }
     }
@@ -428,7 +431,7 @@ mod tests {
             ("expiring_days", "expiring_days"),
         ] {
             let Err(RequestError::Invalid(invalid)) = list(bad) else { panic!("{bad}") };
-            let fields: Vec<_> = invalid.errors.iter().map(|it| it.field).collect();
+            let fields: Vec<_> = invalid.errors.iter().map(|it| it.name).collect();
             assert_eq!(fields, [parameter], "{bad}");
         }
     }

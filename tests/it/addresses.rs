@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use keyfob::{
     ApiTokens, IssuedToken, TokenChange,
-    token::{AllowedAddresses, AllowedAddressesError},
+    token::{AllowedAddresses, Rule},
 };
 
 use crate::support::{World, code_of, on_every_store, wrong_field, wrong_fields};
@@ -129,13 +129,13 @@ fn networks_read_back_as_they_are_shown() {
 #[test]
 fn what_is_no_network_is_refused() {
     for text in RUBBISH {
-        let refused = AllowedAddresses::new([text]);
-        assert_eq!(refused, Err(AllowedAddressesError::NotANetwork), "{text:?}");
+        let refused = AllowedAddresses::new([text]).unwrap_err();
+        assert_eq!(refused.rule, Rule::NotANetwork, "{text:?}");
     }
     let many = |count: u8| AllowedAddresses::new((0..count).map(|it| format!("192.0.2.{it}")));
-    assert_eq!(many(0), Err(AllowedAddressesError::Empty));
+    assert_eq!(many(0).unwrap_err().rule, Rule::NoNetwork);
     assert!(many(1).is_ok() && many(100).is_ok());
-    assert_eq!(many(101), Err(AllowedAddressesError::TooMany));
+    assert_eq!(many(101).unwrap_err().rule, Rule::TooManyNetworks { max: 100 });
 }
 
 /// What is covered is in: nothing that a child is given is outside what its parent has.

@@ -13,9 +13,13 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt, stream};
 use keyfob::{
-    ApiTokens, ManageError, Owner, TokenId, TokenRecord,
+    ApiTokens, Cache, ManageError, Owner, TokenId, TokenRecord,
     cluster::{Changed, OwnerMark, Signal, SignalError, SignalMessage},
-    store::{InsertOutcome, InsertRules, StoreError},
+    store::{
+        StoreError,
+        contract::{InsertOutcome, InsertRules},
+    },
+    testing::rare_of,
 };
 use time::Duration;
 
@@ -80,7 +84,7 @@ async fn thousands_of_descendants_are_ended_in_steps_and_then_erased(world: Worl
     let own = tokens.owned_by(&world.owner);
     let parent = tokens.issue(world.new_token("parent")).await.unwrap().record;
     let mut child = parent.clone();
-    child.rare_mut().parent = Some(parent.id);
+    rare_of(&mut child).parent = Some(parent.id);
     let ids = copies(&world, &child).await;
     world.events.take();
     world.store.take_calls();
@@ -106,7 +110,7 @@ async fn thousands_of_descendants_are_ended_in_steps_and_then_erased(world: Worl
 async fn what_was_ended_before_a_step_failed_stays_so_and_the_next_call_goes_on(world: World) {
     let told = Told::default();
     world.store.forget();
-    let tokens = world.builder().max_staleness(Duration::seconds(5)).signal(told.clone());
+    let tokens = world.builder().cache(Cache::for_up_to(Duration::seconds(5))).signal(told.clone());
     let tokens = tokens.build().unwrap();
     let own = tokens.owned_by(&world.owner);
     let template = tokens.issue(world.new_token("template")).await.unwrap().record;
@@ -159,7 +163,7 @@ async fn bother(tokens: &ApiTokens, stranger: &Owner, other: TokenId) {
 /// Neither tokens that are remembered, nor those that are being looked up.
 async fn an_owner_makes_no_other_owners_tokens_be_forgotten(world: World) {
     world.store.forget();
-    let tokens = world.builder().max_staleness(Duration::seconds(5)).build().unwrap();
+    let tokens = world.builder().cache(Cache::for_up_to(Duration::seconds(5))).build().unwrap();
     let issued = world.issue_many(&tokens, 20).await;
     // One owner in a thousand shares a place with the owner of the tokens.
     let mut asked = 0;
@@ -202,7 +206,7 @@ async fn parents_that_form_a_circle_come_to_an_end(world: World) {
     for (id, parent) in [(0, 2), (1, 0), (2, 1), (3, 3)] {
         let mut record = template.clone();
         record.id = ids[id];
-        record.rare_mut().parent = Some(ids[parent]);
+        rare_of(&mut record).parent = Some(ids[parent]);
         let outcome = world.store.inner().insert(&record, &InsertRules::none()).await.unwrap();
         assert_eq!(outcome, InsertOutcome::Inserted);
     }

@@ -6,7 +6,7 @@ mod lost;
 mod races;
 mod room;
 
-use keyfob::{ApiTokens, ApiTokensBuilder, IssuedToken, TokenId};
+use keyfob::{ApiTokens, ApiTokensBuilder, Cache, IssuedToken, TokenId};
 use time::Duration;
 
 use crate::support::{World, cached::Cached, verdict};
@@ -16,7 +16,7 @@ const STALENESS: Duration = Duration::seconds(5);
 /// Builds a node that remembers what it reads. Its store has nothing in memory.
 fn building(world: &World) -> ApiTokensBuilder {
     world.store.forget();
-    world.builder().max_staleness(STALENESS)
+    world.builder().cache(Cache::for_up_to(STALENESS))
 }
 
 /// A store with the cache of a node. The store itself has nothing in memory.

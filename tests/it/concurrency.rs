@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::SeqCst},
 };
 
-use keyfob::{ApiTokens, IssueError, IssuedToken, ListTokens, NewToken, VerifyError};
+use keyfob::{ApiTokens, IssueError, IssuedToken, ListTokens, NewToken, Policy, VerifyError};
 use time::Duration;
 use tokio::task::JoinHandle;
 
@@ -47,7 +47,7 @@ async fn issue_at_once(
 }
 
 async fn of_64_issues_at_once_as_many_get_through_as_the_limit_says(world: World) {
-    let handle = || world.builder().limit_per_owner(10).build().unwrap();
+    let handle = || world.with(Policy::new().limit_per_owner(10));
     let handles = [handle(), handle(), handle()];
     for round in 0..8 {
         let owner = owner(&format!("user:{round}"));
@@ -100,7 +100,8 @@ mod engines {
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 async fn two_services_keep_one_limit(services: [keyfob::ApiTokensBuilder; 2]) {
-    let handles = services.map(|it| it.limit_per_owner(10).unique_names(true).build().unwrap());
+    let handles = services
+        .map(|it| it.policy(Policy::new().limit_per_owner(10).unique_names(true)).build().unwrap());
     for round in 0..6 {
         let owner = owner(&format!("user:{round}"));
         let new = |number| NewToken::new(owner.clone(), format!("token {}", number / 2));
@@ -119,7 +120,7 @@ async fn two_services_keep_one_limit(services: [keyfob::ApiTokensBuilder; 2]) {
 }
 
 async fn of_many_issues_of_one_name_at_once_one_gets_through(world: World) {
-    let handle = || world.builder().unique_names(true).build().unwrap();
+    let handle = || world.with(Policy::new().unique_names(true));
     let handles = [handle(), handle()];
     for round in 0..8 {
         let owner = owner(&format!("user:{round}"));

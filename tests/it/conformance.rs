@@ -9,7 +9,10 @@ mod memory {
 
     use keyfob::{
         Owner, Timestamp, TokenId, TokenName, TokenRecord,
-        store::{InsertOutcome, InsertRules, MemoryStore, TokenStore},
+        store::{
+            MemoryStore, TokenStore,
+            contract::{InsertOutcome, InsertRules},
+        },
         token::{Prefix, TokenDigest},
     };
 

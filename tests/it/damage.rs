@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use futures_util::FutureExt;
 use keyfob::{
     ApiTokens, IssuedToken, TokenChange, TokenId, TokenRecord, TokenRotation,
-    store::StoredRow,
+    store::contract::StoredRow,
+    testing::rare_of,
     token::{
         Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, PreviousSecret, Reason,
         Revocation, Suspension, TokenDigest,
@@ -86,7 +87,7 @@ async fn act(world: &World, tokens: &ApiTokens, token: &mut Vec<IssuedToken>, ra
             let change = TokenChange::new().expires_in(Duration::seconds(500));
             drop(own.change(id, change).await);
         }
-        11 => drop(own.change(id, TokenChange::new().never_expires()).await),
+        11 => drop(own.change(id, TokenChange::new().expires_at(None)).await),
         12 => {
             let mut pages = tokens.operator().expiring_within(Duration::days(7));
             while pages.next_page().await.unwrap().is_some() {}
@@ -184,7 +185,7 @@ fn an_empty_text_is_damage_but_where_it_says_none() {
         it.suspension = Some(Box::new(suspension));
         (it.last_used_at, it.last_used_from) = (Some(after(3)), Some([192, 0, 2, 7].into()));
         (it.expires_at, it.not_before) = (Some(after(1_000)), Some(after(1)));
-        let rare = it.rare_mut();
+        let rare = rare_of(it);
         rare.created_by = Some(actor);
         rare.parent = Some(TokenId::from_u128(7));
         rare.allowed_addresses = Some(AllowedAddresses::new(["192.0.2.0/24"]).unwrap());

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::FutureExt;
 use keyfob::{
-    ApiTokens, BuildError, IssuedToken, ListTokens, NewToken, Timestamp, TokenId, TokenRotation,
+    ApiTokens, IssuedToken, LastUsed, ListTokens, NewToken, Timestamp, TokenId, TokenRotation,
     VerifyError,
     store::StoreError,
     token::{Pepper, PepperKey},
@@ -42,7 +42,8 @@ async fn a_store_that_does_not_answer_is_unavailable(world: World) {
 async fn a_deadline_is_at_least_a_millisecond(world: World) {
     for deadline in [Duration::ZERO, Duration::seconds(-1), Duration::MICROSECOND] {
         let built = world.builder().deadline(deadline).build();
-        assert_eq!(built.map(drop).unwrap_err(), BuildError::Deadline);
+        let rule = "deadline must be at least one millisecond and at most one hour";
+        assert_eq!(built.map(drop).unwrap_err().to_string(), rule);
     }
 }
 
@@ -66,7 +67,11 @@ impl Scene {
         let rotated = before.issue(NewToken::new(world.owner.clone(), "b")).await.unwrap();
         let rotated = own.rotate(rotated.record.id, TokenRotation::new()).await.unwrap();
         let pepper = Pepper::new(key("new", 2)).accept(key("old", 1));
-        let tokens = world.builder().pepper(pepper).track_abilities(true).deadline(deadline);
+        let tokens = world
+            .builder()
+            .pepper(pepper)
+            .last_used(LastUsed::default().track_abilities(true))
+            .deadline(deadline);
         let tokens = tokens.build().unwrap();
         world.store.take_calls();
         Self { world, tokens, issued, rotated }

@@ -3,7 +3,7 @@
 mod revocation;
 
 use keyfob::{
-    Abilities, ApiTokens, ApiTokensBuilder, BuildError, IssueError, IssuedToken, NewToken,
+    Abilities, Ability, ApiTokens, ApiTokensBuilder, IssueError, IssuedToken, NewToken, Policy,
     TokenChange, TokenRotation, VerifiedToken, token::RateLimit,
 };
 use time::Duration;
@@ -20,6 +20,7 @@ on_every_store! {
     no_field_goes_beyond_the_parent
     what_is_not_asked_for_is_inherited
     the_default_counts_where_it_is_less
+    a_child_without_an_owner_has_that_of_its_parent
     a_child_begins_before_its_parent_ends
     all_that_is_wrong_is_told_at_once
     grandchildren_hold_no_more_than_anyone_above_them
@@ -27,7 +28,11 @@ on_every_store! {
 }
 
 fn delegating(world: &World) -> ApiTokensBuilder {
-    world.builder().delegation("tokens:issue")
+    world.builder().policy(delegation())
+}
+
+fn delegation() -> Policy {
+    Policy::new().delegation(Ability::new("tokens:issue").unwrap())
 }
 
 fn seconds(seconds: i64) -> Duration {
@@ -57,8 +62,11 @@ async fn nobody_delegates_unless_it_is_configured(world: World) {
 
 async fn what_allows_delegation_is_an_ability_and_no_pattern(world: World) {
     for text in ["tokens:*", "*", "", "a::b", "a b"] {
-        let built = world.builder().delegation(text).build().map(drop);
-        assert!(matches!(built, Err(BuildError::Delegation(_))), "{text:?}: {built:?}");
+        let built = Ability::new(text).and_then(|ability| {
+            let policy = Policy::new().delegation(ability);
+            world.builder().policy(policy).build().map(drop)
+        });
+        assert!(built.is_err(), "{text:?}");
     }
 }
 
@@ -178,18 +186,18 @@ async fn no_field_goes_beyond_the_parent(world: World) {
         (new().expires_at(after(10_000)), ""),
         (new().expires_in(seconds(9_999)), ""),
         (new().expires_at(after(10_001)), "expires_at"),
-        (new().never_expires(), "expires_at"),
+        (new().expires_at(None), "expires_at"),
         (new().idle_period(seconds(1_000)), ""),
         (new().idle_period(seconds(1)), ""),
         (new().idle_period(seconds(1_001)), "idle_seconds"),
-        (new().never_idle(), "idle_seconds"),
+        (new().idle_period(None), "idle_seconds"),
         (limit(60, 60), ""),
         (limit(1, 1), ""),
         (limit(60, 3_600), ""),
         (limit(61, 3_600), "rate_limit"),
         (limit(60, 59), "rate_limit"),
         (limit(2, 1), "rate_limit"),
-        (new().usual_rate_limit(), "rate_limit"),
+        (new().rate_limit(None), "rate_limit"),
         (new().allowed_addresses(["192.0.2.0/24", "2001:db8::/32"]), ""),
         (new().allowed_addresses(["192.0.2.0/25", "192.0.2.255", "2001:db8:1::/48"]), ""),
         (new().allowed_addresses(["::ffff:192.0.2.7"]), ""),
@@ -215,8 +223,10 @@ async fn no_field_goes_beyond_the_parent(world: World) {
 }
 
 async fn what_is_not_asked_for_is_inherited(world: World) {
-    let tokens = delegating(&world).default_abilities(Abilities::set(["sites:read"]).unwrap());
-    let tokens = tokens.default_lifetime(seconds(20_000)).build().unwrap();
+    let policy = delegation()
+        .default_abilities(Abilities::set(["sites:read"]).unwrap())
+        .default_lifetime(seconds(20_000));
+    let tokens = world.with(policy);
     let parent = full(&world, &tokens).await;
     let child = tokens.issue_on_behalf_of(&parent, world.new_token("child")).await.unwrap().record;
     let expected = tokens.owned_by(&world.owner).get(parent.id()).await.unwrap();
@@ -226,31 +236,41 @@ async fn what_is_not_asked_for_is_inherited(world: World) {
     assert_eq!(child.rate_limit(), expected.rate_limit());
     assert_eq!(child.allowed_addresses(), expected.allowed_addresses());
 
-    let tokens = delegating(&world).default_abilities(Abilities::all()).build().unwrap();
+    let policy = delegation().default_abilities(Abilities::all());
+    let tokens = world.with(policy);
     let more = tokens.issue_on_behalf_of(&parent, world.new_token("child")).await;
     assert_eq!(wrong_fields(more), ["abilities"], "a default is no way past the parent");
 }
 
+async fn a_child_without_an_owner_has_that_of_its_parent(world: World) {
+    let tokens = delegating(&world).build().unwrap();
+    let theirs = NewToken::new(&world.stranger, "a").all_abilities();
+    let parent = self::parent(&tokens, theirs).await;
+    let child = tokens.issue_on_behalf_of(&parent, NewToken::named("child")).await.unwrap();
+    assert_eq!(child.record.owner, world.stranger);
+}
+
 async fn the_default_counts_where_it_is_less(world: World) {
-    let tokens = delegating(&world).default_lifetime(seconds(500));
-    let tokens = tokens.default_idle_period(seconds(50)).build().unwrap();
+    let policy = delegation().default_lifetime(seconds(500)).default_idle_period(seconds(50));
+    let tokens = world.with(policy);
     let parent = full(&world, &tokens).await;
     let child = tokens.issue_on_behalf_of(&parent, world.new_token("child")).await.unwrap().record;
     assert_eq!(child.expires_at, Some(after(500)));
     assert_eq!(child.idle_seconds.map(u32::from), Some(50));
 
-    let new = world.new_token("a").all_abilities().never_expires().never_idle();
+    let new = world.new_token("a").all_abilities().expires_at(None).idle_period(None);
     let parent = self::parent(&tokens, new).await;
     let child = tokens.issue_on_behalf_of(&parent, world.new_token("child")).await.unwrap().record;
     assert_eq!(child.expires_at, Some(after(500)));
     assert_eq!(child.idle_seconds.map(u32::from), Some(50));
-    let child = world.new_token("child").never_expires().never_idle();
+    let child = world.new_token("child").expires_at(None).idle_period(None);
     let child = tokens.issue_on_behalf_of(&parent, child).await.unwrap().record;
     assert_eq!((child.expires_at, child.idle_seconds), (None, None));
 }
 
 async fn a_child_begins_before_its_parent_ends(world: World) {
-    let tokens = delegating(&world).default_lifetime(seconds(50_000)).build().unwrap();
+    let policy = delegation().default_lifetime(seconds(50_000));
+    let tokens = world.with(policy);
     let parent = full(&world, &tokens).await;
     for begin in [10_000, 10_001] {
         let child = world.new_token("child").not_before(after(begin));
@@ -264,8 +284,8 @@ async fn a_child_begins_before_its_parent_ends(world: World) {
 async fn all_that_is_wrong_is_told_at_once(world: World) {
     let tokens = delegating(&world).build().unwrap();
     let parent = full(&world, &tokens).await;
-    let child = NewToken::new(world.stranger.clone(), " ").all_abilities().never_expires();
-    let child = child.never_idle().usual_rate_limit().any_address();
+    let child = NewToken::new(world.stranger.clone(), " ").all_abilities().expires_at(None);
+    let child = child.idle_period(None).rate_limit(None).any_address();
     let mut fields = wrong_fields(tokens.issue_on_behalf_of(&parent, child).await);
     fields.sort_unstable();
     let expected = [
@@ -333,7 +353,7 @@ fn one_set_covers_another_exactly_where_it_permits_all_of_it() {
 }
 
 async fn a_child_is_never_granted_what_its_parent_lacks(world: World) {
-    let tokens = world.builder().delegation("a").build().unwrap();
+    let tokens = world.with(Policy::new().delegation(Ability::new("a").unwrap()));
     let mut random = Random(11);
     let mut issued = 0;
     for _ in 0..150 {

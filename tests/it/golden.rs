@@ -4,8 +4,9 @@
 //! `golden/version_1.json` are their rows, and what became of each secret when it was presented.
 
 use keyfob::{
-    ApiTokens, ManualClock, Owner,
-    store::{MySqlStore, PostgresStore, SqliteStore, StoredRow, TokenStore},
+    ApiTokens, Owner,
+    store::{MySqlStore, PostgresStore, SqliteStore, TokenStore, contract::StoredRow},
+    time::ManualClock,
     token::{Pepper, PepperKey, TokenId},
 };
 use serde_json::Value;
@@ -62,7 +63,7 @@ async fn each_token_is_as_it_was(store: impl TokenStore + 'static) {
 /// Each step that writes works on tokens of the version before.
 async fn tokens_that_were_left_behind_can_be_managed(store: impl TokenStore + 'static) {
     let tokens = tokens_on(store);
-    let own = tokens.owned_by(&Owner::new("user:42").unwrap());
+    let own = tokens.owned_by(Owner::new("user:42").unwrap());
     let page = own.list(keyfob::ListTokens::new()).await.unwrap();
     let id = page.tokens.iter().find(|it| it.name.as_str() == "İstanbul").unwrap().id;
     assert_eq!(own.rename(id, "İZMİR").await.unwrap().version, 1);

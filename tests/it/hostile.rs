@@ -112,7 +112,7 @@ async fn what_metadata_was_accepted_reads_back(world: World) {
             Ok(issued) => assert_eq!(*world.stored(&issued).await, issued.record, "{depth}"),
             Err(IssueError::Invalid(invalid)) => {
                 assert!(depth >= 100, "{depth}");
-                assert_eq!(invalid.errors[0].field, "metadata");
+                assert_eq!(invalid.errors[0].name, "metadata");
             }
             Err(other) => panic!("{depth}: {other:?}"),
         }

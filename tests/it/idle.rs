@@ -1,8 +1,8 @@
 //! Idle: a token ends that is not used for long enough, and never one that was used in time.
 
 use keyfob::{
-    ApiTokens, BuildError, IssuedToken, ManageError, RotateError, TokenChange, TokenRotation,
-    TokenState, store::StoreError,
+    ApiTokens, IssuedToken, LastUsed, ManageError, Policy, RotateError, TokenChange, TokenRotation,
+    TokenState, store::StoreError, token::Rule,
 };
 use time::Duration;
 
@@ -38,7 +38,7 @@ fn seconds(seconds: i64) -> Duration {
 }
 
 fn node(world: &World, interval: i64) -> ApiTokens {
-    world.builder().last_used_interval(seconds(interval)).build().unwrap()
+    world.builder().last_used(LastUsed::every(seconds(interval))).build().unwrap()
 }
 
 async fn issue(world: &World, tokens: &ApiTokens, period: i64) -> IssuedToken {
@@ -93,8 +93,9 @@ async fn a_period_is_at_least_a_second_and_fits_its_column(world: World) {
         assert_eq!(wrong_fields(refused), ["idle_seconds"], "{period}");
         let refused = own.change(id, TokenChange::new().idle_period(period)).await;
         assert_eq!(wrong_field(refused), "idle_seconds", "{period}");
-        let built = world.builder().default_idle_period(period).build();
-        assert_eq!(built.map(drop).unwrap_err(), BuildError::IdlePeriod, "{period}");
+        let built = world.builder().policy(Policy::new().default_idle_period(period)).build();
+        let error = built.map(drop).unwrap_err();
+        assert_eq!((error.name, error.rule), ("default_idle_period", Rule::IdlePeriod), "{period}");
     }
     for period in [1, u32::MAX] {
         let issued = issue(&world, &tokens, period.into()).await;
@@ -104,10 +105,10 @@ async fn a_period_is_at_least_a_second_and_fits_its_column(world: World) {
 }
 
 async fn the_default_period_is_for_tokens_without_a_word_about_it(world: World) {
-    let tokens = world.builder().default_idle_period(seconds(100)).build().unwrap();
+    let tokens = world.with(Policy::new().default_idle_period(seconds(100)));
     let usual = tokens.issue(world.new_token("a")).await.unwrap();
     let own = issue(&world, &tokens, 200).await;
-    let never = tokens.issue(world.new_token("c").never_idle()).await.unwrap();
+    let never = tokens.issue(world.new_token("c").idle_period(None)).await.unwrap();
     let periods = [&usual, &own, &never].map(|it| it.record.idle_seconds.map(u32::from));
     assert_eq!(periods, [Some(100), Some(200), None]);
     world.at(100);
@@ -152,7 +153,7 @@ async fn a_use_that_cannot_be_written_is_no_reason_to_refuse(world: World) {
 }
 
 async fn a_write_that_hangs_is_no_reason_to_refuse(world: World) {
-    let tokens = world.builder().last_used_interval(seconds(10));
+    let tokens = world.builder().last_used(LastUsed::every(seconds(10)));
     let tokens = tokens.build().unwrap();
     let issued = issue(&world, &tokens, 1_000).await;
     world.store.hang("record_uses");
@@ -292,7 +293,7 @@ async fn another_period_makes_an_idle_token_good(world: World) {
     }
     let longer = TokenChange::new().idle_period(seconds(151));
     own.change(issued[0].record.id, longer).await.map(drop).unwrap();
-    own.change(issued[1].record.id, TokenChange::new().never_idle()).await.map(drop).unwrap();
+    own.change(issued[1].record.id, TokenChange::new().idle_period(None)).await.map(drop).unwrap();
     for issued in &issued {
         assert_eq!(verdict(&tokens, issued).await, "good");
     }

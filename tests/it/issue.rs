@@ -1,16 +1,16 @@
 //! Issuing: the plain text is shown once, every field is checked, and nothing is stored by halves.
 
-use std::sync::Mutex;
+use std::{io, sync::Mutex};
 
 use keyfob::{
-    Abilities, ApiTokens, InvalidFields, IssueError, ListTokens, NewToken, Timestamp,
-    entropy::{Entropy, EntropyError},
+    Abilities, ApiTokens, InvalidFields, IssueError, ListTokens, NewToken, Policy, Timestamp,
+    testing::Entropy,
     token::{Actor, IdempotencyKey, NamePolicy},
 };
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
-use crate::support::{World, after, on_every_store};
+use crate::support::{World, after, on_every_store, wrong_fields};
 
 on_every_store! {
     a_token_is_shown_once_and_verifies
@@ -23,10 +23,14 @@ on_every_store! {
     nothing_is_stored_where_the_generator_fails
     nothing_is_stored_where_the_generator_repeats_itself
     a_failed_insert_issues_nothing
+    a_token_for_an_owner_is_never_that_of_another
 }
 
-fn fields(invalid: &InvalidFields) -> Vec<(&str, &str)> {
-    invalid.errors.iter().map(|it| (it.field, it.message.as_str())).collect()
+#[track_caller]
+fn assert_broken(invalid: &InvalidFields, rules: &[(&str, &str)]) {
+    let told: Vec<_> = invalid.errors.iter().map(|it| (it.name, it.rule.to_string())).collect();
+    let told: Vec<_> = told.iter().map(|(name, rule)| (*name, rule.as_str())).collect();
+    assert_eq!(told, rules);
 }
 
 async fn refused(tokens: &ApiTokens, new: NewToken) -> InvalidFields {
@@ -67,17 +71,37 @@ async fn a_token_holds_what_was_asked_for(world: World) {
     let stored = world.stored(&issued).await;
     assert_eq!(*stored, issued.record, "what is answered is what is stored");
 
-    let rare = stored.rare.as_ref().unwrap();
     assert_eq!(stored.name.as_str(), "ci deploy");
     assert_eq!(stored.abilities, Abilities::set(["servers:read", "sites:*"]).unwrap());
     assert_eq!((stored.created_at, stored.expires_at), (after(0), Some(after(90))));
-    assert_eq!(rare.metadata.get("a"), Some(json!({ "b": [1, 2.5, null, "é"] })));
-    assert_eq!(rare.created_by.as_ref().unwrap().as_str(), "user:7");
+    assert_eq!(stored.metadata().unwrap().get("a"), Some(json!({ "b": [1, 2.5, null, "é"] })));
+    assert_eq!(stored.created_by().unwrap().as_str(), "user:7");
     assert_eq!(world.events.count("Issued"), 1);
 }
 
+async fn a_token_for_an_owner_is_never_that_of_another(world: World) {
+    let tokens = world.tokens();
+    let member = Actor::new("user:7").unwrap();
+    let own = tokens.owned_by(&world.owner).by(member.clone());
+    let issued = own.issue(NewToken::named("a")).await.unwrap();
+    assert_eq!(issued.record.owner, world.owner);
+    assert_eq!(issued.record.created_by(), Some(&member));
+    let other = Actor::new("user:8").unwrap();
+    let issued = own.issue(NewToken::named("b").created_by(other.clone())).await.unwrap();
+    assert_eq!(issued.record.created_by(), Some(&other), "what is said of one token comes first");
+    let same = own.issue(world.new_token("c")).await.unwrap();
+    assert_eq!(same.record.owner, world.owner);
+
+    world.store.take_calls();
+    let theirs = own.issue(NewToken::new(&world.stranger, "d")).await;
+    assert_eq!(wrong_fields(theirs), ["owner"]);
+    let nobodys = tokens.issue(NewToken::named("d")).await;
+    assert_eq!(wrong_fields(nobodys), ["owner"]);
+    assert_eq!(world.store.take_calls(), [""; 0]);
+}
+
 async fn everything_that_is_wrong_is_told_at_once(world: World) {
-    let tokens = world.builder().name_policy(NamePolicy::strict()).build().unwrap();
+    let tokens = world.with(Policy::new().names(NamePolicy::strict()));
     let new = world
         .new_token("not strict")
         .abilities(["a::b"])
@@ -90,7 +114,7 @@ async fn everything_that_is_wrong_is_told_at_once(world: World) {
         ("expires_at", "must be in the future"),
         ("metadata", "must be a JSON object"),
     ];
-    assert_eq!(fields(&invalid), expected);
+    assert_broken(&invalid, &expected);
     assert_eq!(world.store.take_calls(), [""; 0], "what is wrong does not reach the store");
 }
 
@@ -99,7 +123,7 @@ async fn abilities_are_what_was_asked_for_or_the_default_and_nothing_is_a_value_
     let world = World::memory().await;
     let default = Abilities::set(["external-api"]).unwrap();
     let plain = world.tokens();
-    let defaulted = world.builder().default_abilities(default.clone()).build().unwrap();
+    let defaulted = world.with(Policy::new().default_abilities(default.clone()));
     let none: [&str; 0] = [];
     for (tokens, new, held) in [
         (&plain, world.new_token("a"), Abilities::none()),
@@ -112,7 +136,7 @@ async fn abilities_are_what_was_asked_for_or_the_default_and_nothing_is_a_value_
     }
     for many in [101, 10_000] {
         let new = world.new_token("many").abilities((0..many).map(|i| format!("a:{i}")));
-        assert_eq!(refused(&plain, new).await.errors[0].field, "abilities");
+        assert_eq!(refused(&plain, new).await.errors[0].name, "abilities");
     }
     assert_eq!(refused(&plain, world.new_token("f").abilities(["*"])).await.errors.len(), 1);
 }
@@ -133,7 +157,7 @@ async fn only_declared_abilities_are_issued() {
     assert_eq!(Panel::SitesCreate.description(), "Create sites");
     for bad in ["servers:write", "servers", "servers:read:*", "Servers:read", "site:*"] {
         let invalid = refused(&tokens, world.new_token("bad").abilities([bad])).await;
-        assert_eq!(fields(&invalid), [("abilities", "must be among those that are declared")]);
+        assert_broken(&invalid, &[("abilities", "must be among those that are declared")]);
     }
 }
 
@@ -159,7 +183,7 @@ async fn an_expiry_is_in_the_future_and_before_the_year_10000() {
         match (outcome, expected) {
             (Ok(issued), Ok(end)) => assert_eq!(issued.record.expires_at, Some(end)),
             (Err(IssueError::Invalid(invalid)), Err(message)) => {
-                assert_eq!(fields(&invalid), [("expires_at", message)], "{lifetime}");
+                assert_broken(&invalid, &[("expires_at", message)]);
             }
             (other, _) => panic!("{lifetime}: {other:?}"),
         }
@@ -180,13 +204,9 @@ async fn an_expiry_is_in_the_future_and_before_the_year_10000() {
 async fn the_maximum_lifetime_holds_also_where_nothing_is_asked_for() {
     let world = World::memory().await;
     let days = |days: i64| after(days * 86_400);
-    let capped = world.builder().max_lifetime(Duration::days(30)).build().unwrap();
+    let capped = world.with(Policy::new().max_lifetime(Duration::days(30)));
     let both = world
-        .builder()
-        .max_lifetime(Duration::days(30))
-        .default_lifetime(Duration::days(7))
-        .build()
-        .unwrap();
+        .with(Policy::new().max_lifetime(Duration::days(30)).default_lifetime(Duration::days(7)));
     let expiry = |tokens: &ApiTokens, new: NewToken| {
         let tokens = tokens.clone();
         async move { tokens.issue(new).await.ok().map(|issued| issued.record.expires_at) }
@@ -198,7 +218,7 @@ async fn the_maximum_lifetime_holds_also_where_nothing_is_asked_for() {
     assert_eq!(expiry(&both, new().expires_in(Duration::days(30))).await, Some(Some(days(30))));
     let beyond = Duration::days(30) + Duration::SECOND;
     for refused in
-        [new().never_expires(), new().expires_in(beyond), new().expires_at(Timestamp::MAX)]
+        [new().expires_at(None), new().expires_in(beyond), new().expires_at(Timestamp::MAX)]
     {
         assert_eq!(expiry(&both, refused).await, None);
     }
@@ -207,7 +227,7 @@ async fn the_maximum_lifetime_holds_also_where_nothing_is_asked_for() {
 #[tokio::test]
 async fn names_are_what_the_policy_allows() {
     let world = World::memory().await;
-    let with = |policy| world.builder().name_policy(policy).build().unwrap();
+    let with = |policy| world.with(Policy::new().names(policy));
     let own = NamePolicy::custom(|name| {
         let fits = name.as_str().starts_with("ci");
         fits.then_some(()).ok_or_else(|| "must begin with ci".to_owned())
@@ -229,11 +249,11 @@ async fn names_are_what_the_policy_allows() {
         }
     }
     let told = refused(&own, world.new_token("deploy")).await;
-    assert_eq!(fields(&told), [("name", "must begin with ci")]);
+    assert_broken(&told, &[("name", "must begin with ci")]);
 }
 
 async fn a_name_can_be_taken_once(world: World) {
-    let tokens = world.builder().unique_names(true).build().unwrap();
+    let tokens = world.with(Policy::new().unique_names(true));
     let first = tokens.issue(world.new_token("ci")).await.unwrap();
     let again = tokens.issue(world.new_token("ci")).await;
     assert!(matches!(again, Err(IssueError::NameTaken)), "{again:?}");
@@ -248,7 +268,7 @@ async fn a_name_can_be_taken_once(world: World) {
 }
 
 async fn an_expired_token_frees_its_name_and_its_place(world: World) {
-    let tokens = world.builder().unique_names(true).limit_per_owner(1).build().unwrap();
+    let tokens = world.with(Policy::new().unique_names(true).limit_per_owner(1));
     tokens.issue(world.new_token("ci").expires_in(Duration::minutes(1))).await.map(drop).unwrap();
     world.clock.advance(Duration::seconds(59));
     let (taken, full) =
@@ -260,14 +280,14 @@ async fn an_expired_token_frees_its_name_and_its_place(world: World) {
 }
 
 async fn an_owner_has_as_many_tokens_as_the_limit_says(world: World) {
-    let tokens = world.builder().limit_per_owner(2).build().unwrap();
+    let tokens = world.with(Policy::new().limit_per_owner(2));
     let first = tokens.issue(world.new_token("a")).await.unwrap();
     tokens.issue(world.new_token("a")).await.map(drop).unwrap();
     let third = tokens.issue(world.new_token("b")).await;
     assert!(matches!(third, Err(IssueError::LimitReached { limit: 2 })), "{third:?}");
     tokens.owned_by(&world.owner).revoke(first.record.id).await.unwrap();
     tokens.issue(world.new_token("b")).await.map(drop).unwrap();
-    let closed = world.builder().limit_per_owner(0).build().unwrap();
+    let closed = world.with(Policy::new().limit_per_owner(0));
     let none = closed.issue(NewToken::new(world.stranger.clone(), "a")).await;
     assert!(matches!(none, Err(IssueError::LimitReached { limit: 0 })), "{none:?}");
 }
@@ -296,10 +316,10 @@ impl Script {
 }
 
 impl Entropy for Script {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+    fn fill(&self, bytes: &mut [u8]) -> io::Result<()> {
         let mut script = self.0.lock().unwrap();
         let next = if script.len() > 1 { script.pop() } else { script.last().copied() };
-        bytes.fill(next.flatten().ok_or_else(|| EntropyError::new(None))?);
+        bytes.fill(next.flatten().ok_or_else(|| io::Error::other("none"))?);
         bytes[bytes.len() - 1] = 1;
         Ok(())
     }
@@ -310,7 +330,7 @@ impl Entropy for Script {
 struct Short;
 
 impl Entropy for Short {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+    fn fill(&self, bytes: &mut [u8]) -> io::Result<()> {
         bytes[..10].copy_from_slice(&[3, 1, 4, 1, 5, 9, 2, 6, 5, 3]);
         Ok(())
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use keyfob::{ApiTokens, IssuedToken, ListTokens, Timestamp, TokenId, store::StoreError};
+use keyfob::{ApiTokens, IssuedToken, LastUsed, ListTokens, Timestamp, TokenId, store::StoreError};
 use time::Duration;
 
 use crate::support::store_ext::StoreExt;
@@ -329,7 +329,7 @@ async fn verifying_does_not_wait_for_a_write(world: World) {
 }
 
 async fn where_nobody_drives_listing_writes_what_is_due_and_says_so_once(world: World) {
-    let tokens = world.builder().last_used_interval(Duration::seconds(10)).build().unwrap();
+    let tokens = world.builder().last_used(LastUsed::every(Duration::seconds(10))).build().unwrap();
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
     world.events.take();
     let _forgotten = tokens.background();
@@ -350,7 +350,7 @@ async fn where_nobody_drives_listing_writes_what_is_due_and_says_so_once(world: 
 }
 
 async fn while_writes_fail_listing_tries_once_an_interval(world: World) {
-    let tokens = world.builder().last_used_interval(Duration::MINUTE).build().unwrap();
+    let tokens = world.builder().last_used(LastUsed::every(Duration::MINUTE)).build().unwrap();
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
     tokens.verify(issued.plain.expose_secret()).await.map(drop).unwrap();
     world.store.fail(&["record_uses"]);
@@ -395,7 +395,7 @@ async fn a_use_of_a_token_that_is_gone_does_no_harm(world: World) {
 async fn the_background_future_ends_with_the_last_handle() {
     fn sendable(_: &(impl Future<Output = ()> + Send + 'static)) {}
     let world = World::memory().await;
-    let tokens = world.builder().last_used_interval(Duration::SECOND).build().unwrap();
+    let tokens = world.builder().last_used(LastUsed::every(Duration::SECOND)).build().unwrap();
     let (mut driven, never) = (Box::pin(tokens.background()), tokens.background());
     sendable(&never);
     assert!(poll(driven.as_mut()).is_pending());

@@ -1,7 +1,7 @@
 //! A token that was found where it should not be is revoked by presenting it, whatever else is to be said of it.
 
 use keyfob::{
-    ApiTokens, IssuedToken, TokenId, TokenRotation, TokenState, VerifyError,
+    Ability, ApiTokens, IssuedToken, Policy, TokenId, TokenRotation, TokenState, VerifyError,
     store::StoreError,
     token::{MalformedToken, Revocation},
 };
@@ -102,7 +102,7 @@ async fn a_secret_in_its_grace_ends_the_token_and_a_retired_one_does_not(world: 
 
 async fn a_retired_secret_is_told_and_suspends_where_that_is_wanted(world: World) {
     for suspends in [false, true] {
-        let tokens = world.builder().suspend_on_retired_secret(suspends).build().unwrap();
+        let tokens = world.with(Policy::new().suspend_on_retired_secret(suspends));
         let own = tokens.owned_by(&world.owner);
         let old = tokens.issue(world.new_token("a")).await.unwrap();
         let rotation = TokenRotation::new().grace(Duration::ZERO);
@@ -192,7 +192,7 @@ async fn a_revocation_stays_as_it_was(world: World) {
 }
 
 async fn nothing_else_is_revoked(world: World) {
-    let tokens = world.builder().delegation("x").build().unwrap();
+    let tokens = world.with(Policy::new().delegation(Ability::new("x").unwrap()));
     let issued = tokens.issue(world.new_token("a").all_abilities()).await.unwrap();
     let sibling = tokens.issue(world.new_token("b")).await.unwrap();
     let parent = tokens.verify(issued.plain.expose_secret()).await.unwrap();

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use futures_util::{FutureExt, future::join_all};
 use keyfob::{
-    Abilities, ApiTokensBuilder, ListTokens, ManageError, NewToken, RotateError, TokenChange,
-    TokenId, TokenRotation, TokenState,
-    store::{Change, Selection, StoreError, TokenStore},
+    Abilities, ApiTokensBuilder, ListTokens, ManageError, NewToken, Policy, RotateError,
+    TokenChange, TokenId, TokenRotation, TokenState,
+    store::{
+        StoreError, TokenStore,
+        contract::{Change, Selection},
+    },
     token::{Actor, Reason, Revocation},
 };
 use serde_json::json;
@@ -59,7 +62,7 @@ async fn each_field_is_changed_and_no_other(world: World) {
     assert_eq!(own.change(expected.id, change).await.unwrap(), expected);
     expected.expires_at = None;
     expected.version = 5;
-    let change = TokenChange::new().never_expires();
+    let change = TokenChange::new().expires_at(None);
     assert_eq!(own.change(expected.id, change).await.unwrap(), expected);
     let change = TokenChange::new().metadata(json!({ "b": 2 }));
     let changed = own.change(expected.id, change).await.unwrap();
@@ -71,7 +74,7 @@ async fn each_field_is_changed_and_no_other(world: World) {
 }
 
 async fn a_change_is_checked_as_an_issue_is(world: World) {
-    let tokens = world.builder().unique_names(true).build().unwrap();
+    let tokens = world.with(Policy::new().unique_names(true));
     let own = tokens.owned_by(&world.owner);
     let issued = world.issue_many(&tokens, 2).await;
     let id = issued[0].record.id;
@@ -94,7 +97,7 @@ async fn a_change_is_checked_as_an_issue_is(world: World) {
 }
 
 async fn the_maximum_lifetime_counts_from_the_issue(world: World) {
-    let tokens = world.builder().max_lifetime(Duration::seconds(100)).build().unwrap();
+    let tokens = world.with(Policy::new().max_lifetime(Duration::seconds(100)));
     let own = tokens.owned_by(&world.owner);
     let new = world.new_token("a").expires_in(Duration::seconds(60));
     let id = tokens.issue(new).await.unwrap().record.id;
@@ -104,7 +107,7 @@ async fn the_maximum_lifetime_counts_from_the_issue(world: World) {
         (TokenChange::new().expires_in(Duration::seconds(50)), true),
         (TokenChange::new().expires_at(after(101)), false),
         (TokenChange::new().expires_in(Duration::seconds(51)), false),
-        (TokenChange::new().never_expires(), false),
+        (TokenChange::new().expires_at(None), false),
     ] {
         assert_eq!(own.change(id, change.clone()).await.is_ok(), good, "{change:?}");
     }
@@ -122,7 +125,7 @@ async fn what_is_revoked_or_expired_is_not_changed(world: World) {
     own.rename(expired.id, "still good").await.map(drop).unwrap();
     world.clock.set(after(100).datetime());
     for (id, state) in [(expired.id, TokenState::Expired), (revoked.id, TokenState::Revoked)] {
-        for change in [TokenChange::new().name("x"), TokenChange::new().never_expires()] {
+        for change in [TokenChange::new().name("x"), TokenChange::new().expires_at(None)] {
             let refused = own.change(id, change).await;
             assert!(matches!(refused, Err(ManageError::NotActive(it)) if it == state));
         }
@@ -150,7 +153,7 @@ async fn a_token_of_somebody_else_is_not_found(world: World) {
     assert!(theirs.list(ListTokens::new().any_state()).await.unwrap().tokens.is_empty());
     assert_eq!(*world.stored(&issued[0]).await, issued[0].record);
     for twin in ["User:42", "user:42 ", "user:4", "user:420", "user:4２"] {
-        let twin = tokens.owned_by(&twin.parse().unwrap());
+        let twin = tokens.owned_by(twin.parse::<keyfob::Owner>().unwrap());
         assert!(matches!(twin.get(issued[0].record.id).await, Err(ManageError::NotFound)));
     }
 }
@@ -171,7 +174,7 @@ async fn a_change_never_revives_a_token_that_expired_meanwhile(world: World) {
             clock.set(after(10).datetime());
         })
     });
-    let refused = own.change(id, TokenChange::new().never_expires()).await;
+    let refused = own.change(id, TokenChange::new().expires_at(None)).await;
     assert!(matches!(refused, Err(ManageError::NotActive(TokenState::Expired))), "{refused:?}");
     assert_eq!(own.get(id).await.unwrap().expires_at, Some(after(10)));
 
@@ -190,8 +193,10 @@ async fn a_change_never_revives_a_token_that_expired_meanwhile(world: World) {
 
 /// The token expires between the look and the change, and another one takes its name and its place.
 async fn a_later_expiry_is_refused_where_name_or_place_were_taken_meanwhile(world: World) {
-    let builders: [fn(ApiTokensBuilder) -> ApiTokensBuilder; 2] =
-        [|it| it.unique_names(true), |it| it.limit_per_owner(1)];
+    let builders: [fn(ApiTokensBuilder) -> ApiTokensBuilder; 2] = [
+        |it| it.policy(Policy::new().unique_names(true)),
+        |it| it.policy(Policy::new().limit_per_owner(1)),
+    ];
     for (builder, step) in builders.into_iter().flat_map(|it| [(it, "change"), (it, "rotate")]) {
         let tokens = builder(world.builder()).build().unwrap();
         let new = world.new_token("a").expires_in(Duration::MINUTE);
@@ -209,9 +214,9 @@ async fn a_later_expiry_is_refused_where_name_or_place_were_taken_meanwhile(worl
         );
         let own = tokens.owned_by(&world.owner);
         let refused = if step == "change" {
-            own.change(id, TokenChange::new().never_expires()).await.map(drop).unwrap_err()
+            own.change(id, TokenChange::new().expires_at(None)).await.map(drop).unwrap_err()
         } else {
-            let rotation = TokenRotation::new().never_expires();
+            let rotation = TokenRotation::new().expires_at(None);
             match own.rotate(id, rotation).await.map(drop).unwrap_err() {
                 RotateError::NameTaken => ManageError::NameTaken,
                 RotateError::LimitReached { limit } => ManageError::LimitReached { limit },
@@ -399,8 +404,9 @@ async fn pruning_works_in_batches(world: World) {
         let mut record = template.clone();
         record.id = TokenId::from_u128(number.into());
         record.expires_at = Some(after((number % 7).into()));
-        let outcome = world.store.insert(&record, &keyfob::store::InsertRules::none()).await;
-        assert_eq!(outcome.unwrap(), keyfob::store::InsertOutcome::Inserted);
+        let outcome =
+            world.store.insert(&record, &keyfob::store::contract::InsertRules::none()).await;
+        assert_eq!(outcome.unwrap(), keyfob::store::contract::InsertOutcome::Inserted);
     }
     world.store.take_calls();
     world.clock.advance(Duration::HOUR);

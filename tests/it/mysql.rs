@@ -9,7 +9,7 @@ mod transactions;
 mod trouble;
 mod writers;
 
-use keyfob::store::MySqlStore;
+use keyfob::{store::MySqlStore, testing::rare_of};
 use sqlx::{
     AssertSqlSafe, Connection, MySqlConnection, MySqlPool,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
@@ -104,7 +104,7 @@ async fn the_readable_view_shows_texts_instants_and_no_digest() {
     let tables = Tables::new();
     let mut record = record(0xAB);
     record.expires_at = Some(at(1_769_846_400));
-    record.rare_mut().parent = Some(id(1));
+    rare_of(&mut record).parent = Some(id(1));
     insert(&tables.store().await, &record).await;
 
     let row = "SELECT CONCAT_WS(' ', id, owner, created_at, expires_at, last_used_at, parent)

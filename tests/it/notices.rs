@@ -17,7 +17,10 @@ use futures_util::{
 };
 use keyfob::{
     ApiTokens, IssuedToken, NewToken, TokenChange, TokenId, TokenPages, TokenRotation,
-    store::{InsertOutcome, InsertRules, StoreError, TokenStore},
+    store::{
+        StoreError, TokenStore,
+        contract::{InsertOutcome, InsertRules},
+    },
 };
 use time::Duration;
 
@@ -104,8 +107,8 @@ async fn a_notice_is_told_once_and_reported(world: World) {
         assert_eq!(expiring(node, 7).await, []);
     }
     assert_eq!(world.events.take(), [""; 0]);
-    let notices = world.stored(&issued).await.rare.as_ref().unwrap().notices.clone();
-    assert_eq!(notices.into_iter().collect::<Vec<_>>(), [7]);
+    let stored = world.stored(&issued).await;
+    assert_eq!(stored.notices().collect::<Vec<_>>(), [7]);
 }
 
 async fn a_notice_begins_with_its_last_second_and_ends_with_the_token(world: World) {

@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{FutureExt, future::BoxFuture};
 use keyfob::{
-    ApiTokens, ApiTokensBuilder, BuildError, IssuedToken, NewToken, Owner, OwnerGate, TokenId,
+    Ability, ApiTokens, ApiTokensBuilder, IssuedToken, NewToken, Owner, OwnerGate, Policy, TokenId,
     TokenRotation, VerifyError,
     store::StoreError,
     web::{Problem, Realm},
@@ -54,6 +54,7 @@ struct Gate(Arc<Inside>);
 struct Inside {
     asked: AtomicUsize,
     disabled: Mutex<Option<Owner>>,
+    max_staleness: Mutex<Duration>,
     fails: AtomicBool,
     hangs: AtomicBool,
     /// What happens between the question and the answer, once.
@@ -83,11 +84,19 @@ impl OwnerGate for Gate {
         }
         Ok(enabled)
     }
+
+    fn max_staleness(&self) -> Duration {
+        *self.0.max_staleness.lock().unwrap()
+    }
 }
 
 impl Gate {
     fn disable(&self, owner: &Owner) {
         *self.0.disabled.lock().unwrap() = Some(owner.clone());
+    }
+
+    fn may_be_old_for(&self, staleness: Duration) {
+        *self.0.max_staleness.lock().unwrap() = staleness;
     }
 
     fn enable(&self) {
@@ -111,7 +120,7 @@ fn gated(world: &World) -> (ApiTokensBuilder, Gate) {
 
 async fn kept_for(world: &World, staleness: i64) -> (ApiTokens, Gate, IssuedToken) {
     let (builder, gate) = gated(world);
-    let builder = builder.owner_gate_max_staleness(Duration::seconds(staleness));
+    gate.may_be_old_for(Duration::seconds(staleness));
     let tokens = builder.build().unwrap();
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
     (tokens, gate, issued)
@@ -239,7 +248,7 @@ async fn an_answer_from_before_the_machine_slept_is_asked_for_again(world: World
     let (_, gate, issued) = kept_for(&world, 60).await;
     let clock = SleepyClock::new();
     let builder = world.builder().clock(clock.clone()).owner_gate(gate.clone());
-    let tokens = builder.owner_gate_max_staleness(Duration::MINUTE).build().unwrap();
+    let tokens = builder.build().unwrap();
     assert_eq!(verdict(&tokens, &issued).await, "good");
     gate.disable(&world.owner);
     clock.sleep(60);
@@ -378,7 +387,10 @@ async fn open_connections_ask_as_well(world: World) {
 
 async fn a_disabled_owner_issues_nothing_through_a_token(world: World) {
     let (builder, gate) = gated(&world);
-    let tokens = builder.delegation("tokens:issue").build().unwrap();
+    let tokens = builder
+        .policy(Policy::new().delegation(Ability::new("tokens:issue").unwrap()))
+        .build()
+        .unwrap();
     let issued = tokens.issue(world.new_token("a").all_abilities()).await.unwrap();
     let token = tokens.verify(issued.plain.expose_secret()).await.unwrap();
     gate.disable(&world.owner);
@@ -429,8 +441,10 @@ async fn staleness_is_at_most_a_minute(world: World) {
         (Duration::MAX, false),
         (Duration::MIN, false),
     ] {
-        let built = gated(&world).0.owner_gate_max_staleness(staleness).build();
-        let expected = if good { Ok(()) } else { Err(BuildError::Staleness) };
-        assert_eq!(built.map(drop), expected, "{staleness}");
+        let (builder, gate) = gated(&world);
+        gate.may_be_old_for(staleness);
+        let built = builder.build().map(drop).map_err(|error| error.to_string());
+        let rule = "owner_gate must be for at least 0 and at most 60 seconds";
+        assert_eq!(built, if good { Ok(()) } else { Err(rule.to_owned()) }, "{staleness}");
     }
 }

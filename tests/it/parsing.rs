@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use futures_util::FutureExt;
 use keyfob::{
-    ApiTokens, ManualClock, NewToken, TokenId, VerifyError,
+    ApiTokens, NewToken, TokenId, VerifyError,
     store::MemoryStore,
+    time::ManualClock,
     token::{Prefix, TokenFormat},
 };
 use proptest::prelude::*;

@@ -6,7 +6,10 @@ mod rekey;
 
 use keyfob::{
     ApiTokens, IssuedToken, NewToken, TokenId, TokenRecord, TokenRotation, VerifyError,
-    store::{InsertOutcome, InsertRules, MemoryStore, StoredRow, TokenStore},
+    store::{
+        MemoryStore, TokenStore,
+        contract::{InsertOutcome, InsertRules, StoredRow},
+    },
     token::{KeyId, Pepper, PepperKey, PreviousSecret, TokenDigest},
     web::{Problem, Realm},
 };

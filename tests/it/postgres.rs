@@ -11,7 +11,7 @@ mod trouble;
 mod writers;
 mod writes;
 
-use keyfob::store::PostgresStore;
+use keyfob::{store::PostgresStore, testing::rare_of};
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -72,7 +72,7 @@ async fn the_readable_view_shows_texts_instants_and_no_digest() {
     let schema = Schema::new();
     let mut record = record(0xAB);
     record.expires_at = Some(at(1_769_846_400));
-    record.rare_mut().parent = Some(id(1));
+    rare_of(&mut record).parent = Some(id(1));
     insert(&schema.store().await, &record).await;
 
     let row = "SELECT concat_ws(' ', id, owner, created_at AT TIME ZONE 'UTC',

@@ -4,7 +4,10 @@ use std::{net::IpAddr, num::NonZeroU32};
 
 use keyfob::{
     ApiTokens, IssuedToken, NewToken, TokenChange, TokenRecord, VerifiedToken, VerifyError,
-    store::{Change, InsertOutcome, InsertRules, TokenStore, UpdateOutcome},
+    store::{
+        TokenStore,
+        contract::{Change, InsertOutcome, InsertRules, UpdateOutcome},
+    },
     token::{AllowedAddresses, KeyId, PreviousSecret, Suspension, TokenDigest},
 };
 use time::Duration;
@@ -153,7 +156,7 @@ async fn an_expiry_that_was_moved_is_the_one_that_counts(world: World) {
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
     let token = open(&tokens, &issued).await;
     assert_eq!(token.valid_until(), None);
-    let expiry = TokenChange::new().expires_at(after(100).datetime());
+    let expiry = TokenChange::new().expires_at(after(100));
     tokens.owned_by(&world.owner).change(issued.record.id, expiry).await.unwrap();
     assert_eq!(tokens.revalidate(&token).await.unwrap().valid_until(), Some(after(100)));
     for (seconds, expected) in [(99, "good"), (100, "expired")] {
@@ -234,7 +237,7 @@ async fn a_grace_never_outlasts_the_token(world: World) {
         // For one handle, the time does not go back.
         world.clock.set(after(0).datetime());
         let tokens = world.tokens();
-        let new = world.new_token("a").expires_at(after(expiry).datetime());
+        let new = world.new_token("a").expires_at(after(expiry));
         let issued = tokens.issue(new).await.unwrap();
         rotate(&world, &issued, 0, Some(grace)).await;
         let token = open(&tokens, &issued).await;

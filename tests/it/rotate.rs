@@ -10,7 +10,7 @@ mod retired;
 mod retries;
 
 use keyfob::{
-    ApiTokens, IssuedToken, NewToken, RotateError, TokenChange, TokenRecord, TokenRotation,
+    ApiTokens, IssuedToken, NewToken, Policy, RotateError, TokenChange, TokenRecord, TokenRotation,
     TokenState,
     token::{PreviousSecret, RateLimit},
 };
@@ -81,7 +81,7 @@ fn at(world: &World, seconds: i64) {
 #[track_caller]
 fn wrong(outcome: Result<IssuedToken, RotateError>) -> Vec<&'static str> {
     match outcome {
-        Err(RotateError::Invalid(invalid)) => invalid.errors.iter().map(|it| it.field).collect(),
+        Err(RotateError::Invalid(invalid)) => invalid.errors.iter().map(|it| it.name).collect(),
         other => panic!("{other:?}"),
     }
 }
@@ -180,7 +180,7 @@ async fn a_grace_never_outlasts_the_token(world: World) {
         (until_first_use(), 100, None),
         (grace(1_000).expires_at(after(500)), 500, Some(500)),
         (grace(1_000).expires_at(after(50)), 50, Some(50)),
-        (grace(1_000).never_expires(), i64::MAX, Some(1_000)),
+        (grace(1_000).expires_at(None), i64::MAX, Some(1_000)),
         (until_first_use().expires_at(after(50)), 50, None),
     ] {
         world.clock.set(after(0).datetime());
@@ -320,14 +320,14 @@ async fn when_the_grace_is_over_a_token_is_rotated_again(world: World) {
 }
 
 async fn the_longest_lifetime_counts_from_the_rotation(world: World) {
-    let tokens = world.builder().max_lifetime(Duration::seconds(100)).build().unwrap();
+    let tokens = world.with(Policy::new().max_lifetime(Duration::seconds(100)));
     let old = tokens.issue(world.new_token("a")).await.unwrap();
     assert_eq!(old.record.expires_at, Some(after(100)));
     at(&world, 50);
     for rotation in [
         grace(0).expires_in(Duration::seconds(101)),
         grace(0).expires_at(after(151)),
-        grace(0).never_expires(),
+        grace(0).expires_at(None),
         grace(0).expires_at(after(50)),
         grace(0).expires_in(Duration::ZERO),
         grace(0).expires_in(Duration::MAX),

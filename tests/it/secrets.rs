@@ -10,9 +10,10 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE};
 use keyfob::{
-    Abilities, ApiTokens, Event, IssuedToken, ListTokens, NewToken, Observer, Owner, TokenChange,
+    Abilities, ApiTokens, Event, IssuedToken, ListTokens, NewToken, Owner, Policy, TokenChange,
     TokenId, TokenName, VerifyError,
-    store::{CorruptRecord, StoreError, StoredRow},
+    event::Observer,
+    store::{CorruptRecord, StoreError, contract::StoredRow},
     token::{
         Ability, AllowedAddresses, KeyId, Metadata, Prefix, PreviousSecret, Revocation, TokenDigest,
     },
@@ -68,7 +69,7 @@ impl Observer for Scribe {
     fn observe(&self, event: &Event) {
         write!(self.0.lock().unwrap(), "{event:?}\n{event:#?}\n").unwrap();
         #[cfg(feature = "tracing")]
-        keyfob::TracingObserver.observe(event);
+        keyfob::event::TracingObserver.observe(event);
     }
 }
 
@@ -88,7 +89,7 @@ fn tell_error(out: &Scribe, error: &(dyn std::error::Error + 'static)) {
 fn tokens_in(world: &World, out: &Scribe) -> ApiTokens {
     let builder = world.builder().entropy(Seeded::new(SEED)).inline_observer(out.clone());
     tell(out, &builder);
-    builder.limit_per_owner(20).unique_names(true).build().unwrap()
+    builder.policy(Policy::new().limit_per_owner(20).unique_names(true)).build().unwrap()
 }
 
 /// Does with tokens whatever can be done, and tells everything that can be told.

@@ -10,8 +10,10 @@ use std::{path::PathBuf, sync::Arc};
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
-        InsertOutcome, InsertRules, Order, Peek, Query, Selection, SqliteStore, TokenStore, Use,
+        Order, SqliteStore, TokenStore,
+        contract::{InsertOutcome, InsertRules, Peek, Query, Selection, Use},
     },
+    testing::rare_of,
     token::{Prefix, Revocation, TokenDigest},
 };
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool, sqlite::SqliteConnectOptions};
@@ -107,7 +109,7 @@ async fn the_readable_view_shows_instants_and_no_digest() {
     let file = File::new();
     let mut record = record(0xAB);
     record.expires_at = Some(at(1_769_846_400));
-    record.rare_mut().parent = Some(TokenId::from_u128(1));
+    rare_of(&mut record).parent = Some(TokenId::from_u128(1));
     insert(&file.store().await, &record).await;
 
     let row = "SELECT concat_ws(' ', id, owner, created_at, expires_at, last_used_at, parent)

@@ -2,8 +2,9 @@
 
 use futures_util::FutureExt;
 use keyfob::{
-    ManageError, NewToken, Timestamp, TokenChange, TokenId, TokenRotation, TokenState, VerifyError,
-    store::{Selection, StoreError},
+    ManageError, NewToken, Policy, Timestamp, TokenChange, TokenId, TokenRotation, TokenState,
+    VerifyError,
+    store::{StoreError, contract::Selection},
     token::{Actor, Reason, Revocation, Suspension},
     web::{Problem, Realm},
 };
@@ -334,7 +335,7 @@ async fn the_first_instant_can_be_changed(world: World) {
     assert_eq!(code_of(&tokens.revalidate(&token).await), "not_yet_valid");
     own.rename(id, "renamed").await.map(drop).unwrap();
     assert_eq!(verdict(&tokens, &issued).await, "not_yet_valid", "another change leaves it");
-    let at_once = own.change(id, TokenChange::new().valid_at_once()).await.unwrap();
+    let at_once = own.change(id, TokenChange::new().not_before(None)).await.unwrap();
     assert_eq!(at_once.not_before, None);
     assert_eq!(verdict(&tokens, &issued).await, "good");
     own.change(id, TokenChange::new().not_before(after(11))).await.map(drop).unwrap();
@@ -349,7 +350,7 @@ async fn the_first_instant_can_be_changed(world: World) {
 }
 
 async fn a_token_has_to_begin_before_it_ends(world: World) {
-    let tokens = world.builder().default_lifetime(Duration::seconds(100)).build().unwrap();
+    let tokens = world.with(Policy::new().default_lifetime(Duration::seconds(100)));
     let own = tokens.owned_by(&world.owner);
     let new = || world.new_token("a");
     for begin in [after(100), after(101), Timestamp::MAX] {
@@ -357,7 +358,7 @@ async fn a_token_has_to_begin_before_it_ends(world: World) {
     }
     let both = new().not_before(after(50)).expires_at(after(50));
     assert_eq!(wrong_fields(tokens.issue(both).await), ["not_before"]);
-    tokens.issue(new().never_expires().not_before(Timestamp::MAX)).await.map(drop).unwrap();
+    tokens.issue(new().expires_at(None).not_before(Timestamp::MAX)).await.map(drop).unwrap();
 
     let id = tokens.issue(new().not_before(after(99))).await.unwrap().record.id;
     for (change, field) in [
@@ -370,7 +371,7 @@ async fn a_token_has_to_begin_before_it_ends(world: World) {
     }
     let both = TokenChange::new().not_before(after(60)).expires_at(after(61));
     own.change(id, both).await.map(drop).unwrap();
-    let at_once = TokenChange::new().valid_at_once().expires_at(after(1));
+    let at_once = TokenChange::new().not_before(None).expires_at(after(1));
     own.change(id, at_once).await.map(drop).unwrap();
 }
 

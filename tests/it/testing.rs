@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use keyfob::{
-    ApiTokens, ApiTokensBuilder, ListTokens, NewToken, Owner, TokenState, store::MemoryStore,
-    testing, token::NamePolicy,
+    ApiTokens, ApiTokensBuilder, ListTokens, NewToken, Owner, Policy, TokenState,
+    store::MemoryStore, testing, token::NamePolicy,
 };
 use time::{Duration, macros::datetime};
 
@@ -65,8 +65,11 @@ async fn one_acts_as_an_owner_with_these_abilities_and_no_others() {
 #[tokio::test]
 async fn several_act_as_one_owner_whatever_the_rules_for_names() {
     for tokens in [
-        builder().unique_names(true).build().unwrap(),
-        builder().unique_names(true).name_policy(NamePolicy::strict()).build().unwrap(),
+        builder().policy(Policy::new().unique_names(true)).build().unwrap(),
+        builder()
+            .policy(Policy::new().unique_names(true).names(NamePolicy::strict()))
+            .build()
+            .unwrap(),
         testing::in_memory("acme").0,
     ] {
         let mut names = BTreeSet::new();
@@ -76,7 +79,7 @@ async fn several_act_as_one_owner_whatever_the_rules_for_names() {
             names.insert(issued.record.name.as_str().to_owned());
         }
         assert_eq!(names.len(), 12, "{names:?}");
-        let own = tokens.owned_by(&"user:42".parse().unwrap());
+        let own = tokens.owned_by("user:42".parse::<keyfob::Owner>().unwrap());
         assert_eq!(own.list(ListTokens::new()).await.unwrap().tokens.len(), 12);
     }
 }
@@ -84,7 +87,7 @@ async fn several_act_as_one_owner_whatever_the_rules_for_names() {
 #[tokio::test]
 #[should_panic(expected = "the owner has 1 tokens already")]
 async fn acting_as_an_owner_who_has_too_many_tokens_panics() {
-    let tokens = builder().limit_per_owner(1).build().unwrap();
+    let tokens = builder().policy(Policy::new().limit_per_owner(1)).build().unwrap();
     for _ in 0..2 {
         drop(testing::acting_as(&tokens, "user:42", ["x:read"]).await);
     }

@@ -3,7 +3,7 @@
 mod databases;
 
 use keyfob::{
-    IssueError, ManageError, NewToken, RotateError, TokenRotation, VerifyError,
+    Cache, IssueError, ManageError, NewToken, Policy, RotateError, TokenRotation, VerifyError,
     store::{StoreError, TokenStore},
 };
 
@@ -61,7 +61,7 @@ async fn neither_comes_where_the_transaction_is_rolled_back(database: impl Datab
 
 async fn a_refusal_leaves_the_transaction_as_it_was(database: impl Database) {
     let world = database.world();
-    let tokens = world.builder().unique_names(true).limit_per_owner(2).build().unwrap();
+    let tokens = world.with(Policy::new().unique_names(true).limit_per_owner(2));
     let project = owner("project:blog");
     let _ = tokens.issue(NewToken::new(project.clone(), "first")).await.unwrap();
 
@@ -128,7 +128,7 @@ async fn all_tokens_of_an_owner_end_with_the_owner(database: impl Database) {
 async fn what_was_revoked_elsewhere_before_is_forgotten_here(database: impl Database) {
     let world = database.world();
     let elsewhere = world.tokens();
-    let here = world.builder().max_staleness(time::Duration::MINUTE).build().unwrap();
+    let here = world.builder().cache(Cache::for_up_to(time::Duration::MINUTE)).build().unwrap();
     let own = here.owned_by(&world.owner);
     for is_of_all in [false, true] {
         let issued = world.issue_many(&elsewhere, 1).await.remove(0);
@@ -205,7 +205,7 @@ async fn what_is_pending_shows_no_secret(database: impl Database) {
 
 async fn what_is_dropped_is_told_and_forgotten_here(database: impl Database) {
     let world = database.world();
-    let tokens = world.builder().max_staleness(time::Duration::MINUTE).build().unwrap();
+    let tokens = world.builder().cache(Cache::for_up_to(time::Duration::MINUTE)).build().unwrap();
     let issued = world.issue_many(&tokens, 1).await.remove(0);
     world.store.forget();
     for _ in 0..2 {
@@ -227,7 +227,7 @@ async fn what_is_dropped_is_told_and_forgotten_here(database: impl Database) {
 
 async fn the_limit_counts_what_a_transaction_has_issued(database: impl Database) {
     let world = database.world();
-    let tokens = world.builder().limit_per_owner(1).build().unwrap();
+    let tokens = world.with(Policy::new().limit_per_owner(1));
     let mut transaction = database.begin().await;
     let pending =
         tokens.issue_within(&*transaction.store(), world.new_token("first")).await.unwrap();

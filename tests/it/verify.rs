@@ -11,6 +11,7 @@ use std::{
 use keyfob::{
     ApiTokens, IssuedToken, NewToken, TokenId, TokenState, VerifiedToken, VerifyError,
     store::{CorruptRecord, StoreError},
+    testing::rare_of,
     token::{
         AllowedAddresses, KeyId, MalformedToken, Prefix, PreviousSecret, Revocation, Suspension,
         TokenDigest,
@@ -297,7 +298,7 @@ async fn a_token_is_good_from_its_own_addresses_alone(world: World) {
     let networks = ["192.0.2.0/24", "2001:db8::/32"];
     let office = world
         .plant(|it| {
-            it.rare_mut().allowed_addresses = Some(AllowedAddresses::new(networks).unwrap());
+            rare_of(it).allowed_addresses = Some(AllowedAddresses::new(networks).unwrap());
         })
         .await;
     let text = office.plain.expose_secret();

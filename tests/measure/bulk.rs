@@ -13,7 +13,8 @@ use futures_util::future::BoxFuture;
 use keyfob::{
     ApiTokens, NewToken, Owner, TokenId, TokenState,
     store::{
-        Filter, MySqlStore, Order, PostgresStore, Query, SortBy, SqliteStore, States, TokenStore,
+        MySqlStore, Order, PostgresStore, SortBy, SqliteStore, TokenStore,
+        contract::{Filter, Query, States},
     },
     token::{Ability, Timestamp},
 };
@@ -208,7 +209,7 @@ async fn two_hundred_thousand_tokens_are_ended_while_others_are_verified() {
         let tokens = ApiTokens::builder_on(place.store.clone()).prefix("acme").build().unwrap();
         let verified =
             tokens.issue(NewToken::new(Owner::new("user:1").unwrap(), "ci")).await.unwrap();
-        let own = tokens.owned_by(&Owner::new("user:big").unwrap());
+        let own = tokens.owned_by(Owner::new("user:big").unwrap());
         for what in ["revoke_all", "revoke_with_descendants", "erase"] {
             let is_family = what == "revoke_with_descendants";
             if what != "erase" {

@@ -59,7 +59,7 @@ async fn a_million_tokens_in_postgresql() {
     list(&tokens, "user:big").await;
 
     let began = Instant::now();
-    let revoked = tokens.owned_by(&owner("user:big")).revoke_all().await.unwrap().len();
+    let revoked = tokens.owned_by(owner("user:big")).revoke_all().await.unwrap().len();
     println!("revoke all {revoked} of an owner: {:.1?}", began.elapsed());
     assert_eq!(revoked, 10_000);
 
@@ -70,7 +70,7 @@ async fn a_million_tokens_in_postgresql() {
 
 /// Page 1 and page 1,000, newest first and by name.
 async fn list(tokens: &ApiTokens, name: &str) {
-    let own = tokens.owned_by(&owner(name));
+    let own = tokens.owned_by(owner(name));
     for sort in [Order::NEWEST, Order::by(SortBy::Name)] {
         let mut cursor = None;
         let mut times = Vec::new();
@@ -98,7 +98,7 @@ async fn prune(tokens: &ApiTokens, issued: &[IssuedToken]) {
             let (tokens, over) = (tokens.clone(), over.clone());
             tokio::spawn(async move {
                 let mut times = Vec::new();
-                let own = tokens.owned_by(&owner(&format!("writer:{writer}")));
+                let own = tokens.owned_by(owner(&format!("writer:{writer}")));
                 while !over.load(Relaxed) {
                     let began = Instant::now();
                     let issued = issue(&tokens, &format!("writer:{writer}"), 1).await.remove(0);

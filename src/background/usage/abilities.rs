@@ -8,7 +8,7 @@ use std::{
 use foldhash::fast::RandomState;
 
 use crate::{
-    store::Use,
+    store::contract::Use,
     token::{Abilities, Ability, Timestamp, TokenFormat, TokenId},
 };
 

@@ -20,7 +20,10 @@ pub(crate) use abilities::AbilityLog;
 use addresses::Addresses;
 
 use crate::{
-    store::{SharedRecord, StoreError, TokenStore, Use},
+    store::{
+        StoreError, TokenStore,
+        contract::{SharedRecord, Use},
+    },
     time::timer::Notify,
     token::{Timestamp, TokenId, TokenRecord, room_for},
 };
@@ -342,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_record_that_takes_more_than_before_waits_only_where_there_is_room() {
-        let log = UsageLog::new(Duration::from_mins(1), 1_000, false);
+        let log = UsageLog::new(Duration::from_secs(60), 1_000, false);
         let at = |seconds| Timestamp::from_unix_seconds(seconds).unwrap();
         for number in 0..1_000 {
             log.note(&record(number, 1), at(1), None);

@@ -24,14 +24,14 @@ impl PostgresSignal {
     /// Hears of the changes in a store's tables. It connects as the store's pool does, and takes no connection from it.
     ///
     /// ```no_run
-    /// use keyfob::{ApiTokens, cluster::PostgresSignal, store::PostgresStore};
+    /// use keyfob::{ApiTokens, Cache, cluster::PostgresSignal, store::PostgresStore};
     ///
     /// # async fn connect(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
     /// let store = PostgresStore::with_pool(pool).await?;
     /// let signal = PostgresSignal::of(&store);
     /// let tokens = ApiTokens::builder(store)
     ///     .prefix("acme")
-    ///     .max_staleness(time::Duration::seconds(5))
+    ///     .cache(Cache::for_up_to(time::Duration::seconds(5)))
     ///     .signal(signal)
     ///     .build()?;
     /// tokio::spawn(tokens.background()); // listens

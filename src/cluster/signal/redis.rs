@@ -24,12 +24,12 @@ const TRIES: usize = 20;
 /// forget what they remember, and nothing more.
 ///
 /// ```
-/// use keyfob::{ApiTokens, cluster::RedisSignal, store::MemoryStore};
+/// use keyfob::{ApiTokens, Cache, cluster::RedisSignal, store::MemoryStore};
 ///
 /// let signal = RedisSignal::open("redis://127.0.0.1/", "acme:tokens")?;
 /// let tokens = ApiTokens::builder(MemoryStore::new())
 ///     .prefix("acme")
-///     .max_staleness(time::Duration::seconds(5))
+///     .cache(Cache::for_up_to(time::Duration::seconds(5)))
 ///     .signal(signal)
 ///     .build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -99,7 +99,7 @@ impl RedisLimits {
         self
     }
 
-    /// Goes by the instants that charges are given, for tests with a [`ManualClock`](crate::ManualClock); else it is
+    /// Goes by the instants that charges are given, for tests with a [`ManualClock`](crate::time::ManualClock); else it is
     /// the clock of the server that counts.
     #[cfg(feature = "test-util")]
     pub fn by_given_instants(mut self) -> Self {

@@ -9,7 +9,10 @@ use std::{
 use foldhash::fast::RandomState;
 
 use crate::{
-    store::{Peek, Selection, SharedRecord, Use, changed::OwnerMark},
+    store::{
+        changed::OwnerMark,
+        contract::{Peek, Selection, SharedRecord, Use},
+    },
     time::Moment,
     token::{Revocation, TokenId, TokenRecord, room_for},
 };

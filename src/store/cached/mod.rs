@@ -11,9 +11,9 @@ use crate::{
 };
 
 use super::{
-    Deleted, Deletion, Page, Patch, Peek, Revoked, Selection, StoreError, TokenStore,
-    UpdateOutcome, Use,
+    StoreError, TokenStore,
     changed::{Changed, OwnerMark},
+    contract::{Deleted, Deletion, Page, Patch, Peek, Revoked, Selection, UpdateOutcome, Use},
     steps::token_store,
 };
 
@@ -26,7 +26,7 @@ pub(crate) const CACHE_CAPACITY: usize = 100_000;
 /// A store around a store that remembers what it has read, so that a verification asks for a token once in a while and
 /// not each time.
 ///
-/// [`ApiTokensBuilder::max_staleness`](crate::ApiTokensBuilder::max_staleness) says what it promises. Beside that:
+/// [`Cache`](crate::Cache) says what it promises. Beside that:
 ///
 /// * What is changed through this store is forgotten after the step, whatever has become of it, and so is what is being
 ///   read at that moment.

@@ -6,7 +6,10 @@ use futures_util::future::{join_all, join3};
 
 use super::fixture::*;
 use crate::{
-    store::{Change, MOST_USED_ABILITIES, TokenStore, Use},
+    store::{
+        TokenStore,
+        contract::{Change, MOST_USED_ABILITIES, Use},
+    },
     token::{Abilities, TokenId, TokenRecord},
 };
 

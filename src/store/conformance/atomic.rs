@@ -4,7 +4,10 @@ use futures_util::future::{LocalBoxFuture, join_all};
 
 use super::fixture::*;
 use crate::{
-    store::{Change, Patch, Siblings, TokenStore, Use},
+    store::{
+        TokenStore,
+        contract::{Change, Patch, Siblings, Use},
+    },
     token::{Suspension, TokenRecord},
 };
 

@@ -4,7 +4,10 @@ use futures_util::future::join_all;
 
 use super::fixture::*;
 use crate::{
-    store::{KeyCount, Patch, Rotation, TokenStore},
+    store::{
+        KeyCount, TokenStore,
+        contract::{Patch, Rotation},
+    },
     token::{KeyId, PreviousSecret, TokenRecord},
 };
 

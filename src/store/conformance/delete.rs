@@ -2,7 +2,10 @@
 
 use super::fixture::*;
 use crate::{
-    store::{Change, Deleted, Deletion, InsertRules, Patch, Selection, TokenStore},
+    store::{
+        TokenStore,
+        contract::{Change, Deleted, Deletion, InsertRules, Patch, Selection},
+    },
     token::{Owner, Timestamp, TokenRecord},
 };
 

@@ -7,7 +7,10 @@ use std::{
 
 use super::{atomic::one_of_each, delete::early, fixture::*};
 use crate::{
-    store::{Change, Deletion, InsertRules, Order, Selection, Siblings, TokenStore, Use},
+    store::{
+        Order, TokenStore,
+        contract::{Change, Deletion, InsertRules, Selection, Siblings, Use},
+    },
     token::{Owner, TokenRecord},
 };
 

@@ -2,7 +2,10 @@
 
 use super::fixture::*;
 use crate::{
-    store::{Patch, Peek, TokenStore},
+    store::{
+        TokenStore,
+        contract::{Patch, Peek},
+    },
     token::{Suspension, TokenRecord},
 };
 

@@ -6,9 +6,11 @@ use rand::{TryRng, rngs::SysRng};
 
 use crate::{
     store::{
-        Change, Deletion, Expected, Filter, InsertOutcome, InsertRules, Order, Page, Patch,
-        Position, Query, Rotation, Selection, SharedRecord, StoreError, StoredRow, TokenStore,
-        UpdateOutcome,
+        Order, StoreError, TokenStore,
+        contract::{
+            Change, Deletion, Expected, Filter, InsertOutcome, InsertRules, Page, Patch, Position,
+            Query, Rotation, Selection, SharedRecord, StoredRow, UpdateOutcome,
+        },
     },
     token::{
         Abilities, Ability, Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, Owner,

@@ -4,7 +4,10 @@ use futures_util::future::join_all;
 
 use super::fixture::*;
 use crate::{
-    store::{InsertOutcome, InsertRules, TokenStore},
+    store::{
+        TokenStore,
+        contract::{InsertOutcome, InsertRules},
+    },
     token::Suspension,
 };
 

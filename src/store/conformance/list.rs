@@ -5,7 +5,10 @@ use std::num::NonZeroU32;
 
 use super::fixture::*;
 use crate::{
-    store::{Counts, Filter, Order, Query, SharedRecord, SortBy, States, TokenStore},
+    store::{
+        Order, SortBy, TokenStore,
+        contract::{Counts, Filter, Query, SharedRecord, States},
+    },
     token::{
         Abilities, Owner, Suspension, TokenRecord,
         TokenState::{self, Active, Expired, Idle, NotYetValid, Revoked, Suspended},

@@ -2,7 +2,10 @@
 
 use super::fixture::*;
 use crate::{
-    store::{Change, InsertOutcome, InsertRules, KeyCount, Order, Patch, Selection, TokenStore},
+    store::{
+        KeyCount, Order, TokenStore,
+        contract::{Change, InsertOutcome, InsertRules, Patch, Selection},
+    },
     token::{IdempotencyKey, PreviousSecret, TokenName},
 };
 

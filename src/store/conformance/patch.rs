@@ -7,8 +7,10 @@ use futures_util::future::join_all;
 use super::fixture::*;
 use crate::{
     store::{
-        Change, Expected, InsertRules, Patch, PatchError, Rotation, Siblings, TokenStore,
-        UpdateOutcome,
+        TokenStore,
+        contract::{
+            Change, Expected, InsertRules, Patch, PatchError, Rotation, Siblings, UpdateOutcome,
+        },
     },
     token::{
         Abilities, KeyId, Metadata, PreviousSecret, RateLimit, Suspension, Timestamp, TokenDigest,

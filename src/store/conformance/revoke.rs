@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::fixture::*;
 use crate::{
-    store::{Selection, TokenStore},
+    store::{TokenStore, contract::Selection},
     token::{Owner, Revocation, Timestamp, TokenId, TokenRecord},
 };
 

@@ -5,8 +5,11 @@ use futures_util::future::{join, join_all};
 use super::{fixture::*, patch::changes};
 use crate::{
     store::{
-        Change, Expected, InsertOutcome, InsertRules, Patch, PatchError, Rotation, RuleError,
-        TokenStore, UpdateOutcome,
+        TokenStore,
+        contract::{
+            Change, Expected, InsertOutcome, InsertRules, Patch, PatchError, Rotation, RuleError,
+            UpdateOutcome,
+        },
     },
     token::{Suspension, TokenRecord},
 };

@@ -6,7 +6,10 @@ use futures_util::future::{join_all, join3};
 
 use super::fixture::*;
 use crate::{
-    store::{Change, TokenStore, Use},
+    store::{
+        TokenStore,
+        contract::{Change, Use},
+    },
     token::{Timestamp, TokenId, TokenRecord},
 };
 

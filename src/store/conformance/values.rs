@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::fixture::*;
 use crate::{
-    store::{Order, Query, SortBy, TokenStore},
+    store::{Order, SortBy, TokenStore, contract::Query},
     token::{
         Abilities, Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, Owner, Prefix,
         PreviousSecret, RateLimit, Reason, Revocation, Suspension, Timestamp, TokenDigest, TokenId,

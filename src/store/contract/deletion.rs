@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    store::SharedRecord,
+    store::contract::SharedRecord,
     token::{Owner, Timestamp, TokenId, TokenRecord},
 };
 

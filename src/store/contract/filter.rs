@@ -155,7 +155,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::store::SharedRecord;
+    use crate::store::contract::SharedRecord;
     use crate::token::{
         Abilities, Prefix, Revocation, Suspension, TokenDigest, TokenId, TokenName,
     };

@@ -1,5 +1,5 @@
 use crate::{
-    store::SharedRecord,
+    store::contract::SharedRecord,
     token::{Owner, Timestamp, TokenId, TokenName, TokenRecord},
 };
 

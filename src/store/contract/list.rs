@@ -3,8 +3,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    store::{CorruptRecord, SharedRecord},
-    token::{Timestamp, TokenId, TokenRecord},
+    store::{CorruptRecord, contract::SharedRecord},
+    token::{InvalidValue, Rule, Timestamp, TokenId, TokenRecord},
 };
 
 use super::{Counts, Filter};
@@ -55,12 +55,6 @@ pub enum SortBy {
     /// The expiry. Never is after every instant.
     Expires,
 }
-
-/// A text that is no [`Order`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be created, name, last_used or expires, with - before it for descending order")]
-#[non_exhaustive]
-pub struct OrderError;
 
 const TEXTS: [(SortBy, &str); 4] = [
     (SortBy::Created, "created"),
@@ -125,15 +119,20 @@ impl fmt::Display for Order {
     }
 }
 
-impl FromStr for Order {
-    type Err = OrderError;
+const INVALID: InvalidValue = Rule::other(
+    "must be created, name, last_used or expires, with - before it for descending order",
+)
+.broken_by("sort");
 
-    fn from_str(text: &str) -> Result<Self, OrderError> {
+impl FromStr for Order {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let (descending, text) = match text.strip_prefix('-') {
             Some(text) => (true, text),
             None => (false, text),
         };
-        let by = TEXTS.iter().find(|(_, it)| *it == text).ok_or(OrderError)?.0;
+        let by = TEXTS.iter().find(|(_, it)| *it == text).ok_or(INVALID)?.0;
         Ok(Self { by, descending })
     }
 }
@@ -309,7 +308,7 @@ mod tests {
         assert!(!Order::NEWEST.has_key(&SortKey::Name(String::new())));
         assert!(!Order::by(SortBy::Name).has_key(&SortKey::Instant(0)));
         for text in ["", "-", "id", "Created", "created ", "--name", "+name"] {
-            assert_eq!(text.parse::<Order>(), Err(OrderError), "{text}");
+            assert_eq!(text.parse::<Order>(), Err(INVALID), "{text}");
         }
     }
 }

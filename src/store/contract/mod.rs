@@ -8,8 +8,11 @@ mod filter;
 mod insert_rules;
 mod list;
 mod patch;
+mod peek;
 mod rotation;
+pub(crate) mod row;
 mod selection;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod uses;
@@ -21,10 +24,13 @@ pub use filter::{Counts, Filter, States};
 pub use insert_rules::{InsertOutcome, InsertRules, RuleError, Siblings};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub(crate) use list::{NEVER_EXPIRES, NEVER_USED};
-pub use list::{Order, OrderError, Page, Position, Query, SortBy, SortKey};
+pub use list::{Order, Page, Position, Query, SortBy, SortKey};
 pub use patch::{Change, Patch, PatchError, UpdateOutcome};
+pub use peek::Peek;
 pub use rotation::{Expected, Rotation};
+pub use row::StoredRow;
 pub use selection::{Revoked, Selection};
+pub use shared::SharedRecord;
 pub use uses::{MOST_USED_ABILITIES, Use};
 
 /// How many tokens the core revokes or deletes in one step, so that no step holds others up for long.

@@ -1,7 +1,7 @@
 use std::{num::NonZeroU32, sync::Arc};
 
 use crate::{
-    store::SharedRecord,
+    store::contract::SharedRecord,
     token::{
         Abilities, AllowedAddresses, Metadata, RateLimit, Suspension, Timestamp, TokenDigest,
         TokenName, TokenRecord,

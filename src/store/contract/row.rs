@@ -7,7 +7,7 @@ use crate::token::{
     Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenName, TokenRecord,
 };
 
-use super::CorruptRecord;
+use crate::store::CorruptRecord;
 
 /// A [`TokenRecord`] as a row of plain columns: bytes, texts, 64-bit integers.
 ///
@@ -19,7 +19,7 @@ use super::CorruptRecord;
 ///
 /// ```
 /// # futures_executor::block_on(async {
-/// # use keyfob::{ApiTokens, NewToken, Owner, store::{MemoryStore, StoredRow}};
+/// # use keyfob::{ApiTokens, NewToken, Owner, store::{MemoryStore, contract::StoredRow}};
 /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
 /// # let issued = tokens.issue(NewToken::new(Owner::new("user:42").unwrap(), "ci")).await.unwrap();
 /// let bytes = serde_json::to_vec(&StoredRow::from(&issued.record)).unwrap();

@@ -13,7 +13,7 @@ use crate::token::{Timestamp, TokenRecord};
 /// The node notes beside it when the token was last used, until that is written. Nothing of that is in the record.
 ///
 /// ```
-/// # use keyfob::{Owner, TokenId, TokenName, TokenRecord, store::SharedRecord};
+/// # use keyfob::{Owner, TokenId, TokenName, TokenRecord, store::contract::SharedRecord};
 /// # use keyfob::token::{Prefix, Timestamp, TokenDigest};
 /// # let (id, owner) = (TokenId::from_u128(1), Owner::new("user:42")?);
 /// # let (name, digest) = (TokenName::new("ci")?, TokenDigest::from_bytes([0; 32], None));

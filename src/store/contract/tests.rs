@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    store::{SharedRecord, StoredRow},
+    store::contract::{SharedRecord, StoredRow},
     token::{
         Abilities, AllowedAddresses, KeyId, Metadata, Owner, Prefix, PreviousSecret, RateLimit,
         Revocation, Suspension, Timestamp, TokenDigest, TokenId, TokenName, TokenRecord,

@@ -2,64 +2,6 @@ use sqlx::mysql::MySqlDatabaseError;
 
 use crate::store::{BoxError, StoreError, sql::is_out_of_reach};
 
-/// Why a database could not be made into a store.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum MySqlOpenError {
-    /// The prefix of the tables is not 1 to 49 of `[a-z0-9_]`.
-    #[error("the prefix of the tables is not 1 to 49 of [a-z0-9_]")]
-    Prefix,
-    /// The connections of the pool have `autocommit` off: what is acknowledged would not be committed.
-    #[error("the connections of the pool have autocommit off")]
-    NoAutocommit,
-    /// The connections of the pool read what is not committed: a revocation that is rolled back would count.
-    #[error("the connections of the pool are READ UNCOMMITTED")]
-    ReadUncommitted,
-    /// The server, or the connections of the pool, have a setting with which statements mean something else, or fail.
-    #[error("the setting {setting} of the pool's connections is {found:?}, and must be {needed}")]
-    Setting {
-        /// The name of the variable.
-        setting: &'static str,
-        /// Its value.
-        found: String,
-        /// The rule that it breaks.
-        needed: &'static str,
-    },
-    /// The user lacks a right on one of the tables.
-    #[error("the user {user:?} has no {right} on {table}")]
-    MissingRight {
-        /// The user, as `CURRENT_USER()`.
-        user: String,
-        /// The right, such as `UPDATE`.
-        right: &'static str,
-        /// The table.
-        table: String,
-    },
-    /// A later version of keyfob has migrated the tables; this one would not know what it reads.
-    #[error(
-        "the token tables are at version {found}, made by a later keyfob; this one knows up to {known}"
-    )]
-    Newer {
-        /// The version of the tables.
-        found: i64,
-        /// The latest version that this keyfob knows.
-        known: i64,
-    },
-    /// The database can't be reached, read or migrated.
-    #[error("the token tables can't be set up")]
-    Store(
-        #[source]
-        #[from]
-        StoreError,
-    ),
-}
-
-impl From<sqlx::Error> for MySqlOpenError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(failed(error))
-    }
-}
-
 /// Whether a new row would be equal to one that is there in what is unique.
 pub(super) fn is_taken(error: &sqlx::Error) -> bool {
     number(error) == Some(1062)

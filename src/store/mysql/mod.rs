@@ -6,11 +6,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use sqlx::{MySqlConnection, MySqlPool};
 
-pub use error::MySqlOpenError;
-
-use crate::store::{
-    sql::{Lender, SqlStore, SqlStoreOn, Steps},
-    steps::token_store,
+use crate::{
+    store::{
+        sql::{Lender, OpenError, SqlStore, SqlStoreOn, Steps},
+        steps::token_store,
+    },
+    token::InvalidValue,
 };
 
 use engine::MySql;
@@ -46,17 +47,17 @@ impl MySqlStore {
     /// otherwise.
     ///
     /// # Errors
-    /// [`MySqlOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob, or where
+    /// [`OpenError`] where the database can't be reached or migrated, or is the work of a later keyfob, or where
     /// the pool's connections don't commit by themselves, or read what others have not committed.
-    pub async fn with_pool(pool: MySqlPool) -> Result<Self, MySqlOpenError> {
+    pub async fn with_pool(pool: MySqlPool) -> Result<Self, OpenError> {
         Self::with_prefix(pool, DEFAULT_PREFIX).await
     }
 
     /// Keeps tokens in tables whose names begin with a prefix of 1 to 49 of `[a-z0-9_]`, and migrates them.
     ///
     /// # Errors
-    /// As [`with_pool`](Self::with_pool); [`MySqlOpenError::Prefix`] for any other prefix.
-    pub async fn with_prefix(pool: MySqlPool, prefix: &str) -> Result<Self, MySqlOpenError> {
+    /// As [`with_pool`](Self::with_pool); [`OpenError::Invalid`] for any other prefix.
+    pub async fn with_prefix(pool: MySqlPool, prefix: &str) -> Result<Self, OpenError> {
         schema::migrate(&pool, prefix).await?;
         let table_name = |table: &str| table_name(prefix, table);
         let lender = Lender::new(pool, WORKS_UNHEARD);
@@ -73,12 +74,12 @@ impl MySqlStore {
     ///
     /// let sql = MySqlStore::schema_sql("keyfob_")?;
     /// assert!(sql.contains("CREATE TABLE IF NOT EXISTS `keyfob_tokens`"));
-    /// # Ok::<(), keyfob::store::MySqlOpenError>(())
+    /// # Ok::<(), keyfob::InvalidValue>(())
     /// ```
     ///
     /// # Errors
-    /// [`MySqlOpenError::Prefix`] where the prefix is not as for [`with_prefix`](Self::with_prefix).
-    pub fn schema_sql(prefix: &str) -> Result<String, MySqlOpenError> {
+    /// [`InvalidValue`] if the prefix is not as for [`with_prefix`](Self::with_prefix).
+    pub fn schema_sql(prefix: &str) -> Result<String, InvalidValue> {
         schema::sql(prefix)
     }
 

@@ -1,11 +1,16 @@
 use sqlx::{AssertSqlSafe, MySqlConnection, MySqlPool};
 
-use crate::store::{StoreError, sql::fold_names};
+use crate::{
+    store::{
+        StoreError,
+        sql::{OpenError, fold_names},
+    },
+    token::{InvalidValue, Rule},
+};
 
 use super::{
-    MySqlOpenError,
     engine::MySql,
-    error::{is_denied, is_locked},
+    error::{failed, is_denied, is_locked},
 };
 
 /// In order.
@@ -23,13 +28,15 @@ const LOCK_SECONDS: i64 = 60;
 /// Tables of the same prefix in another database have another lock.
 const LOCK: &str = "CONCAT('keyfob.', CRC32(CONCAT_WS('.', DATABASE(), ?)))";
 
-pub(super) fn check(prefix: &str) -> Result<&str, MySqlOpenError> {
+const INVALID: InvalidValue = Rule::other("must be 1 to 49 of [a-z0-9_]").broken_by("prefix");
+
+pub(super) fn check(prefix: &str) -> Result<&str, InvalidValue> {
     let is_prefix = (1..=LONGEST_PREFIX).contains(&prefix.len())
         && prefix.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
-    if is_prefix { Ok(prefix) } else { Err(MySqlOpenError::Prefix) }
+    if is_prefix { Ok(prefix) } else { Err(INVALID) }
 }
 
-pub(super) fn sql(prefix: &str) -> Result<String, MySqlOpenError> {
+pub(super) fn sql(prefix: &str) -> Result<String, InvalidValue> {
     let prefix = check(prefix)?;
     let migrations =
         MIGRATIONS.map(|(version, migration)| migration.to_owned() + &record_version(version));
@@ -45,9 +52,9 @@ fn record_version(version: i64) -> String {
 }
 
 /// Brings the tables to the latest version. Where they are, nothing is written: a server that can only be read will do.
-pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlOpenError> {
+pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), OpenError> {
     let prefix = check(prefix)?;
-    let mut connection = pool.acquire().await?;
+    let mut connection = pool.acquire().await.map_err(failed)?;
     check_session(&mut connection).await?;
     if version(&mut connection, prefix).await? == KNOWN {
         return check_rights(&mut connection, prefix).await;
@@ -56,7 +63,7 @@ pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlO
     connection.close_on_drop();
     let lock = AssertSqlSafe(format!("SELECT GET_LOCK({LOCK}, {LOCK_SECONDS})"));
     let lock: Option<i64> =
-        sqlx::query_scalar(lock).bind(prefix).fetch_one(&mut *connection).await?;
+        sqlx::query_scalar(lock).bind(prefix).fetch_one(&mut *connection).await.map_err(failed)?;
     if lock != Some(1) {
         let cause = "another process migrates the token tables and does not come to an end";
         return Err(StoreError::Busy(cause.into()).into());
@@ -65,16 +72,16 @@ pub(super) async fn migrate(pool: &MySqlPool, prefix: &str) -> Result<(), MySqlO
     let found = version(&mut connection, prefix).await?;
     for (version, migration) in MIGRATIONS.into_iter().filter(|(version, _)| *version > found) {
         let migration = AssertSqlSafe(migration.replace("{prefix}", prefix));
-        sqlx::raw_sql(migration).execute(&mut *connection).await?;
+        sqlx::raw_sql(migration).execute(&mut *connection).await.map_err(failed)?;
         if version == 2 {
             let table_name = |table: &str| super::table_name(prefix, table);
-            fold_names::<MySql>(&mut connection, &table_name).await?;
+            fold_names::<MySql>(&mut connection, &table_name).await.map_err(failed)?;
         }
         let record = AssertSqlSafe(record_version(version).replace("{prefix}", prefix));
-        sqlx::raw_sql(record).execute(&mut *connection).await?;
+        sqlx::raw_sql(record).execute(&mut *connection).await.map_err(failed)?;
     }
     let release = AssertSqlSafe(format!("DO RELEASE_LOCK({LOCK})"));
-    sqlx::query(release).bind(prefix).execute(&mut *connection).await?;
+    sqlx::query(release).bind(prefix).execute(&mut *connection).await.map_err(failed)?;
     check_rights(&mut connection, prefix).await
 }
 
@@ -89,20 +96,18 @@ const RIGHTS: [(&str, &str); 4] = [
 /// Refuses a user that lacks a right that the steps need. Rights can come from roles and patterns, so the server has to
 /// say. Whatever else it refuses, such as a write where it can only be read, is for the first step to find. A table that
 /// somebody has locked is not waited for.
-async fn check_rights(
-    connection: &mut MySqlConnection,
-    prefix: &str,
-) -> Result<(), MySqlOpenError> {
+async fn check_rights(connection: &mut MySqlConnection, prefix: &str) -> Result<(), OpenError> {
     let briefly = "SET @keyfob_table_wait = @@lock_wait_timeout, lock_wait_timeout = 1";
-    sqlx::raw_sql(briefly).execute(&mut *connection).await?;
+    sqlx::raw_sql(briefly).execute(&mut *connection).await.map_err(failed)?;
     let missing = missing_right(connection, prefix).await;
     let restore = "SET lock_wait_timeout = @keyfob_table_wait";
-    sqlx::raw_sql(restore).execute(&mut *connection).await?;
+    sqlx::raw_sql(restore).execute(&mut *connection).await.map_err(failed)?;
     let Some((right, table)) = missing else {
         return Ok(());
     };
-    let user = sqlx::query_scalar("SELECT CURRENT_USER()").fetch_one(connection).await?;
-    Err(MySqlOpenError::MissingRight { user, right, table })
+    let role =
+        sqlx::query_scalar("SELECT CURRENT_USER()").fetch_one(connection).await.map_err(failed)?;
+    Err(OpenError::MissingRight { role, right: right.to_owned(), table })
 }
 
 async fn missing_right(
@@ -164,48 +169,57 @@ const WITHOUT_LIMIT: &str = "without a limit";
 const WITH_ASCII: &str = "a character set whose ASCII characters have one byte";
 
 /// The isolation level has one name on MariaDB and another on MySQL.
-async fn check_session(connection: &mut MySqlConnection) -> Result<(), MySqlOpenError> {
+async fn check_session(connection: &mut MySqlConnection) -> Result<(), OpenError> {
     for (setting, is_right, needed) in SETTINGS {
         let is_right = AssertSqlSafe(format!("SELECT CAST(({is_right}) AS SIGNED)"));
         let row: Option<Option<i64>> =
-            sqlx::query_scalar(is_right).fetch_optional(&mut *connection).await?;
+            sqlx::query_scalar(is_right).fetch_optional(&mut *connection).await.map_err(failed)?;
         let Some(is_right) = row else {
             let (setting, needed) = ("sql_select_limit", WITHOUT_LIMIT);
-            return Err(MySqlOpenError::Setting { setting, found: "0".to_owned(), needed });
+            return Err(OpenError::Setting { setting, found: "0".to_owned(), needed });
         };
         if is_right != Some(1) {
             let found = AssertSqlSafe(format!("SELECT CAST(@@{setting} AS BINARY)"));
             let found: Option<Vec<u8>> =
-                sqlx::query_scalar(found).fetch_one(&mut *connection).await?;
+                sqlx::query_scalar(found).fetch_one(&mut *connection).await.map_err(failed)?;
             let found = String::from_utf8_lossy(&found.unwrap_or_default()).into_owned();
-            return Err(MySqlOpenError::Setting { setting, found, needed });
+            return Err(OpenError::Setting { setting, found, needed });
         }
     }
     let settings = "SHOW SESSION VARIABLES
         WHERE variable_name IN ('autocommit', 'tx_isolation', 'transaction_isolation')";
-    let settings: Vec<(String, String)> = sqlx::query_as(settings).fetch_all(connection).await?;
+    let settings: Vec<(String, String)> =
+        sqlx::query_as(settings).fetch_all(connection).await.map_err(failed)?;
     let are = |value| settings.iter().any(|(_, is)| is == value);
     if are("OFF") {
-        return Err(MySqlOpenError::NoAutocommit);
+        let (setting, needed) = ("autocommit", "ON: what is acknowledged must be committed");
+        return Err(OpenError::Setting { setting, found: "OFF".to_owned(), needed });
     }
     if are("READ-UNCOMMITTED") {
-        return Err(MySqlOpenError::ReadUncommitted);
+        let found = "READ-UNCOMMITTED".to_owned();
+        let needed = "READ-COMMITTED or higher: a revocation that is rolled back must not count";
+        return Err(OpenError::Setting { setting: "transaction_isolation", found, needed });
     }
     Ok(())
 }
 
-async fn version(connection: &mut MySqlConnection, prefix: &str) -> Result<i64, MySqlOpenError> {
+async fn version(connection: &mut MySqlConnection, prefix: &str) -> Result<i64, OpenError> {
     let exists = "SELECT COUNT(*) FROM information_schema.tables
         WHERE table_schema = DATABASE() AND table_name = ?";
     let history = format!("{prefix}migrations");
-    let tables: i64 = sqlx::query_scalar(exists).bind(&history).fetch_one(&mut *connection).await?;
+    let tables: i64 = sqlx::query_scalar(exists)
+        .bind(&history)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
     if tables == 0 {
         return Ok(0);
     }
     let latest = format!("SELECT COALESCE(MAX(version), 0) FROM `{history}`");
-    let found = sqlx::query_scalar(AssertSqlSafe(latest)).fetch_one(connection).await?;
+    let found =
+        sqlx::query_scalar(AssertSqlSafe(latest)).fetch_one(connection).await.map_err(failed)?;
     if found > KNOWN {
-        return Err(MySqlOpenError::Newer { found, known: KNOWN });
+        return Err(OpenError::Newer { found, known: KNOWN });
     }
     Ok(found)
 }
@@ -220,7 +234,7 @@ mod tests {
             assert_eq!(check(prefix).unwrap(), prefix);
         }
         for prefix in ["", "A", "a-", "a`", "a.", "ä", "a b", &"x".repeat(50)] {
-            assert!(matches!(check(prefix), Err(MySqlOpenError::Prefix)), "{prefix}");
+            assert_eq!(check(prefix), Err(INVALID), "{prefix}");
         }
     }
 }

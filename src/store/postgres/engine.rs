@@ -1,8 +1,8 @@
 use sqlx::{
     Arguments as _, PgConnection, Row as _, SqlStr,
     postgres::{PgArguments, PgRow},
+    types::Uuid,
 };
-use uuid::Uuid;
 
 use crate::{
     store::{

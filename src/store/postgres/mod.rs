@@ -6,11 +6,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
 
-pub use error::PostgresOpenError;
-
-use crate::store::{
-    sql::{Lender, SqlStore, SqlStoreOn, Steps},
-    steps::token_store,
+use crate::{
+    store::{
+        sql::{Lender, OpenError, SqlStore, SqlStoreOn, Steps},
+        steps::token_store,
+    },
+    token::InvalidValue,
 };
 
 use engine::Postgres;
@@ -37,9 +38,9 @@ impl PostgresStore {
     /// `PgPool` is the one of sqlx 0.9.
     ///
     /// # Errors
-    /// [`PostgresOpenError`] if the database can't be reached or migrated, is the work of a later keyfob, has a setting
+    /// [`OpenError`] if the database can't be reached or migrated, is the work of a later keyfob, has a setting
     /// or lacks a right that the store relies on, or if no schema on the `search_path` exists.
-    pub async fn with_pool(pool: PgPool) -> Result<Self, PostgresOpenError> {
+    pub async fn with_pool(pool: PgPool) -> Result<Self, OpenError> {
         Self::open(pool, None).await
     }
 
@@ -48,12 +49,12 @@ impl PostgresStore {
     /// Its name is 1 to 63 of `[a-z0-9_]` and begins with a letter or `_`.
     ///
     /// # Errors
-    /// As [`with_pool`](Self::with_pool); [`PostgresOpenError::Schema`] for any other name.
-    pub async fn in_schema(pool: PgPool, schema: &str) -> Result<Self, PostgresOpenError> {
+    /// As [`with_pool`](Self::with_pool); [`OpenError::Invalid`] for any other name.
+    pub async fn in_schema(pool: PgPool, schema: &str) -> Result<Self, OpenError> {
         Self::open(pool, Some(schema)).await
     }
 
-    async fn open(pool: PgPool, schema: Option<&str>) -> Result<Self, PostgresOpenError> {
+    async fn open(pool: PgPool, schema: Option<&str>) -> Result<Self, OpenError> {
         let schema = schema::migrate(&pool, schema).await?;
         let table_name = |table: &str| schema::table_name(&schema, table);
         Ok(Self(SqlStore::new(
@@ -69,8 +70,8 @@ impl PostgresStore {
     /// is first in the `search_path`.
     ///
     /// # Errors
-    /// [`PostgresOpenError::Schema`] where the schema is not named as for [`in_schema`](Self::in_schema).
-    pub fn schema_sql(schema: Option<&str>) -> Result<String, PostgresOpenError> {
+    /// [`InvalidValue`] if the schema is not named as for [`in_schema`](Self::in_schema).
+    pub fn schema_sql(schema: Option<&str>) -> Result<String, InvalidValue> {
         schema::sql(schema)
     }
 

@@ -1,7 +1,10 @@
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use crate::{
-    store::{CorruptRecord, StoredRow, contract::folded},
+    store::{
+        CorruptRecord,
+        contract::{StoredRow, folded},
+    },
     token::{TokenId, TokenRecord},
 };
 

@@ -7,7 +7,10 @@
 use sqlx::SqlStr;
 
 use crate::{
-    store::{Deleted, Deletion, Revoked, Selection, StoreError},
+    store::{
+        StoreError,
+        contract::{Deleted, Deletion, Revoked, Selection},
+    },
     token::{Actor, Owner, Reason, Revocation, Timestamp, TokenId},
 };
 

@@ -3,7 +3,10 @@ use std::{fmt, future::Future};
 use sqlx::{Database, SqlStr, database::HasStatementCache};
 
 use crate::{
-    store::{BoxError, CorruptRecord, SharedRecord, StoreError, Use},
+    store::{
+        BoxError, CorruptRecord, StoreError,
+        contract::{SharedRecord, Use},
+    },
     token::{TokenId, TokenRecord},
 };
 

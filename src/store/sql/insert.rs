@@ -1,7 +1,10 @@
 //! The step that adds a token.
 
 use crate::{
-    store::{InsertOutcome, InsertRules, Siblings, StoreError},
+    store::{
+        StoreError,
+        contract::{InsertOutcome, InsertRules, Siblings},
+    },
     token::{IdempotencyKey, TokenId, TokenRecord},
 };
 

@@ -5,9 +5,12 @@ use std::borrow::Cow;
 
 use crate::{
     store::{
-        Counts, Filter, Page, Position, Query, SortBy, SortKey, States, StoreError,
-        contract::{NEVER_EXPIRES, NEVER_USED, STATES, folded},
-        row::seconds,
+        SortBy, StoreError,
+        contract::row::seconds,
+        contract::{
+            Counts, Filter, NEVER_EXPIRES, NEVER_USED, Page, Position, Query, STATES, SortKey,
+            States, folded,
+        },
     },
     token::{Owner, TokenState},
 };

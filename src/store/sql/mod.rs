@@ -8,6 +8,7 @@ mod insert;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod lending;
 mod list;
+mod open_error;
 mod read;
 mod session;
 mod shares;
@@ -25,6 +26,7 @@ pub(super) use engine::{Lend, Lent};
 pub(super) use fold::fold_names;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(super) use lending::Lender;
+pub use open_error::OpenError;
 pub(super) use session::{SqlStore, SqlStoreOn, Steps};
 #[cfg(feature = "sqlite")]
 pub(super) use shares::{Share, Shares, Work};
@@ -33,7 +35,7 @@ pub(super) use statements::Statements;
 
 use crate::token::TokenId;
 
-use super::Use;
+use super::contract::Use;
 
 /// Whether the driver could not get an answer from the server.
 #[cfg(any(feature = "postgres", feature = "mysql"))]

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    store::{CorruptRecord, KeyCount, Page, Peek, StoreError},
+    store::{
+        CorruptRecord, KeyCount, StoreError,
+        contract::{Page, Peek},
+    },
     token::{KeyId, TokenId},
 };
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     store::{
-        CorruptRecord, InsertRules, MOST_USED_ABILITIES, Patch, Siblings, StoreError,
-        UpdateOutcome, Use,
+        CorruptRecord, StoreError,
+        contract::{InsertRules, MOST_USED_ABILITIES, Patch, Siblings, UpdateOutcome, Use},
     },
     token::{Ability, KeyId, TokenId, TokenName},
 };

@@ -5,7 +5,8 @@ use sqlx::{
 
 use crate::{
     store::{
-        BoxError, CorruptRecord, SharedRecord, StoreError, StoredRow,
+        BoxError, CorruptRecord, StoreError,
+        contract::{SharedRecord, StoredRow},
         sql::{self, Engine, Kind, Transaction, Types, Value},
     },
     token::{TokenId, TokenRecord},

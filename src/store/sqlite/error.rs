@@ -13,45 +13,6 @@ mod code {
     pub(super) const PROTOCOL: u32 = 15;
 }
 
-/// Why a database could not be made into a store.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SqliteOpenError {
-    /// The path names a database in memory. It would be gone with its connection, and each connection would have
-    /// one of its own.
-    #[error("a database in memory can't be opened as a token store, only a file can")]
-    InMemory,
-    /// The database keeps texts as UTF-16: they would be in another order than their bytes, and pages leave tokens out.
-    #[error("the encoding of the database is {found}, and must be UTF-8")]
-    Encoding {
-        /// What `PRAGMA encoding` says.
-        found: String,
-    },
-    /// A later version of keyfob has migrated the database; this one would not know what it reads.
-    #[error(
-        "the token tables are at version {found}, made by a later keyfob; this one knows up to {known}"
-    )]
-    Newer {
-        /// The version of the database.
-        found: i64,
-        /// The latest version that this keyfob knows.
-        known: i64,
-    },
-    /// The database can't be opened, read or migrated.
-    #[error("the token database can't be set up")]
-    Store(
-        #[source]
-        #[from]
-        StoreError,
-    ),
-}
-
-impl From<sqlx::Error> for SqliteOpenError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(failed(error))
-    }
-}
-
 /// What SQLite says to a transaction in a transaction, or to the end of one where there is none, among much else.
 pub(super) const NOT_POSSIBLE: &str = "1";
 

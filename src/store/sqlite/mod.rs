@@ -13,16 +13,19 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 
-pub use error::SqliteOpenError;
 pub use settings::SqliteWarning;
 
-use crate::store::{
-    StoreError,
-    sql::{SqlStore, SqlStoreOn, Steps},
-    steps::token_store,
+use crate::{
+    store::{
+        StoreError,
+        sql::{OpenError, SqlStore, SqlStoreOn, Steps},
+        steps::token_store,
+    },
+    token::Rule,
 };
 
 use engine::Sqlite;
+use error::failed;
 use pools::Pools;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -72,8 +75,8 @@ impl SqliteStore {
     /// for up to five seconds, or until the [deadline](crate::ApiTokensBuilder::deadline) where that is shorter.
     ///
     /// # Errors
-    /// [`SqliteOpenError`] where the file can't be opened or migrated, or is the work of a later keyfob.
-    pub async fn open(path: impl AsRef<Path>) -> Result<Self, SqliteOpenError> {
+    /// [`OpenError`] where the file can't be opened or migrated, or is the work of a later keyfob.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -89,9 +92,10 @@ impl SqliteStore {
                 .connect_lazy_with(options.clone())
         };
         let write = pool(1);
-        let mut connection = write.acquire().await?;
-        if !settings::has_file(&mut connection).await? {
-            return Err(SqliteOpenError::InMemory);
+        let mut connection = write.acquire().await.map_err(failed)?;
+        if !settings::has_file(&mut connection).await.map_err(failed)? {
+            let rule = "must be a file: a database in memory is gone with its connection";
+            return Err(Rule::other(rule).broken_by("path").into());
         }
         enter_wal(&mut connection).await?;
         drop(connection);
@@ -125,14 +129,14 @@ impl SqliteStore {
     /// ```
     ///
     /// # Errors
-    /// [`SqliteOpenError`] where the database can't be reached or migrated, or is the work of a later keyfob.
-    pub async fn with_pool(pool: SqlitePool) -> Result<Self, SqliteOpenError> {
+    /// [`OpenError`] where the database can't be reached or migrated, or is the work of a later keyfob.
+    pub async fn with_pool(pool: SqlitePool) -> Result<Self, OpenError> {
         Self::new(Pools::shared(pool)).await
     }
 
-    async fn new(pools: Pools) -> Result<Self, SqliteOpenError> {
-        let mut connection = pools.write.acquire().await?;
-        let warnings = settings::warnings(&pools.write, &mut connection).await?;
+    async fn new(pools: Pools) -> Result<Self, OpenError> {
+        let mut connection = pools.write.acquire().await.map_err(failed)?;
+        let warnings = settings::warnings(&pools.write, &mut connection).await.map_err(failed)?;
         schema::migrate(&mut connection).await?;
         drop(connection);
         #[cfg(feature = "tracing")]

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Connection, Row, SqlStr, SqliteConnection};
 
 use crate::store::{
-    InsertOutcome, InsertRules, SharedRecord, StoredRow,
+    contract::{InsertOutcome, InsertRules, SharedRecord, StoredRow},
     sql::{Engine, SqlStore, Statements, Value},
 };
 

@@ -39,7 +39,9 @@ use self::schedule::{Joined, STALLED, Schedule, Step, Waiter};
 
 use crate::{
     store::{
-        CorruptRecord, Page, Peek, SharedRecord, StoreError, TokenStore, find_one, unless_busy,
+        CorruptRecord, StoreError, TokenStore,
+        contract::{Page, Peek, SharedRecord},
+        find_one, unless_busy,
     },
     time::{Clock, timer},
     token::TokenId,

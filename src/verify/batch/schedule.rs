@@ -55,7 +55,7 @@ struct InFlight {
     query_id: u64,
     /// `true` until its driver has drained the queue.
     is_draining: bool,
-    /// As [`Clock::elapsed`](crate::Clock::elapsed).
+    /// As [`Clock::elapsed`](crate::time::Clock::elapsed).
     sent: Duration,
 }
 

@@ -4,7 +4,7 @@ use crate::{
     api_tokens::ApiTokens,
     event::Event,
     limit::{Charge, Quota, RateLimiter},
-    token::RateLimit,
+    token::{InvalidValue, RateLimit, Rule},
     verify::{Open, VerifiedToken, VerifyError},
     web::{Problem, Realm, credentials::CredentialsError},
 };
@@ -71,12 +71,6 @@ enum Manner {
     Identify,
 }
 
-/// A text that can't be the name of a header with credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be the name of a header, and neither Authorization nor Cookie")]
-#[non_exhaustive]
-pub struct HeaderNameError;
-
 impl Authenticator {
     /// Lets through who has a good token that holds at least one ability, and refuses everybody else. The realm stands
     /// in the challenges.
@@ -117,30 +111,26 @@ impl Authenticator {
     /// refused (400); beside one of ours, foreign credentials in `Authorization`, such as a proxy's JWT, are passed over.
     ///
     /// # Errors
-    /// [`HeaderNameError`] where the name is none, or is `Authorization` or `Cookie`.
-    pub fn accept_header(self, name: &str) -> Result<Self, HeaderNameError> {
+    /// [`InvalidValue`] if it is not the name of a header, or is `Authorization` or `Cookie`.
+    pub fn accept_header(self, name: &str) -> Result<Self, InvalidValue> {
         let name = name.to_ascii_lowercase();
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty()
             || !name.bytes().all(fits)
             || ["authorization", "cookie"].contains(&&*name)
         {
-            return Err(HeaderNameError);
+            let rule =
+                Rule::other("must be the name of a header, and neither Authorization nor Cookie");
+            return Err(rule.broken_by("accept_header"));
         }
         Ok(self.with(|rules| rules.sources.header = Some(name.into())))
     }
 
-    /// How often each token may be used: 60 times a minute unless set here. A token's own limit, where it has one,
-    /// takes its place.
+    /// Sets how often each token may be used. A token's own limit takes its place. If it is `None`, only tokens that have
+    /// a limit of their own are limited. Default: 60 requests a minute.
     #[must_use]
-    pub fn rate_limit(self, limit: RateLimit) -> Self {
-        self.with(|rules| rules.limit = Some(limit))
-    }
-
-    /// Limits only tokens that have a limit of their own.
-    #[must_use]
-    pub fn without_rate_limit(self) -> Self {
-        self.with(|rules| rules.limit = None)
+    pub fn rate_limit(self, limit: impl Into<Option<RateLimit>>) -> Self {
+        self.with(|rules| rules.limit = limit.into())
     }
 
     /// Who counts. Unless set here, an own [`RateLimiter::local`]; services that share one share its counts, and with

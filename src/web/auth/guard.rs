@@ -2,7 +2,11 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::{limit::Charge, token::is_ability, web::Problem};
+use crate::{
+    limit::Charge,
+    token::{InvalidValue, Rule, is_ability},
+    web::Problem,
+};
 
 use super::{
     context::{AuthContext, Step, misused, with_context},
@@ -48,12 +52,6 @@ enum Segment {
     Parameter(SmolStr),
 }
 
-/// A text that is neither an ability nor one with parameters of the path for some of its segments.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no ability, and none with {{parameters}} for whole segments")]
-#[non_exhaustive]
-pub struct GuardError(pub SmolStr);
-
 impl Guard {
     /// Asks for an ability, such as `servers:read`, or one that is built from the path, such as `projects:{id}:write`.
     ///
@@ -61,9 +59,11 @@ impl Guard {
     /// 404. A refusal shows the template.
     ///
     /// # Errors
-    /// [`GuardError`] where the text is none.
-    pub fn ability(text: &str) -> Result<Self, GuardError> {
-        let ability = Some(Template::new(text).ok_or_else(|| GuardError(text.into()))?);
+    /// [`InvalidValue`] if the text is neither.
+    pub fn ability(text: &str) -> Result<Self, InvalidValue> {
+        let rule = "must be an ability, with {parameters} only for whole segments";
+        let ability = Template::new(text).ok_or(Rule::other(rule).broken_by("guard"))?;
+        let ability = Some(ability);
         Ok(Self(Arc::new(Asked { ability, enforced: true, charge: None })))
     }
 

@@ -15,10 +15,10 @@ mod request_info;
 pub use allowed::{
     AbilitySet, Allowed, AllowedAll, AllowedAny, Authenticated, HandlerArgument, MaybeAllowed,
 };
-pub use authenticator::{Authenticator, HeaderNameError};
+pub use authenticator::Authenticator;
 pub(super) use context::{AuthContext, OnResponse, Step, with_context};
 pub use future::ResponseFuture;
-pub use guard::{Guard, GuardError};
+pub use guard::Guard;
 #[cfg(feature = "test-util")]
 pub use guard_log::GuardLog;
 pub(super) use layer::{AuthLayer, Stage, auth_layer};

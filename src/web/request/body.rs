@@ -2,11 +2,8 @@ use serde_json::{Map, Value};
 use time::Duration;
 
 use crate::{
-    api_tokens::{
-        policy::{Fields, InvalidFields},
-        token_settings::{Expiry, RequestedAbilities, TokenSettings},
-    },
-    token::Timestamp,
+    api_tokens::token_settings::{Expiry, RequestedAbilities, TokenSettings},
+    token::{Fields, InvalidFields, Rule, Timestamp},
 };
 
 use super::{
@@ -31,7 +28,7 @@ impl Body {
         let mut fields = Fields::default();
         match json::read(body) {
             Ok(Value::Object(members)) => return Ok(Self { members, fields }),
-            Ok(_) => fields.refuse("body", "must be a JSON object"),
+            Ok(_) => fields.refuse("body", Rule::NotAnObject),
             Err(NotStrict::NotJson(error)) => return Err(RequestError::NotJson(error)),
             Err(NotStrict::Repeated) => fields.refuse("body", "must have each member once"),
             Err(NotStrict::Inexact) => {
@@ -49,8 +46,8 @@ impl Body {
         self.members.remove(member)
     }
 
-    pub(super) fn refuse(&mut self, field: &'static str, message: &str) {
-        self.fields.refuse(field, message);
+    pub(super) fn refuse(&mut self, field: &'static str, rule: impl Into<Rule>) {
+        self.fields.refuse(field, rule);
     }
 
     /// Refuses members that nothing has taken: a mistyped one would be passed over.
@@ -58,7 +55,7 @@ impl Body {
         for member in self.members.keys().take(MOST_NAMED) {
             // A longer one may be anything, also a token.
             let shown = if member.len() <= LONGEST_SHOWN { member } else { "…" };
-            self.fields.refuse("body", format_args!("must not have the member {shown:?}"));
+            self.fields.refuse("body", format!("must not have the member {shown:?}"));
         }
         if self.fields.is_empty() { Ok(()) } else { Err(self.fields.into_error()) }
     }
@@ -95,7 +92,7 @@ impl Body {
     pub(super) fn instant(
         &mut self,
         field: &'static str,
-        message: &str,
+        message: &'static str,
     ) -> Option<Option<Timestamp>> {
         match self.take(field)? {
             Value::Null => Some(None),

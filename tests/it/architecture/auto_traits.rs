@@ -2,17 +2,20 @@
 
 use futures_executor::block_on;
 use keyfob::{
-    Abilities, ApiTokens, ApiTokensBuilder, BuildError, CheckError, Event, InvalidFields,
-    IssueError, IssuedToken, ListTokens, ManageError, ManualClock, NewToken, OperatorTokens, Owner,
-    OwnerGate, OwnerTokens, PlainToken, RotateError, Timestamp, TokenChange, TokenId, TokenName,
-    TokenPage, TokenPages, TokenRecord, TokenRotation, TokenState, VerifiedToken, VerifyError,
-    entropy::EntropyError,
+    Abilities, ApiTokens, ApiTokensBuilder, CheckError, Event, InvalidFields, InvalidValue,
+    IssueError, IssuedToken, ListTokens, ManageError, NewToken, OperatorTokens, Owner, OwnerGate,
+    OwnerTokens, PlainToken, RotateError, Timestamp, TokenChange, TokenId, TokenName, TokenPage,
+    TokenPages, TokenRecord, TokenRotation, TokenState, VerifiedToken, VerifyError,
     limit::{Charge, Quota, RateLimited, RateLimiter},
-    store::{MemoryStore, Page, Query, StoreError, StoredRow, TokenStore},
+    store::{
+        MemoryStore, StoreError, TokenStore,
+        contract::{Page, Query, StoredRow},
+    },
+    time::ManualClock,
     token::{
         Actor, AllowedAddresses, IdempotencyKey, KeyId, KeyedChecksum, MalformedToken, Metadata,
-        NamePolicy, Pepper, PepperError, PepperKey, Prefix, PresentedToken, RateLimit, Reason,
-        Revocation, Suspension, TokenDigest, TokenFormat,
+        NamePolicy, Pepper, PepperKey, Prefix, PresentedToken, RateLimit, Reason, Revocation,
+        Suspension, TokenDigest, TokenFormat,
     },
     web::{Problem, Realm, TrustedProxies},
 };
@@ -40,7 +43,7 @@ fn future<T: Send>(future: T) {
 fn what_is_public_can_be_sent_and_shared() {
     ordinary::<(Abilities, ApiTokens, InvalidFields, ListTokens, ManualClock, NewToken, Owner)>();
     ordinary::<(OwnerTokens, Timestamp, TokenChange, TokenId, TokenName, TokenPage, TokenRecord)>();
-    ordinary::<(TokenState, VerifiedToken, BuildError, Page, Query, StoredRow)>();
+    ordinary::<(TokenState, VerifiedToken, Page, Query, StoredRow)>();
     ordinary::<(Actor, AllowedAddresses, IdempotencyKey, KeyId, Metadata, NamePolicy, Prefix)>();
     ordinary::<(PresentedToken<'static>, RateLimit, Reason, Revocation, Suspension, TokenDigest)>();
     ordinary::<(TokenFormat, Problem, Realm, MalformedToken, RateLimiter, Charge, Quota)>();
@@ -49,12 +52,10 @@ fn what_is_public_can_be_sent_and_shared() {
     shareable::<TokenPages>();
     shareable::<Box<dyn OwnerGate>>();
     error::<RotateError>();
-    error::<PepperError>();
     shareable::<(ApiTokensBuilder, IssuedToken, PlainToken, MemoryStore)>();
     shareable::<Box<dyn TokenStore>>();
-    error::<BuildError>();
+    error::<InvalidValue>();
     error::<CheckError>();
-    error::<EntropyError>();
     error::<InvalidFields>();
     error::<IssueError>();
     error::<ManageError>();

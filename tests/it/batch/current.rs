@@ -1,6 +1,6 @@
 //! Nobody is judged by what was read before he came, and nobody asks for what is known by now.
 
-use keyfob::{RotateError, TokenRotation, TokenState};
+use keyfob::{Cache, RotateError, TokenRotation, TokenState};
 
 use super::*;
 
@@ -39,7 +39,8 @@ async fn nobody_takes_the_answer_of_a_lookup_that_was_sent_before_he_came() {
 #[tokio::test]
 async fn who_waits_is_answered_by_what_was_remembered_meanwhile() {
     let (world, _, issued) = cold(2).await;
-    let tokens = world.builder().deadline(Duration::MINUTE).max_staleness(Duration::seconds(5));
+    let tokens =
+        world.builder().deadline(Duration::MINUTE).cache(Cache::for_up_to(Duration::seconds(5)));
     let tokens = tokens.build().unwrap();
     let mut all = all_verifying(&tokens, &issued[..1]);
     for one in [0, 0, 1, 0] {
@@ -53,7 +54,8 @@ async fn who_waits_is_answered_by_what_was_remembered_meanwhile() {
 #[tokio::test]
 async fn who_needs_the_store_asks_it_beside_others_who_are_answered_from_memory() {
     let (world, _, issued) = cold(1).await;
-    let tokens = world.builder().deadline(Duration::MINUTE).max_staleness(Duration::seconds(5));
+    let tokens =
+        world.builder().deadline(Duration::MINUTE).cache(Cache::for_up_to(Duration::seconds(5)));
     let tokens = tokens.build().unwrap();
     let token = tokens.verify(text_of(&issued[0])).await.unwrap();
     world.clock.advance(Duration::seconds(5));

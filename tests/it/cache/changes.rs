@@ -1,7 +1,8 @@
 //! What this node changes shows on it at once.
 
 use keyfob::{
-    ApiTokens, IssueError, IssuedToken, RotateError, TokenChange, TokenRotation, TokenState,
+    Ability, ApiTokens, IssueError, IssuedToken, Policy, RotateError, TokenChange, TokenRotation,
+    TokenState,
 };
 use time::Duration;
 
@@ -54,7 +55,10 @@ async fn family(world: &World, tokens: &ApiTokens) -> Vec<IssuedToken> {
 }
 
 async fn who_descends_from_a_revoked_token_is_refused_at_once(world: World) {
-    let tokens = building(&world).delegation("tokens:issue").build().unwrap();
+    let tokens = building(&world)
+        .policy(Policy::new().delegation(Ability::new("tokens:issue").unwrap()))
+        .build()
+        .unwrap();
     let family = family(&world, &tokens).await;
     for it in &family {
         assert_eq!(verdict(&tokens, it).await, "good");
@@ -119,7 +123,7 @@ async fn what_is_erased_here_is_unknown_at_once(world: World) {
 async fn who_names_tokens_of_others_makes_none_be_forgotten(world: World) {
     let tokens = node(&world);
     let issued = warm(&world, &tokens).await;
-    let stranger = tokens.owned_by(&owner("user:stranger"));
+    let stranger = tokens.owned_by(owner("user:stranger"));
     stranger.revoke_many(&[issued.record.id]).await.unwrap();
     assert_eq!(remembered(&world, &tokens, &issued).await, "good");
 }
@@ -155,7 +159,10 @@ async fn only_the_revocation_of_a_revoked_token_is_final(world: World) {
 }
 
 async fn a_token_that_was_suspended_elsewhere_issues_and_rotates_nothing_here(world: World) {
-    let tokens = building(&world).delegation("tokens:issue").build().unwrap();
+    let tokens = building(&world)
+        .policy(Policy::new().delegation(Ability::new("tokens:issue").unwrap()))
+        .build()
+        .unwrap();
     let issued = tokens.issue(world.new_token("a").all_abilities()).await.unwrap();
     let token = tokens.verify(issued.plain.expose_secret()).await.unwrap();
     let own = elsewhere(&world).owned_by(&world.owner);
@@ -179,7 +186,10 @@ async fn a_token_that_was_suspended_elsewhere_issues_and_rotates_nothing_here(wo
 
 /// The ancestors between are not known to the node, and nothing is changed of the grandchild.
 async fn a_descendant_that_was_revoked_elsewhere_is_refused_once_all_were_ended_here(world: World) {
-    let tokens = building(&world).delegation("tokens:issue").build().unwrap();
+    let tokens = building(&world)
+        .policy(Policy::new().delegation(Ability::new("tokens:issue").unwrap()))
+        .build()
+        .unwrap();
     let family = family(&world, &tokens).await;
     assert_eq!(verdict(&tokens, &family[2]).await, "good");
     revoke_elsewhere(&world, family[2].record.id).await;

@@ -5,8 +5,11 @@ use std::future;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use keyfob::{
-    ApiTokens, IssuedToken, TokenChange, TokenRecord, TokenRotation,
-    store::{Change, Peek, Selection, StoreError, TokenStore},
+    Ability, ApiTokens, IssuedToken, Policy, TokenChange, TokenRecord, TokenRotation,
+    store::{
+        StoreError, TokenStore,
+        contract::{Change, Peek, Selection},
+    },
     token::{Revocation, Suspension, TokenDigest},
 };
 use time::Duration;
@@ -187,7 +190,12 @@ fn cases() -> Vec<Case> {
 
 /// For every step: {done, lost, dropped, failed} × {this node, another node} × {remembered, not}.
 async fn whatever_becomes_of_a_step_no_node_goes_by_what_was_before_it(world: World) {
-    let node = || building(&world).delegation("tokens:issue").build().unwrap();
+    let node = || {
+        building(&world)
+            .policy(Policy::new().delegation(Ability::new("tokens:issue").unwrap()))
+            .build()
+            .unwrap()
+    };
     for case in cases() {
         for (end, is_warm) in ENDS.iter().flat_map(|end| [(*end, true), (*end, false)]) {
             let (here, there) = (node(), node());

@@ -5,7 +5,7 @@ use std::{future, sync::Arc};
 use futures_util::{FutureExt, future::BoxFuture};
 use keyfob::{
     ApiTokens, IssuedToken, TokenChange, TokenId, TokenRotation,
-    store::{InsertOutcome, InsertRules, Peek},
+    store::contract::{InsertOutcome, InsertRules, Peek},
 };
 use time::Duration;
 use tokio::sync::mpsc::unbounded_channel;

@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use futures_util::{FutureExt, future::join_all};
 use keyfob::{
-    IssuedToken, TokenId, TokenRecord, TokenRotation,
-    store::{InsertOutcome, InsertRules, MemoryStore, Peek, Selection},
+    Cache, IssuedToken, TokenId, TokenRecord, TokenRotation,
+    store::{
+        MemoryStore,
+        contract::{InsertOutcome, InsertRules, Peek, Selection},
+    },
+    testing::rare_of,
     token::{Abilities, Metadata, Revocation},
 };
 use serde_json::json;
@@ -97,7 +101,8 @@ async fn a_refusal_is_as_old_as_the_query_that_brought_it() {
 #[tokio::test]
 async fn unknown_ids_take_no_room_and_push_nobody_out() {
     let world = World::memory().await;
-    let tokens = building(&world).cache_capacity(10).build().unwrap();
+    let tokens =
+        building(&world).cache(Cache::for_up_to(Duration::MINUTE).capacity(10)).build().unwrap();
     let hot = world.issue_many(&tokens, 10).await;
     for it in &hot {
         assert_eq!(verdict(&tokens, it).await, "good");
@@ -141,7 +146,7 @@ fn heavy(record: &TokenRecord) -> TokenRecord {
     let abilities = Abilities::set((0..100).map(ability)).unwrap();
     let mut record = record.clone();
     record.abilities = abilities;
-    record.rare_mut().metadata = Metadata::new(&json!({ "a": "x".repeat(4_000) })).unwrap();
+    rare_of(&mut record).metadata = Metadata::new(&json!({ "a": "x".repeat(4_000) })).unwrap();
     record
 }
 

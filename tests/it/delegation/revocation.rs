@@ -8,7 +8,7 @@ use std::sync::{
 use futures_util::FutureExt;
 use keyfob::{
     ApiTokens, IssueError, IssuedToken, ListTokens, ManageError, NewToken, TokenId, TokenState,
-    store::{Selection, StoreError},
+    store::{StoreError, contract::Selection},
     token::{Reason, Revocation},
 };
 

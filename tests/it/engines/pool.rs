@@ -100,7 +100,7 @@ async fn writers_that_wait_for_a_table_leave_connections_to_lookups<E: Engine>()
                 loop {
                     let new = NewToken::new(owner(), "cd");
                     assert!(tokens.issue(new).await.is_err());
-                    let all = tokens.owned_by(&owner()).revoke_all().await;
+                    let all = tokens.owned_by(owner()).revoke_all().await;
                     assert!(all.is_err());
                 }
             })
@@ -121,7 +121,7 @@ async fn writers_that_wait_for_a_table_leave_connections_to_lookups<E: Engine>()
         assert!(writer.await.unwrap_err().is_cancelled(), "a writer got through");
     }
     E::execute(&mut other, E::UNLOCK_WRITES).await;
-    patient.owned_by(&owner()).revoke_all().await.unwrap();
+    patient.owned_by(owner()).revoke_all().await.unwrap();
     drop(other);
     eventually(async || place.sessions().await == i64::from(pool.size())).await;
 }

@@ -3,8 +3,10 @@
 use keyfob::{
     Timestamp,
     store::{
-        Change, InsertOutcome, InsertRules, Patch, PatchError, RuleError, StoreError, TokenStore,
-        UpdateOutcome,
+        StoreError, TokenStore,
+        contract::{
+            Change, InsertOutcome, InsertRules, Patch, PatchError, RuleError, UpdateOutcome,
+        },
     },
 };
 

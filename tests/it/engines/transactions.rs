@@ -1,6 +1,6 @@
 //! On a connection that the application holds.
 
-use keyfob::store::{InsertOutcome, InsertRules};
+use keyfob::store::contract::{InsertOutcome, InsertRules};
 
 use super::*;
 use crate::support::store_ext::StoreExt;

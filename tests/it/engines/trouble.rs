@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use keyfob::{
     Timestamp, TokenId,
-    store::{InsertRules, StoreError, TokenStore, Use},
+    store::{
+        StoreError, TokenStore,
+        contract::{InsertRules, Use},
+    },
 };
 
 use super::*;

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 
 use axum::{Router, body::Body, http::Request, routing::get};
 use keyfob::{
-    ApiTokens, Event, ListTokens, MetricsObserver, Observer, TokenChange, TokenRotation,
+    ApiTokens, Event, LastUsed, ListTokens, TokenChange, TokenRotation,
+    event::{MetricsObserver, Observer},
     limit::{RateLimiter, RedisLimits, WhileAway},
     token::{KeyId, RateLimit, TokenDigest},
     web::{Allowed, Authenticator, Realm, axum::TokenLayer},
@@ -48,7 +49,10 @@ async fn each_counter_counts_what_the_table_says() {
     let snapshotter = recorder.snapshotter();
     let _guard = metrics::set_default_local_recorder(&recorder);
     let world = World::memory().await;
-    let builder = world.builder().inline_observer(MetricsObserver::new()).last_used_capacity(2);
+    let builder = world
+        .builder()
+        .inline_observer(MetricsObserver::new())
+        .last_used(LastUsed::default().capacity(2));
     let builder = builder.report_verified(NonZeroU32::new(2).unwrap());
     let tokens = builder.build().unwrap();
     let own = tokens.owned_by(&world.owner);

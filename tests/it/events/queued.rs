@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use keyfob::{ApiTokens, Event, Observer};
+use keyfob::{ApiTokens, Event, event::Observer};
 use time::Duration;
 
 use super::{Kept, told};

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use keyfob::{
-    NewToken, TokenChange, TokenRotation,
+    Ability, NewToken, Policy, TokenChange, TokenRotation,
     token::{KeyedChecksum, Pepper, PepperKey},
 };
 use time::Duration;
@@ -18,9 +18,12 @@ on_every_store! {
 async fn no_event_of_a_whole_life_shows_a_secret(world: World) {
     let kept = Kept::default();
     let pepper = Pepper::new(PepperKey::new("2026", [1, 2].repeat(16)).unwrap());
-    let builder =
-        world.builder().pepper(pepper.keyed_checksum(KeyedChecksum::Require)).delegation("issue");
-    let builder = builder.suspend_on_retired_secret(true).report_verified(NonZeroU32::MIN);
+    let delegation = Ability::new("issue").unwrap();
+    let builder = world
+        .builder()
+        .pepper(pepper.keyed_checksum(KeyedChecksum::Require))
+        .policy(Policy::new().delegation(delegation).suspend_on_retired_secret(true))
+        .report_verified(NonZeroU32::MIN);
     let tokens = builder.inline_observer(kept.clone()).build().unwrap();
     let new = world.new_token("a").abilities(["issue", "x:*"]);
     let first = tokens.issue(new.expires_in(Duration::days(2))).await.unwrap();

@@ -102,7 +102,7 @@ pub(super) fn exchange(address: SocketAddr, request: &[u8]) -> Response {
 /// The same as an ordinary client does it, which sends all before it reads.
 fn try_exchange(address: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     for chunk in request.chunks(16 * 1024) {
         stream.write_all(chunk)?;
     }

@@ -158,7 +158,7 @@ fn a_request_that_is_never_ended_does_not_hold_a_connection(server: Server) {
     let service = Service::start_several(server, &settings, 1).remove(0);
     let send = |request: &str| {
         let mut stream = TcpStream::connect(service.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         // It may be closed with what was sent unread.

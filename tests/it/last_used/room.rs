@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use keyfob::TokenId;
+use keyfob::{LastUsed, TokenId};
 use time::Duration;
 
 use super::poll;
@@ -17,7 +17,7 @@ async fn uses_that_wait_take_no_more_than_a_kib_for_each_token_that_may() {
         world.tokens().issue(new.metadata(serde_json::json!({ "a": "x".repeat(4_000) }))).await;
     let issued = issued.unwrap();
     world.store.invent(&issued.record);
-    let tokens = world.builder().last_used_capacity(1_000).build().unwrap();
+    let tokens = world.builder().last_used(LastUsed::default().capacity(1_000)).build().unwrap();
     world.store.fail(&["record_uses"]);
     for number in 0..1_000 {
         let id = TokenId::from_u128(number);
@@ -52,7 +52,7 @@ async fn uses_that_take_half_of_the_room_are_written_before_their_time() {
     let issued = world.tokens().issue(world.new_token("heavy").abilities(&abilities)).await;
     let issued = issued.unwrap();
     world.store.invent(&issued.record);
-    let tokens = world.builder().last_used_capacity(1_000).build().unwrap();
+    let tokens = world.builder().last_used(LastUsed::default().capacity(1_000)).build().unwrap();
     let mut background = Box::pin(tokens.background());
     let mut writes = Vec::new();
     for number in 0..100 {

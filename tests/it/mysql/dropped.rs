@@ -1,7 +1,10 @@
 use std::future::Future;
 
 use futures_util::future::{Either, select};
-use keyfob::store::{InsertOutcome, InsertRules, MySqlStore, StoreError, TokenStore, Use};
+use keyfob::store::{
+    MySqlStore, StoreError, TokenStore,
+    contract::{InsertOutcome, InsertRules, Use},
+};
 use sqlx::{AssertSqlSafe, Connection, Executor, mysql::MySqlPoolOptions};
 
 use super::{Tables, answer, at, id, insert, record};

@@ -3,9 +3,10 @@
 use keyfob::{
     Owner, TokenName,
     store::{
-        Change, Filter, InsertOutcome, InsertRules, MySqlStore, Order, Patch, Query, SortBy,
-        States, TokenStore, Use,
+        MySqlStore, Order, SortBy, TokenStore,
+        contract::{Change, Filter, InsertOutcome, InsertRules, Patch, Query, States, Use},
     },
+    testing::rare_of,
     token::{Abilities, Ability, Metadata, Reason, Revocation},
 };
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
@@ -28,7 +29,7 @@ async fn goes_through_its_life(store: &MySqlStore, mode: &str) {
     let mut record = record(1);
     record.owner = Owner::new("ÄÖ \\' \" ` ; -- ?").unwrap();
     record.name = TokenName::new("\u{1F511}".repeat(100)).unwrap();
-    record.rare_mut().metadata = Metadata::from_json(r#"{"a":"é\\'\"`"}"#).unwrap();
+    rare_of(&mut record).metadata = Metadata::from_json(r#"{"a":"é\\'\"`"}"#).unwrap();
     record.expires_at = Some(at(9_000));
     record.abilities = Abilities::set(["servers:*"]).unwrap();
     let rules = InsertRules { unique_name: true, limit_per_owner: Some(1), ..InsertRules::none() };
@@ -57,10 +58,10 @@ async fn goes_through_its_life(store: &MySqlStore, mode: &str) {
     assert_eq!(store.count(&filter).await.unwrap().total(), 1, "{mode}");
     let [found] = &page.records[..] else { panic!("{mode}: {page:?}") };
     assert_eq!((found.name.as_str(), found.last_used_from), ("a\\", from), "{mode}");
-    assert_eq!(found.rare.as_ref().unwrap().used_abilities.len(), 1, "{mode}");
+    assert_eq!(found.used_abilities().count(), 1, "{mode}");
     let mut revocation = Revocation::new(at(3_000));
     revocation.reason = Some(Reason::new("é".repeat(127)).unwrap());
-    let all = keyfob::store::Selection::AllOf(record.owner.clone());
+    let all = keyfob::store::contract::Selection::AllOf(record.owner.clone());
     assert_eq!(store.end(&all, &revocation).await.unwrap(), [record.id], "{mode}");
     let found = store.one(record.id).await.unwrap().unwrap();
     assert_eq!(found.revocation.as_deref(), Some(&revocation), "{mode}");

@@ -2,7 +2,10 @@ use sqlx::{MySqlPool, mysql::MySqlPoolOptions};
 
 use keyfob::{
     Owner, Timestamp,
-    store::{Filter, MySqlStore, Order, Query, SortBy, States, TokenStore},
+    store::{
+        MySqlStore, Order, SortBy, TokenStore,
+        contract::{Filter, Query, States},
+    },
 };
 
 use super::Tables;

@@ -1,6 +1,6 @@
 //! Settings with which statements mean something else are found when the store is opened.
 
-use keyfob::store::{MySqlOpenError, MySqlStore};
+use keyfob::store::{MySqlStore, OpenError};
 use sqlx::MySqlPool;
 
 use super::Tables;
@@ -23,7 +23,7 @@ async fn a_setting_that_changes_what_statements_mean_is_named() {
     for (statement, name, value) in WRONG {
         let pool = Tables::pool_that_says(statement).await;
         match MySqlStore::with_prefix(pool, &tables.prefix).await {
-            Err(MySqlOpenError::Setting { setting, found, .. }) => {
+            Err(OpenError::Setting { setting, found, .. }) => {
                 assert_eq!((setting, found.as_str()), (name, value), "{statement}");
             }
             other => panic!("{statement}: {other:?}"),
@@ -39,7 +39,7 @@ async fn a_binary_log_of_statements_is_refused() {
     let Err(error) = opened else { panic!("{opened:?}") };
     assert_eq!(
         error.to_string(),
-        "the setting binlog_format of the pool's connections is \"STATEMENT\", and must be ROW or MIXED, \
+        "the setting binlog_format is \"STATEMENT\", and must be ROW or MIXED, \
          where log_bin is on"
     );
 }
@@ -73,7 +73,7 @@ async fn a_right_that_is_missing_is_named() {
             let table = format!("{}{table}", tables.prefix);
             assert_eq!(
                 error.to_string(),
-                format!("the user \"{user}@%\" has no {right} on {table}")
+                format!("the role \"{user}@%\" has no {right} on {table}")
             );
             grant(right, &table[tables.prefix.len()..]).await;
         }
@@ -87,6 +87,6 @@ async fn pages_into_which_no_row_fits_are_refused() {
     let server = OwnServer::<MySql>::start(&["--innodb-page-size=4096"]).await;
     let opened = MySqlStore::with_pool(MySqlPool::connect(&server.url).await.unwrap()).await;
     let Err(error) = opened else { panic!("{opened:?}") };
-    let expected = "the setting innodb_page_size of the pool's connections is \"4096\", and must be at least 8192";
+    let expected = "the setting innodb_page_size is \"4096\", and must be at least 8192";
     assert_eq!(error.to_string(), expected);
 }

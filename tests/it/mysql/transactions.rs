@@ -1,6 +1,9 @@
 //! On a connection that the application holds.
 
-use keyfob::store::{InsertOutcome, InsertRules, Selection, StoreError, TokenStore};
+use keyfob::store::{
+    StoreError, TokenStore,
+    contract::{InsertOutcome, InsertRules, Selection},
+};
 use keyfob::token::Revocation;
 use sqlx::{Connection, Executor};
 

@@ -1,6 +1,6 @@
 //! Which abilities tokens use: told where that is wanted, and written off the path of requests.
 
-use keyfob::{Abilities, ApiTokens, IssuedToken, TokenChange};
+use keyfob::{Abilities, ApiTokens, IssuedToken, LastUsed, TokenChange};
 
 use crate::support::{World, on_every_store, once};
 
@@ -14,7 +14,7 @@ on_every_store! {
 }
 
 fn tracking(world: &World) -> ApiTokens {
-    world.builder().track_abilities(true).build().unwrap()
+    world.builder().last_used(LastUsed::default().track_abilities(true)).build().unwrap()
 }
 
 /// How often uses of abilities went to the store since the last time.
@@ -29,7 +29,11 @@ async fn unused(world: &World, issued: &IssuedToken) -> Vec<String> {
 async fn abilities_are_tracked_where_that_is_wanted(world: World) {
     let held = ["servers:*", "sites:read", "sites:create", "dns:*"];
     for tracked in [false, true] {
-        let tokens = world.builder().track_abilities(tracked).build().unwrap();
+        let tokens = world
+            .builder()
+            .last_used(LastUsed::default().track_abilities(tracked))
+            .build()
+            .unwrap();
         let issued = tokens.issue(world.new_token("a").abilities(held)).await.unwrap();
         let token = tokens.verify(issued.plain.expose_secret()).await.unwrap();
         assert!(token.can("servers:42:restart") && token.require("sites:read").is_ok());
@@ -144,7 +148,7 @@ async fn a_token_that_may_do_everything_tells_what_it_did(world: World) {
     assert_eq!(unused(&world, &issued).await, [""; 0]);
     let stored = world.stored(&issued).await;
     assert_eq!(stored.abilities, Abilities::all());
-    let used = stored.rare.iter().flat_map(|it| &it.used_abilities).map(ToString::to_string);
+    let used = stored.used_abilities().map(ToString::to_string);
     assert_eq!(used.collect::<Vec<_>>(), ["servers:read", "sites:read"]);
     let fewer = TokenChange::new().abilities(["servers:*", "dns:*", "sites:create"]);
     tokens.owned_by(&world.owner).change(token.id(), fewer).await.map(drop).unwrap();

@@ -1,7 +1,7 @@
 //! What happens between the question and the answer.
 
 use futures_util::FutureExt;
-use keyfob::TokenRotation;
+use keyfob::{Cache, TokenRotation};
 use time::Duration;
 
 use super::{gated, kept_for};
@@ -46,7 +46,7 @@ async fn of_a_token_that_was_changed_meanwhile_the_gate_is_asked_again(world: Wo
 async fn what_is_revoked_while_the_gate_answers_is_not_let_in_by_what_is_in_memory(world: World) {
     let (builder, gate) = gated(&world);
     world.store.forget();
-    let tokens = builder.max_staleness(Duration::seconds(5)).build().unwrap();
+    let tokens = builder.cache(Cache::for_up_to(Duration::seconds(5))).build().unwrap();
     let issued = tokens.issue(world.new_token("a")).await.unwrap();
     assert_eq!(verdict(&tokens, &issued).await, "good");
     let (own, id) = (tokens.owned_by(&world.owner), issued.record.id);

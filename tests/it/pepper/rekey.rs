@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::FutureExt;
 use keyfob::{
-    ApiTokens, NewToken, TokenRotation,
+    ApiTokens, LastUsed, NewToken, TokenRotation,
     token::{KeyedChecksum, Pepper, TokenDigest},
 };
 use time::Duration;
@@ -294,7 +294,8 @@ async fn a_flush_that_is_dropped_loses_nothing(world: World) {
 async fn the_background_future_writes_it(world: World) {
     let pepper = Pepper::new(key("new", 2)).accept(key("old", 1));
     // Half of what may wait wakes the future before its time.
-    let tokens = world.builder().pepper(pepper).last_used_capacity(2).build().unwrap();
+    let tokens =
+        world.builder().pepper(pepper).last_used(LastUsed::default().capacity(2)).build().unwrap();
     let issued = issue(&world, &old(&world)).await;
     let mut background = pin!(tokens.background());
     let mut context = Context::from_waker(Waker::noop());

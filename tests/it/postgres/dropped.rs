@@ -1,7 +1,10 @@
 use std::future::Future;
 
 use futures_util::future::{Either, select};
-use keyfob::store::{InsertRules, PostgresStore, StoreError, TokenStore, Use};
+use keyfob::store::{
+    PostgresStore, StoreError, TokenStore,
+    contract::{InsertRules, Use},
+};
 use sqlx::{Connection, Executor};
 
 use super::{Schema, answer, at, id, insert, record};

@@ -1,10 +1,10 @@
 //! What the store relies on is checked when it is opened, and what was found is named.
 
-use keyfob::store::PostgresOpenError;
+use keyfob::store::OpenError;
 
 use super::*;
 
-async fn opened(schema: &Schema, pool: PgPool) -> PostgresOpenError {
+async fn opened(schema: &Schema, pool: PgPool) -> OpenError {
     PostgresStore::in_schema(pool, &schema.name).await.unwrap_err()
 }
 
@@ -14,7 +14,7 @@ async fn an_empty_search_path_is_named() {
     for path in ["", "\"nowhere\""] {
         let pool = schema.pool_with(&[("search_path", path)]).await;
         match PostgresStore::with_pool(pool).await {
-            Err(PostgresOpenError::NoSchema { search_path }) => assert_eq!(search_path, path),
+            Err(OpenError::NoSchema { search_path }) => assert_eq!(search_path, path),
             other => panic!("{other:?}"),
         }
     }
@@ -74,7 +74,7 @@ async fn a_right_that_is_missing_and_rows_that_are_hidden_are_named() {
     schema.run("ALTER TABLE {tokens} ENABLE ROW LEVEL SECURITY").await;
     let error = opened(&schema, pool()).await;
     assert!(
-        matches!(&error, PostgresOpenError::RowSecurity { role: found, .. } if *found == role),
+        matches!(&error, OpenError::RowSecurity { role: found, .. } if *found == role),
         "{error}"
     );
     schema.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;

@@ -18,7 +18,7 @@ fn handle(store: PostgresStore) -> ApiTokens {
 /// Everything that a service does with a token.
 async fn lives(tokens: &ApiTokens) {
     let issued = tokens.issue(NewToken::new(owner(), "ci")).await.unwrap();
-    let (id, own) = (issued.record.id, tokens.owned_by(&owner()));
+    let (id, own) = (issued.record.id, tokens.owned_by(owner()));
     tokens.verify(issued.plain.expose_secret()).await.unwrap();
     tokens.flush().await.unwrap();
     own.change(id, TokenChange::new().name("cd")).await.unwrap();

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use keyfob::{
     ApiTokens, TokenId, TokenName, TokenRotation,
-    store::{Change, Selection, TokenStore, Use},
+    store::{
+        TokenStore,
+        contract::{Change, Selection, Use},
+    },
     token::{Revocation, Suspension},
 };
 use sqlx::{Connection, postgres::PgListener};
@@ -24,7 +27,7 @@ impl Ear {
 
     /// The next that is told, in order, which is long since if there is any.
     async fn hears(&mut self) -> String {
-        let told = tokio::time::timeout(Duration::from_mins(1), self.0.recv()).await;
+        let told = tokio::time::timeout(Duration::from_secs(60), self.0.recv()).await;
         told.unwrap().unwrap().payload().to_owned()
     }
 }
@@ -51,7 +54,7 @@ async fn each_change_is_told_with_the_tokens_it_is_about() {
     assert_eq!(ear.hears().await, text(&[id(1)]));
 
     let tokens = ApiTokens::builder(store.clone()).prefix("acme").build().unwrap();
-    let _ = tokens.owned_by(&owner()).rotate(id(2), TokenRotation::new()).await.unwrap();
+    let _ = tokens.owned_by(owner()).rotate(id(2), TokenRotation::new()).await.unwrap();
     assert_eq!(ear.hears().await, text(&[id(2)]));
     let _ = store.suspend(id(3), &Suspension::new(at(2_000))).await.unwrap();
     assert_eq!(ear.hears().await, text(&[id(3)]));

@@ -2,7 +2,10 @@
 
 use futures_util::future::join_all;
 use keyfob::{
-    store::{InsertOutcome, InsertRules, PostgresStore, Selection, StoreError, TokenStore},
+    store::{
+        PostgresStore, StoreError, TokenStore,
+        contract::{InsertOutcome, InsertRules, Selection},
+    },
     token::Revocation,
 };
 use sqlx::{Connection, Executor, PgConnection};

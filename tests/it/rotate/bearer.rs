@@ -149,18 +149,18 @@ async fn the_expiry_can_only_become_earlier(world: World) {
     let token = bear(&tokens, &old).await;
     for later in [
         grace(0).expires_at(after(1_001)),
-        grace(0).never_expires(),
+        grace(0).expires_at(None),
         grace(0).expires_in(time::Duration::seconds(1_001)),
     ] {
         assert_eq!(wrong(tokens.rotate_presented(&token, later).await), ["expires_at"]);
     }
-    let wrong_twice = grace(-1).never_expires();
+    let wrong_twice = grace(-1).expires_at(None);
     let refused = wrong(tokens.rotate_presented(&token, wrong_twice).await);
     assert_eq!(refused, ["expires_at", "grace_seconds"]);
     let new = tokens.rotate_presented(&token, grace(100)).await.unwrap();
     assert_eq!(new.record.expires_at, Some(after(1_000)));
     let in_grace = bear(&tokens, &old).await;
-    let later = grace(0).never_expires();
+    let later = grace(0).expires_at(None);
     assert_eq!(wrong(tokens.rotate_presented(&in_grace, later).await), ["expires_at"]);
     for end in [1_000, 500] {
         let rotation = grace(0).expires_at(after(end));
@@ -172,7 +172,7 @@ async fn the_expiry_can_only_become_earlier(world: World) {
 
     let lasting = tokens.issue(world.new_token("b")).await.unwrap();
     let token = bear(&tokens, &lasting).await;
-    let new = tokens.rotate_presented(&token, grace(0).never_expires()).await.unwrap();
+    let new = tokens.rotate_presented(&token, grace(0).expires_at(None)).await.unwrap();
     assert_eq!(new.record.expires_at, None);
     let token = bear(&tokens, &new).await;
     let new = tokens.rotate_presented(&token, grace(0).expires_at(after(9))).await.unwrap();

@@ -7,8 +7,8 @@ use std::{
 };
 
 use keyfob::{
-    ApiTokens, IssuedToken, TokenRotation,
-    store::{Change, UpdateOutcome},
+    ApiTokens, IssuedToken, Policy, TokenRotation,
+    store::contract::{Change, UpdateOutcome},
 };
 
 use super::{grace, rotated, tried, until_first_use};
@@ -151,7 +151,7 @@ async fn a_first_use_that_is_dropped_loses_no_secret(world: World) {
 }
 
 async fn a_suspension_for_a_retired_secret_that_is_dropped_lets_nobody_in(world: World) {
-    let tokens = world.builder().suspend_on_retired_secret(true).build().unwrap();
+    let tokens = world.with(Policy::new().suspend_on_retired_secret(true));
     for is_before in [true, false] {
         for polls in counts() {
             world.store.heal();

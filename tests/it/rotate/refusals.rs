@@ -1,13 +1,16 @@
 //! What is not rotated, and that nothing is changed then.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering::SeqCst},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering::SeqCst},
+    },
 };
 
 use keyfob::{
     IssuedToken, RotateError, TokenId, TokenRotation, TokenState,
-    entropy::{Entropy, EntropyError, SystemEntropy},
+    testing::{Entropy, SystemEntropy},
     token::{Pepper, PepperKey},
 };
 use time::Duration;
@@ -30,7 +33,7 @@ on_every_store! {
 struct Moody(Arc<AtomicU8>);
 
 impl Entropy for Moody {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+    fn fill(&self, bytes: &mut [u8]) -> io::Result<()> {
         match self.0.load(SeqCst) {
             0 => SystemEntropy.fill(bytes),
             1 => {
@@ -41,7 +44,7 @@ impl Entropy for Moody {
                 bytes.fill(9);
                 Ok(())
             }
-            _ => Err(EntropyError::new(None)),
+            _ => Err(io::Error::other("none")),
         }
     }
 }
@@ -107,7 +110,7 @@ async fn a_token_that_has_ended_is_not_rotated(world: World) {
             (&idle, TokenState::Idle),
             (&both, TokenState::Expired),
         ] {
-            let later = rotation.clone().never_expires();
+            let later = rotation.clone().expires_at(None);
             for rotation in [rotation.clone(), later] {
                 let refused = rotate(&tokens, issued, rotation).await;
                 let is_it = matches!(refused, Err(RotateError::NotActive(it)) if it == expected);

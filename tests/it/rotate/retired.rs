@@ -1,6 +1,6 @@
 //! A secret that comes back after its grace: what is told of it, and what it does where the application wants that.
 
-use keyfob::{IssuedToken, TokenId, VerifyError};
+use keyfob::{Cache, IssuedToken, Policy, TokenId, VerifyError};
 use time::Duration;
 
 use super::{at, grace, rotated, tried, until_first_use};
@@ -32,8 +32,8 @@ fn told(world: &World) -> Vec<String> {
 }
 
 fn strict(world: &World) -> keyfob::ApiTokens {
-    let builder = world.builder().suspend_on_retired_secret(true);
-    builder.max_staleness(Duration::MINUTE).build().unwrap()
+    let builder = world.builder().policy(Policy::new().suspend_on_retired_secret(true));
+    builder.cache(Cache::for_up_to(Duration::MINUTE)).build().unwrap()
 }
 
 async fn a_retired_secret_is_told_each_time(world: World) {
@@ -175,7 +175,7 @@ async fn a_retired_secret_is_refused_also_where_nothing_can_be_written(world: Wo
         assert_eq!(told(&world).len(), 1);
     }
     world.store.hang("suspend");
-    let impatient = world.builder().suspend_on_retired_secret(true);
+    let impatient = world.builder().policy(Policy::new().suspend_on_retired_secret(true));
     let impatient = impatient.build().unwrap();
     world.events.take();
     assert_eq!(tried(&impatient, &old).await, "retired_secret", "it has half of the time alone");

@@ -80,7 +80,7 @@ async fn what_was_changed_while_a_node_did_not_listen_shows_once_it_does() {
         soon(async || schema.listeners("*").await == 2).await;
         assert_eq!(schema.listeners("pg_terminate_backend(pid)").await, 2);
         // Whether it comes to be told of this or not.
-        a.tokens.owned_by(&owner("user:42")).revoke(issued.record.id).await.unwrap();
+        a.tokens.owned_by(owner("user:42")).revoke(issued.record.id).await.unwrap();
         b.hears("SignalRestored").await;
         assert_eq!(verdict(&b.tokens, &issued).await, "revoked");
         a.hears("SignalRestored").await;

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use keyfob::{
     TokenId,
     cluster::{Changed, RedisSignal, Signal, SignalMessage},
-    store::{MemoryStore, Selection, TokenStore},
+    store::{MemoryStore, TokenStore, contract::Selection},
     token::Revocation,
 };
 
@@ -67,7 +67,7 @@ async fn a_revocation_that_is_repeated_is_told() {
     let selection = Selection::Tokens { ids: vec![id], owner: None };
     store.end(&selection, &Revocation::new(issued.record.created_at)).await.unwrap();
     assert_eq!(verdict(&b.tokens, &issued).await, "good");
-    a.tokens.owned_by(&owner("user:42")).revoke(id).await.unwrap();
+    a.tokens.owned_by(owner("user:42")).revoke(id).await.unwrap();
     b.comes_to_be(&issued, "revoked").await;
 }
 
@@ -77,7 +77,7 @@ async fn what_was_committed_and_never_said_to_be_is_told() {
     let (store, corner) = (store(), Corner::new());
     let a = Node::start(store.clone(), corner.signal()).await;
     let b = Node::start(store.clone(), corner.signal()).await;
-    let own = a.tokens.owned_by(&owner("user:42"));
+    let own = a.tokens.owned_by(owner("user:42"));
     for _ in 0..3 {
         let issued = a.issue().await;
         b.remembers(&issued).await;
@@ -116,7 +116,7 @@ async fn what_is_published_while_it_says_that_it_is_connected_is_heard() {
 async fn the_first_change_after_the_server_was_started_again_is_told() {
     let server = OwnServer::start();
     let [a, b] = two_nodes(&server.corner).await;
-    let own = a.tokens.owned_by(&owner("user:42"));
+    let own = a.tokens.owned_by(owner("user:42"));
     let before = a.issue().await;
     b.remembers(&before).await;
     own.revoke(before.record.id).await.unwrap();
@@ -154,7 +154,7 @@ async fn what_was_changed_while_the_server_was_gone_shows_once_it_is_back() {
     server.kill();
     b.hears("SignalLost").await;
     a.events.take();
-    a.tokens.owned_by(&owner("user:42")).revoke(issued.record.id).await.unwrap();
+    a.tokens.owned_by(owner("user:42")).revoke(issued.record.id).await.unwrap();
     assert_eq!(a.events.count("SignalNotSent"), 1);
     assert_eq!(verdict(&a.tokens, &issued).await, "revoked");
     assert_eq!(verdict(&b.tokens, &issued).await, "good", "nothing has told it");
@@ -174,7 +174,7 @@ async fn a_server_that_is_silent_is_found_out() {
     b.remembers(&issued).await;
     let hung = server.hang();
     b.hears("SignalLost").await;
-    a.tokens.owned_by(&owner("user:42")).revoke(issued.record.id).await.unwrap();
+    a.tokens.owned_by(owner("user:42")).revoke(issued.record.id).await.unwrap();
     drop(hung);
     b.comes_to_be(&issued, "revoked").await;
     what_one_changes_shows_on_the_other([&a, &b]).await;

@@ -1,6 +1,6 @@
 use keyfob::store::{
-    CorruptRecord, Filter, InsertRules, Order, Page, Query, Selection, SortBy, StoreError,
-    TokenStore,
+    CorruptRecord, Order, SortBy, StoreError, TokenStore,
+    contract::{Filter, InsertRules, Page, Query, Selection},
 };
 use sqlx::AssertSqlSafe;
 
@@ -164,7 +164,7 @@ async fn an_unreadable_token_is_listed_as_such_reported_and_can_be_revoked_by_it
     let events = crate::support::RecordedEvents::default();
     let tokens = keyfob::ApiTokens::builder(store).prefix("acme").inline_observer(events.clone());
     let tokens = tokens.build().unwrap();
-    let own = tokens.owned_by(&super::owner());
+    let own = tokens.owned_by(super::owner());
     let corrupt = CorruptRecord::new(Some(record(2).id), "abilities");
 
     let page = own.list(keyfob::ListTokens::new()).await.unwrap();

@@ -1,4 +1,4 @@
-use keyfob::store::{SqliteOpenError, SqliteStore};
+use keyfob::store::{OpenError, SqliteStore};
 use sqlx::{Connection, sqlite::SqliteJournalMode};
 
 use super::{File, insert, record};
@@ -77,7 +77,7 @@ async fn tables_of_a_later_version_are_refused_and_left_alone() {
     drop(file.store().await);
     file.run("INSERT INTO keyfob_migrations (version) VALUES (7)").await;
     let error = SqliteStore::open(file.path()).await.unwrap_err();
-    assert!(matches!(error, SqliteOpenError::Newer { found: 7, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, OpenError::Newer { found: 7, known: 2, .. }), "{error:?}");
     assert_eq!(
         error.to_string(),
         "the token tables are at version 7, made by a later keyfob; this one knows up to 2"

@@ -1,6 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
-use keyfob::store::{InsertOutcome, InsertRules, SqliteStore, StoreError, TokenStore, Use};
+use keyfob::{
+    store::{
+        SqliteStore, StoreError, TokenStore,
+        contract::{InsertOutcome, InsertRules, Use},
+    },
+    testing::rare_of,
+};
 use sqlx::{Connection, sqlite::SqlitePoolOptions};
 use tokio::task::JoinHandle;
 
@@ -60,7 +66,7 @@ async fn lookups_do_not_queue_behind_writes_that_wait() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_that_wait_leave_connections_of_the_applications_pool_to_lookups() {
-    const LONG: Duration = Duration::from_mins(2);
+    const LONG: Duration = Duration::from_secs(120);
     let file = File::new();
     insert(&file.store().await, &record(1)).await;
     let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(LONG);
@@ -93,7 +99,7 @@ async fn a_full_disk_is_unavailable_and_leaves_no_connection_behind_that_fails()
     let error = loop {
         let mut record = record(inserted);
         let metadata = serde_json::json!({ "k": "x".repeat(4_000) });
-        record.rare_mut().metadata = keyfob::token::Metadata::new(&metadata).unwrap();
+        rare_of(&mut record).metadata = keyfob::token::Metadata::new(&metadata).unwrap();
         match store.insert(&record, &InsertRules::none()).await {
             Ok(outcome) => assert_eq!(outcome, InsertOutcome::Inserted),
             Err(error) => break error,

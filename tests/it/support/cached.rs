@@ -2,7 +2,13 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use keyfob::{ApiTokens, ManualClock, TokenId, cluster::Changed, store::TokenStore, testing};
+use keyfob::{
+    ApiTokens, Cache, TokenId,
+    cluster::Changed,
+    store::TokenStore,
+    testing::{self},
+    time::ManualClock,
+};
 use time::Duration;
 
 /// For so many tokens there is room unless said otherwise.
@@ -25,7 +31,7 @@ impl Cached {
         if let Some(clock) = clock {
             builder = builder.clock(clock.clone());
         }
-        let tokens = builder.max_staleness(staleness).cache_capacity(room).build().unwrap();
+        let tokens = builder.cache(Cache::for_up_to(staleness).capacity(room)).build().unwrap();
         Self { store: Box::new(testing::store_of(&tokens)), tokens }
     }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use keyfob::{
-    ApiTokens, NewToken, TokenRotation,
+    ApiTokens, NewToken, Policy, TokenRotation,
     store::TokenStore,
     token::{Pepper, PepperKey},
 };
@@ -20,7 +20,7 @@ use time::Duration;
 use super::{database::answer, owner};
 
 const WRITERS: usize = 16;
-const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Sixteen, each at an owner's tokens of its own, until this is dropped: then each of them must have come through
 /// without an error, tried again where the store was busy.
@@ -37,7 +37,9 @@ impl Company {
     pub async fn on(store: impl TokenStore + 'static) -> Self {
         let key = PepperKey::new("company", [1, 2].repeat(16)).unwrap();
         let tokens = ApiTokens::builder(store).prefix("acme").pepper(Pepper::new(key));
-        let tokens = tokens.unique_names(true).limit_per_owner(2).deadline(Duration::MINUTE);
+        let tokens = tokens
+            .policy(Policy::new().unique_names(true).limit_per_owner(2))
+            .deadline(Duration::MINUTE);
         let tokens = tokens.build().unwrap();
         let (is_leaving, at_it) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let (told, outcomes) = mpsc::channel();

@@ -3,7 +3,8 @@
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
-        CorruptRecord, InsertOutcome, InsertRules, Order, Selection, SortBy, StoreError, TokenStore,
+        CorruptRecord, Order, SortBy, StoreError, TokenStore,
+        contract::{InsertOutcome, InsertRules, Selection},
     },
     token::{Prefix, Revocation, TokenDigest},
 };

@@ -37,12 +37,14 @@ use std::{
 };
 
 use keyfob::{
-    ApiTokens, ApiTokensBuilder, Clock, Event, IssueError, IssuedToken, ManageError, ManualClock,
-    NewToken, Observer, Owner, Timestamp, TokenId, TokenRecord, VerifyError,
+    ApiTokens, ApiTokensBuilder, Event, IssueError, IssuedToken, ManageError, NewToken, Owner,
+    Policy, Timestamp, TokenId, TokenRecord, VerifyError,
+    event::Observer,
     store::{
-        CorruptRecord, InsertOutcome, InsertRules, MemoryStore, SharedRecord, StoreError,
-        TokenStore,
+        CorruptRecord, MemoryStore, StoreError, TokenStore,
+        contract::{InsertOutcome, InsertRules, SharedRecord},
     },
+    time::{Clock, ManualClock},
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
 
@@ -167,6 +169,11 @@ impl World {
 
     pub fn tokens(&self) -> ApiTokens {
         self.builder().build().unwrap()
+    }
+
+    /// A handle whose users may ask for no more than this.
+    pub fn with(&self, policy: Policy) -> ApiTokens {
+        self.builder().policy(policy).build().unwrap()
     }
 
     pub fn new_token(&self, name: &str) -> NewToken {
@@ -310,7 +317,7 @@ pub fn wrong_field(outcome: Result<impl std::fmt::Debug, ManageError>) -> &'stat
     match outcome {
         Err(ManageError::Invalid(invalid)) => {
             assert_eq!(invalid.errors.len(), 1, "{invalid}");
-            invalid.errors[0].field
+            invalid.errors[0].name
         }
         other => panic!("{other:?}"),
     }
@@ -326,7 +333,7 @@ pub fn first_use(record: &TokenRecord) -> String {
 #[track_caller]
 pub fn wrong_fields(outcome: Result<IssuedToken, IssueError>) -> Vec<&'static str> {
     match outcome {
-        Err(IssueError::Invalid(invalid)) => invalid.errors.iter().map(|it| it.field).collect(),
+        Err(IssueError::Invalid(invalid)) => invalid.errors.iter().map(|it| it.name).collect(),
         other => panic!("{other:?}"),
     }
 }

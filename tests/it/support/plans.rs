@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use keyfob::{
     Owner, TokenName, TokenState,
     store::{
-        Change, Filter, InsertRules, Order, Patch, Position, Query, Selection, SortBy, SortKey,
-        States, StoreError, TokenStore, UpdateOutcome, Use,
+        Order, SortBy, StoreError, TokenStore,
+        contract::{
+            Change, Filter, InsertRules, Patch, Position, Query, Selection, SortKey, States,
+            UpdateOutcome, Use,
+        },
     },
+    testing::rare_of,
     token::{Ability, IdempotencyKey, KeyId, Revocation, Suspension},
 };
 
@@ -90,7 +94,7 @@ pub async fn no_step_reads_more_tokens_than_it_is_about<S: TokenStore>(
     let rules =
         InsertRules { unique_name: true, limit_per_owner: Some(1_000), ..InsertRules::none() };
     let mut new = record(900_000);
-    new.rare_mut().idempotency_key = Some(IdempotencyKey::new("new").unwrap());
+    rare_of(&mut new).idempotency_key = Some(IdempotencyKey::new("new").unwrap());
     let _ = counted.step("insert", async |it| it.insert(&new, &rules).await).await;
     let plain = record(900_001);
     let without = &InsertRules::none();

@@ -1,6 +1,6 @@
-use std::sync::Mutex;
+use std::{io, sync::Mutex};
 
-use keyfob::entropy::{Entropy, EntropyError};
+use keyfob::testing::Entropy;
 
 /// `SplitMix64`: fast, and the same for the same seed.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Seeded {
 }
 
 impl Entropy for Seeded {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+    fn fill(&self, bytes: &mut [u8]) -> io::Result<()> {
         let mut random = self.0.lock().unwrap();
         bytes.fill_with(|| random.next().to_le_bytes()[0]);
         Ok(())
@@ -54,7 +54,7 @@ impl Fixed {
 }
 
 impl Entropy for Fixed {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+    fn fill(&self, bytes: &mut [u8]) -> io::Result<()> {
         bytes.copy_from_slice(&self.0[..bytes.len()]);
         Ok(())
     }

@@ -14,7 +14,7 @@ pub fn clean_up<F: Future<Output = sqlx::Result<()>>>(work: impl FnOnce() -> F +
     let working = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.unwrap().block_on(async {
-            tokio::time::timeout(std::time::Duration::from_mins(1), work()).await.unwrap()
+            tokio::time::timeout(std::time::Duration::from_secs(60), work()).await.unwrap()
         })
     });
     let worked = working.join();

@@ -12,8 +12,11 @@ use futures_util::future::BoxFuture;
 use keyfob::{
     TokenId, TokenRecord,
     store::{
-        Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
-        Query, Revoked, Selection, StoreError, TokenStore, UpdateOutcome, Use,
+        KeyCount, StoreError, TokenStore,
+        contract::{
+            Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, Page, Patch, Peek,
+            Query, Revoked, Selection, UpdateOutcome, Use,
+        },
     },
     token::{KeyId, Revocation},
 };

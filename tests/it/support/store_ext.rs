@@ -3,8 +3,10 @@
 use keyfob::{
     Owner, Timestamp, TokenId,
     store::{
-        Change, Deletion, Filter, InsertRules, Patch, Selection, SharedRecord, StoreError,
-        TokenStore, UpdateOutcome,
+        StoreError, TokenStore,
+        contract::{
+            Change, Deletion, Filter, InsertRules, Patch, Selection, SharedRecord, UpdateOutcome,
+        },
     },
     token::{Revocation, Suspension, TokenDigest},
 };
@@ -107,6 +109,10 @@ impl<S: TokenStore + ?Sized> StoreExt for S {}
 
 /// All tokens of an owner, a thousand a page.
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-pub fn all_of(owner: &Owner, order: keyfob::store::Order) -> keyfob::store::Query {
-    keyfob::store::Query::new(Filter::new(Some(owner.clone()), Timestamp::MIN), order, 1_000)
+pub fn all_of(owner: &Owner, order: keyfob::store::Order) -> keyfob::store::contract::Query {
+    keyfob::store::contract::Query::new(
+        Filter::new(Some(owner.clone()), Timestamp::MIN),
+        order,
+        1_000,
+    )
 }

@@ -6,9 +6,12 @@ use futures_util::future::join_all;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenName, TokenRecord,
     store::{
-        Change, InsertOutcome, InsertRules, Order, Patch, Selection, SharedRecord, States,
-        StoreError, TokenStore, Use,
+        Order, StoreError, TokenStore,
+        contract::{
+            Change, InsertOutcome, InsertRules, Patch, Selection, SharedRecord, States, Use,
+        },
     },
+    testing::rare_of,
     token::{Ability, IdempotencyKey, Prefix, PreviousSecret, Revocation, Suspension, TokenDigest},
 };
 
@@ -70,7 +73,7 @@ pub async fn sixty_four_inserts_reach_the_limit_exactly(stores: [Arc<dyn TokenSt
         let inserts = (0..64).map(|number| {
             let store = stores[number % 2].clone();
             let mut record = record(round, &mut random);
-            record.rare_mut().idempotency_key = None;
+            rare_of(&mut record).idempotency_key = None;
             tokio::spawn(async move { store.insert(&record, &rules).await.unwrap() })
         });
         let inserted = join_all(inserts.collect::<Vec<_>>()).await.into_iter();
@@ -193,7 +196,7 @@ fn record(number: usize, random: &mut Random) -> TokenRecord {
     (record.generation, record.rotated_at) = (1, Some(record.created_at));
     if random.below(3) == 0 {
         let key = format!("key {}", random.below(4));
-        record.rare_mut().idempotency_key = Some(IdempotencyKey::new(key).unwrap());
+        rare_of(&mut record).idempotency_key = Some(IdempotencyKey::new(key).unwrap());
     }
     record
 }

@@ -64,7 +64,7 @@ async fn sixty_a_minute_is_the_limit_unless_another_is_set(ground: Ground) {
         let answer = client.send(get("/allowed").with("good")).await;
         assert_eq!((answer.told(), answer.quota()), (is(REACHED.0, REACHED.1), Some((60, 0))));
 
-        let client = scene.client(authenticator.without_rate_limit()).await;
+        let client = scene.client(authenticator.rate_limit(None)).await;
         for _ in 1..=61 {
             let answer = client.send(get("/allowed").with("good")).await;
             assert_eq!((answer.status, answer.quota()), (200, None));

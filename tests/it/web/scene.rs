@@ -9,6 +9,7 @@ use std::{
 use keyfob::{
     Abilities, ApiTokens, IssuedToken, TokenId, TokenRecord,
     limit::RateLimiter,
+    testing::rare_of,
     token::{
         AllowedAddresses, KeyId, PreviousSecret, RateLimit, Revocation, Suspension, TokenDigest,
     },
@@ -85,10 +86,10 @@ impl Scene {
         }
         scene.plant("everything", |it| it.abilities = Abilities::all()).await;
         for (name, requests) in [("three", 3), ("hundred", 100)] {
-            scene.plant(name, |it| it.rare_mut().rate_limit = Some(per_minute(requests))).await;
+            scene.plant(name, |it| rare_of(it).rate_limit = Some(per_minute(requests))).await;
         }
         let networks = AllowedAddresses::new(["192.0.2.0/24"]).unwrap();
-        scene.plant("office", |it| it.rare_mut().allowed_addresses = Some(networks)).await;
+        scene.plant("office", |it| rare_of(it).allowed_addresses = Some(networks)).await;
         let key = KeyId::new("2026-11").unwrap();
         let digest = |it: &TokenDigest| TokenDigest::from_bytes(*it.as_bytes(), Some(key));
         scene.plant("peppered", |it| it.digest = digest(&it.digest)).await;
@@ -156,12 +157,12 @@ impl Scene {
 
     pub fn require(&self) -> Authenticator {
         let realm = Realm::new("Acme API").unwrap();
-        self.counting(Authenticator::require(self.tokens.clone(), realm).without_rate_limit())
+        self.counting(Authenticator::require(self.tokens.clone(), realm).rate_limit(None))
     }
 
     pub fn identify(&self) -> Authenticator {
         let realm = Realm::new("Acme API").unwrap();
-        self.counting(Authenticator::identify(self.tokens.clone(), realm).without_rate_limit())
+        self.counting(Authenticator::identify(self.tokens.clone(), realm).rate_limit(None))
     }
 
     /// One that lets every token make so many requests a minute.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use keyfob::{
     TokenRecord,
-    store::{Deleted, Deletion, Revoked, Selection, SharedRecord},
+    store::contract::{Deleted, Deletion, Revoked, Selection, SharedRecord},
     token::Revocation,
 };
 

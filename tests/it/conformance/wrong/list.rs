@@ -2,7 +2,10 @@
 
 use keyfob::{
     Timestamp,
-    store::{Order, Page, Query, SortBy, States},
+    store::{
+        Order, SortBy,
+        contract::{Page, Query, States},
+    },
 };
 
 use super::store::{Wrong, all};

@@ -12,10 +12,13 @@ use async_trait::async_trait;
 use keyfob::{
     Owner, Timestamp, TokenId, TokenRecord,
     store::{
-        Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, KeyCount, Page, Patch, Peek,
-        Query, Revoked, Selection, SharedRecord, Siblings, StoreError, TokenStore, UpdateOutcome,
-        Use,
+        KeyCount, StoreError, TokenStore,
+        contract::{
+            Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, Page, Patch, Peek,
+            Query, Revoked, Selection, SharedRecord, Siblings, UpdateOutcome, Use,
+        },
     },
+    testing::rare_of,
     token::{KeyId, Revocation},
 };
 use tokio::{
@@ -118,7 +121,7 @@ impl TokenStore for Wrong {
             }
             "asks for idempotency keys after the rules" => {
                 let mut without = record.clone();
-                without.rare_mut().idempotency_key = None;
+                rare_of(&mut without).idempotency_key = None;
                 let outcome = rules.decide(&without, others.clone());
                 if outcome != InsertOutcome::Inserted {
                     return Ok(outcome);
@@ -208,14 +211,10 @@ impl TokenStore for Wrong {
         match (self.fault, &patch) {
             ("forgets to write a patch", _) => return Ok(UpdateOutcome::Updated(Arc::new(after))),
             ("forgets the notices at each patch", _) => {
-                if let Some(rare) = &mut after.rare {
-                    rare.notices.clear();
-                }
+                rare_of(&mut after).notices.clear();
             }
             ("keeps the notices of an old expiry", Patch::Change { .. } | Patch::Rotate { .. }) => {
-                if let Some(rare) = &before.rare {
-                    after.rare_mut().notices.clone_from(&rare.notices);
-                }
+                rare_of(&mut after).notices = before.notices().collect();
             }
             ("touches the last use", _) => after.last_used_at = None,
             _ => {}
@@ -258,12 +257,15 @@ impl TokenStore for Wrong {
                     record.last_used_from = record.last_used_from.or(before.last_used_from);
                 }
                 "replaces the abilities that were used" if !it.abilities.is_empty() => {
-                    record.rare_mut().used_abilities.clone_from(&it.abilities);
+                    rare_of(&mut record).used_abilities.clone_from(&it.abilities);
                 }
                 "keeps all abilities" => {
-                    record.rare_mut().used_abilities.extend(it.abilities.iter().cloned());
+                    rare_of(&mut record).used_abilities.extend(it.abilities.iter().cloned());
                 }
-                "writes no abilities" => record.rare.clone_from(&before.rare),
+                "writes no abilities" => {
+                    rare_of(&mut record).used_abilities =
+                        before.used_abilities().cloned().collect();
+                }
                 _ => {}
             }
             put(&mut tokens, record);

@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::{FutureExt, future::ready};
 use keyfob::{
-    ApiTokens, IssuedToken, ListTokens, VerifyError,
+    ApiTokens, IssuedToken, LastUsed, ListTokens, VerifyError,
     store::{CorruptRecord, StoreError},
     token::{Pepper, TokenDigest},
 };
@@ -77,7 +77,12 @@ async fn a_flush_writes_all_however_many_wait(world: World) {
 async fn the_background_future_writes_some_at_a_time(world: World) {
     let pepper = Pepper::new(key("new", 2)).accept(key("old", 1));
     // Half of what may wait wakes the future before its time.
-    let tokens = world.builder().pepper(pepper).last_used_capacity(2 * BATCH).build().unwrap();
+    let tokens = world
+        .builder()
+        .pepper(pepper)
+        .last_used(LastUsed::default().capacity(2 * BATCH))
+        .build()
+        .unwrap();
     let mut background = pin!(tokens.background());
     let mut context = Context::from_waker(Waker::noop());
     assert!(background.poll_unpin(&mut context).is_pending());
@@ -141,7 +146,12 @@ async fn a_flush_goes_on_behind_one_that_can_not_be_written(world: World) {
 
 async fn uses_of_abilities_that_can_not_be_written_hold_up_nothing(world: World) {
     let pepper = Pepper::new(key("new", 2)).accept(key("old", 1));
-    let tokens = world.builder().pepper(pepper).track_abilities(true).build().unwrap();
+    let tokens = world
+        .builder()
+        .pepper(pepper)
+        .last_used(LastUsed::default().track_abilities(true))
+        .build()
+        .unwrap();
     let issued = old(&world).issue(world.new_token("a").abilities(["a"])).await.unwrap();
     assert!(tokens.verify(issued.plain.expose_secret()).await.unwrap().can("a"));
     for trouble in TROUBLES {
