@@ -9,10 +9,8 @@ use std::{
 };
 
 use keyfob::{
-    ApiTokens, Event, NewToken, Owner, Timestamp, TokenRecord, TokenRotation,
-    event::Observer,
-    store::MemoryStore,
-    token::{Actor, Reason},
+    Actor, ApiTokens, Event, NewToken, Owner, Reason, Timestamp, TokenRecord, TokenRotation,
+    event::Observer, store::MemoryStore,
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -88,7 +86,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let owner = Owner::new("user:42")?;
     let admin = tokens.owned_by(&owner).by(Actor::new("admin:1")?);
-    let issued = tokens.issue(NewToken::new(owner, "ci-deploy")).await?;
+    let issued = admin.issue(NewToken::named("ci-deploy")).await?;
     let address = "192.0.2.7".parse()?;
     tokens.verify_from(issued.plain.expose_secret(), Some(address)).await?;
     let rotated = admin.rotate(issued.record.id, TokenRotation::new()).await?;

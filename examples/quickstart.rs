@@ -11,8 +11,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tokio::spawn(tokens.background());
 
     let owner = Owner::new("user:42")?;
-    let new = NewToken::new(owner.clone(), "ci-deploy").abilities(["servers:read", "sites:*"]);
-    let issued = tokens.issue(new).await?;
+    let own = tokens.owned_by(&owner);
+    let new = NewToken::named("ci-deploy").abilities(["servers:read", "sites:*"]);
+    let issued = own.issue(new).await?;
     let id = issued.record.id;
     println!("issued {}", issued.record.public_part());
     assert_eq!(issued.record.public_part(), format!("acme_{id}"));
@@ -29,7 +30,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("it {} servers:delete", may("servers:delete"));
     assert_eq!((may("servers:read"), may("servers:delete")), ("may", "may not"));
 
-    let own = tokens.owned_by(&owner);
     let page = own.list(ListTokens::new()).await?;
     println!(
         "the owner has {} token, used: {}",

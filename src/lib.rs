@@ -10,10 +10,10 @@
 //!
 //! let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build()?;
 //!
-//! // Whoever your login says it is, makes a token.
+//! // A user who is logged in makes a token.
 //! let owner = Owner::new("user:42")?;
-//! let new = NewToken::new(owner.clone(), "ci-deploy").abilities(["servers:read"]);
-//! let issued = tokens.issue(new).await?;
+//! let own = tokens.owned_by(&owner);
+//! let issued = own.issue(NewToken::named("ci-deploy").abilities(["servers:read"])).await?;
 //! let shown_once = issued.plain.expose_secret();
 //!
 //! // A request comes with it.
@@ -21,32 +21,35 @@
 //! assert_eq!(token.owner(), &owner);
 //! assert!(token.can("servers:read") && !token.can("servers:delete"));
 //!
-//! // The owner has had enough of it.
-//! tokens.owned_by(&owner).revoke(token.id()).await?;
+//! // The user revokes it.
+//! own.revoke(token.id()).await?;
 //! assert!(tokens.verify(shown_once).await.is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 //!
 //! # The parts
-//! * [`ApiTokens`] is the one handle. It [issues](ApiTokens::issue) and [verifies](ApiTokens::verify);
-//!   [`owned_by`](ApiTokens::owned_by) gives [`OwnerTokens`], which lists, changes, rotates, suspends and revokes the
-//!   tokens of one owner; [`operator`](ApiTokens::operator) gives [`OperatorTokens`], for operators;
-//!   [`background`](ApiTokens::background) is the one future to spawn, which writes when tokens were last used.
-//! * Whoever bears a token can [rotate](ApiTokens::rotate_presented) it, [end](ApiTokens::revoke_presented) it, and,
-//!   where the application allows it, [issue others](ApiTokens::issue_on_behalf_of) on its behalf.
+//! * [`ApiTokens`] is the one handle. It [verifies](ApiTokens::verify) tokens. [`owned_by`](ApiTokens::owned_by) gives
+//!   [`OwnerTokens`], which issues, lists, changes, rotates, suspends and revokes the tokens of one owner.
+//!   [`operator`](ApiTokens::operator) gives [`OperatorTokens`], for operators. [`background`](ApiTokens::background) is
+//!   the one future to spawn: it writes when tokens were last used.
+//! * [`abilities!`] declares what tokens may do, and [`Allowed`](web::Allowed) in the signature of a handler requires
+//!   it.
+//! * The bearer of a token can [rotate](ApiTokens::rotate_presented) it, [revoke](ApiTokens::revoke_presented) it, and,
+//!   if the application allows it, [issue others](ApiTokens::issue_on_behalf_of) on its behalf.
 //! * [`token`] is what a token is: its [format](token::TokenFormat), its [abilities](Abilities), its
 //!   [record](TokenRecord).
 //! * [`store`] is where tokens are kept: in memory, in SQLite, PostgreSQL, MySQL or MariaDB, or in a store of your own
-//!   that keeps the [contract](store::contract) and passes the conformance suite. What is [`Pending`] was done in a transaction of yours and waits for its end.
-//! * [`Policy`] is what users may ask for: names, abilities, lifetimes, and how many tokens.
-//! * [`Cache`] lets a node verify by what it has read before, and [`cluster`] connects the nodes, so that each learns at
-//!   once of a token that was changed on another. [`LastUsed`] is how last uses are written.
-//! * [`event`] is what happens, for audit logs and metrics.
+//!   that keeps the [contract](store::contract) and passes the conformance suite. [`Pending`] is what was done in a transaction of
+//!   the application's, and waits for its commit.
+//! * [`Policy`] sets limits and defaults: names, abilities, lifetimes, and how many tokens.
+//! * [`Cache`] lets a node verify from memory, and [`cluster`] connects the nodes, so that each learns at once of a token
+//!   that was changed on another. [`LastUsed`] sets how last uses are written.
+//! * [`event`] has events and observers, for audit logs and metrics.
 //! * [`OwnerGate`] lets the application disable an owner, and a [`Pepper`](token::Pepper) makes a copy of the database
 //!   useless for making tokens.
-//! * [`limit`] is how often a token may be used. [`time`] is the clock.
-//! * [`InvalidValue`] is the error of every setting and field that is not valid: its name and the [rule](token::Rule) that
-//!   it breaks.
+//! * [`limit`] limits how often a token is used. [`time`] has the clocks.
+//! * [`InvalidValue`] is the error of every setting and field that is not valid: its name, and the [`Rule`] that it
+//!   breaks.
 //! * [`web`] is how tokens arrive over HTTP and how refusals look, with adapters for axum and actix.
 //!
 //! # Features
@@ -98,6 +101,6 @@ pub use manage::{
 pub use store::StoreError;
 pub use token::{
     Abilities, Ability, Actor, InvalidFields, InvalidValue, IssuedToken, Owner, PlainToken,
-    RateLimit, Reason, Timestamp, TokenId, TokenName, TokenRecord, TokenState,
+    RateLimit, Reason, Rule, Timestamp, TokenId, TokenName, TokenRecord, TokenState,
 };
 pub use verify::{VerifiedToken, VerifyError, owner_gate::OwnerGate};

@@ -86,45 +86,45 @@ impl ApiTokensBuilder {
         }
     }
 
-    /// The application's own beginning of every token: 2 to 32 of `[a-z0-9_]`, such as `acme`. Without one, there is
-    /// no handle.
+    /// Sets the prefix of every token, such as `acme`: 2 to 32 characters of `[a-z0-9_]`. Required.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self
     }
 
-    /// One more prefix whose tokens are accepted, such as the one from before a rename. A token keeps the prefix that
-    /// it was issued under, also when it is rotated.
+    /// Accepts tokens of one more prefix, such as the one from before a rename. A token keeps the prefix that it was issued
+    /// under, also if it is rotated. Can be called several times.
     pub fn accept_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.accepted.push(prefix.into());
         self
     }
 
-    /// Gives the node a cache of the tokens that it has read. Default: none, so each verification asks the store, unless
-    /// the store has its tokens in memory.
+    /// Sets the cache of this node. Default: no cache. Each verification asks the store, unless the store has its tokens in
+    /// memory.
     pub fn cache(mut self, cache: Cache) -> Self {
         self.cache = cache;
         self
     }
 
-    /// Connects the nodes, so that each learns at once of a token that was changed on another. Listening is part of
-    /// [`ApiTokens::background`], publishing is part of every change. If publishing fails, that is
-    /// [reported](crate::Event::SignalNotSent) and the change stands.
+    /// Connects the nodes, so that each learns at once of a token that was changed on another:
+    /// `PostgresSignal` (feature `postgres`), `RedisSignal` (feature `redis`), or a [`Signal`] of your own. Default: none.
     ///
-    /// A handle without a cache publishes all the same, as the handle of a tool for operators should.
+    /// [`ApiTokens::background`] listens. Each change publishes; if that fails, it is
+    /// [reported](crate::Event::SignalNotSent) and the change stands. A handle without a cache publishes as well, so set the
+    /// signal in tools for operators too.
     pub fn signal(mut self, signal: impl Signal) -> Self {
         self.signal = Some(Arc::new(signal));
         self
     }
 
-    /// Names the abilities that there are, as [`abilities!`](crate::abilities) declares them: then no token is issued
-    /// with another one. Default: any ability.
+    /// Sets the abilities of the application, as [`abilities!`](crate::abilities) declares them: then no token is issued with
+    /// another ability. Default: any ability.
     pub fn declare(mut self, abilities: &'static [DeclaredAbility]) -> Self {
         self.declared = Some(abilities);
         self
     }
 
-    /// Sets what users may ask for. Default: [`Policy::new`].
+    /// Sets the limits and defaults for what users ask for. Default: [`Policy::new`].
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
@@ -136,57 +136,57 @@ impl ApiTokensBuilder {
         self
     }
 
-    /// How long a verification waits for the store before it is an error, and for how long each other step of the store
-    /// is waited for: at least a millisecond and at most an hour. Two seconds unless set here.
+    /// Sets for how long a verification, or another step of the store, waits for the store: at least a millisecond and at most
+    /// an hour. Default: 2 seconds.
     ///
     /// A step that finds the store [busy](crate::store::StoreError::Busy) is tried again within this time. A write that
-    /// was waited for in vain may happen all the same.
+    /// times out may still take effect.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Who is told what happens, on a thread of its own: whatever it does, it holds up and fails no request. Where it
-    /// is slower than things happen, 4,096 events wait, of at most 16 MiB together, and
-    /// [it is told](crate::Event::EventsDropped) how many were let go. Said again, one more is told.
+    /// Adds an observer. It runs on its own thread and can neither delay nor fail a request.
+    ///
+    /// Up to 4,096 events, of at most 16 MiB together, wait for it. If it is slower than that, events are dropped, and
+    /// [`Event::EventsDropped`](crate::Event::EventsDropped) tells it how many.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observers.push(Box::new(observer));
         self
     }
 
-    /// Who is told what happens, at once, on the thread where it happens. It must be quick and wait for nothing: for
-    /// observers that count, or that need the span of the request.
+    /// Adds an observer that runs on the thread of the request. It must not wait. It is for observers that count, or that need
+    /// the span of the request.
     pub fn inline_observer(mut self, observer: impl Observer) -> Self {
         self.inline.push(Box::new(observer));
         self
     }
 
-    /// Reports one of so many verifications that succeed as [`Event::Verified`](crate::Event::Verified); with 1, each.
-    /// None is unless set here.
-    pub fn report_verified(mut self, one_of: NonZeroU32) -> Self {
-        self.verified = Some(one_of);
+    /// Reports every n-th successful verification as [`Event::Verified`](crate::Event::Verified). Default: none.
+    pub fn report_verified(mut self, every: NonZeroU32) -> Self {
+        self.verified = Some(every);
         self
     }
 
-    /// Mixes a secret that is not in the database into every digest.
+    /// Mixes a secret that is not in the database into every digest. Default: none.
     pub fn pepper(mut self, pepper: Pepper) -> Self {
         self.pepper = Some(pepper);
         self
     }
 
-    /// Adds the gate that is asked on each verification if the owner may use tokens at all. Default: none.
+    /// Sets the gate that decides on each verification if the owner may use tokens. Default: none.
     pub fn owner_gate(mut self, gate: impl OwnerGate) -> Self {
         self.owner_gate = Some(Arc::new(gate));
         self
     }
 
-    /// Another clock than the operating system's.
+    /// Sets the clock. Default: that of the operating system.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Another source of secrets than the operating system: for tests of what happens when it fails.
+    /// Sets the source of secrets, for tests of its failure. Default: that of the operating system.
     #[cfg(feature = "test-util")]
     pub fn entropy(mut self, entropy: impl Entropy) -> Self {
         self.entropy = Arc::new(entropy);
@@ -208,10 +208,13 @@ impl ApiTokensBuilder {
             is_staleness(staleness, "owner_gate")?;
             Ok(Gatekeeper::new(gate, staleness.unsigned_abs()))
         });
+        let gatekeeper = gatekeeper.transpose()?;
+        let is_heard = !(self.observers.is_empty() && self.inline.is_empty());
+        let usage = self.last_used.log(is_heard)?;
+        let tracks_abilities = self.last_used.tracks_abilities;
+        // Last: a setting that is not valid starts no thread.
         let queued = self.observers.into_iter().map(Queue::start);
         let queued = queued.collect::<io::Result<Vec<_>>>().map_err(|error| no_thread(&error))?;
-        let is_heard = !(queued.is_empty() && self.inline.is_empty());
-        let tracks_abilities = self.last_used.tracks_abilities;
         Ok(ApiTokens(Arc::new(Shared {
             store: TimedStore::new(store.clone(), deadline),
             cache,
@@ -227,9 +230,9 @@ impl ApiTokensBuilder {
             observers: Observers { inline: self.inline, queued },
             verified: self.verified.map(|one_of| (one_of, AtomicU64::new(0))),
             policy,
-            gatekeeper: gatekeeper.transpose()?,
+            gatekeeper,
             deadline,
-            usage: self.last_used.log(is_heard)?,
+            usage,
             abilities: tracks_abilities.then(|| AbilityLog::new(format.clone()).into()),
             rekeying: Rekeying::default(),
             latest_id: AtomicU64::new(0),

@@ -8,19 +8,18 @@ use crate::{
     token::{InvalidValue, Rule},
 };
 
-/// Lets verification go by what this node has read of a token before.
+/// A cache of tokens on this node, for verification.
 ///
-/// * A change through this handle shows at once in what the handle verifies, also if the change fails midway and its
-///   outcome is not known.
-/// * A change on another node, or past keyfob, shows after the staleness at the latest. If a
-///   [signal](crate::ApiTokensBuilder::signal) connects the nodes, it shows within milliseconds as a rule.
-/// * The time counts from before the store was asked, by what has elapsed, or by the wall clock if that has moved
-///   further. After it the store is asked again. If the store does not answer then, verification fails.
+/// * A change through this handle takes effect at once for this handle, also if its outcome is not known.
+/// * A change on another node, or past keyfob, takes effect after the staleness at the latest. If a
+///   [signal](crate::ApiTokensBuilder::signal) connects the nodes, it usually takes milliseconds.
+/// * The staleness begins when the query to the store begins. It goes by the monotonic clock or by the wall clock,
+///   whichever has advanced more. After it the store is asked again. If the store does not answer, verification fails.
 /// * Expiry, and everything else that depends on the time, is judged on each verification.
-/// * Tokens that are known to be revoked stay so beyond that time.
+/// * A token that is known to be revoked is refused beyond the staleness too.
 ///
-/// What the store has refused (an unknown id, a wrong secret, one that a rotation replaced) is refused again for as
-/// long without asking it. A replaced secret is [reported](crate::Event::RetiredSecretUsed) once in that time.
+/// Refusals of the store (an unknown id, a wrong secret, a secret that a rotation replaced) are cached for the same
+/// time. The use of a replaced secret is [reported](crate::Event::RetiredSecretUsed) once in that time.
 ///
 /// ```
 /// use keyfob::{ApiTokens, Cache, store::MemoryStore};
@@ -40,14 +39,14 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Sets for how long what was read of a token may be used: at most 60 seconds. 5 seconds are a good choice. Zero
-    /// is no cache.
+    /// Sets the staleness: for how long what was read of a token may be used. At most 60 seconds; 5 seconds are a good
+    /// choice. With zero there is no cache.
     pub fn for_up_to(staleness: Duration) -> Self {
         Self { staleness, capacity: CACHE_CAPACITY }
     }
 
-    /// Sets how many tokens are kept at most. Together they take at most as many KiB; a plain token takes a third of
-    /// one. Default: 100,000, and so 100 MB.
+    /// Sets how many tokens are kept at most. Together they take at most as many KiB; a plain token takes a third of one.
+    /// Default: 100,000, and so 100 MB.
     pub fn capacity(mut self, tokens: usize) -> Self {
         self.capacity = tokens;
         self

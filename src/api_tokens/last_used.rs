@@ -5,7 +5,9 @@ use crate::{
     token::{InvalidValue, Rule},
 };
 
-/// How the last use of each token is written: late, in batches, off the path of requests.
+/// Settings of how the last use of each token is written: in batches, off the path of requests.
+///
+/// [`ApiTokens::background`](crate::ApiTokens::background) writes them. Nothing is written until it is spawned.
 ///
 /// ```
 /// use keyfob::{ApiTokens, LastUsed, store::MemoryStore};
@@ -32,17 +34,18 @@ impl LastUsed {
         Self { interval, ..Self::default() }
     }
 
-    /// Sets how many tokens may have uses that wait to be written. Each keeps its record in memory, and together these
-    /// take at most as many KiB; a plain token takes a third of one. Uses of further tokens are dropped and
+    /// Sets how many tokens may have unwritten uses. Each keeps its record in memory, and together these take at most as many
+    /// KiB; a plain token takes a third of one. Uses of further tokens are dropped and
     /// [reported](crate::Event::UsesDropped). Default: 100,000, and so 100 MB.
     pub fn capacity(mut self, tokens: usize) -> Self {
         self.capacity = tokens;
         self
     }
 
-    /// Sets if it is kept which abilities each token has used, for
-    /// [`TokenRecord::unused_abilities`](crate::TokenRecord::unused_abilities). It costs a lock for each ability that
-    /// is asked for. Default: `false`.
+    /// Records the abilities that each token uses, for
+    /// [`TokenRecord::unused_abilities`](crate::TokenRecord::unused_abilities): each that a handler, a guard, or
+    /// [`VerifiedToken::can`](crate::VerifiedToken::can) asks for and the token holds. It costs a lock for each. Default:
+    /// `false`.
     pub fn track_abilities(mut self, track: bool) -> Self {
         self.tracks_abilities = track;
         self
@@ -61,5 +64,19 @@ impl LastUsed {
 impl Default for LastUsed {
     fn default() -> Self {
         Self { interval: Duration::MINUTE, capacity: 100_000, tracks_abilities: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_is_at_least_a_second() {
+        let is_valid = |interval| LastUsed::every(interval).log(false).is_ok();
+        assert!(is_valid(Duration::SECOND) && is_valid(Duration::MAX));
+        for interval in [Duration::milliseconds(999), Duration::ZERO, -Duration::SECOND] {
+            assert!(!is_valid(interval), "{interval}");
+        }
     }
 }

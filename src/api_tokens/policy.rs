@@ -14,7 +14,7 @@ use crate::{
 
 use super::token_settings::{Expiry, RequestedAbilities, TokenSettings};
 
-/// What an application lets its users ask for.
+/// The limits and defaults for what users ask for.
 ///
 /// ```
 /// use keyfob::{Abilities, ApiTokens, Policy, store::MemoryStore, token::NamePolicy};
@@ -24,7 +24,7 @@ use super::token_settings::{Expiry, RequestedAbilities, TokenSettings};
 ///     .default_abilities(Abilities::set(["external-api"])?)
 ///     .default_lifetime(Duration::days(90))
 ///     .max_lifetime(Duration::days(365))
-///     .names(NamePolicy::strict())
+///     .name_policy(NamePolicy::strict())
 ///     .unique_names(true)
 ///     .limit_per_owner(50);
 /// let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").policy(policy).build()?;
@@ -72,57 +72,55 @@ impl Policy {
         self
     }
 
-    /// Sets the idle period of a new token whose request names none: 1 to 2³² − 1 whole seconds without a use, after
-    /// which the token is refused. Default: none.
+    /// Sets the idle period of a new token whose request names none: 1 to 2³² − 1 whole seconds without a use, after which
+    /// the token is refused. Default: none.
     ///
-    /// The last use is written late. So that no token is refused that was used in time, a use is written before its
-    /// request is answered if the stored one is older than the slack. The slack is the
-    /// [interval](crate::LastUsed::every) or a hundredth of the period, the longer of the two, and at most half of the
-    /// period. On another node, or if the process dies, a token may be refused by that much before its period is over.
-    /// While uses can't be written, another node, or this one after a restart, may refuse a token as idle that is in
-    /// use.
+    /// Uses are written in batches, so keyfob writes a use before its response if the stored one is older than the slack. The
+    /// slack is the longer of [`LastUsed::every`](crate::LastUsed::every) and a hundredth of the period, and at most half of
+    /// the period. On another node, or after a crash, a token may be refused by that much too early. If uses can't be
+    /// written, another node, or this one after a restart, may refuse a token that is in use.
     pub fn default_idle_period(mut self, period: Duration) -> Self {
         self.default_idle_period = Some(period);
         self
     }
 
-    /// Lets a token that holds this ability [issue others](crate::ApiTokens::issue_on_behalf_of) that may do no more
-    /// than itself. Default: no token issues others.
+    /// Lets a token that holds this ability [issue others](crate::ApiTokens::issue_on_behalf_of) that may do no more than
+    /// itself. Default: no token issues others.
     ///
-    /// A token that may do everything holds the ability too, and so does a token that was given it by another one.
+    /// A token with all abilities holds this one too. An issued token can issue others if it was given the ability.
     pub fn delegation(mut self, ability: Ability) -> Self {
         self.delegation = Some(ability);
         self
     }
 
-    /// Sets how many tokens an owner may have. Tokens that are revoked or expired don't count, suspended ones do.
-    /// Default: no limit.
+    /// Sets how many tokens an owner may have; with 0, none can be issued. Tokens that are revoked or expired don't count,
+    /// suspended ones do. Default: no limit.
     ///
-    /// A later expiry counts as a new token does, because the token may have been expired when another was issued. An
-    /// owner who has more tokens than a limit that was lowered can extend none until some are revoked.
+    /// The limit is also checked if a token gets a later expiry. If the limit is lowered, an owner above it can extend no
+    /// token until some are revoked.
     pub fn limit_per_owner(mut self, tokens: u32) -> Self {
         self.limit_per_owner = Some(tokens);
         self
     }
 
-    /// Requires that the tokens of an owner have different names. The name of a token that is revoked or expired is
-    /// free again. A token that was given a later expiry meanwhile needs a name that is free. Default: `false`.
+    /// Requires that the tokens of an owner have different names. The name of a token that is revoked or expired is free
+    /// again. The name is also checked if a token gets a later expiry. Default: `false`.
     pub fn unique_names(mut self, unique: bool) -> Self {
         self.unique_names = unique;
         self
     }
 
     /// Sets which names are allowed. Default: any [`TokenName`](crate::TokenName).
-    pub fn names(mut self, policy: NamePolicy) -> Self {
+    pub fn name_policy(mut self, policy: NamePolicy) -> Self {
         self.names = policy;
         self
     }
 
-    /// Suspends a token if a secret that a rotation replaced is presented after its grace period. Default: `false`,
-    /// because anyone who finds an old secret could then stop the service that has the new one.
+    /// Suspends a token if a secret that a rotation replaced is presented after its grace period. Default: `false`, because
+    /// anyone who finds an old secret could then stop the service that has the new one.
     ///
-    /// Such a secret is [reported](crate::Event::RetiredSecretUsed) in any case: once within the staleness of the
-    /// [cache](crate::Cache), unless it suspends the token.
+    /// The use of such a secret is [reported](crate::Event::RetiredSecretUsed) either way. If it does not suspend the token,
+    /// a [cache](crate::Cache) reports it once in its staleness.
     pub fn suspend_on_retired_secret(mut self, suspend: bool) -> Self {
         self.suspends_on_retired_secret = suspend;
         self
@@ -247,9 +245,9 @@ impl Policy {
         let start = settings.not_before.unwrap_or(instants.not_before);
         let is_never_valid = start.zip(end).is_some_and(|(start, end)| start >= end);
         if is_never_valid && settings.not_before.is_some() {
-            fields.refuse("not_before", Rule::NeverValid);
+            fields.refuse("not_before", Rule::ExpiresBeforeStart);
         } else if is_never_valid && settings.expiry.is_some() {
-            fields.refuse("expires_at", Rule::NeverValid);
+            fields.refuse("expires_at", Rule::ExpiresBeforeStart);
         }
         Some(Change {
             abilities: abilities?,
@@ -296,7 +294,7 @@ impl Policy {
             return Ok(abilities);
         };
         let is_known = |held: &Ability| declared.iter().any(|it| held.permits(it.name));
-        if set.iter().all(is_known) { Ok(abilities) } else { Err(Rule::Undeclared) }
+        if set.iter().all(is_known) { Ok(abilities) } else { Err(Rule::UndeclaredAbility) }
     }
 
     /// The instant at which a token ends whose secret was made at `issued`, asked for at `now`. The maximum is checked
@@ -321,7 +319,7 @@ impl Policy {
         }
         match self.max_lifetime {
             Some(max) if expiry.is_none_or(|expiry| expiry.since(issued) > max) => {
-                Err(Rule::BeyondMaximum { max })
+                Err(Rule::LifetimeTooLong { max })
             }
             _ => Ok(expiry),
         }
@@ -339,7 +337,7 @@ mod tests {
     #[test]
     fn the_maximum_holds_for_every_way_to_ask() {
         let policy = Policy { max_lifetime: Some(Duration::seconds(100)), ..Policy::default() };
-        let beyond = Err(Rule::BeyondMaximum { max: Duration::seconds(100) });
+        let beyond = Err(Rule::LifetimeTooLong { max: Duration::seconds(100) });
         let expiry = |asked: Expiry| policy.expiry(asked, at(0), at(50));
         assert_eq!(expiry(Expiry::At(at(100))), Ok(Some(at(100))));
         assert_eq!(expiry(Expiry::At(at(101))), beyond);
@@ -388,6 +386,36 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_that_is_not_valid_is_named() {
+        const DECLARED: &[DeclaredAbility] =
+            &[DeclaredAbility { name: "servers:read", description: "" }];
+        let (set, day) = (|text: &str| Abilities::set([text]).unwrap(), Duration::DAY);
+        let ability = |text: &str| Ability::new(text).unwrap();
+        let new = Policy::new;
+        for (policy, expected) in [
+            (new(), None),
+            (new().default_abilities(set("servers:*")), None),
+            (new().default_abilities(set("sites:read")), Some("default_abilities")),
+            (new().delegation(ability("tokens:issue")), None),
+            (new().delegation(ability("tokens:*")), Some("delegation")),
+            (new().default_lifetime(Duration::SECOND).max_lifetime(Duration::SECOND), None),
+            (new().default_lifetime(Duration::milliseconds(999)), Some("default_lifetime")),
+            (new().max_lifetime(Duration::milliseconds(999)), Some("max_lifetime")),
+            (new().max_lifetime(-day), Some("max_lifetime")),
+            (new().max_lifetime(Duration::MAX), Some("max_lifetime")),
+            (new().max_lifetime(Timestamp::MAX.since(at(0))), None),
+            (new().max_lifetime(Timestamp::MAX.since(at(-1))), Some("max_lifetime")),
+            (new().default_lifetime(day * 2).max_lifetime(day), Some("default_lifetime")),
+            (new().default_lifetime(day * 2), None),
+            (new().default_idle_period(Duration::ZERO), Some("default_idle_period")),
+            (new().default_idle_period(Duration::SECOND), None),
+        ] {
+            let checked = policy.clone().checked(Some(DECLARED), at(0));
+            assert_eq!(checked.err().map(|it| it.name), expected, "{policy:?}");
+        }
+    }
+
+    #[test]
     fn a_branch_is_known_where_a_declared_ability_lies_under_it() {
         const DECLARED: &[DeclaredAbility] =
             &[DeclaredAbility { name: "servers:read", description: "" }];
@@ -397,8 +425,8 @@ mod tests {
             |text: &str| policy.abilities(&RequestedAbilities::Set(vec![text.to_owned()]), &format);
         assert!(ask("servers:read").is_ok());
         assert!(ask("servers:*").is_ok());
-        assert_eq!(ask("servers:raed"), Err(Rule::Undeclared));
-        assert_eq!(ask("sites:*"), Err(Rule::Undeclared));
+        assert_eq!(ask("servers:raed"), Err(Rule::UndeclaredAbility));
+        assert_eq!(ask("sites:*"), Err(Rule::UndeclaredAbility));
         assert_eq!(policy.abilities(&RequestedAbilities::All, &format), Ok(Abilities::all()));
     }
 }

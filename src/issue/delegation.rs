@@ -35,16 +35,11 @@ impl Parent {
     }
 
     /// Finds out every field in which a token would go beyond its parent.
-    pub(super) fn restrict_to_parent(
-        &self,
-        owner: Option<&Owner>,
-        child: &Change,
-        fields: &mut Fields,
-    ) {
+    pub(super) fn restrict_to_parent(&self, owner: &Owner, child: &Change, fields: &mut Fields) {
         let parent = &*self.0;
         let abilities = child.abilities.as_ref();
         let is_within = [
-            ("owner", owner.is_none_or(|owner| *owner == parent.owner)),
+            ("owner", *owner == parent.owner),
             ("abilities", abilities.is_none_or(|it| parent.abilities.cover(it))),
             ("expires_at", ends_no_later(child.expires_at.flatten(), parent.expires_at)),
             ("idle_seconds", ends_no_later(child.idle_seconds.flatten(), parent.idle_seconds)),

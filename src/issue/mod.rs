@@ -23,17 +23,16 @@ use crate::{
     },
 };
 
-/// What to issue. Setters take plain values; [`ApiTokens::issue`] checks them and names each field that is wrong.
+/// A token that is to be issued. Setters take plain values. Issuing checks them, and names each field that is not valid.
 ///
 /// ```
-/// use keyfob::{NewToken, Owner};
+/// use keyfob::NewToken;
 /// use time::Duration;
 ///
-/// let new = NewToken::new(Owner::new("user:42")?, "ci-deploy")
+/// let new = NewToken::named("ci-deploy")
 ///     .abilities(["servers:read", "sites:*"])
 ///     .expires_in(Duration::days(90))
 ///     .metadata(serde_json::json!({ "environment": "production" }));
-/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -55,8 +54,9 @@ impl NewToken {
         Self { owner: Some(owner.into()), ..Self::named(name) }
     }
 
-    /// A token with this name, whose owner follows from the call: [`OwnerTokens::issue`](crate::OwnerTokens::issue), or
-    /// [`ApiTokens::issue_on_behalf_of`] another token.
+    /// A token with this name. Its owner follows from the call: [`OwnerTokens::issue`](crate::OwnerTokens::issue) or
+    /// [`ApiTokens::issue_on_behalf_of`]. [`ApiTokens::issue`] refuses it, with
+    /// [`WrongOwner`](IssueError::WrongOwner).
     pub fn named(name: impl Into<String>) -> Self {
         Self {
             owner: None,
@@ -75,14 +75,23 @@ impl NewToken {
         self
     }
 
-    /// Lets the token do everything, also what the application does not know yet.
+    /// Gives the token every ability, also those that the application adds later.
     pub fn all_abilities(mut self) -> Self {
         self.settings.abilities = Some(RequestedAbilities::All);
         self
     }
 
-    /// Sets when the token expires, in whole seconds. If it is `None`, the token never expires, whatever the default.
-    /// Default: the application's [default](crate::Policy::default_lifetime).
+    /// Sets when the token expires, in whole seconds. If it is `None`, the token never expires, whatever the default; the
+    /// application refuses that if it has a [maximum](crate::Policy::max_lifetime). Default: the application's
+    /// [default](crate::Policy::default_lifetime).
+    ///
+    /// ```
+    /// # use keyfob::{NewToken, Timestamp};
+    /// use time::macros::datetime;
+    ///
+    /// let end = Timestamp::from(datetime!(2030-01-01 00:00 UTC));
+    /// let (until_2030, for_ever) = (NewToken::named("a").expires_at(end), NewToken::named("b").expires_at(None));
+    /// ```
     pub fn expires_at(mut self, instant: impl Into<Option<Timestamp>>) -> Self {
         self.settings.expiry = Some(instant.into().into());
         self
@@ -100,17 +109,16 @@ impl NewToken {
         self
     }
 
-    /// Sets the idle period: 1 to 2³² − 1 whole seconds without a use, after which the token is refused. If it is
-    /// `None`, the token is never idle, whatever the default. Default: the application's
-    /// [default](crate::Policy::default_idle_period).
-    ///
-    /// A use counts as at most [slack](crate::Policy::default_idle_period) earlier than it was.
+    /// Sets the idle period: 1 to 2³² − 1 whole seconds without a use, after which the token is refused. If it is `None`,
+    /// the token is never idle, whatever the default. Default: the application's
+    /// [default](crate::Policy::default_idle_period), which says by how much too early a token may be refused.
     pub fn idle_period(mut self, period: impl Into<Option<Duration>>) -> Self {
         self.settings.idle_period = Some(period.into());
         self
     }
 
-    /// Sets a rate limit of its own, in place of the application's. Default: `None`, the application's.
+    /// Sets a rate limit of its own, in place of the application's. Default: `None`, the application's;
+    /// for a token that another one issues, that of its parent.
     pub fn rate_limit(mut self, limit: impl Into<Option<RateLimit>>) -> Self {
         self.settings.rate_limit = Some(limit.into());
         self
@@ -132,32 +140,33 @@ impl NewToken {
         self
     }
 
-    /// Sets what the application keeps beside the token: a JSON object of at most 4 KiB. Default: empty.
+    /// Sets the application's metadata of the token: a JSON object of at most 4 KiB. Default: empty.
     pub fn metadata(mut self, metadata: serde_json::Value) -> Self {
         self.settings.metadata = Some(metadata);
         self
     }
 
-    /// Sets who issues the token, if that is not the owner: the member who makes a project's token. Default: the actor
-    /// [of the call](crate::OwnerTokens::by), if there is one.
+    /// Sets the actor who issues the token, if that is not the owner, such as the member who makes a project's token. Default:
+    /// the actor [of the call](crate::OwnerTokens::by), if there is one.
     pub fn created_by(mut self, actor: Actor) -> Self {
         self.created_by = Some(actor);
         self
     }
 
-    /// Sets the caller's name for this request. A second request of the owner with the same name issues nothing, and is
-    /// told the id of the first token.
+    /// Sets the idempotency key. If the owner has a token with this key, nothing is issued, and the error
+    /// [`AlreadyIssued`](IssueError::AlreadyIssued) names that token.
     pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
         self.idempotency_key = Some(key);
         self
     }
 }
 
-/// Why no token was issued. Nothing was stored, unless the store says that it does not know.
+/// The reason why no token was issued. Nothing was stored, except that an [unavailable](StoreError::Unavailable) store may
+/// have stored the token.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueError {
-    /// Fields are wrong.
+    /// Fields are not valid.
     #[error(transparent)]
     Invalid(#[from] InvalidFields),
     /// The owner has a token of this name that is neither revoked nor expired.
@@ -172,11 +181,14 @@ pub enum IssueError {
     /// A token was issued for the same idempotency key. Its plain text can't be had again.
     #[error("a token was issued for this request already")]
     AlreadyIssued(TokenId),
+    /// The token has no owner, or another one than [`owned_by`](ApiTokens::owned_by) names: a fault of the application.
+    #[error("the token has no owner, or another one than the call names")]
+    WrongOwner,
     /// The token may not issue others: the application does not let it, it is not good any more, or a secret was
     /// presented that a rotation has replaced.
     #[error("the token may not issue others")]
     DelegationNotAllowed,
-    /// There is no secret to be had.
+    /// The random generator failed.
     #[error("the random generator failed")]
     Entropy(#[source] io::Error),
     /// The store could not keep it.
@@ -217,6 +229,7 @@ impl ApiTokens {
     }
 
     fn prepare(&self, mut new: NewToken) -> Result<(PlainToken, TokenRecord), IssueError> {
+        let owner = new.owner.take().ok_or(IssueError::WrongOwner)?;
         let (policy, format, now) = (self.policy(), self.format(), self.now());
         if let Some(parent) = &new.parent {
             parent.inherit(&mut new.settings, policy, now);
@@ -226,10 +239,10 @@ impl ApiTokens {
         let name = fields.check("name", policy.name(&new.name, format));
         let settings = policy.check(&new.settings, Instants::new(now), format, &mut fields);
         if let (Some(parent), Some(settings)) = (&new.parent, &settings) {
-            parent.restrict_to_parent(new.owner.as_ref(), settings, &mut fields);
+            parent.restrict_to_parent(&owner, settings, &mut fields);
         }
         let texts = [
-            ("owner", new.owner.as_ref().map(Owner::as_str)),
+            ("owner", Some(owner.as_str())),
             ("created_by", new.created_by.as_ref().map(Actor::as_str)),
             ("idempotency_key", new.idempotency_key.as_ref().map(IdempotencyKey::as_str)),
         ];
@@ -238,10 +251,7 @@ impl ApiTokens {
                 fields.refuse(field, Rule::ContainsToken);
             }
         }
-        let owner = fields.check("owner", new.owner.ok_or(Rule::Missing));
-        let (Some(owner), Some(name), Some(settings), true) =
-            (owner, name, settings, fields.is_empty())
-        else {
+        let (Some(name), Some(settings), true) = (name, settings, fields.is_empty()) else {
             return Err(fields.into_error().into());
         };
 

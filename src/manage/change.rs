@@ -21,7 +21,7 @@ use crate::{
 
 use super::owner_tokens::{ManageError, OwnerTokens};
 
-/// What to change of a token: what is set takes the place of what was there, and the rest stays as it is.
+/// A change of a token. Fields that are not set stay as they are.
 ///
 /// ```
 /// use keyfob::TokenChange;
@@ -204,7 +204,7 @@ impl ApiTokens {
 }
 
 impl TokenChange {
-    /// A change of nothing.
+    /// Creates an empty change.
     pub fn new() -> Self {
         Self::default()
     }
@@ -242,7 +242,7 @@ impl TokenChange {
         self
     }
 
-    /// Lets the token do everything, also what the application does not know yet.
+    /// Gives the token every ability, also those that the application adds later.
     pub fn all_abilities(mut self) -> Self {
         self.settings.abilities = Some(RequestedAbilities::All);
         self
@@ -300,7 +300,7 @@ impl TokenChange {
         self
     }
 
-    /// Sets what the application keeps beside the token: a JSON object of at most 4 KiB.
+    /// Sets the application's metadata of the token: a JSON object of at most 4 KiB.
     pub fn metadata(mut self, metadata: serde_json::Value) -> Self {
         self.settings.metadata = Some(metadata);
         self

@@ -1,12 +1,14 @@
 use crate::{
     issue::{IssueError, NewToken},
-    token::{Fields, IssuedToken},
+    store::TokenStore,
+    token::IssuedToken,
 };
 
-use super::owner_tokens::OwnerTokens;
+use super::{owner_tokens::OwnerTokens, transaction::Pending};
 
 impl OwnerTokens {
-    /// Issues a token to the owner, by the [actor](Self::by) if there is one. The plain token is returned this once.
+    /// Issues a token to the owner. The [actor](Self::by) becomes its creator, if one is set. Only this call returns the
+    /// plain token.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -20,14 +22,29 @@ impl OwnerTokens {
     /// ```
     ///
     /// # Errors
-    /// As [`ApiTokens::issue`](crate::ApiTokens::issue); [`IssueError::Invalid`] if `new` names another owner.
-    pub async fn issue(&self, mut new: NewToken) -> Result<IssuedToken, IssueError> {
+    /// As [`ApiTokens::issue`](crate::ApiTokens::issue); [`IssueError::WrongOwner`] if `new` names another owner.
+    pub async fn issue(&self, new: NewToken) -> Result<IssuedToken, IssueError> {
+        self.tokens.issue(self.owned(new)?).await
+    }
+
+    /// Issues a token to the owner as [`issue`](Self::issue) does, in a transaction that the application holds: see
+    /// [`ApiTokens::issue_within`](crate::ApiTokens::issue_within).
+    ///
+    /// # Errors
+    /// As [`issue`](Self::issue).
+    pub async fn issue_within(
+        &self,
+        transaction: &dyn TokenStore,
+        new: NewToken,
+    ) -> Result<Pending<IssuedToken>, IssueError> {
+        self.tokens.issue_within(transaction, self.owned(new)?).await
+    }
+
+    fn owned(&self, mut new: NewToken) -> Result<NewToken, IssueError> {
         if new.owner.get_or_insert_with(|| self.owner.clone()) != &self.owner {
-            let mut fields = Fields::default();
-            fields.refuse("owner", "must be the one whose tokens are managed");
-            return Err(fields.into_error().into());
+            return Err(IssueError::WrongOwner);
         }
         new.created_by = new.created_by.or_else(|| self.by.clone());
-        self.tokens.issue(new).await
+        Ok(new)
     }
 }

@@ -76,7 +76,8 @@ pub enum ManageError {
 impl ApiTokens {
     /// Manages the tokens of one owner, who comes from the application's own login, never from the request.
     ///
-    /// A type of the application is an owner once it converts into one:
+    /// To pass a type of your own, implement `From<&YourType> for Owner`. Do so only if each of its ids makes a valid owner,
+    /// and no two the same:
     ///
     /// ```
     /// # use keyfob::{ApiTokens, Owner, store::MemoryStore};
@@ -100,13 +101,13 @@ impl ApiTokens {
 }
 
 impl OwnerTokens {
-    /// Names who acts, if that is not the owner. It is kept with a token that is issued or revoked, and told to observers.
+    /// Sets the actor, if that is not the owner. It is kept with a token that is issued or revoked, and observers get it.
     pub fn by(mut self, actor: Actor) -> Self {
         self.by = Some(actor.without_tokens(self.tokens.format()));
         self
     }
 
-    /// Gives the reason. It is kept with a token that is revoked or suspended, and told to observers.
+    /// Sets the reason of a revocation or a suspension. It is kept with the token, and observers get it.
     pub fn because(mut self, reason: Reason) -> Self {
         self.because = Some(reason.without_tokens(self.tokens.format()));
         self

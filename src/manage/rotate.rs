@@ -30,8 +30,7 @@ const GRACE: Duration = Duration::DAY;
 /// The longest grace.
 const LONGEST_GRACE: Duration = Duration::days(30);
 
-/// How to rotate a token: the old secret may be used for another 24 hours, and the expiry stays as it is, unless said
-/// otherwise.
+/// Settings of a rotation. By default the old secret stays valid for 24 hours, and the expiry stays as it is.
 ///
 /// ```
 /// use keyfob::TokenRotation;
@@ -68,18 +67,18 @@ pub enum RotateError {
     /// The owner has no such token.
     #[error("the owner has no such token")]
     NotFound,
-    /// Fields are wrong.
+    /// Fields are not valid.
     #[error(transparent)]
     Invalid(#[from] InvalidFields),
-    /// A token that is revoked, expired or idle can't be rotated; by whoever bears it, neither can one that is
-    /// suspended or not yet valid.
+    /// The token is revoked, expired or idle. The bearer also can't rotate a token that is suspended or not yet valid.
     #[error("the token is {0} and can't be rotated")]
     NotActive(TokenState),
-    /// The token is of another generation than was named, or somebody else has rotated it at the same time.
+    /// The token has another [generation](TokenRotation::generation) than expected, or another caller rotated it at the
+    /// same time.
     #[error("the token was rotated by somebody else")]
     Conflict,
-    /// The old secret may still be used, and the new one is in use: another rotation would end the old one. Say
-    /// [`TokenRotation::end_running_grace`] where it should.
+    /// The grace period of the previous rotation is not over, and its new secret is in use: another rotation would end
+    /// the old secret. [`TokenRotation::end_running_grace`] ends it.
     #[error("the grace of the rotation before is not over")]
     InGrace,
     /// The token would get a later expiry, and another token of the owner has taken its name: one that is neither
@@ -92,16 +91,16 @@ pub enum RotateError {
         /// The limit.
         limit: u32,
     },
-    /// The token has a prefix that the application accepts no more: no secret of it would be good.
+    /// The application no longer accepts the prefix of the token.
     #[error("tokens of this prefix are not accepted any more")]
     PrefixNotAccepted,
-    /// Whoever bears the token is refused by now.
+    /// The bearer's token is no longer valid.
     #[error("the token is not good any more: {reason}")]
     Refused {
         /// Why, as [`VerifyError::code`](crate::VerifyError::code).
         reason: &'static str,
     },
-    /// There is no secret to be had.
+    /// The random generator failed.
     #[error("the random generator failed")]
     Entropy(#[source] io::Error),
     /// The store failed.
@@ -115,31 +114,31 @@ impl TokenRotation {
         Self::default()
     }
 
-    /// For how long the old secret may still be used: 0 to 30 days, never past the token's expiry. What is finer than a
-    /// second is cut off.
+    /// Sets the grace period: for how long the old secret stays valid, in whole seconds. 0 to 30 days, never past the
+    /// token's expiry. Default: 24 hours.
     ///
-    /// Where the rotation replaces a secret that was not used yet, the grace of the one before stays as it is, whatever
-    /// is said here; [`end_running_grace`](Self::end_running_grace) ends it.
+    /// If the current secret was never used, this has no effect: the rotation replaces that secret, and the grace period of
+    /// the previous rotation stays. [`end_running_grace`](Self::end_running_grace) ends it.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
         self
     }
 
-    /// The old secret may be used until the new one is used for the first time; not past the end of a
-    /// [grace](Self::grace) either, if that is given as well.
+    /// Ends the grace period at the first use of the new secret. If a [grace period](Self::grace) is set as well, the earlier
+    /// end applies.
     pub fn until_first_use(mut self) -> Self {
         self.until_first_use = true;
         self
     }
 
-    /// Ends at once the grace that a rotation before this one has left.
+    /// Ends the grace period of the previous rotation at once.
     pub fn end_running_grace(mut self) -> Self {
         self.ends_running_grace = true;
         self
     }
 
-    /// The generation of the token that is meant: where it is another by now, that is a conflict. Whoever lost the
-    /// answer and asks again finds the token one generation further, and names that one or none.
+    /// Rotates the token only if it has this generation; else the error is a [conflict](RotateError::Conflict). To rotate
+    /// again after a lost answer, name the generation plus one, or none.
     pub fn generation(mut self, generation: u32) -> Self {
         self.generation = Some(generation);
         self
@@ -329,7 +328,7 @@ impl ApiTokens {
             record.expires_at.is_some_and(|end| it.is_none_or(|it| it > end))
         };
         if rotation.asker != Asker::Owner && expires_at.is_some_and(is_later) {
-            fields.refuse("expires_at", Rule::Later);
+            fields.refuse("expires_at", Rule::LaterExpiry);
         }
         let grace_end = fields.check("grace_seconds", rotation.grace_end(now));
         match (expires_at, grace_end) {

@@ -23,7 +23,16 @@ macro_rules! token_store {
     ($store:ty, |$this:ident, $step:ident| $around:expr;
         $($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
         const _: () = {
-            use $crate::{store::{KeyCount, StoreError, TokenStore, contract::{Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, Page, Patch, Peek, Query, Revoked, Selection, UpdateOutcome, Use}}, token::{KeyId, Revocation, TokenId, TokenRecord}};
+            use $crate::{
+                store::{
+                    KeyCount, StoreError, TokenStore,
+                    contract::{
+                        Counts, Deleted, Deletion, Filter, InsertOutcome, InsertRules, Page, Patch,
+                        Peek, Query, Revoked, Selection, UpdateOutcome, Use,
+                    },
+                },
+                token::{KeyId, Revocation, TokenId, TokenRecord},
+            };
 
             #[async_trait::async_trait]
             impl TokenStore for $store {

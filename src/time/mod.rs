@@ -1,4 +1,4 @@
-//! Clocks, and waiting.
+//! Clocks.
 
 mod clock;
 pub(crate) mod timer;

@@ -14,7 +14,7 @@ text_value! {
     /// assert_eq!(KeyId::new("2026-11")?.as_str(), "2026-11");
     /// # Ok::<(), keyfob::InvalidValue>(())
     /// ```
-    KeyId, "pepper_key", 32
+    KeyId, "pepper_key_id", 32
 }
 
 /// What is kept of a secret: 256 bits from which the secret can't be had again.

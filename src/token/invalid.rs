@@ -5,7 +5,7 @@ use time::Duration;
 /// A value that breaks a rule: a setting of the application, or a field of a request.
 ///
 /// ```
-/// use keyfob::{ApiTokens, TokenName, store::MemoryStore, token::Rule};
+/// use keyfob::{ApiTokens, Rule, TokenName, store::MemoryStore};
 ///
 /// let error = TokenName::new("").unwrap_err();
 /// assert_eq!((error.name, &error.rule), ("name", &Rule::Empty));
@@ -23,10 +23,22 @@ pub struct InvalidValue {
     pub rule: Rule,
 }
 
-/// The rule that a value breaks. It never contains the value of a secret.
+/// The rule that a value breaks. It never contains a text that a client sent.
 ///
-/// Displays as an English text that follows the name of the value, such as "must not be empty". Rules for what users
-/// enter are variants of their own, so that an application can say them in another language.
+/// Displays as an English text that follows the name of the value, such as "must not be empty". To translate a message,
+/// match on the variant:
+///
+/// ```
+/// use keyfob::{InvalidFields, Rule};
+///
+/// /// Each field of a form, and what to show beside it.
+/// fn in_german(invalid: &InvalidFields) -> impl Iterator<Item = (&str, String)> {
+///     invalid.errors.iter().map(|error| match &error.rule {
+///         Rule::Empty => (error.name, "darf nicht leer sein".to_owned()),
+///         rule => (error.name, rule.to_string()),
+///     })
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rule {
@@ -97,26 +109,26 @@ pub enum Rule {
     },
     /// An ability is not among those that the application [declares](crate::ApiTokensBuilder::declare).
     #[error("must be among those that are declared")]
-    Undeclared,
+    UndeclaredAbility,
     /// A token would go beyond the token that issues it.
     #[error("must not go beyond the token that issues it")]
     BeyondParent,
 
     /// Metadata is JSON, but not an object.
     #[error("must be a JSON object")]
-    NotAnObject,
+    MetadataNotAnObject,
     /// Metadata is not JSON.
     #[error("must be JSON")]
-    NotJson,
+    MetadataNotJson,
     /// Metadata has too many bytes as compact JSON.
     #[error("must be at most {max} bytes as JSON")]
-    JsonTooLong {
+    MetadataTooLong {
         /// The greatest length.
         max: usize,
     },
     /// Metadata has arrays and objects that are nested too deeply.
     #[error("must not be nested more than {max} levels deep")]
-    TooDeep {
+    MetadataTooDeep {
         /// The greatest depth.
         max: usize,
     },
@@ -142,16 +154,16 @@ pub enum Rule {
     OutOfRange,
     /// An expiry is later than the application allows, or is missing where the application allows no such token.
     #[error("must be at most {max} after the token was issued")]
-    BeyondMaximum {
+    LifetimeTooLong {
         /// The longest lifetime.
         max: Duration,
     },
     /// The token would expire before it is valid.
     #[error("must be so that the token begins before it expires")]
-    NeverValid,
-    /// A rotation would give the token a later expiry, which its bearer may not.
+    ExpiresBeforeStart,
+    /// The bearer of a token would give it a later expiry by a rotation.
     #[error("must not be later than it was")]
-    Later,
+    LaterExpiry,
     /// A number of seconds is out of its bounds.
     #[error("must be at least {min} and at most {max}")]
     Seconds {
@@ -164,7 +176,8 @@ pub enum Rule {
     #[error("must be at least one second and at most 4294967295")]
     IdlePeriod,
 
-    /// Another rule, as a text. A [`NamePolicy`](super::NamePolicy) of the application gives it.
+    /// Another rule, as a text: one of a setting or of the form of a request, or what a
+    /// [`NamePolicy`](super::NamePolicy) of the application answers.
     #[error("{0}")]
     Other(Cow<'static, str>),
 }
@@ -203,7 +216,9 @@ impl From<InvalidValue> for Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InvalidFields {
-    /// At least one. The names are those of the management routes, such as `name` or `expires_at`.
+    /// At least one. A name is `name`, `owner`, `abilities`, `expires_at`, `not_before`, `idle_seconds`, `rate_limit`,
+    /// `allowed_addresses`, `metadata`, `created_by`, `idempotency_key`, `grace_seconds` or `until`; of a list, or of a
+    /// request over HTTP, also the name of its parameter or member.
     pub errors: Vec<InvalidValue>,
 }
 

@@ -11,7 +11,7 @@ const MAX_DEPTH: usize = 100;
 /// The longest text that is read as metadata: compact JSON is shorter, other JSON may be longer by its white space.
 const MAX_TEXT: usize = 4 * MAX_BYTES;
 
-const TOO_LONG: Rule = Rule::JsonTooLong { max: MAX_BYTES };
+const TOO_LONG: Rule = Rule::MetadataTooLong { max: MAX_BYTES };
 
 /// What an application keeps beside a token: a JSON object of at most 4 KiB.
 ///
@@ -41,10 +41,10 @@ impl Metadata {
 
     fn read(value: &Value) -> Result<Self, Rule> {
         if is_deeper_than(MAX_DEPTH, value) {
-            return Err(Rule::TooDeep { max: MAX_DEPTH });
+            return Err(Rule::MetadataTooDeep { max: MAX_DEPTH });
         }
         let Value::Object(object) = value else {
-            return Err(Rule::NotAnObject);
+            return Err(Rule::MetadataNotAnObject);
         };
         if object.is_empty() {
             return Ok(Self::default());
@@ -73,7 +73,8 @@ impl Metadata {
         if text.len() > MAX_TEXT {
             return Err(TOO_LONG.broken_by("metadata"));
         }
-        let value = serde_json::from_str(text).map_err(|_| Rule::NotJson.broken_by("metadata"))?;
+        let value =
+            serde_json::from_str(text).map_err(|_| Rule::MetadataNotJson.broken_by("metadata"))?;
         Self::new(&value)
     }
 
@@ -164,7 +165,7 @@ mod tests {
         let deepest = Metadata::new(&nested(MAX_DEPTH)).unwrap();
         assert_eq!(Metadata::from_json(&deepest.to_json()).ok(), Some(deepest));
         let deeper = Metadata::new(&nested(MAX_DEPTH + 1)).unwrap_err();
-        assert_eq!(deeper.rule, Rule::TooDeep { max: MAX_DEPTH });
+        assert_eq!(deeper.rule, Rule::MetadataTooDeep { max: MAX_DEPTH });
     }
 
     #[test]
@@ -172,6 +173,6 @@ mod tests {
         let text = r#"{"__proto__":{"a":[1,null,"\u0000 é"]}}"#;
         let metadata = Metadata::from_json(text).map(|metadata| metadata.to_json());
         assert_eq!(metadata.ok().as_deref(), Some(text));
-        assert_eq!(Metadata::from_json("{").unwrap_err().rule, Rule::NotJson);
+        assert_eq!(Metadata::from_json("{").unwrap_err().rule, Rule::MetadataNotJson);
     }
 }

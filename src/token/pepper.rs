@@ -38,7 +38,8 @@ impl PepperKey {
         let (id, key) = (KeyId::new(id)?, key.as_ref());
         let is_weak = key.len() < SHORTEST || key.iter().all(|byte| *byte == key[0]);
         if is_weak {
-            let rule = format!("{id} must be at least {SHORTEST} bytes long, and random");
+            // Without the id: where the two are mixed up, that is the key.
+            let rule = format!("must be at least {SHORTEST} bytes long, and random");
             Err(Rule::from(rule).broken_by("pepper_key"))
         } else {
             Ok(Self { id, keyed: KeyedHash::new(key) })

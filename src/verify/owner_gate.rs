@@ -18,11 +18,13 @@ use crate::{
 /// How many answers are kept. Beyond, all are forgotten and asked for again.
 const CAPACITY: usize = 10_000;
 
-/// Tells whether the tokens of an owner are good at all: an account that is locked, a project whose plan has ended.
+/// Decides if an owner may use tokens at all: not if the account is locked, or the plan of the project has ended.
 ///
-/// It is asked once a token's own state is found good, within the [deadline](crate::ApiTokensBuilder::deadline) of the
-/// verification. Where it says no, the token is refused like any other that is not good; the token itself is left as
-/// it is. Where it fails, the answer to the client is 503, and never a pass.
+/// It is asked after the token itself was found valid, within the [deadline](crate::ApiTokensBuilder::deadline) of the
+/// verification. If it answers `false`, the token is refused like any other that is not valid; the token itself is left
+/// as it is. If it fails, the answer to the client is 503, and never a pass.
+///
+/// It is implemented with [`async-trait`](https://docs.rs/async-trait).
 ///
 /// ```
 /// use keyfob::{ApiTokens, OwnerGate, Owner, store::{MemoryStore, StoreError}};
@@ -44,19 +46,24 @@ const CAPACITY: usize = 10_000;
 ///
 /// let tokens =
 ///     ApiTokens::builder(MemoryStore::new()).prefix("acme").owner_gate(Accounts).build()?;
+///
+/// // After the account was locked: this node asks the gate anew, others within the 5 seconds.
+/// tokens.owner_changed(&Owner::new("user:13")?);
 /// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 #[async_trait]
 pub trait OwnerGate: Debug + Send + Sync + 'static {
-    /// Whether the owner may use tokens now.
+    /// Returns `true` if the owner may use tokens now.
     ///
     /// # Errors
-    /// [`StoreError`] where it can't be told, as [`StoreError::Unavailable`] as a rule.
+    /// [`StoreError::Unavailable`] with the cause if the look-up fails: `map_err(|error| StoreError::Unavailable(error.into()))`.
     async fn is_enabled(&self, owner: &Owner) -> Result<bool, StoreError>;
 
-    /// For how long an answer may be used, counted from when the gate was asked: at most 60 seconds. It is read once,
-    /// when the handle is built. Default: zero, so the gate is asked on each verification.
-    /// [`ApiTokens::owner_changed`](crate::ApiTokens::owner_changed) forgets an answer on this node.
+    /// Returns for how long an answer may be used, counted from when the gate was asked: at most 60 seconds. It is read
+    /// once, when the handle is built. Default: zero, so the gate is asked on each verification.
+    ///
+    /// [`ApiTokens::owner_changed`](crate::ApiTokens::owner_changed) forgets an answer on this node. Other nodes are not
+    /// told, and use their answers until they are too old.
     fn max_staleness(&self) -> time::Duration {
         time::Duration::ZERO
     }

@@ -370,7 +370,7 @@ impl From<&IssueError> for Problem {
             IssueError::LimitReached { .. } => Self::new(409, "token_limit_reached"),
             IssueError::AlreadyIssued(_) => Self::new(409, "already_issued"),
             IssueError::DelegationNotAllowed => Self::new(403, "delegation_not_allowed"),
-            IssueError::Entropy(_) => Self::internal(),
+            IssueError::Entropy(_) | IssueError::WrongOwner => Self::internal(),
             IssueError::Store(error) => Self::store(error),
         }
     }

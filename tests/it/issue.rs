@@ -10,7 +10,7 @@ use keyfob::{
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
-use crate::support::{World, after, on_every_store, wrong_fields};
+use crate::support::{World, after, on_every_store};
 
 on_every_store! {
     a_token_is_shown_once_and_verifies
@@ -93,15 +93,21 @@ async fn a_token_for_an_owner_is_never_that_of_another(world: World) {
     assert_eq!(same.record.owner, world.owner);
 
     world.store.take_calls();
-    let theirs = own.issue(NewToken::new(&world.stranger, "d")).await;
-    assert_eq!(wrong_fields(theirs), ["owner"]);
-    let nobodys = tokens.issue(NewToken::named("d")).await;
-    assert_eq!(wrong_fields(nobodys), ["owner"]);
+    let theirs = || NewToken::new(&world.stranger, "d");
+    for refused in [
+        own.issue(theirs()).await,
+        own.issue_within(&*world.store.inner(), theirs()).await.map(|_| panic!("issued")),
+        tokens.issue(NewToken::named("d")).await,
+    ] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, IssueError::WrongOwner), "{error:?}");
+        assert_eq!(keyfob::web::Problem::from(&error).status(), 500, "the client is not at fault");
+    }
     assert_eq!(world.store.take_calls(), [""; 0]);
 }
 
 async fn everything_that_is_wrong_is_told_at_once(world: World) {
-    let tokens = world.with(Policy::new().names(NamePolicy::strict()));
+    let tokens = world.with(Policy::new().name_policy(NamePolicy::strict()));
     let new = world
         .new_token("not strict")
         .abilities(["a::b"])
@@ -227,7 +233,7 @@ async fn the_maximum_lifetime_holds_also_where_nothing_is_asked_for() {
 #[tokio::test]
 async fn names_are_what_the_policy_allows() {
     let world = World::memory().await;
-    let with = |policy| world.with(Policy::new().names(policy));
+    let with = |policy| world.with(Policy::new().name_policy(policy));
     let own = NamePolicy::custom(|name| {
         let fits = name.as_str().starts_with("ci");
         fits.then_some(()).ok_or_else(|| "must begin with ci".to_owned())

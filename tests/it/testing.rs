@@ -67,7 +67,7 @@ async fn several_act_as_one_owner_whatever_the_rules_for_names() {
     for tokens in [
         builder().policy(Policy::new().unique_names(true)).build().unwrap(),
         builder()
-            .policy(Policy::new().unique_names(true).names(NamePolicy::strict()))
+            .policy(Policy::new().unique_names(true).name_policy(NamePolicy::strict()))
             .build()
             .unwrap(),
         testing::in_memory("acme").0,

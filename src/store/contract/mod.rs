@@ -2,6 +2,20 @@
 //!
 //! A store adds two things: it keeps the records, and it runs each step atomically. Every outcome is decided here, by
 //! functions that use no clock and do no I/O.
+//!
+//! | step of [`TokenStore`](super::TokenStore) | takes | answers | decided by |
+//! |---|---|---|---|
+//! | `peek`, `find` | ids | [`Peek`], [`Page`] | |
+//! | `insert` | a record and [`InsertRules`] | [`InsertOutcome`] | [`InsertRules::decide`] |
+//! | `update` | a [`Patch`] | [`UpdateOutcome`] | [`Patch::apply`], with [`Siblings`] if it has [rules](Patch::rules) |
+//! | `revoke` | a [`Selection`] | [`Revoked`] | [`Selection::decide`] |
+//! | `record_uses` | [`Use`]s | | [`Use::apply`] |
+//! | `list`, `count` | a [`Query`], a [`Filter`] | [`Page`], [`Counts`] | [`Query::page`], [`Filter::matches`] |
+//! | `delete` | a [`Deletion`] | [`Deleted`] | [`Deletion::decide`] |
+//!
+//! A store reads its rows into [`SharedRecord`]s by [`StoredRow`]. A store without locks can write a changed record on the
+//! condition that the stored one still has the [version](crate::TokenRecord::version) that was read, and else begin
+//! again; a use and a revocation don't raise the version, so compare their columns too.
 
 mod deletion;
 mod filter;

@@ -28,7 +28,7 @@ const LOCK_SECONDS: i64 = 60;
 /// Tables of the same prefix in another database have another lock.
 const LOCK: &str = "CONCAT('keyfob.', CRC32(CONCAT_WS('.', DATABASE(), ?)))";
 
-const INVALID: InvalidValue = Rule::other("must be 1 to 49 of [a-z0-9_]").broken_by("prefix");
+const INVALID: InvalidValue = Rule::other("must be 1 to 49 of [a-z0-9_]").broken_by("table_prefix");
 
 pub(super) fn check(prefix: &str) -> Result<&str, InvalidValue> {
     let is_prefix = (1..=LONGEST_PREFIX).contains(&prefix.len())

@@ -61,9 +61,10 @@ impl Guard {
     /// # Errors
     /// [`InvalidValue`] if the text is neither.
     pub fn ability(text: &str) -> Result<Self, InvalidValue> {
-        let rule = "must be an ability, with {parameters} only for whole segments";
-        let ability = Template::new(text).ok_or(Rule::other(rule).broken_by("guard"))?;
-        let ability = Some(ability);
+        let ability = Some(Template::new(text).ok_or_else(|| {
+            let rule = "must be an ability, with {parameters} only for whole segments";
+            Rule::from(format!("{rule}, and {text:?} is not")).broken_by("guard")
+        })?);
         Ok(Self(Arc::new(Asked { ability, enforced: true, charge: None })))
     }
 

@@ -28,7 +28,7 @@ impl Body {
         let mut fields = Fields::default();
         match json::read(body) {
             Ok(Value::Object(members)) => return Ok(Self { members, fields }),
-            Ok(_) => fields.refuse("body", Rule::NotAnObject),
+            Ok(_) => fields.refuse("body", "must be a JSON object"),
             Err(NotStrict::NotJson(error)) => return Err(RequestError::NotJson(error)),
             Err(NotStrict::Repeated) => fields.refuse("body", "must have each member once"),
             Err(NotStrict::Inexact) => {

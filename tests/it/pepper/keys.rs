@@ -8,7 +8,7 @@ use keyfob::{
 
 use super::{bytes, id, key};
 
-const WEAK: &str = "pepper_key k must be at least 32 bytes long, and random";
+const WEAK: &str = "pepper_key must be at least 32 bytes long, and random";
 
 fn weak(key: impl AsRef<[u8]>) -> String {
     PepperKey::new("k", key).map(drop).unwrap_err().to_string()
@@ -37,6 +37,7 @@ fn the_name_of_a_key_is_1_to_32_bytes() {
         let error = PepperKey::new(name, bytes(1)).map(drop).unwrap_err();
         let rules = [Rule::Empty, Rule::ControlCharacter, Rule::TooManyBytes { len: 33, max: 32 }];
         assert!(rules.contains(&error.rule), "{name:?}: {error}");
+        assert_eq!(error.name, "pepper_key_id");
     }
     assert!(PepperKey::new("x".repeat(32), bytes(1)).is_ok());
 }
