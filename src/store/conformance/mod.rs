@@ -1,8 +1,20 @@
 //! The contract of [`TokenStore`], clause by clause, to run over any store.
 //!
-//! Each clause is a function that panics where a store does not keep it, and tells what is wrong. For a store of your
-//! own, enable the feature `test-util` among your `dev-dependencies` and write one line,
-//! [`store_conformance!`](crate::store_conformance): it makes a test of each clause.
+//! For a store of your own, enable the feature `test-util` among your `dev-dependencies` and write one line,
+//! [`store_conformance!`](crate::store_conformance): it makes a test of each clause. The name of the test is the clause. A
+//! clause panics if the store does not keep it, and says what is wrong.
+//!
+//! | group | its clauses |
+//! |---|---|
+//! | `values` | What is written reads back unchanged, at the ends of each range and for hostile texts. |
+//! | `insert`, `rules` | Inserts and later expiries keep the rules for names and limits, alone and at once. |
+//! | `find` | Tokens are found by id in any state, and `peek` is never wrong. |
+//! | `patch` | A patch is applied to the stored record in one step; one of two with the same expectation wins. |
+//! | `revoke`, `delete` | Exactly the selected tokens, in steps; a revocation is for good. |
+//! | `uses`, `ability_uses` | Uses only move forward, and revive nothing. |
+//! | `list`, `count` | Lists and counts are those of the pure rules; pages neither skip nor repeat. |
+//! | `lookalikes` | Texts that look alike stay apart. |
+//! | `atomic`, `dropped` | Steps that run at once do not mix; a dropped step has happened whole or not at all. |
 //!
 //! Clauses make owners and ids that nobody else has, so that a store may hold other tokens before; while one runs,
 //! nothing else should use the store. Concurrent steps are futures that are polled in turn by one task: they overlap in
@@ -17,20 +29,34 @@
     reason = "clauses are tests: they panic where a store does not keep them, and share their fixtures"
 )]
 
+#[doc(hidden)]
 pub mod ability_uses;
+#[doc(hidden)]
 pub mod atomic;
+#[doc(hidden)]
 pub mod count;
+#[doc(hidden)]
 pub mod delete;
+#[doc(hidden)]
 pub mod dropped;
+#[doc(hidden)]
 pub mod find;
 mod fixture;
+#[doc(hidden)]
 pub mod insert;
+#[doc(hidden)]
 pub mod list;
+#[doc(hidden)]
 pub mod lookalikes;
+#[doc(hidden)]
 pub mod patch;
+#[doc(hidden)]
 pub mod revoke;
+#[doc(hidden)]
 pub mod rules;
+#[doc(hidden)]
 pub mod uses;
+#[doc(hidden)]
 pub mod values;
 
 use futures_util::future::LocalBoxFuture;
