@@ -32,7 +32,7 @@
 //!   [`OwnerTokens`], which issues, lists, changes, rotates, suspends and revokes the tokens of one owner.
 //!   [`operator`](ApiTokens::operator) gives [`OperatorTokens`], for operators. [`background`](ApiTokens::background) is
 //!   the one future to spawn: it writes when tokens were last used.
-//! * [`abilities!`] declares what tokens may do, and [`Allowed`](web::Allowed) in the signature of a handler requires
+//! * [`abilities!`] declares what tokens may do, and `web::Allowed` in the signature of a handler requires
 //!   it.
 //! * The bearer of a token can [rotate](ApiTokens::rotate_presented) it, [revoke](ApiTokens::revoke_presented) it, and,
 //!   if the application allows it, [issue others](ApiTokens::issue_on_behalf_of) on its behalf.
