@@ -84,33 +84,26 @@ fn changed(change: &'static str, tokens: u64) {
     counter!(TOKENS, "change" => change).increment(tokens);
 }
 
-fn sign(sign: &'static str) {
-    counter!(SIGNS, "sign" => sign).increment(1);
-}
-
-fn trouble(trouble: &'static str) {
-    counter!(TROUBLE, "trouble" => trouble).increment(1);
-}
-
 impl Observer for MetricsObserver {
     fn observe(&self, event: &Event) {
+        let code = event.code();
         match event {
-            Event::Issued { .. } => changed("issued", 1),
-            Event::Rotated { .. } => changed("rotated", 1),
-            Event::Renamed { .. } => changed("renamed", 1),
-            Event::Changed { .. } => changed("changed", 1),
-            Event::Suspended { .. } => changed("suspended", 1),
-            Event::Resumed { .. } => changed("resumed", 1),
-            Event::Revoked { ids, .. } => changed("revoked", ids.len() as u64),
-            Event::Erased { tokens, .. } => changed("erased", *tokens as u64),
-            Event::Uncommitted { .. } => sign("uncommitted"),
-            Event::Pruned { tokens } => changed("pruned", *tokens),
+            Event::Issued { .. }
+            | Event::Rotated { .. }
+            | Event::Renamed { .. }
+            | Event::Changed { .. }
+            | Event::Suspended { .. }
+            | Event::Resumed { .. } => changed(code, 1),
+            Event::Revoked { ids, .. } => changed(code, ids.len() as u64),
+            Event::Erased { tokens, .. } => changed(code, *tokens as u64),
+            Event::Pruned { tokens } => changed(code, *tokens),
             Event::Verified { of, .. } => counter!(VERIFIED).increment((*of).into()),
             Event::Refused { reason, .. } => counter!(REFUSED, "reason" => *reason).increment(1),
-            Event::FirstUse { .. } => sign("first_use"),
-            Event::NewAddress { .. } => sign("new_address"),
-            Event::RetiredSecretUsed { .. } => sign("retired_secret_used"),
-            Event::ExpiringSoon { .. } => sign("expiring_soon"),
+            Event::FirstUse { .. }
+            | Event::NewAddress { .. }
+            | Event::RetiredSecretUsed { .. }
+            | Event::ExpiringSoon { .. }
+            | Event::Uncommitted { .. } => counter!(SIGNS, "sign" => code).increment(1),
             Event::AbilityMissing { enforced, .. } => {
                 let enforced = if *enforced { "true" } else { "false" };
                 counter!(ABILITY_MISSING, "enforced" => enforced).increment(1);
@@ -121,15 +114,15 @@ impl Observer for MetricsObserver {
             Event::StoreFailed { error } => {
                 counter!(STORE_FAILED, "situation" => error.code).increment(1);
             }
-            Event::Corrupt { .. } => trouble("corrupt"),
-            Event::PepperKeyMissing { .. } => trouble("pepper_key_missing"),
-            Event::LimitsAway { .. } => trouble("limits_away"),
+            Event::Corrupt { .. }
+            | Event::PepperKeyMissing { .. }
+            | Event::LimitsAway { .. }
+            | Event::LimitCorrupt { .. }
+            | Event::UsesNotWritten { .. }
+            | Event::BackgroundNotDriven
+            | Event::SignalLost { .. }
+            | Event::SignalNotSent { .. } => counter!(TROUBLE, "trouble" => code).increment(1),
             Event::LimitsBack => counter!(LIMITS_BACK).increment(1),
-            Event::LimitCorrupt { .. } => trouble("limit_corrupt"),
-            Event::UsesNotWritten { .. } => trouble("uses_not_written"),
-            Event::BackgroundNotDriven => trouble("background_not_driven"),
-            Event::SignalLost { .. } => trouble("signal_lost"),
-            Event::SignalNotSent { .. } => trouble("signal_not_sent"),
             Event::SignalRestored => counter!(SIGNAL_RESTORED).increment(1),
             Event::UsesDropped { uses } => counter!(USES_DROPPED).increment(*uses),
             Event::EventsDropped { events } => counter!(EVENTS_DROPPED).increment(*events),

@@ -1,15 +1,21 @@
 //! What happened, for audit logs, metrics and mail.
 
+mod json;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod observer;
 mod queue;
+mod summary;
 #[cfg(feature = "tracing")]
 mod tracing;
 
-use std::{error::Error, fmt, net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{error::Error, fmt, net::IpAddr, sync::Arc};
 
+use serde::Serialize;
 use smol_str::SmolStr;
 
+pub use observer::Observer;
+pub(crate) use observer::Observers;
 pub(crate) use queue::Queue;
 
 #[cfg(feature = "metrics")]
@@ -29,19 +35,44 @@ const SMALL_TEXTS: usize = 1_024;
 /// application has named it; a token that can't be read is told by its id, whoever came with it.
 ///
 /// It owns what it tells, so that it can be kept, sent elsewhere and told later.
-#[derive(Clone, Debug)]
+///
+/// It serializes as a map with its [code](Self::code) as `event`, and its fields. Of a token it shows id, owner, name,
+/// generation and expiry:
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// use keyfob::{ApiTokens, Event, NewToken, Owner, event::Observer, store::MemoryStore};
+///
+/// struct Log;
+///
+/// impl Observer for Log {
+///     fn observe(&self, event: &Event) {
+///         // {"event":"issued","id":"0Kz…","owner":"user:42","name":"ci","generation":0,"expires_at":null,…}
+///         println!("{}", serde_json::to_string(event).unwrap());
+///         assert_eq!((event.code(), event.owner().unwrap().as_str()), ("issued", "user:42"));
+///     }
+/// }
+///
+/// let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").inline_observer(Log).build()?;
+/// tokens.issue(NewToken::new(Owner::new("user:42")?, "ci")).await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
     /// A token was issued.
     #[non_exhaustive]
     Issued {
         /// The token.
+        #[serde(flatten, serialize_with = "json::issued")]
         token: Arc<TokenRecord>,
     },
     /// A token got a new secret.
     #[non_exhaustive]
     Rotated {
         /// The token as it is now.
+        #[serde(flatten, serialize_with = "json::token")]
         token: Arc<TokenRecord>,
         /// Who did it, where that was said.
         by: Option<Actor>,
@@ -50,6 +81,7 @@ pub enum Event {
     #[non_exhaustive]
     Renamed {
         /// The token as it is now.
+        #[serde(flatten, serialize_with = "json::token")]
         token: Arc<TokenRecord>,
         /// Its name before.
         before: TokenName,
@@ -60,6 +92,7 @@ pub enum Event {
     #[non_exhaustive]
     Changed {
         /// The token as it is now.
+        #[serde(flatten, serialize_with = "json::token")]
         token: Arc<TokenRecord>,
         /// Who did it, where that was said.
         by: Option<Actor>,
@@ -68,6 +101,7 @@ pub enum Event {
     #[non_exhaustive]
     Suspended {
         /// The token as it is now, with until when and why.
+        #[serde(flatten, serialize_with = "json::suspended")]
         token: Arc<TokenRecord>,
         /// Who did it, where that was said.
         by: Option<Actor>,
@@ -76,6 +110,7 @@ pub enum Event {
     #[non_exhaustive]
     Resumed {
         /// The token as it is now.
+        #[serde(flatten, serialize_with = "json::token")]
         token: Arc<TokenRecord>,
         /// Who did it, where that was said.
         by: Option<Actor>,
@@ -84,8 +119,10 @@ pub enum Event {
     #[non_exhaustive]
     Revoked {
         /// The tokens.
+        #[serde(serialize_with = "json::ids")]
         ids: Arc<[TokenId]>,
         /// When, by whom and why.
+        #[serde(flatten, serialize_with = "json::revocation")]
         revocation: Arc<Revocation>,
     },
     /// What was done to tokens in a transaction of the application was dropped without word of its commit: as a rule it
@@ -93,6 +130,7 @@ pub enum Event {
     #[non_exhaustive]
     Uncommitted {
         /// The tokens.
+        #[serde(serialize_with = "json::ids")]
         ids: Arc<[TokenId]>,
     },
     /// Tokens of an owner were deleted, whatever their state.
@@ -174,6 +212,7 @@ pub enum Event {
         owner: Owner,
         /// What was required. An ability that is built from the path stands here as its template; where the token holds
         /// none at all, nothing in particular was required.
+        #[serde(serialize_with = "json::abilities")]
         required: Vec<SmolStr>,
         /// Whether it was refused; an ability that is required in report-only mode lets it pass.
         enforced: bool,
@@ -183,6 +222,8 @@ pub enum Event {
     RateLimited {
         /// The token.
         id: TokenId,
+        /// Whose.
+        owner: Owner,
         /// The name of the limit.
         limit: &'static str,
         /// In how many seconds it will be let through.
@@ -202,6 +243,8 @@ pub enum Event {
     LimitCorrupt {
         /// The token.
         id: TokenId,
+        /// Whose.
+        owner: Owner,
         /// The name of the limit.
         limit: &'static str,
         /// The error and its causes, for people.
@@ -211,6 +254,7 @@ pub enum Event {
     #[non_exhaustive]
     ExpiringSoon {
         /// The token.
+        #[serde(flatten, serialize_with = "json::token")]
         token: Arc<TokenRecord>,
         /// For how many days before the expiry the notice is.
         days: u16,
@@ -318,7 +362,7 @@ impl Event {
 }
 
 /// What a store failed at, as it can be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct StoreFailure {
     /// The situation, as [`StoreError::code`].
@@ -352,56 +396,4 @@ impl fmt::Display for StoreFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.message)
     }
-}
-
-/// Is told what happens.
-///
-/// Given to [`ApiTokensBuilder::observer`](crate::ApiTokensBuilder::observer), it runs on a thread of its own: it may
-/// write to a disk or wait for a network, and neither holds up nor fails a request. An observer that panics has missed
-/// that event and is told the next one. Its thread ends with the last handle, so it must not hold one itself.
-///
-/// ```
-/// use keyfob::{Event, event::Observer};
-///
-/// struct Audit;
-///
-/// impl Observer for Audit {
-///     fn observe(&self, event: &Event) {
-///         if let Event::Revoked { ids, .. } = event {
-///             println!("{} tokens revoked", ids.len());
-///         }
-///     }
-/// }
-/// ```
-pub trait Observer: Send + Sync + 'static {
-    /// Takes note of an event.
-    fn observe(&self, event: &Event);
-}
-
-/// Everybody who is told.
-#[derive(Default)]
-pub(crate) struct Observers {
-    pub(crate) inline: Vec<Box<dyn Observer>>,
-    pub(crate) queued: Vec<Queue>,
-}
-
-impl Observers {
-    /// Makes an event only where somebody listens.
-    pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
-        if self.inline.is_empty() && self.queued.is_empty() {
-            return;
-        }
-        let event = event();
-        for observer in &self.inline {
-            tell(&**observer, &event);
-        }
-        for queue in &self.queued {
-            queue.put(&event);
-        }
-    }
-}
-
-/// A panic in an observer is not that of the request in which something happened.
-fn tell(observer: &dyn Observer, event: &Event) {
-    let _ = std::panic::catch_unwind(AssertUnwindSafe(|| observer.observe(event)));
 }

@@ -11,7 +11,7 @@ use std::{
 
 use futures_timer::Delay;
 
-use super::{Event, Observer, tell};
+use super::{Event, Observer, observer::tell};
 
 /// How many events wait for one observer, and how many bytes they take. Further ones are let go, and the observer is
 /// told how many. One that takes more alone waits if no other does.

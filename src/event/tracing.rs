@@ -93,8 +93,8 @@ fn tell_of_use(event: &Event) {
         Event::AbilityMissing { id, owner, required, enforced: false } => {
             warn!(target: "keyfob", %id, %owner, ?required, "token lacks an ability, which is not enforced yet");
         }
-        Event::RateLimited { id, limit, retry_after } => {
-            info!(target: "keyfob", %id, limit, retry_after, "token has reached its rate limit");
+        Event::RateLimited { id, owner, limit, retry_after } => {
+            info!(target: "keyfob", %id, %owner, limit, retry_after, "token has reached its rate limit");
         }
         trouble => tell_of_trouble(trouble),
     }
@@ -115,8 +115,8 @@ fn tell_of_trouble(event: &Event) {
             error!(target: "keyfob", error, "shared rate limits can't be reached");
         }
         Event::LimitsBack => info!(target: "keyfob", "shared rate limits can be reached again"),
-        Event::LimitCorrupt { id, limit, error } => {
-            error!(target: "keyfob", %id, limit, error, "shared rate limit can't be read");
+        Event::LimitCorrupt { id, owner, limit, error } => {
+            error!(target: "keyfob", %id, %owner, limit, error, "shared rate limit can't be read");
         }
         Event::UsesNotWritten { error, waiting } => {
             warn!(target: "keyfob", %error, waiting, "last-used not written, will be tried again");

@@ -52,7 +52,7 @@ impl StoreError {
 }
 
 /// A token that is kept and can't be read: something else than keyfob wrote it, or the medium failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, thiserror::Error)]
 #[error("the stored token {} can't be read: its {field} is not valid", Self::name(*id))]
 #[non_exhaustive]
 pub struct CorruptRecord {

@@ -67,7 +67,8 @@ struct Scribe(Arc<Mutex<String>>);
 
 impl Observer for Scribe {
     fn observe(&self, event: &Event) {
-        write!(self.0.lock().unwrap(), "{event:?}\n{event:#?}\n").unwrap();
+        let json = serde_json::to_string(event).unwrap();
+        write!(self.0.lock().unwrap(), "{event:?}\n{event:#?}\n{json}\n").unwrap();
         #[cfg(feature = "tracing")]
         keyfob::event::TracingObserver.observe(event);
     }

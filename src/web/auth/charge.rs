@@ -14,6 +14,7 @@ use crate::{
     event::{Event, error_chain},
     limit::{Charge, LimitError, LimiterEvent, Quota, RateLimited, Receipt},
     token::TokenId,
+    verify::VerifiedToken,
     web::Problem,
 };
 
@@ -119,15 +120,19 @@ impl AuthContext {
     }
 
     fn uncharged(&self, pending: &PendingCharge, error: &LimitError) -> Problem {
+        let token = match self.token() {
+            Ok(token) => token,
+            Err(problem) => return problem,
+        };
         let problem = match error {
             LimitError::Reached(limited) => {
                 // What was charged of it before is given back.
                 let charged = self.same(pending.token, &pending.charge);
                 let charged =
                     charged.map(|it| it.charge.requests_charged()).fold(0, u32::saturating_add);
-                self.authenticator.limited(pending.token, &limited.with_refund(charged))
+                self.authenticator.limited(token, &limited.with_refund(charged))
             }
-            error => self.authenticator.uncounted(pending.token, &pending.charge, error),
+            error => self.authenticator.uncounted(token, &pending.charge, error),
         };
         problem.by_limit()
     }
@@ -170,9 +175,14 @@ impl Authenticator {
     }
 
     #[cold]
-    fn limited(&self, id: TokenId, limited: &RateLimited) -> Problem {
+    fn limited(&self, token: &VerifiedToken, limited: &RateLimited) -> Problem {
         let RateLimited { quota, retry_after } = *limited;
-        self.rules.tokens.report(|| Event::RateLimited { id, limit: quota.name, retry_after });
+        self.rules.tokens.report(|| Event::RateLimited {
+            id: token.id(),
+            owner: token.owner().clone(),
+            limit: quota.name,
+            retry_after,
+        });
         // To a refused client the draft tells when the request may succeed.
         let quota = Quota { resets_in: retry_after, ..quota };
         self.finish(Problem::rate_limited(retry_after), Some(quota))
@@ -180,10 +190,14 @@ impl Authenticator {
 
     /// Nobody knows whether the limit is reached.
     #[cold]
-    fn uncounted(&self, id: TokenId, charge: &Charge, error: &LimitError) -> Problem {
+    fn uncounted(&self, token: &VerifiedToken, charge: &Charge, error: &LimitError) -> Problem {
         if let LimitError::Corrupt(cause) = error {
-            let (limit, error) = (charge.name(), || error_chain(cause));
-            self.rules.tokens.report(|| Event::LimitCorrupt { id, limit, error: error() });
+            self.rules.tokens.report(|| Event::LimitCorrupt {
+                id: token.id(),
+                owner: token.owner().clone(),
+                limit: charge.name(),
+                error: error_chain(cause),
+            });
         }
         self.finish(error.into(), None)
     }

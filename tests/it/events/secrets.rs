@@ -49,7 +49,8 @@ async fn no_event_of_a_whole_life_shows_a_secret(world: World) {
     own.erase().await.unwrap();
 
     let told = kept.take();
-    let text = format!("{told:?}{told:#?}");
+    let json: Vec<_> = told.iter().map(|it| serde_json::to_string(it).unwrap()).collect();
+    let text = format!("{told:?}{told:#?}{json:?}");
     for kind in [
         "Issued",
         "Verified",

@@ -276,6 +276,16 @@ impl RecordedEvents {
 impl Observer for RecordedEvents {
     fn observe(&self, event: &Event) {
         self.0.lock().unwrap().push(format!("{event:?}"));
+        // A panic here would be caught, so a shape that is wrong is an event that no test expects.
+        let json = serde_json::to_value(event).unwrap_or_default();
+        let id = event.id().filter(|_| json.get("ids").is_none() && json.get("record").is_none());
+        let owner = event.owner().map(Owner::as_str);
+        let is_told = json["event"] == event.code()
+            && json["id"].as_str() == id.map(|it| it.to_string()).as_deref()
+            && json["owner"].as_str() == owner;
+        if !is_told {
+            self.0.lock().unwrap().push(format!("WrongJson {json} of {event:?}"));
+        }
     }
 }
 

@@ -85,13 +85,14 @@ async fn sixty_requests_pass_and_the_next_waits_as_long_as_it_is_told(ground: Gr
         assert_eq!((answer.status, answer.quota()), (200, Some((60, 60 - used))));
         assert_eq!(answer.header("retry-after"), None);
     }
-    let id = scene.issued["good"].record.id;
+    let (id, owner) = (scene.issued["good"].record.id, &scene.issued["good"].record.owner);
     assert_eq!(scene.world.events.take(), Vec::from_iter(scene.first_use("good")));
     for _ in 0..3 {
         let answer = client.send(get()).await;
         assert_eq!(answer.told(), is(REACHED.0, REACHED.1));
         assert_eq!((answer.quota(), answer.header("retry-after")), (Some((60, 0)), Some("1")));
-        let event = format!("RateLimited {{ id: {id:?}, limit: \"default\", retry_after: 1 }}");
+        let limit = "limit: \"default\", retry_after: 1";
+        let event = format!("RateLimited {{ id: {id:?}, owner: {owner:?}, {limit} }}");
         assert_eq!(scene.world.events.take(), [event]);
     }
     scene.world.clock.advance(Duration::milliseconds(999));

@@ -122,8 +122,9 @@ async fn a_limit_that_can_not_be_read_is_an_error_and_told_each_time(framework: 
     for path in ["/allowed", "/guarded", "/state/allowed"] {
         let answer = client.send(get(path).with("good")).await;
         assert_eq!((answer.told(), answer.quota()), (is(500, "internal"), None), "{path}");
-        let id = scene.issued["good"].record.id;
-        let start = format!("LimitCorrupt {{ id: {id:?}, limit: \"default\", error: ");
+        let (id, owner) = (scene.issued["good"].record.id, &scene.issued["good"].record.owner);
+        let of = format!("id: {id:?}, owner: {owner:?}");
+        let start = format!("LimitCorrupt {{ {of}, limit: \"default\", error: ");
         let events = told(&scene);
         assert!(events.len() == 1 && events[0].starts_with(&start), "{events:?}");
         assert!(events[0].contains("no instant is kept"), "{events:?}");
