@@ -226,13 +226,18 @@ fn finish_response<B>(
             headers.insert(HeaderName::from_static(name), value);
         }
     }
-    on_response.end(response.status().as_u16());
+    let status = response.status().as_u16();
+    let answered = response.headers().get(header::WWW_AUTHENTICATE).map(HeaderValue::as_bytes);
+    let challenge = on_response.challenge(response.extensions().get(), answered);
+    if let Some(challenge) = challenge.and_then(|it| HeaderValue::from_str(&it).ok()) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    on_response.end(status);
     on_response.refund_at_once(response.extensions().get());
     let refund = on_response.refund(response.extensions().get());
     let problem = {
         let media_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let is_encoded = response.headers().contains_key(header::CONTENT_ENCODING);
-        let status = response.status().as_u16();
         on_response.rewrite(response.extensions().get(), status, media_type, is_encoded)
     };
     let response = match problem {

@@ -224,11 +224,18 @@ where
                 response.headers_mut().entry(name).or_insert(value);
             }
         }
-        on_response.end(response.status().as_u16());
+        let status = response.status().as_u16();
+        let answered = response.headers().get(header::WWW_AUTHENTICATE).map(HeaderValue::as_bytes);
+        if let Some(challenge) = on_response.challenge(response.extensions().get(), answered)
+            && let Ok(challenge) = HeaderValue::from_str(&challenge)
+        {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        on_response.end(status);
         on_response.refund_at_once(response.extensions().get());
         let media_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let is_encoded = response.headers().contains_key(header::CONTENT_ENCODING);
-        let (problem, status) = (response.extensions().get(), response.status().as_u16());
+        let problem = response.extensions().get();
         if let Some(problem) = on_response.rewrite(problem, status, media_type, is_encoded) {
             let text = problem.body();
             let headers = response.headers_mut();

@@ -15,6 +15,7 @@ pub mod axum;
 #[cfg(any(feature = "axum", feature = "actix"))]
 mod body;
 pub mod credentials;
+mod errors;
 mod problem;
 mod proxies;
 mod quota;

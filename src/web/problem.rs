@@ -4,9 +4,7 @@ use serde::Serialize;
 use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 use crate::{
-    issue::IssueError,
-    limit::{LimitError, Quota},
-    manage::{ManageError, RotateError},
+    limit::Quota,
     store::StoreError,
     token::{InvalidFields, InvalidValue, Rule},
     verify::VerifyError,
@@ -21,6 +19,18 @@ const MEDIA_TYPE: &str = "application/problem+json";
 /// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
 ///
 /// It holds fixed texts and nothing of the request or of the token. All refusals of a token are equal to the byte.
+///
+/// Every error of keyfob converts into one, so a handler returns it with `?`:
+///
+/// ```
+/// use keyfob::{ApiTokens, Owner, TokenId, web::Problem};
+///
+/// async fn revoke(tokens: ApiTokens, owner: Owner, id: TokenId) -> Result<(), Problem> {
+///     // 404 if the owner has no such token, 503 if the store does not answer.
+///     tokens.owned_by(&owner).revoke(id).await?;
+///     Ok(())
+/// }
+/// ```
 ///
 /// ```
 /// use keyfob::web::Problem;
@@ -54,6 +64,9 @@ struct Body {
     /// Another media type and text in place of all this.
     #[serde(skip)]
     replaced: Option<(&'static str, String)>,
+    /// The parameters of a challenge whose realm the layer has to name.
+    #[serde(skip)]
+    open_challenge: Option<SmolStr>,
 }
 
 /// The protection space that a challenge names ([RFC 9110 §11.5](https://www.rfc-editor.org/rfc/rfc9110#section-11.5)):
@@ -83,6 +96,10 @@ impl Realm {
         let good = (1..=100).contains(&text.len()) && text.bytes().all(fits);
         good.then(|| Self(text.into())).ok_or(INVALID_REALM)
     }
+
+    fn challenge(&self, parameters: &str) -> SmolStr {
+        format_smolstr!("Bearer realm=\"{}\"{parameters}", self.0)
+    }
 }
 
 impl Problem {
@@ -106,6 +123,7 @@ impl Problem {
             errors: None,
             is_by_limit: false,
             replaced: None,
+            open_challenge: None,
         });
         Self { headers: vec![("cache-control", SmolStr::new_static("no-store"))], body }
     }
@@ -153,23 +171,45 @@ impl Problem {
         self
     }
 
-    fn challenge(self, realm: &Realm, parameters: &str) -> Self {
-        let challenge = format_smolstr!("Bearer realm=\"{}\"{parameters}", realm.0);
+    /// Names the parameters of a challenge, each with a comma before it. Without a realm, the layer names it.
+    fn challenge(mut self, realm: Option<&Realm>, parameters: &str) -> Self {
+        let challenge = if let Some(realm) = realm {
+            realm.challenge(parameters)
+        } else {
+            self.body.open_challenge = Some(parameters.into());
+            format_smolstr!("Bearer {}", parameters.trim_start_matches([',', ' ']))
+        };
         self.header("www-authenticate", challenge)
+    }
+
+    /// The challenge in the realm of a layer, if the answer still has the one without a realm.
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    pub(super) fn challenge_in(&self, realm: &Realm, answered: &[u8]) -> Option<SmolStr> {
+        let parameters = self.body.open_challenge.as_ref()?;
+        let own = |(_, value): &(_, SmolStr)| value.as_bytes() == answered;
+        self.headers.iter().any(own).then(|| realm.challenge(parameters))
     }
 
     /// 401 for a request without credentials. It names no error, as RFC 6750 §3.1 asks.
     pub fn missing_credentials(realm: &Realm) -> Self {
-        Self::new(401, "missing_credentials").challenge(realm, "")
+        Self::new(401, "missing_credentials").challenge(Some(realm), "")
     }
 
     /// 400 for credentials that can't be read, whatever is wrong with them.
     pub fn invalid_request(realm: &Realm, _: CredentialsError) -> Self {
+        Self::unreadable(Some(realm))
+    }
+
+    pub(super) fn unreadable(realm: Option<&Realm>) -> Self {
         Self::new(400, "invalid_request").challenge(realm, ", error=\"invalid_request\"")
     }
 
     /// The answer to a token that was not accepted: the reason stays here.
     pub fn refused(realm: &Realm, reason: &VerifyError) -> Self {
+        Self::refused_in(Some(realm), reason)
+    }
+
+    pub(super) fn refused_in(realm: Option<&Realm>, reason: &VerifyError) -> Self {
         match reason {
             VerifyError::Store(error) => Self::store(error),
             VerifyError::UnknownKey(_) => Self::store_unavailable(),
@@ -202,6 +242,10 @@ impl Problem {
     /// # Ok::<(), keyfob::InvalidValue>(())
     /// ```
     pub fn insufficient_scope(realm: &Realm, required: &[&str]) -> Self {
+        Self::insufficient_scope_in(Some(realm), required)
+    }
+
+    pub(super) fn insufficient_scope_in(realm: Option<&Realm>, required: &[&str]) -> Self {
         let scope = match required {
             [] => String::new(),
             // Scopes are separated by spaces: RFC 6750 §3.
@@ -279,7 +323,7 @@ impl Problem {
         problem
     }
 
-    fn store(error: &StoreError) -> Self {
+    pub(super) fn store(error: &StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) | StoreError::Busy(_) => Self::store_unavailable(),
             StoreError::Corrupt(_) | StoreError::Faulty(_) => Self::internal(),
@@ -341,69 +385,5 @@ fn phrase(status: u16) -> &'static str {
         503 => "Service Unavailable",
         400..=499 => "Bad Request",
         _ => "Internal Server Error",
-    }
-}
-
-impl From<&StoreError> for Problem {
-    fn from(error: &StoreError) -> Self {
-        Self::store(error)
-    }
-}
-
-impl From<&LimitError> for Problem {
-    fn from(error: &LimitError) -> Self {
-        match error {
-            LimitError::Reached(limited) => {
-                Self::rate_limited(limited.retry_after).with_quota(&limited.quota, false)
-            }
-            LimitError::Unavailable(_) => Self::store_unavailable(),
-            LimitError::Corrupt(_) => Self::internal(),
-        }
-    }
-}
-
-impl From<&IssueError> for Problem {
-    fn from(error: &IssueError) -> Self {
-        match error {
-            IssueError::Invalid(invalid) => Self::validation_failed(invalid),
-            IssueError::NameTaken => Self::new(409, "name_taken"),
-            IssueError::LimitReached { .. } => Self::new(409, "token_limit_reached"),
-            IssueError::AlreadyIssued(_) => Self::new(409, "already_issued"),
-            IssueError::DelegationNotAllowed => Self::new(403, "delegation_not_allowed"),
-            IssueError::Entropy(_) | IssueError::WrongOwner => Self::internal(),
-            IssueError::Store(error) => Self::store(error),
-        }
-    }
-}
-
-impl From<&RotateError> for Problem {
-    fn from(error: &RotateError) -> Self {
-        match error {
-            RotateError::NotFound => Self::not_found(),
-            RotateError::Invalid(invalid) => Self::validation_failed(invalid),
-            RotateError::NotActive(_)
-            | RotateError::PrefixNotAccepted
-            | RotateError::Refused { .. } => Self::new(409, "token_not_active"),
-            RotateError::Conflict => Self::new(409, "rotation_conflict"),
-            RotateError::InGrace => Self::new(409, "rotation_in_grace"),
-            RotateError::NameTaken => Self::new(409, "name_taken"),
-            RotateError::LimitReached { .. } => Self::new(409, "token_limit_reached"),
-            RotateError::Entropy(_) => Self::internal(),
-            RotateError::Store(error) => Self::store(error),
-        }
-    }
-}
-
-impl From<&ManageError> for Problem {
-    fn from(error: &ManageError) -> Self {
-        match error {
-            ManageError::NotFound => Self::not_found(),
-            ManageError::Invalid(invalid) => Self::validation_failed(invalid),
-            ManageError::NameTaken => Self::new(409, "name_taken"),
-            ManageError::LimitReached { .. } => Self::new(409, "token_limit_reached"),
-            ManageError::VersionMismatch { .. } => Self::new(412, "version_mismatch"),
-            ManageError::NotActive(_) => Self::new(409, "token_not_active"),
-            ManageError::Store(error) => Self::store(error),
-        }
     }
 }

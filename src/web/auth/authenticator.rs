@@ -53,7 +53,7 @@ pub(super) struct Rules {
     pub(super) tokens: ApiTokens,
     pub(super) sources: Sources,
     pub(super) draft_headers: bool,
-    realm: Realm,
+    pub(super) realm: Realm,
     manner: Manner,
     pub(super) limiter: RateLimiter,
     limit: Option<RateLimit>,

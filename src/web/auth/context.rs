@@ -7,7 +7,7 @@ use crate::{
     event::Event,
     limit::Quota,
     verify::VerifiedToken,
-    web::{Problem, quota},
+    web::{Problem, Realm, quota},
 };
 
 use super::{
@@ -50,6 +50,7 @@ pub(crate) struct OnResponse {
     quota: Option<Quota>,
     draft: bool,
     body: Option<ProblemBody>,
+    realm: Realm,
     paid: Option<Arc<Charged>>,
     #[cfg(feature = "test-util")]
     trace: Option<Arc<GuardTrace>>,
@@ -168,6 +169,7 @@ impl AuthContext {
             quota: self.quota(),
             draft: self.authenticator.rules.draft_headers,
             body: self.authenticator.rules.body.clone(),
+            realm: self.authenticator.rules.realm.clone(),
             paid: self.paid.clone(),
             #[cfg(feature = "test-util")]
             trace: self.trace.clone(),
@@ -182,6 +184,15 @@ impl OnResponse {
     /// has already.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&'static str, SmolStr)> + use<> {
         self.quota.map(|quota| quota::headers(&quota, self.draft)).into_iter().flatten()
+    }
+
+    /// Returns the challenge in place of the response's own, if `problem` leaves its realm to the layer.
+    pub(crate) fn challenge(
+        &self,
+        problem: Option<&Problem>,
+        answered: Option<&[u8]>,
+    ) -> Option<SmolStr> {
+        problem?.challenge_in(&self.realm, answered?)
     }
 
     /// Refunds what this layer or guard charged in this process, if `problem` is a refusal by a limit further inside.

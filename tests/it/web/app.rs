@@ -105,6 +105,9 @@ macro_rules! every_route {
             get "/open" => open;
             get "/absent" => absent;
             get "/own-body" => own_body;
+            get "/errors/refused" => refused;
+            get "/errors/lacking" => lacking;
+            get "/errors/invalid" => invalid;
             get "/authenticated" => authenticated;
             get "/allowed" => allowed;
             get "/maybe" => maybe;

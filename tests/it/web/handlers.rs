@@ -1,8 +1,9 @@
 //! The handlers, the same on both frameworks.
 
 use keyfob::{
-    VerifiedToken,
+    ApiTokens, NewToken, Owner, VerifiedToken, VerifyError,
     limit::Charge,
+    store::MemoryStore,
     token::{RateLimit, ReportOnly},
     web::{
         Allowed, AllowedAll, AllowedAny, Authenticated, Guard, JsonBody, MaybeAllowed, Problem,
@@ -61,6 +62,25 @@ pub async fn open() -> String {
 pub async fn absent() -> Result<String, Problem> {
     handled();
     Err(Problem::not_found())
+}
+
+/// Another text is verified than the one that came with the request.
+pub async fn refused() -> Result<String, Problem> {
+    handled();
+    Err(VerifyError::Unknown)?
+}
+
+pub async fn lacking() -> Result<String, Problem> {
+    handled();
+    let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build()?;
+    let issued = tokens.issue(NewToken::new(Owner::new("user:42")?, "ci")).await?;
+    tokens.verify(issued.plain.expose_secret()).await?.require("servers:create")?;
+    Ok(String::new())
+}
+
+pub async fn invalid() -> Result<String, Problem> {
+    handled();
+    Ok(Owner::new("")?.to_string())
 }
 
 pub async fn own_body() -> Result<String, Problem> {

@@ -44,6 +44,7 @@ mod address;
 mod app;
 mod axum_app;
 mod credentials;
+mod errors;
 mod guards;
 mod handlers;
 mod http;
