@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::SeqCst},
 };
 
-use keyfob::{ApiTokens, IssueError, IssuedToken, ListTokens, NewToken, Policy, VerifyError};
+use keyfob::{
+    ApiTokens, ApiTokensBuilder, IssueError, IssuedToken, ListTokens, NewToken, Policy, VerifyError,
+};
 use time::Duration;
 use tokio::task::JoinHandle;
 
@@ -21,6 +23,11 @@ on_every_store! {
     pruning_takes_no_token_from_under_a_verification
     a_flush_revives_and_undoes_nothing
     no_use_is_lost_between_threads
+}
+
+/// With all the time that a busy machine needs.
+fn patient(world: &World) -> ApiTokensBuilder {
+    world.builder().deadline(Duration::MINUTE)
 }
 
 async fn used(tokens: &ApiTokens, issued: &IssuedToken) {
@@ -47,7 +54,7 @@ async fn issue_at_once(
 }
 
 async fn of_64_issues_at_once_as_many_get_through_as_the_limit_says(world: World) {
-    let handle = || world.with(Policy::new().limit_per_owner(10));
+    let handle = || patient(&world).policy(Policy::new().limit_per_owner(10)).build().unwrap();
     let handles = [handle(), handle(), handle()];
     for round in 0..8 {
         let owner = owner(&format!("user:{round}"));
@@ -72,7 +79,8 @@ async fn two_services_on_one_file_keep_one_limit() {
     let path = world.directory.as_ref().unwrap().path().join("tokens.db");
     let other = keyfob::store::SqliteStore::open(path).await.unwrap();
     let other = ApiTokens::builder(other).prefix("acme").clock(world.clock.clone());
-    two_services_keep_one_limit([world.builder(), other]).await;
+    let other = other.deadline(Duration::MINUTE);
+    two_services_keep_one_limit([patient(&world), other]).await;
 }
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -99,7 +107,7 @@ mod engines {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-async fn two_services_keep_one_limit(services: [keyfob::ApiTokensBuilder; 2]) {
+async fn two_services_keep_one_limit(services: [ApiTokensBuilder; 2]) {
     let handles = services
         .map(|it| it.policy(Policy::new().limit_per_owner(10).unique_names(true)).build().unwrap());
     for round in 0..6 {
@@ -120,7 +128,7 @@ async fn two_services_keep_one_limit(services: [keyfob::ApiTokensBuilder; 2]) {
 }
 
 async fn of_many_issues_of_one_name_at_once_one_gets_through(world: World) {
-    let handle = || world.with(Policy::new().unique_names(true));
+    let handle = || patient(&world).policy(Policy::new().unique_names(true)).build().unwrap();
     let handles = [handle(), handle()];
     for round in 0..8 {
         let owner = owner(&format!("user:{round}"));
@@ -132,7 +140,7 @@ async fn of_many_issues_of_one_name_at_once_one_gets_through(world: World) {
 }
 
 async fn of_many_issues_for_one_request_one_gets_through(world: World) {
-    let handles = [world.tokens(), world.tokens()];
+    let handles = [patient(&world).build().unwrap(), patient(&world).build().unwrap()];
     for round in 0..8 {
         let key = keyfob::token::IdempotencyKey::new(format!("request {round}")).unwrap();
         let new = |_| world.new_token("a").idempotency_key(key.clone());
@@ -165,7 +173,7 @@ fn hammer(
 }
 
 async fn after_a_revocation_no_verification_passes(world: World) {
-    let tokens = world.tokens();
+    let tokens = patient(&world).build().unwrap();
     for round in 0..20 {
         let issued = Arc::new(tokens.issue(world.new_token("a")).await.unwrap());
         let revoked = Arc::new(AtomicBool::new(false));
@@ -199,7 +207,7 @@ async fn after_a_revocation_no_verification_passes(world: World) {
 }
 
 async fn issuing_while_all_are_revoked_leaves_no_token_in_between(world: World) {
-    let tokens = world.tokens();
+    let tokens = patient(&world).build().unwrap();
     for round in 0..10 {
         let owner = owner(&format!("user:{round}"));
         let own = tokens.owned_by(&owner);
@@ -222,7 +230,7 @@ async fn issuing_while_all_are_revoked_leaves_no_token_in_between(world: World) 
 }
 
 async fn pruning_takes_no_token_from_under_a_verification(world: World) {
-    let tokens = world.tokens();
+    let tokens = patient(&world).build().unwrap();
     let lasting = Arc::new(tokens.issue(world.new_token("lasting")).await.unwrap());
     let stop = Arc::new(AtomicBool::new(false));
     let hammers: Vec<_> = (0..4).map(|_| hammer(&tokens, &lasting, &stop)).collect();
@@ -245,7 +253,7 @@ async fn pruning_takes_no_token_from_under_a_verification(world: World) {
 }
 
 async fn a_flush_revives_and_undoes_nothing(world: World) {
-    let tokens = world.tokens();
+    let tokens = patient(&world).build().unwrap();
     let own = tokens.owned_by(&world.owner);
     for round in 0..20 {
         let issued = Arc::new(tokens.issue(world.new_token("a")).await.unwrap());
@@ -284,7 +292,7 @@ async fn a_flush_revives_and_undoes_nothing(world: World) {
 }
 
 async fn no_use_is_lost_between_threads(world: World) {
-    let tokens = world.tokens();
+    let tokens = patient(&world).build().unwrap();
     let issued = Arc::new(world.issue_many(&tokens, 3).await);
     let workers: Vec<_> = (0..8_u64)
         .map(|seed| {
