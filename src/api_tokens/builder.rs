@@ -27,7 +27,7 @@ use crate::{
 
 use super::{
     ApiTokens, Cache, LastUsed, Policy, Shared,
-    cache::is_staleness,
+    cache::check_staleness,
     entropy::{Entropy, SystemEntropy},
 };
 
@@ -205,13 +205,12 @@ impl ApiTokensBuilder {
         let store = cache.clone().map_or(self.store, |cache| cache as Arc<dyn TokenStore>);
         let gatekeeper = self.owner_gate.map(|gate| {
             let staleness = gate.max_staleness();
-            is_staleness(staleness, "owner_gate")?;
+            check_staleness(staleness, "owner_gate")?;
             Ok(Gatekeeper::new(gate, staleness.unsigned_abs()))
         });
         let gatekeeper = gatekeeper.transpose()?;
         let is_heard = !(self.observers.is_empty() && self.inline.is_empty());
         let usage = self.last_used.log(is_heard)?;
-        let tracks_abilities = self.last_used.tracks_abilities;
         // Last: a setting that is not valid starts no thread.
         let queued = self.observers.into_iter().map(Queue::start);
         let queued = queued.collect::<io::Result<Vec<_>>>().map_err(|error| no_thread(&error))?;
@@ -233,7 +232,10 @@ impl ApiTokensBuilder {
             gatekeeper,
             deadline,
             usage,
-            abilities: tracks_abilities.then(|| AbilityLog::new(format.clone()).into()),
+            abilities: self
+                .last_used
+                .tracks_abilities
+                .then(|| AbilityLog::new(format.clone()).into()),
             rekeying: Rekeying::default(),
             latest_id: AtomicU64::new(0),
             latest_secret: (AtomicU64::new(0), RandomState::default()),

@@ -58,7 +58,7 @@ impl Cache {
         store: &Arc<dyn TokenStore>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Option<Arc<CachedStore>>, InvalidValue> {
-        is_staleness(self.staleness, "cache")?;
+        check_staleness(self.staleness, "cache")?;
         let staleness = self.staleness.unsigned_abs();
         let cached = || CachedStore::new(store.clone(), clock.clone(), staleness, self.capacity);
         Ok((!staleness.is_zero()).then(|| Arc::new(cached())))
@@ -66,7 +66,7 @@ impl Cache {
 }
 
 /// Returns an error if this is not a time for which an answer may be used.
-pub(super) fn is_staleness(staleness: Duration, name: &'static str) -> Result<(), InvalidValue> {
+pub(super) fn check_staleness(staleness: Duration, name: &'static str) -> Result<(), InvalidValue> {
     let rule = Rule::other("must be for at least 0 and at most 60 seconds");
     let fits = (Duration::ZERO..=LONGEST_STALENESS).contains(&staleness);
     fits.then_some(()).ok_or(rule.broken_by(name))

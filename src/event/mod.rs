@@ -324,13 +324,6 @@ impl Event {
     fn weight(&self) -> usize {
         size_of::<Self>()
             + match self {
-                Self::Issued { token }
-                | Self::Rotated { token, .. }
-                | Self::Renamed { token, .. }
-                | Self::Changed { token, .. }
-                | Self::Suspended { token, .. }
-                | Self::Resumed { token, .. }
-                | Self::ExpiringSoon { token, .. } => token.weight(),
                 Self::Revoked { ids, .. } | Self::Uncommitted { ids } => size_of_val::<[_]>(ids),
                 Self::AbilityMissing { required, .. } => {
                     required.iter().map(|it| size_of_val(it) + it.len()).sum()
@@ -342,8 +335,8 @@ impl Event {
                 Self::StoreFailed { error } | Self::UsesNotWritten { error, .. } => {
                     error.message.len()
                 }
-                // Owners, actors and names of at most some hundred bytes.
-                _ => 0,
+                // Owners, actors and names take some hundred bytes at most.
+                _ => self.token().map_or(0, TokenRecord::weight),
             }
             + SMALL_TEXTS
     }

@@ -1,4 +1,4 @@
-use crate::token::{Owner, TokenId};
+use crate::token::{Owner, TokenId, TokenRecord};
 
 use super::Event;
 
@@ -45,13 +45,6 @@ impl Event {
     #[must_use]
     pub fn id(&self) -> Option<TokenId> {
         match self {
-            Self::Issued { token }
-            | Self::Rotated { token, .. }
-            | Self::Renamed { token, .. }
-            | Self::Changed { token, .. }
-            | Self::Suspended { token, .. }
-            | Self::Resumed { token, .. }
-            | Self::ExpiringSoon { token, .. } => Some(token.id),
             Self::Verified { id, .. }
             | Self::FirstUse { id, .. }
             | Self::NewAddress { id, .. }
@@ -65,7 +58,7 @@ impl Event {
                 [id] => Some(id),
                 _ => None,
             },
-            _ => None,
+            _ => self.token().map(|token| token.id),
         }
     }
 
@@ -73,13 +66,6 @@ impl Event {
     #[must_use]
     pub fn owner(&self) -> Option<&Owner> {
         match self {
-            Self::Issued { token }
-            | Self::Rotated { token, .. }
-            | Self::Renamed { token, .. }
-            | Self::Changed { token, .. }
-            | Self::Suspended { token, .. }
-            | Self::Resumed { token, .. }
-            | Self::ExpiringSoon { token, .. } => Some(&token.owner),
             Self::Erased { owner, .. }
             | Self::Verified { owner, .. }
             | Self::FirstUse { owner, .. }
@@ -88,6 +74,20 @@ impl Event {
             | Self::AbilityMissing { owner, .. }
             | Self::RateLimited { owner, .. }
             | Self::LimitCorrupt { owner, .. } => Some(owner),
+            _ => self.token().map(|token| &token.owner),
+        }
+    }
+
+    /// The record that the event carries.
+    pub(super) fn token(&self) -> Option<&TokenRecord> {
+        match self {
+            Self::Issued { token }
+            | Self::Rotated { token, .. }
+            | Self::Renamed { token, .. }
+            | Self::Changed { token, .. }
+            | Self::Suspended { token, .. }
+            | Self::Resumed { token, .. }
+            | Self::ExpiringSoon { token, .. } => Some(token),
             _ => None,
         }
     }
