@@ -7,7 +7,7 @@ use axum::{Router, extract::State, http::Request, http::header::CONTENT_TYPE, ro
 use futures_util::{StreamExt, stream};
 use keyfob::{
     ApiTokens, IssuedToken, NewToken, VerifiedToken, testing,
-    web::{Allowed, Authenticator, Realm, axum::TokenLayer},
+    web::{Authenticator, Realm, TokenAllowed, axum::TokenLayer},
 };
 use tokio::time::{Instant, Interval, interval, interval_at};
 use tower::ServiceExt;
@@ -49,7 +49,7 @@ impl Live {
 
 /// Every client waits for at most `every` after a revocation: some seconds in a service.
 fn panel(tokens: &ApiTokens, every: Duration) -> Result<Router, Box<dyn Error>> {
-    let watch = async move |State(tokens): State<ApiTokens>, token: Allowed<EventsRead>| {
+    let watch = async move |State(tokens): State<ApiTokens>, token: TokenAllowed<EventsRead>| {
         let live = Live {
             tokens,
             token: VerifiedToken::clone(&token),

@@ -12,9 +12,9 @@ use super::{Event, Observer};
 /// | `keyfob_refused_total` | `reason`, as [`VerifyError::code`](crate::VerifyError::code) |
 /// | `keyfob_ability_missing_total` | `enforced`: `true` or `false` |
 /// | `keyfob_rate_limited_total` | `limit`: its name |
-/// | `keyfob_signs_total` | `sign`: `first_use`, `new_address`, `retired_secret_used`, `expiring_soon`, `uncommitted` |
+/// | `keyfob_signs_total` | `sign`: `first_use`, `new_address`, `retired_secret_used`, `expiring_soon`, `uncommitted`, `cross_site_refused` |
 /// | `keyfob_store_failed_total` | `situation`, as [`StoreError::code`](crate::store::StoreError::code) |
-/// | `keyfob_trouble_total` | `trouble`: `corrupt`, `pepper_key_missing`, `limits_away`, `limit_corrupt`, `uses_not_written`, `background_not_driven`, `signal_lost`, `signal_not_sent` |
+/// | `keyfob_trouble_total` | `trouble`: `corrupt`, `pepper_key_missing`, `limits_away`, `limit_corrupt`, `session_failed`, `uses_not_written`, `background_not_driven`, `signal_lost`, `signal_not_sent` |
 /// | `keyfob_signal_restored_total`, `keyfob_limits_back_total` | none |
 /// | `keyfob_uses_dropped_total`, `keyfob_events_dropped_total` | none |
 ///
@@ -58,8 +58,8 @@ impl MetricsObserver {
             (TOKENS, "What was done to tokens"),
             (VERIFIED, "Tokens that were verified"),
             (REFUSED, "Presented texts that were refused"),
-            (ABILITY_MISSING, "Good tokens that lacked what a route requires"),
-            (RATE_LIMITED, "Good tokens whose rate limit was reached"),
+            (ABILITY_MISSING, "Callers that lacked an ability of a route"),
+            (RATE_LIMITED, "Callers whose rate limit was reached"),
             (SIGNS, "What an owner may want to know of a token"),
             (STORE_FAILED, "Steps that the token store failed at"),
             (TROUBLE, "What somebody should look at"),
@@ -102,6 +102,7 @@ impl Observer for MetricsObserver {
             Event::FirstUse { .. }
             | Event::NewAddress { .. }
             | Event::RetiredSecretUsed { .. }
+            | Event::CrossSiteRefused { .. }
             | Event::ExpiringSoon { .. }
             | Event::Uncommitted { .. } => counter!(SIGNS, "sign" => code).increment(1),
             Event::AbilityMissing { enforced, .. } => {
@@ -117,6 +118,7 @@ impl Observer for MetricsObserver {
             Event::Corrupt { .. }
             | Event::PepperKeyMissing { .. }
             | Event::LimitsAway { .. }
+            | Event::SessionFailed { .. }
             | Event::LimitCorrupt { .. }
             | Event::UsesNotWritten { .. }
             | Event::BackgroundNotDriven

@@ -203,13 +203,15 @@ pub enum Event {
         /// From where, where the application tells addresses.
         from: Option<IpAddr>,
     },
-    /// A good token lacked what a route requires.
+    /// A good token, or a session, lacked an ability that a route requires.
     #[non_exhaustive]
     AbilityMissing {
-        /// The token.
-        id: TokenId,
+        /// The token. `None` for a session.
+        id: Option<TokenId>,
         /// Whose.
         owner: Owner,
+        /// The actor of a session. `None` for a token.
+        actor: Option<Actor>,
         /// What was required. An ability that is built from the path stands here as its template; where the token holds
         /// none at all, nothing in particular was required.
         #[serde(serialize_with = "json::abilities")]
@@ -217,17 +219,33 @@ pub enum Event {
         /// Whether it was refused; an ability that is required in report-only mode lets it pass.
         enforced: bool,
     },
-    /// A good token was refused because its rate limit is reached.
+    /// A good token, or a session, was refused because its rate limit is reached.
     #[non_exhaustive]
     RateLimited {
-        /// The token.
-        id: TokenId,
+        /// The token. `None` for a session.
+        id: Option<TokenId>,
         /// Whose.
         owner: Owner,
+        /// The actor of a session. `None` for a token.
+        actor: Option<Actor>,
         /// The name of the limit.
         limit: &'static str,
         /// In how many seconds it will be let through.
         retry_after: u32,
+    },
+    /// A request that a session would have made was refused, because a page of another site may have sent it.
+    #[non_exhaustive]
+    CrossSiteRefused {
+        /// The owner for whom the session acts.
+        owner: Owner,
+        /// The actor of the session.
+        actor: Actor,
+    },
+    /// The application's function for sessions failed or did not answer in time. The request was answered with 503.
+    #[non_exhaustive]
+    SessionFailed {
+        /// The error and its causes, for people.
+        error: String,
     },
     /// The limits that nodes share can't be reached: until [`LimitsBack`](Self::LimitsBack) each node counts for
     /// itself, or refuses what it can't count, as [`WhileAway`](crate::limit) says. Told once.
@@ -241,10 +259,12 @@ pub enum Event {
     /// What is kept of a limit that nodes share can't be read; the request was refused.
     #[non_exhaustive]
     LimitCorrupt {
-        /// The token.
-        id: TokenId,
+        /// The token. `None` for a session.
+        id: Option<TokenId>,
         /// Whose.
         owner: Owner,
+        /// The actor of a session. `None` for a token.
+        actor: Option<Actor>,
         /// The name of the limit.
         limit: &'static str,
         /// The error and its causes, for people.
@@ -329,6 +349,7 @@ impl Event {
                     required.iter().map(|it| size_of_val(it) + it.len()).sum()
                 }
                 Self::LimitsAway { error }
+                | Self::SessionFailed { error }
                 | Self::LimitCorrupt { error, .. }
                 | Self::SignalLost { error }
                 | Self::SignalNotSent { error } => error.len(),

@@ -24,6 +24,8 @@ impl Event {
             Self::RetiredSecretUsed { .. } => "retired_secret_used",
             Self::AbilityMissing { .. } => "ability_missing",
             Self::RateLimited { .. } => "rate_limited",
+            Self::CrossSiteRefused { .. } => "cross_site_refused",
+            Self::SessionFailed { .. } => "session_failed",
             Self::LimitsAway { .. } => "limits_away",
             Self::LimitsBack => "limits_back",
             Self::LimitCorrupt { .. } => "limit_corrupt",
@@ -48,11 +50,11 @@ impl Event {
             Self::Verified { id, .. }
             | Self::FirstUse { id, .. }
             | Self::NewAddress { id, .. }
-            | Self::RetiredSecretUsed { id, .. }
+            | Self::RetiredSecretUsed { id, .. } => Some(*id),
+            Self::Refused { id, .. }
             | Self::AbilityMissing { id, .. }
             | Self::RateLimited { id, .. }
-            | Self::LimitCorrupt { id, .. } => Some(*id),
-            Self::Refused { id, .. } => *id,
+            | Self::LimitCorrupt { id, .. } => *id,
             Self::Corrupt { record } => record.id,
             Self::Revoked { ids, .. } | Self::Uncommitted { ids } => match **ids {
                 [id] => Some(id),
@@ -72,6 +74,7 @@ impl Event {
             | Self::NewAddress { owner, .. }
             | Self::RetiredSecretUsed { owner, .. }
             | Self::AbilityMissing { owner, .. }
+            | Self::CrossSiteRefused { owner, .. }
             | Self::RateLimited { owner, .. }
             | Self::LimitCorrupt { owner, .. } => Some(owner),
             _ => self.token().map(|token| &token.owner),

@@ -87,14 +87,20 @@ fn tell_of_use(event: &Event) {
             let from = from.as_ref().map(display);
             warn!(target: "keyfob", %id, %owner, from, "a secret was presented that a rotation has replaced");
         }
-        Event::AbilityMissing { id, owner, required, enforced: true } => {
-            info!(target: "keyfob", %id, %owner, ?required, "token lacks an ability");
+        Event::AbilityMissing { id, owner, actor, required, enforced } => {
+            let (id, actor) = (id.as_ref().map(display), actor.as_ref().map(display));
+            if *enforced {
+                info!(target: "keyfob", id, %owner, actor, ?required, "caller lacks an ability");
+            } else {
+                warn!(target: "keyfob", id, %owner, actor, ?required, "caller lacks an ability, which is not enforced yet");
+            }
         }
-        Event::AbilityMissing { id, owner, required, enforced: false } => {
-            warn!(target: "keyfob", %id, %owner, ?required, "token lacks an ability, which is not enforced yet");
+        Event::RateLimited { id, owner, actor, limit, retry_after } => {
+            let (id, actor) = (id.as_ref().map(display), actor.as_ref().map(display));
+            info!(target: "keyfob", id, %owner, actor, limit, retry_after, "caller has reached its rate limit");
         }
-        Event::RateLimited { id, owner, limit, retry_after } => {
-            info!(target: "keyfob", %id, %owner, limit, retry_after, "token has reached its rate limit");
+        Event::CrossSiteRefused { owner, actor } => {
+            warn!(target: "keyfob", %owner, %actor, "request of another site refused");
         }
         trouble => tell_of_trouble(trouble),
     }
@@ -115,8 +121,12 @@ fn tell_of_trouble(event: &Event) {
             error!(target: "keyfob", error, "shared rate limits can't be reached");
         }
         Event::LimitsBack => info!(target: "keyfob", "shared rate limits can be reached again"),
-        Event::LimitCorrupt { id, owner, limit, error } => {
-            error!(target: "keyfob", %id, %owner, limit, error, "shared rate limit can't be read");
+        Event::SessionFailed { error } => {
+            error!(target: "keyfob", error, "the application's function for sessions failed");
+        }
+        Event::LimitCorrupt { id, owner, actor, limit, error } => {
+            let (id, actor) = (id.as_ref().map(display), actor.as_ref().map(display));
+            error!(target: "keyfob", id, %owner, actor, limit, error, "shared rate limit can't be read");
         }
         Event::UsesNotWritten { error, waiting } => {
             warn!(target: "keyfob", %error, waiting, "last-used not written, will be tried again");

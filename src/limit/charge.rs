@@ -26,6 +26,7 @@ pub struct Charge {
     name: &'static str,
     limit: RateLimit,
     cost: NonZeroU32,
+    per_owner: bool,
 }
 
 /// The name stands in headers and in keys.
@@ -40,14 +41,14 @@ impl Charge {
     pub fn new(name: &'static str, limit: RateLimit) -> Result<Self, InvalidValue> {
         let fits = (1..=LONGEST_NAME).contains(&name.len())
             && name.bytes().all(|it| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
-        fits.then_some(Self { name, limit, cost: NonZeroU32::MIN }).ok_or(NAME)
+        fits.then_some(Self { name, limit, cost: NonZeroU32::MIN, per_owner: false }).ok_or(NAME)
     }
 
     /// A request that costs one of the limit named `default`: the one that is charged for every request, and that a
     /// token's own limit replaces. A guard that charges it charges more of the same, in all the whole limit at most.
     #[must_use]
     pub const fn of(limit: RateLimit) -> Self {
-        Self { name: DEFAULT, limit, cost: NonZeroU32::MIN }
+        Self { name: DEFAULT, limit, cost: NonZeroU32::MIN, per_owner: false }
     }
 
     /// Sets what the request costs, in requests.
@@ -60,6 +61,22 @@ impl Charge {
     pub fn cost(self, requests: u32) -> Result<Self, InvalidValue> {
         let cost = NonZeroU32::new(requests).ok_or(COST)?;
         Ok(Self { cost, ..self })
+    }
+
+    /// Counts for the owner: all tokens and sessions of an owner share the limit. A token's own limit does not replace
+    /// it. A [`Guard`](crate::web::Guard) does so; who charges a limiter directly names
+    /// the [payer](super::Payer::owner).
+    ///
+    /// ```
+    /// use keyfob::{limit::Charge, token::RateLimit};
+    ///
+    /// let exports = Charge::new("exports", RateLimit::new(10, time::Duration::DAY)?)?.per_owner();
+    /// assert!(exports.is_per_owner());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn per_owner(self) -> Self {
+        Self { per_owner: true, ..self }
     }
 
     /// Replaces the limit, as by the one that a token has of its own; name and cost stay.
@@ -80,6 +97,12 @@ impl Charge {
         self.limit
     }
 
+    /// Returns `true` if it counts for the owner, and not for each token or session.
+    #[must_use]
+    pub fn is_per_owner(&self) -> bool {
+        self.per_owner
+    }
+
     pub(super) fn requests(&self) -> NonZeroU32 {
         self.cost
     }
@@ -91,20 +114,20 @@ impl Charge {
 }
 
 /// Charges for one request in several places.
-#[cfg(any(feature = "axum", feature = "actix"))]
 impl Charge {
     /// How many requests it costs.
     pub(crate) fn requests_charged(&self) -> u32 {
         self.cost.get()
     }
 
-    pub(crate) fn is_default(&self) -> bool {
-        self.name() == DEFAULT
+    /// Returns `true` if a token's own limit replaces it.
+    pub(crate) fn is_replaceable(&self) -> bool {
+        self.name() == DEFAULT && !self.per_owner
     }
 
     /// Returns `true` if both draw on one bucket.
     pub(crate) fn shares_bucket(&self, other: &Self) -> bool {
-        (self.name(), self.limit()) == (other.name(), other.limit())
+        (self.name, self.limit, self.per_owner) == (other.name, other.limit, other.per_owner)
     }
 
     /// The same where these were charged before: at most the whole limit in all, or the request could never pass.

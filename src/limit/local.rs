@@ -7,10 +7,10 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use crate::token::{RateLimit, TokenId};
+use crate::token::RateLimit;
 
 use super::{
-    Charge, Counts, LimitError, Quota, Receipt,
+    Charge, Counts, LimitError, Payer, Quota, Receipt,
     gcra::{self, Charged, SECOND},
     nanoseconds,
 };
@@ -24,7 +24,7 @@ const MOST_SHARDS: usize = 4_096;
 const LATE: u64 = SECOND;
 
 /// Limits that share a name and differ must not touch each other's buckets.
-type Key = (TokenId, &'static str, RateLimit);
+type Key = (Payer, &'static str, RateLimit);
 
 /// The buckets of this process.
 pub(super) struct Local {
@@ -54,11 +54,11 @@ impl Local {
 
     pub(super) fn charge(
         self: &Arc<Self>,
-        token: TokenId,
+        payer: Payer,
         charge: &Charge,
         now: SystemTime,
     ) -> Result<Receipt, LimitError> {
-        let (key, mut shard) = self.bucket(token, charge);
+        let (key, mut shard) = self.bucket(payer, charge);
         let charged = shard.charge(key, charge, nanoseconds(now), self.most);
         charged.outcome(charge, Counts::Local(self.clone()))
     }
@@ -66,17 +66,17 @@ impl Local {
     /// Gives back what was charged before.
     pub(super) fn refund(
         &self,
-        token: TokenId,
+        payer: Payer,
         charge: &Charge,
         amount: u64,
         now: SystemTime,
     ) -> Quota {
-        let (key, mut shard) = self.bucket(token, charge);
+        let (key, mut shard) = self.bucket(payer, charge);
         shard.refund(key, amount, nanoseconds(now)).quota(charge)
     }
 
-    fn bucket(&self, token: TokenId, charge: &Charge) -> (Key, MutexGuard<'_, Shard>) {
-        let key = (token, charge.name(), charge.limit());
+    fn bucket(&self, payer: Payer, charge: &Charge) -> (Key, MutexGuard<'_, Shard>) {
+        let key = (payer, charge.name(), charge.limit());
         #[allow(clippy::cast_possible_truncation, reason = "the low bits are as good as any")]
         let shard = self.hasher.hash_one(key) as usize & (self.shards.len() - 1);
         (key, lock(&self.shards[shard]))
@@ -147,7 +147,7 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use crate::token::RateLimit;
+    use crate::token::TokenId;
 
     use super::*;
 
@@ -157,14 +157,14 @@ mod tests {
         let (charge, mut shard) = (Charge::new("a", limit).unwrap(), Shard::default());
         for number in 0..1_000 {
             shard.charge(
-                (TokenId::from_u128(number), "a", charge.limit()),
+                (TokenId::from_u128(number).into(), "a", charge.limit()),
                 &charge,
                 60 * SECOND,
                 1_000,
             );
         }
         assert!(shard.buckets.capacity() >= 1_000);
-        let token = TokenId::from_u128(0);
+        let token = TokenId::from_u128(0).into();
         shard.charge((token, "a", charge.limit()), &charge, 120 * SECOND - 1, 1_000);
         assert_eq!(shard.buckets.len(), 1_000, "a period has not passed");
         shard.charge((token, "a", charge.limit()), &charge, 120 * SECOND, 1_000);

@@ -1,6 +1,6 @@
 //! How often a token may be used.
 //!
-//! A [`RateLimiter`] keeps a bucket for each token and each [name](Charge::new) of a limit. With 60 requests in 60
+//! A [`RateLimiter`] keeps a bucket for each [`Payer`], as a rule a token, and each [name](Charge::new) of a limit. With 60 requests in 60
 //! seconds, a bucket holds 60, and a second brings one back: the generic cell rate algorithm, GCRA.
 //! * **All at once is fine**: 60 requests in one instant pass, the 61st is refused.
 //! * **A steady client is never refused**: one request a second passes for ever. No window begins or ends anywhere.
@@ -27,6 +27,7 @@ mod error;
 mod event;
 mod gcra;
 mod local;
+mod payer;
 mod quota;
 #[cfg(feature = "redis")]
 mod redis;
@@ -37,8 +38,6 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::token::TokenId;
-
 pub(crate) use self::quota::Receipt;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisLimits, WhileAway};
@@ -46,6 +45,7 @@ pub use self::{
     charge::Charge,
     error::LimitError,
     event::LimiterEvent,
+    payer::Payer,
     quota::{Quota, RateLimited},
 };
 
@@ -114,7 +114,7 @@ impl RateLimiter {
         Self(Counts::Shared(Arc::new(redis::Shared::new(limits, Local::new(BUCKETS)))))
     }
 
-    /// Charges a request to a token, if there is enough left.
+    /// Charges a request to a token, a session or an owner, if there is enough left.
     ///
     /// The instant is that of the application's clock; a shared limiter goes by the clock of its server. Instants
     /// before 1970 count as 1970. A limiter of this process waits for nothing. A future that is dropped before a shared
@@ -125,29 +125,29 @@ impl RateLimiter {
     /// reasons not to let a request through.
     pub async fn charge(
         &self,
-        token: TokenId,
+        payer: impl Into<Payer>,
         charge: &Charge,
         now: SystemTime,
     ) -> Result<Quota, LimitError> {
-        self.charge_for(token, charge, now).await.map(|receipt| receipt.quota)
+        self.charge_for(payer.into(), charge, now).await.map(|receipt| receipt.quota)
     }
 
     /// The same, with what is needed to give it back.
     #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async))]
     pub(crate) async fn charge_for(
         &self,
-        token: TokenId,
+        payer: Payer,
         charge: &Charge,
         now: SystemTime,
     ) -> Result<Receipt, LimitError> {
         match &self.0 {
-            Counts::Local(local) => local.charge(token, charge, now),
+            Counts::Local(local) => local.charge(payer, charge, now),
             #[cfg(feature = "redis")]
-            Counts::Shared(shared) => shared.charge(token, charge, now).await,
+            Counts::Shared(shared) => shared.charge(payer, charge, now).await,
         }
     }
 
-    /// Gives back what [`charge`](Self::charge) took for a request that another limit refused: the same token and charge.
+    /// Gives back what [`charge`](Self::charge) took for a request that another limit refused: the same payer and charge.
     /// It returns the state of the limit afterwards. An [`Authenticator`](crate::web) does this by itself.
     ///
     /// Call it at once: what has come back by itself meanwhile would be given back twice.
@@ -170,19 +170,19 @@ impl RateLimiter {
     #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async))]
     pub async fn refund(
         &self,
-        token: TokenId,
+        payer: impl Into<Payer>,
         charge: &Charge,
         now: SystemTime,
     ) -> Result<Quota, LimitError> {
+        let payer = payer.into();
         match &self.0 {
-            Counts::Local(local) => Ok(local.refund(token, charge, charge.price(), now)),
+            Counts::Local(local) => Ok(local.refund(payer, charge, charge.price(), now)),
             #[cfg(feature = "redis")]
-            Counts::Shared(shared) => shared.refund(token, charge, charge.price(), now).await,
+            Counts::Shared(shared) => shared.refund(payer, charge, charge.price(), now).await,
         }
     }
 
     /// Returns `true` if both count in the same place, as clones do.
-    #[cfg(any(feature = "axum", feature = "actix"))]
     pub(crate) fn is(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Counts::Local(one), Counts::Local(other)) => Arc::ptr_eq(one, other),
@@ -194,43 +194,40 @@ impl RateLimiter {
     }
 
     /// Charges at once; `None` if a server has to be asked.
-    #[cfg(any(feature = "axum", feature = "actix"))]
     #[cfg_attr(not(feature = "redis"), expect(clippy::unnecessary_wraps))]
     pub(crate) fn try_charge(
         &self,
-        token: TokenId,
+        payer: Payer,
         charge: &Charge,
         now: SystemTime,
     ) -> Option<Result<Receipt, LimitError>> {
         match &self.0 {
-            Counts::Local(local) => Some(local.charge(token, charge, now)),
+            Counts::Local(local) => Some(local.charge(payer, charge, now)),
             #[cfg(feature = "redis")]
             Counts::Shared(_) => None,
         }
     }
 
     /// Gives back what is counted in this process.
-    #[cfg(any(feature = "axum", feature = "actix"))]
     pub(crate) fn refund_at_once(
         &self,
-        token: TokenId,
+        payer: Payer,
         charge: &Charge,
         amount: u64,
         now: SystemTime,
     ) {
         match &self.0 {
-            Counts::Local(local) => _ = local.refund(token, charge, amount, now),
+            Counts::Local(local) => _ = local.refund(payer, charge, amount, now),
             #[cfg(feature = "redis")]
             Counts::Shared(_) => {}
         }
     }
 
     /// Gives back what is counted on a server. If that is away, it is lost.
-    #[cfg(any(feature = "axum", feature = "actix"))]
     #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async, unused_variables))]
     pub(crate) async fn refund_elsewhere(
         &self,
-        token: TokenId,
+        payer: Payer,
         charge: &Charge,
         amount: u64,
         now: SystemTime,
@@ -238,7 +235,7 @@ impl RateLimiter {
         match &self.0 {
             Counts::Local(_) => {}
             #[cfg(feature = "redis")]
-            Counts::Shared(shared) => _ = shared.refund(token, charge, amount, now).await,
+            Counts::Shared(shared) => _ = shared.refund(payer, charge, amount, now).await,
         }
     }
 

@@ -29,7 +29,6 @@ pub struct RateLimited {
 
 /// A charge that passed, with all that is needed to give it back.
 #[derive(Clone, Debug)]
-#[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code))]
 pub(crate) struct Receipt {
     pub(crate) quota: Quota,
     /// It is one of this process also where the shared one was away.
@@ -40,7 +39,6 @@ pub(crate) struct Receipt {
 
 impl RateLimited {
     /// The same where so much of the limit is given back.
-    #[cfg(any(feature = "axum", feature = "actix"))]
     pub(crate) fn with_refund(self, requests: u32) -> Self {
         let remaining = self.quota.remaining.saturating_add(requests);
         let remaining = remaining.min(self.quota.limit.requests());

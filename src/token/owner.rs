@@ -69,6 +69,13 @@ impl From<&Owner> for Owner {
     }
 }
 
+/// An owner who acts for themselves.
+impl From<&Owner> for Actor {
+    fn from(owner: &Owner) -> Self {
+        Self(owner.0.clone())
+    }
+}
+
 macro_rules! without_tokens {
     ($($name:ident)+) => {
         $(impl $name {

@@ -250,7 +250,7 @@ impl ApiTokens {
     }
 
     #[cold]
-    fn refuse(&self, reason: VerifyError) -> VerifyError {
+    pub(crate) fn refuse(&self, reason: VerifyError) -> VerifyError {
         self.report(|| Event::Refused { id: reason.proven_id(), reason: reason.code() });
         if let VerifyError::UnknownKey(key) = &reason {
             self.report(|| Event::PepperKeyMissing { key: key.clone() });

@@ -41,6 +41,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod arguments;
+mod request;
+
 use std::{
     future::{Ready, ready},
     net::IpAddr,
@@ -49,30 +52,29 @@ use std::{
 };
 
 use actix_web::{
-    Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError,
+    Error, HttpRequest, HttpResponse, ResponseError,
     body::{BoxBody, EitherBody},
-    dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform},
     error::InternalError,
     http::{
         StatusCode,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
-    web::Data,
 };
 use futures_util::{
     FutureExt,
-    future::{BoxFuture, Either, LocalBoxFuture, Shared},
+    future::{BoxFuture, LocalBoxFuture},
 };
 
 use super::{
     Problem,
     auth::{
-        AbilitySet, Allowed, AllowedAll, AllowedAny, AuthContext, AuthLayer, Authenticated,
-        Authenticator, Guard, HandlerArgument, MaybeAllowed, OnResponse, RequestInfo,
-        ResponseFuture, Stage, Step, auth_layer, with_context,
+        Account, AuthLayer, Authenticator, Guard, OnResponse, ResponseFuture, Stage, Step,
+        auth_layer, error_chain,
     },
-    body::{self, Declared, JsonBody},
 };
+
+pub use arguments::Verified;
 
 type Answer<B> = Result<ServiceResponse<EitherBody<B>>, Error>;
 
@@ -131,9 +133,9 @@ where
     }
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
-        // No clone may be left when the headers are changed: actix panics then.
-        let step = self.check.step(&mut request.request().clone());
+        // First, because a stage that waits can keep a clone of the request: actix panics if the headers are changed then.
         hide(request.headers_mut(), self.check.further_header());
+        let step = self.check.step(&mut request.request().clone());
         match step {
             Step::Now(Err(problem)) => ResponseFuture::refused(Ok(refuse(request, &problem))),
             Step::Now(Ok(auth)) => {
@@ -256,133 +258,40 @@ fn finish_response<B>(
     (response, refund)
 }
 
-impl RequestInfo for HttpRequest {
-    fn authorization(&self) -> impl Iterator<Item = &[u8]> {
-        self.headers().get_all(header::AUTHORIZATION).map(HeaderValue::as_bytes)
-    }
-
-    fn header(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.headers().get_all(name).map(HeaderValue::as_bytes)
-    }
-
-    fn method(&self) -> &str {
-        self.method().as_str()
-    }
-
-    fn path(&self) -> &str {
-        self.path()
-    }
-
-    fn route(&self) -> Option<String> {
-        self.match_pattern()
-    }
-
-    fn parameter(&mut self, name: &str) -> Option<String> {
-        self.match_info().get(name).map(str::to_owned)
-    }
-
-    fn insert_context(&mut self, context: AuthContext) {
-        self.extensions_mut().insert(context);
-    }
-
-    fn with_context<T>(&self, then: impl FnOnce(Option<&AuthContext>) -> T) -> T {
-        then(self.extensions().get())
-    }
-}
-
-macro_rules! handler_arguments {
-    ($($argument:ident $(<$set:ident>)?),+) => {$(
-        impl$(<$set: AbilitySet>)? FromRequest for $argument$(<$set>)? {
-            type Error = Problem;
-            type Future = Ready<Result<Self, Problem>>;
-
-            fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-                ready(with_context(request, |it| Self::from_auth(it, request)))
-            }
-        }
-    )+};
-}
-
-handler_arguments!(Allowed<A>, AllowedAny<T>, AllowedAll<T>, MaybeAllowed<A>, Authenticated);
-
-/// A handler argument around another, for routes without a middleware: it authenticates by itself, with the
-/// [`TokenMiddleware`] in the application's data. It is a little faster. Answers of the handler don't tell of the rate
-/// limit, the header is not marked as sensitive, and what no argument asks for is open.
-///
-/// ```
-/// use actix_web::{App, web};
-/// use keyfob::{testing, web::{Authenticated, Authenticator, Realm, actix::{Verified, TokenMiddleware}}};
-///
-/// async fn who_am_i(Verified(token): Verified<Authenticated>) -> String {
-///     token.owner().to_string()
-/// }
-///
-/// let (tokens, _) = testing::in_memory("acme");
-/// let tokens = TokenMiddleware::new(Authenticator::require(tokens, Realm::new("Acme")?));
-/// let app = App::new().app_data(web::Data::new(tokens)).route("/me", web::get().to(who_am_i));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Verified<T>(pub T);
-
-impl<T: HandlerArgument + 'static> FromRequest for Verified<T> {
-    type Error = Problem;
-    type Future =
-        Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let Some(middleware) = request.app_data::<Data<TokenMiddleware>>() else {
-            let left = |it: &AuthContext| T::from_auth(it, request).map(Self);
-            return Either::Left(ready(with_context(request, left)));
-        };
-        let earlier = request.extensions().get::<Pending>().cloned();
-        let verdict = match earlier {
-            Some(Pending { by, verdict }) if by.0.is(&middleware.0) => verdict,
-            _ => match middleware.0.step(request) {
-                Step::Now(Ok(auth)) => return Either::Left(ready(take(auth, request))),
-                Step::Now(Err(problem)) => ready(Err(problem)).boxed().shared(),
-                Step::Later(verdict) => verdict.shared(),
-            },
-        };
-        let by = TokenMiddleware::clone(middleware);
-        request.extensions_mut().insert(Pending { by, verdict: verdict.clone() });
-        let request = request.clone();
-        Either::Right(async move { take(verdict.await?, &request) }.boxed_local())
-    }
-}
-
-/// actix starts all arguments of a handler before the first is there; they wait for one verdict.
-#[derive(Clone)]
-struct Pending {
-    by: TokenMiddleware,
-    verdict: Shared<BoxFuture<'static, Result<AuthContext, Problem>>>,
-}
-
-fn take<T: HandlerArgument>(
-    auth: AuthContext,
-    request: &HttpRequest,
-) -> Result<Verified<T>, Problem> {
-    let argument = T::from_auth(&auth, request);
-    auth.insert_if_absent(&mut request.clone());
-    argument.map(Verified)
-}
-
-impl FromRequest for JsonBody {
-    type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, mut chunks) = (request.clone(), payload.take());
-        async move {
-            let value = |name| request.headers().get(name).map(HeaderValue::as_bytes);
-            let declared = Declared {
-                media_type: value(header::CONTENT_TYPE),
-                encoding: value(header::CONTENT_ENCODING),
-                length: value(header::CONTENT_LENGTH),
-            };
-            body::read(&mut chunks, &declared).await
-        }
-        .boxed_local()
+impl TokenMiddleware {
+    /// Accepts the application's own session where a request has no token of ours. `find` returns the [`Account`] of the
+    /// session, or `None`; see [session or token](crate::web::auth#session-or-token). Its future need not be `Send`, as
+    /// actix's sessions are not. It must not keep a clone of the request once it has answered: actix panics then.
+    ///
+    /// ```
+    /// use actix_web::{HttpMessage, HttpRequest};
+    /// use keyfob::{Owner, testing, web::{Authenticator, Realm, actix::TokenMiddleware, auth::Account}};
+    ///
+    /// /// Left in the request by the application's own login, further out.
+    /// #[derive(Clone)]
+    /// struct User { id: u64 }
+    ///
+    /// # let (tokens, _) = testing::in_memory("acme");
+    /// let middleware = TokenMiddleware::new(Authenticator::require(tokens, Realm::new("Acme API")?))
+    ///     .or_session(|request: &HttpRequest| {
+    ///         let user = request.extensions().get::<User>().cloned();
+    ///         async move {
+    ///             let owner = user.map(|user| Owner::new(format!("user:{}", user.id))).transpose()?;
+    ///             Ok::<_, keyfob::InvalidValue>(owner.map(Account::new))
+    ///         }
+    ///     });
+    /// # Ok::<(), keyfob::InvalidValue>(())
+    /// ```
+    #[must_use]
+    pub fn or_session<F, E>(self, find: impl Fn(&HttpRequest) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Option<Account>, E>> + 'static,
+        E: Into<Box<dyn std::error::Error>> + 'static,
+    {
+        Self(self.0.or_session(move |request, question| {
+            let answer = find(request);
+            Box::pin(question.ask(answer.map(|it| it.map_err(|error| error_chain(&*error.into())))))
+        }))
     }
 }
 

@@ -43,6 +43,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod arguments;
+mod request;
 mod unread;
 
 use std::{
@@ -53,13 +55,9 @@ use std::{
 use axum::{
     BoxError,
     body::{Body, Bytes, HttpBody},
-    extract::{
-        FromRef, FromRequest, FromRequestParts, MatchedPath, RawPathParams,
-        rejection::RawPathParamsRejection,
-    },
     response::{IntoResponse, Response},
 };
-use futures_util::{FutureExt, TryStreamExt, future::BoxFuture};
+use futures_util::{FutureExt, future::BoxFuture};
 use http::{
     HeaderMap, HeaderValue, Request, StatusCode,
     header::{self, Entry},
@@ -71,14 +69,13 @@ use tower_service::Service;
 use super::{
     Problem,
     auth::{
-        AbilitySet, Allowed, AllowedAll, AllowedAny, AuthContext, AuthLayer, Authenticated,
-        Authenticator, Guard, HandlerArgument, MaybeAllowed, OnResponse, RequestInfo,
-        ResponseFuture, Stage, Step, auth_layer, with_context,
+        Account, AuthLayer, Authenticator, Guard, OnResponse, ResponseFuture, Stage, Step,
+        auth_layer, error_chain,
     },
-    body::{self, Declared, JsonBody},
 };
 
-use unread::{Loan, can_be_passed_over, is_lent, lend, pass_over};
+pub use arguments::Verified;
+use unread::{Loan, lend};
 
 type Answer<E> = Result<Response, E>;
 
@@ -139,8 +136,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let step = self.check.step(&mut parts);
         hide(&mut parts.headers, self.check.further_header());
+        let step = self.check.step(&mut parts);
         let (body, loan) = match Body::new(body) {
             body if self.check.is_layer() => lend(&mut parts, body),
             body => (body, None),
@@ -269,127 +266,40 @@ fn answer(problem: Problem) -> Response {
     response
 }
 
-impl RequestInfo for Parts {
-    fn authorization(&self) -> impl Iterator<Item = &[u8]> {
-        self.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes)
-    }
-
-    fn header(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.headers.get_all(name).iter().map(HeaderValue::as_bytes)
-    }
-
-    fn method(&self) -> &str {
-        self.method.as_str()
-    }
-
-    fn path(&self) -> &str {
-        self.uri.path()
-    }
-
-    fn route(&self) -> Option<String> {
-        self.extensions.get::<MatchedPath>().map(|route| route.as_str().to_owned())
-    }
-
-    fn parameter(&mut self, name: &str) -> Option<String> {
-        match RawPathParams::from_request_parts(self, &()).now_or_never()? {
-            Ok(parameters) => {
-                let mut parameters = parameters.iter();
-                parameters.find(|(it, _)| *it == name).map(|(_, value)| value.to_owned())
-            }
-            // Something stands there, as with actix.
-            Err(RawPathParamsRejection::InvalidUtf8InPathParam(_)) => Some("\u{fffd}".to_owned()),
-            Err(_) => None,
-        }
-    }
-
-    fn insert_context(&mut self, context: AuthContext) {
-        self.extensions.insert(context);
-    }
-
-    fn with_context<T>(&self, then: impl FnOnce(Option<&AuthContext>) -> T) -> T {
-        then(self.extensions.get())
-    }
-}
-
-macro_rules! handler_arguments {
-    ($($argument:ident $(<$set:ident>)?),+) => {$(
-        impl<$($set: AbilitySet,)? S: Sync> FromRequestParts<S> for $argument$(<$set>)? {
-            type Rejection = Problem;
-
-            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-                with_context(parts, |auth| Self::from_auth(auth, parts))
-            }
-        }
-    )+};
-}
-
-handler_arguments!(Allowed<A>, AllowedAny<T>, AllowedAll<T>, MaybeAllowed<A>, Authenticated);
-
-/// A handler argument around another, for routes without a layer: it authenticates by itself, with the [`TokenLayer`]
-/// in the application's state. It is a little faster. Answers of the handler don't tell of the rate limit, what no
-/// argument asks for is open, and a client that is still sending a long body may see a broken pipe in place of a refusal.
-///
-/// ```
-/// use axum::{Router, extract::FromRef, routing::get};
-/// use keyfob::{testing, web::{Authenticated, Authenticator, Realm, axum::{Verified, TokenLayer}}};
-///
-/// #[derive(Clone)]
-/// struct App {
-///     tokens: TokenLayer,
-/// }
-///
-/// impl FromRef<App> for TokenLayer {
-///     fn from_ref(app: &App) -> Self {
-///         app.tokens.clone()
-///     }
-/// }
-///
-/// async fn who_am_i(Verified(token): Verified<Authenticated>) -> String {
-///     token.owner().to_string()
-/// }
-///
-/// let (tokens, _) = testing::in_memory("acme");
-/// let tokens = TokenLayer::new(Authenticator::require(tokens, Realm::new("Acme")?));
-/// let router: Router = Router::new().route("/me", get(who_am_i)).with_state(App { tokens });
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Verified<T>(pub T);
-
-impl<T: HandlerArgument, S: Sync> FromRequestParts<S> for Verified<T>
-where
-    TokenLayer: FromRef<S>,
-{
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let TokenLayer(layer) = TokenLayer::from_ref(state);
-        let step = layer.step(parts);
-        hide(&mut parts.headers, layer.further_header());
-        let auth = step.verdict().await?;
-        let argument = T::from_auth(&auth, parts);
-        auth.insert_if_absent(parts);
-        argument.map(Self)
-    }
-}
-
-impl<S: Sync> FromRequest<S> for JsonBody {
-    type Rejection = Problem;
-
-    async fn from_request(request: axum::extract::Request, _: &S) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        let value = |name| parts.headers.get(name).map(HeaderValue::as_bytes);
-        let declared = Declared {
-            media_type: value(header::CONTENT_TYPE),
-            encoding: value(header::CONTENT_ENCODING),
-            length: value(header::CONTENT_LENGTH),
-        };
-        let mut chunks = body.into_data_stream().map_err(axum::Error::into_inner);
-        let read = body::read(&mut chunks, &declared).await;
-        if read.is_err() && !is_lent(&parts) && can_be_passed_over(&parts) {
-            pass_over(chunks).await;
-        }
-        read
+impl TokenLayer {
+    /// Accepts the application's own session where a request has no token of ours. `find` returns the [`Account`] of the
+    /// session, or `None`; see [session or token](crate::web::auth#session-or-token). It reads the request before its
+    /// future begins, as what the future needs is cloned out of it.
+    ///
+    /// ```
+    /// use axum::http::request::Parts;
+    /// use keyfob::{Owner, testing, web::{Authenticator, Realm, auth::Account, axum::TokenLayer}};
+    ///
+    /// /// Left in the request by the application's own login, further out.
+    /// #[derive(Clone)]
+    /// struct User { id: u64 }
+    ///
+    /// # let (tokens, _) = testing::in_memory("acme");
+    /// let layer = TokenLayer::new(Authenticator::require(tokens, Realm::new("Acme API")?))
+    ///     .or_session(|parts: &Parts| {
+    ///         let user = parts.extensions.get::<User>().cloned();
+    ///         async move {
+    ///             let owner = user.map(|user| Owner::new(format!("user:{}", user.id))).transpose()?;
+    ///             Ok::<_, keyfob::InvalidValue>(owner.map(Account::new))
+    ///         }
+    ///     });
+    /// # Ok::<(), keyfob::InvalidValue>(())
+    /// ```
+    #[must_use]
+    pub fn or_session<F, E>(self, find: impl Fn(&Parts) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Option<Account>, E>> + Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        Self(self.0.or_session(move |parts, question| {
+            let answer = find(parts);
+            Box::pin(question.ask(answer.map(|it| it.map_err(|error| error_chain(&*error.into())))))
+        }))
     }
 }
 

@@ -135,13 +135,11 @@ impl Problem {
     }
 
     /// The same, of a request that a limit refuses: what it was charged before is given back.
-    #[cfg(any(feature = "axum", feature = "actix"))]
     pub(super) fn by_limit(mut self) -> Self {
         self.body.is_by_limit = true;
         self
     }
 
-    #[cfg(any(feature = "axum", feature = "actix"))]
     pub(super) fn is_by_limit(&self) -> bool {
         self.body.is_by_limit
     }
@@ -262,7 +260,7 @@ impl Problem {
         Self::new(429, "rate_limited").header("retry-after", retry_after.to_smolstr())
     }
 
-    /// 503 where the store can't answer, or shared rate limits can't be reached. There is no challenge: a client must
+    /// 503 where the store or the application's own login can't answer, or shared rate limits can't be reached. There is no challenge: a client must
     /// not throw its token away.
     pub fn store_unavailable() -> Self {
         Self::new(503, "store_unavailable").header("retry-after", SmolStr::new_static("1"))
@@ -271,6 +269,11 @@ impl Problem {
     /// 500 for what is our fault.
     pub fn internal() -> Self {
         Self::new(500, "internal")
+    }
+
+    /// 403 for a request that a page of another site has made a browser send with the session of its user.
+    pub fn cross_site_request() -> Self {
+        Self::new(403, "cross_site_request")
     }
 
     /// 404 for a token, or anything else, that is not there or is somebody else's.

@@ -63,6 +63,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "web::auth",
         &[
             "token",
+            "time",
             "event",
             "limit",
             "api_tokens",

@@ -8,7 +8,7 @@ use actix_web::{
     },
     web::{self, Data, ServiceConfig},
 };
-use keyfob::web::{Authenticated, JsonBody, actix::TokenMiddleware};
+use keyfob::web::{JsonBody, TokenAuthenticated, actix::TokenMiddleware};
 
 use super::resource;
 use crate::{App, answer::Answered, current};
@@ -30,11 +30,11 @@ pub(super) fn routes(config: &mut ServiceConfig, tokens: &TokenMiddleware) {
         ));
 }
 
-async fn show(token: Authenticated, app: Data<App>) -> Answered {
+async fn show(token: TokenAuthenticated, app: Data<App>) -> Answered {
     current::show(&app.tokens, &token).await
 }
 
-async fn rotate(token: Authenticated, app: Data<App>, body: JsonBody) -> Answered {
+async fn rotate(token: TokenAuthenticated, app: Data<App>, body: JsonBody) -> Answered {
     current::rotate(&app.tokens, &token, &body).await
 }
 

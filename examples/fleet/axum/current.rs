@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header::AUTHORIZATION},
     routing::{delete, get, post},
 };
-use keyfob::web::{Authenticated, JsonBody, axum::TokenLayer};
+use keyfob::web::{JsonBody, TokenAuthenticated, axum::TokenLayer};
 
 use crate::{App, answer::Answered, current};
 
@@ -18,11 +18,11 @@ pub(super) fn routes(tokens: TokenLayer) -> Router<App> {
         .route("/account/tokens/current", delete(revoke))
 }
 
-async fn show(token: Authenticated, State(app): State<App>) -> Answered {
+async fn show(token: TokenAuthenticated, State(app): State<App>) -> Answered {
     current::show(&app.tokens, &token).await
 }
 
-async fn rotate(token: Authenticated, State(app): State<App>, body: JsonBody) -> Answered {
+async fn rotate(token: TokenAuthenticated, State(app): State<App>, body: JsonBody) -> Answered {
     current::rotate(&app.tokens, &token, &body).await
 }
 

@@ -4,12 +4,11 @@ use redis::{RedisError, RedisResult, Script};
 
 use crate::{
     limit::{
-        Charge,
+        Charge, Payer,
         gcra::{self, Charged, SECOND},
         nanoseconds,
     },
     redis::SharedConnection,
-    token::TokenId,
 };
 
 /// For how long a bucket is kept that is full again, which is as good as none: Redis counts whole milliseconds, and
@@ -46,7 +45,7 @@ impl Buckets {
 
     pub(super) async fn charge(
         &self,
-        token: TokenId,
+        payer: Payer,
         charge: &Charge,
         now: SystemTime,
     ) -> Result<Charged, Failure> {
@@ -54,14 +53,14 @@ impl Buckets {
         let price = parts(gcra::price(limit, requests));
         // One that was cut off in another way may have charged.
         let repeats = RedisError::is_connection_dropped;
-        let used = self.used(token, charge, price, now, repeats).await?;
+        let used = self.used(payer, charge, price, now, repeats).await?;
         // The script has decided the same.
         Ok(gcra::charge(used, 0, limit, requests))
     }
 
     pub(super) async fn refund(
         &self,
-        token: TokenId,
+        payer: Payer,
         charge: &Charge,
         amount: u64,
         now: SystemTime,
@@ -69,20 +68,20 @@ impl Buckets {
         let (seconds, nanoseconds) = parts(amount);
         // To give back twice would be to give away.
         let price = (-seconds, -nanoseconds);
-        let used = self.used(token, charge, price, now, |_| false).await?;
+        let used = self.used(payer, charge, price, now, |_| false).await?;
         Ok(gcra::refund(used, 0, charge.limit(), amount))
     }
 
     /// Adds a price to a bucket, if there is room for it, and returns how much was used before, in nanoseconds.
     async fn used(
         &self,
-        token: TokenId,
+        payer: Payer,
         charge: &Charge,
         price: (i64, i64),
         now: SystemTime,
         repeats: fn(&RedisError) -> bool,
     ) -> Result<u64, Failure> {
-        let mut script = self.script.key(self.key(token, charge));
+        let mut script = self.script.key(self.key(payer, charge));
         script.arg(price).arg(parts(gcra::all(charge.limit())));
         if self.by_given_instants {
             script.arg(SPARE_MILLISECONDS_BY_ANOTHER_CLOCK).arg(parts(nanoseconds(now)));
@@ -106,9 +105,9 @@ impl Buckets {
     }
 
     /// Limits that share a name and differ must not touch each other's buckets.
-    fn key(&self, token: TokenId, charge: &Charge) -> String {
+    fn key(&self, payer: Payer, charge: &Charge) -> String {
         let (prefix, name, limit) = (&self.prefix, charge.name(), charge.limit());
-        format!("{prefix}:limit:{token}:{name}:{}/{}", limit.requests(), limit.seconds())
+        format!("{prefix}:limit:{payer}:{name}:{}/{}", limit.requests(), limit.seconds())
     }
 }
 

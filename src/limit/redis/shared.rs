@@ -5,10 +5,10 @@ use std::{
 
 use crate::{
     limit::{
-        Charge, Counts, LimitError, LimiterEvent, Quota, Receipt, gcra::Charged, local::Local,
+        Charge, Counts, LimitError, LimiterEvent, Payer, Quota, Receipt, gcra::Charged,
+        local::Local,
     },
     redis::SharedConnection,
-    token::TokenId,
 };
 
 use super::{
@@ -40,23 +40,23 @@ impl Shared {
 
     pub(crate) async fn charge(
         self: &Arc<Self>,
-        token: TokenId,
+        payer: Payer,
         charge: &Charge,
         now: SystemTime,
     ) -> Result<Receipt, LimitError> {
-        let charged = self.attempt(self.buckets.charge(token, charge, now)).await?;
-        let alone = || self.local.charge(token, charge, now);
+        let charged = self.attempt(self.buckets.charge(payer, charge, now)).await?;
+        let alone = || self.local.charge(payer, charge, now);
         charged.map_or_else(alone, |it| it.outcome(charge, Counts::Shared(self.clone())))
     }
 
     pub(crate) async fn refund(
         &self,
-        token: TokenId,
+        payer: Payer,
         charge: &Charge,
         amount: u64,
         now: SystemTime,
     ) -> Result<Quota, LimitError> {
-        let refunded = self.attempt(self.buckets.refund(token, charge, amount, now)).await?;
+        let refunded = self.attempt(self.buckets.refund(payer, charge, amount, now)).await?;
         let refunded = refunded.map(|it| it.quota(charge));
         refunded.ok_or_else(|| LimitError::Unavailable(Arc::new(NotCounted)))
     }

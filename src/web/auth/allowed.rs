@@ -2,10 +2,10 @@ use std::{fmt, marker::PhantomData, ops::Deref};
 
 use crate::{token::AbilityMarker, verify::VerifiedToken, web::Problem};
 
-use super::{context::AuthContext, request_info::RequestInfo};
+use super::{Caller, context::AuthContext, request_info::RequestInfo};
 
 /// What a handler can ask for, on every framework: [`Allowed`], [`AllowedAny`], [`AllowedAll`], [`MaybeAllowed`] and
-/// [`Authenticated`].
+/// [`Authenticated`], and for tokens only [`TokenAllowed`] and [`TokenAuthenticated`].
 pub trait HandlerArgument: Sized {
     #[doc(hidden)]
     fn from_auth(auth: &AuthContext, request: &impl RequestInfo) -> Result<Self, Problem>;
@@ -58,7 +58,24 @@ impl<A: AbilityMarker> AbilitySet for A {
     const REQUIRED: &'static [Required] = &[Required::of::<A>()];
 }
 
-/// How many of the required abilities a token must hold.
+/// What a proof holds: any caller, or a token only.
+trait Proven: Clone {
+    fn of(auth: &AuthContext) -> Result<&Self, Problem>;
+}
+
+impl Proven for Caller {
+    fn of(auth: &AuthContext) -> Result<&Self, Problem> {
+        auth.required_caller()
+    }
+}
+
+impl Proven for VerifiedToken {
+    fn of(auth: &AuthContext) -> Result<&Self, Problem> {
+        auth.required_token()
+    }
+}
+
+/// How many of the required abilities a caller must hold.
 #[derive(Clone, Copy)]
 enum Need {
     All,
@@ -66,9 +83,10 @@ enum Need {
 }
 
 impl Need {
-    fn check(self, required: &[Required], auth: &AuthContext) -> Result<VerifiedToken, Problem> {
-        let token = auth.token()?;
-        let held = |it: &Required| token.can(it.name);
+    fn check<P: Proven>(self, required: &[Required], auth: &AuthContext) -> Result<P, Problem> {
+        let proven = P::of(auth)?;
+        let caller = auth.required_caller()?;
+        let held = |it: &Required| caller.can(it.name);
         let (passes, enforced) = match self {
             Self::All => {
                 (required.iter().all(held), required.iter().any(|it| it.enforced && !held(it)))
@@ -77,9 +95,9 @@ impl Need {
         };
         if !passes {
             let names: Vec<_> = required.iter().map(|it| it.name).collect();
-            auth.lacking(token, &names, enforced)?;
+            auth.lacking(caller, &names, enforced)?;
         }
-        Ok(token.clone())
+        Ok(proven.clone())
     }
 
     fn describe(self, required: &[Required]) -> String {
@@ -92,58 +110,61 @@ impl Need {
 }
 
 macro_rules! proofs {
-    ($($(#[$meta:meta])* $name:ident<$set:ident: $bound:ident> needs $need:ident;)+) => {$(
+    ($($(#[$meta:meta])* $name:ident<$set:ident> of $proven:ident needs $need:ident;)+) => {$(
         $(#[$meta])*
         pub struct $name<$set> {
-            token: VerifiedToken,
+            proven: $proven,
             abilities: PhantomData<fn() -> $set>,
         }
 
         impl<$set> Deref for $name<$set> {
-            type Target = VerifiedToken;
+            type Target = $proven;
 
-            fn deref(&self) -> &VerifiedToken {
-                &self.token
+            fn deref(&self) -> &$proven {
+                &self.proven
             }
         }
 
         impl<$set> Clone for $name<$set> {
             fn clone(&self) -> Self {
-                Self { token: self.token.clone(), abilities: PhantomData }
+                Self { proven: self.proven.clone(), abilities: PhantomData }
             }
         }
 
         impl<$set> fmt::Debug for $name<$set> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($name)).field(&self.token).finish()
+                f.debug_tuple(stringify!($name)).field(&self.proven).finish()
             }
         }
 
-        impl<$set: $bound> HandlerArgument for $name<$set> {
+        impl<$set: AbilitySet> HandlerArgument for $name<$set> {
             fn from_auth(auth: &AuthContext, request: &impl RequestInfo) -> Result<Self, Problem> {
                 let (need, required) = (Need::$need, $set::REQUIRED);
                 auth.asked(request, || need.describe(required));
-                let token = need.check(required, auth)?;
-                Ok(Self { token, abilities: PhantomData })
+                let proven = need.check(required, auth)?;
+                Ok(Self { proven, abilities: PhantomData })
             }
         }
     )+};
 }
 
 proofs! {
-    /// A handler argument: a good token that may do `A`. Every other is answered with 403.
-    Allowed<A: AbilitySet> needs All;
-    /// A handler argument: a good token that may do at least one of a tuple, such as `AllowedAny<(SitesRead,
-    /// ServersRead)>`. Every other is answered with 403, which names them all.
-    AllowedAny<T: AbilitySet> needs Any;
-    /// A handler argument: a good token that may do everything in a tuple. Every other is answered with 403, which
-    /// names it all.
-    AllowedAll<T: AbilitySet> needs All;
+    /// A handler argument: a caller that may do `A`. Every other is answered with 403.
+    Allowed<A> of Caller needs All;
+    /// A handler argument: a caller that may do at least one of a tuple, such as `AllowedAny<(SitesRead, ServersRead)>`.
+    /// Every other is answered with 403, which names them all.
+    AllowedAny<T> of Caller needs Any;
+    /// A handler argument: a caller that may do everything in a tuple. Every other is answered with 403, which names it
+    /// all.
+    AllowedAll<T> of Caller needs All;
+    /// A handler argument: a good token that may do `A`. A session is answered with 401, as a request without
+    /// credentials is; a token that may not with 403.
+    TokenAllowed<A> of VerifiedToken needs All;
 }
 
 /// A handler argument for a route on which no token is fine too, behind a layer that
-/// [identifies](super::Authenticator::identify): nobody in particular, or a good token that may do `A`. A token that
-/// may not is answered with 403; a bad one has been refused before.
+/// [identifies](super::Authenticator::identify): nobody in particular, or a caller that may do `A`. A caller that may
+/// not is answered with 403; a bad token has been refused before.
 ///
 /// It is a type of its own because actix turns every refusal of an `Option` into `None`.
 pub struct MaybeAllowed<A>(Option<Allowed<A>>);
@@ -161,7 +182,7 @@ impl<A> fmt::Debug for MaybeAllowed<A> {
 }
 
 impl<A> MaybeAllowed<A> {
-    /// The token, if there is one.
+    /// The caller, if there is one.
     #[must_use]
     pub fn into_inner(self) -> Option<Allowed<A>> {
         self.0
@@ -179,29 +200,41 @@ impl<A> Deref for MaybeAllowed<A> {
 impl<A: AbilitySet> HandlerArgument for MaybeAllowed<A> {
     fn from_auth(auth: &AuthContext, request: &impl RequestInfo) -> Result<Self, Problem> {
         auth.asked(request, || format!("nothing, or {}", Need::All.describe(A::REQUIRED)));
-        if auth.token.is_none() {
+        if auth.caller.is_none() {
             return Ok(Self(None));
         }
-        let token = Need::All.check(A::REQUIRED, auth)?;
-        Ok(Self(Some(Allowed { token, abilities: PhantomData })))
+        let proven = Need::All.check(A::REQUIRED, auth)?;
+        Ok(Self(Some(Allowed { proven, abilities: PhantomData })))
     }
 }
 
-/// A handler argument: a good token, whatever it may do, as long as that is something.
-#[derive(Clone, Debug)]
-pub struct Authenticated(VerifiedToken);
+macro_rules! any_ability {
+    ($($(#[$meta:meta])* $name:ident of $proven:ident;)+) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        pub struct $name($proven);
 
-impl Deref for Authenticated {
-    type Target = VerifiedToken;
+        impl Deref for $name {
+            type Target = $proven;
 
-    fn deref(&self) -> &VerifiedToken {
-        &self.0
-    }
+            fn deref(&self) -> &$proven {
+                &self.0
+            }
+        }
+
+        impl HandlerArgument for $name {
+            fn from_auth(auth: &AuthContext, request: &impl RequestInfo) -> Result<Self, Problem> {
+                auth.asked(request, || "any ability".to_owned());
+                <$proven>::of(auth).cloned().map(Self)
+            }
+        }
+    )+};
 }
 
-impl HandlerArgument for Authenticated {
-    fn from_auth(auth: &AuthContext, request: &impl RequestInfo) -> Result<Self, Problem> {
-        auth.asked(request, || "any ability".to_owned());
-        auth.token().cloned().map(Self)
-    }
+any_ability! {
+    /// A handler argument: a caller with any ability.
+    Authenticated of Caller;
+    /// A handler argument: a good token with any ability. A session is answered with 401, as a request without
+    /// credentials is.
+    TokenAuthenticated of VerifiedToken;
 }

@@ -1,18 +1,21 @@
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{error::Error, fmt, net::IpAddr, sync::Arc};
 
 use crate::{
     api_tokens::ApiTokens,
-    event::Event,
+    event::{Event, error_chain},
     limit::{Charge, Quota, RateLimiter},
-    token::{InvalidValue, RateLimit, Rule},
+    token::{InvalidValue, MalformedToken, RateLimit, Rule},
     verify::{Open, VerifiedToken, VerifyError},
     web::{Problem, Realm, credentials::CredentialsError},
 };
 
 use super::{
-    context::{AuthContext, Step},
+    Account, AuthRequest, Caller,
+    context::{AuthContext, Step, Verdict},
     credentials::{Presented, Sources},
+    cross_site::Origins,
     request_info::RequestInfo,
+    session::{NoToken, SessionQuestion},
 };
 
 #[cfg(feature = "test-util")]
@@ -58,6 +61,7 @@ pub(super) struct Rules {
     pub(super) limiter: RateLimiter,
     limit: Option<RateLimit>,
     pub(super) body: Option<ProblemBody>,
+    pub(super) origins: Origins,
     #[cfg(feature = "test-util")]
     guards: Option<GuardLog>,
 }
@@ -85,6 +89,7 @@ impl Authenticator {
             limiter: RateLimiter::default(),
             limit: Some(RateLimit::default()),
             body: None,
+            origins: Origins::default(),
             #[cfg(feature = "test-util")]
             guards: None,
         };
@@ -151,7 +156,7 @@ impl Authenticator {
     /// and the other headers stay as they are.
     ///
     /// Within the layer, this is every [`Problem`]: its own refusals, those of guards, of handler arguments and of
-    /// [`JsonBody`](crate::web::JsonBody), and those that the application's handlers return. A problem that has a
+    /// `JsonBody`, and those that the application's handlers return. A problem that has a
     /// [body](Problem::with_body) of the application's own already keeps it. An argument without a layer writes its own
     /// refusals only.
     ///
@@ -177,6 +182,32 @@ impl Authenticator {
         self.with(|rules| rules.guards = Some(log.clone()))
     }
 
+    /// Sets the application's own origin, such as `https://acme.example`. A browser without `Sec-Fetch-Site` must send it
+    /// in `Origin` where a session changes something. Default: the host and port that the request was sent to.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] if it is more or less than a scheme, a host and a port.
+    pub fn origin(self, origin: &str) -> Result<Self, InvalidValue> {
+        self.try_with(|rules| rules.origins.set_own(origin))
+    }
+
+    /// Sets other origins whose pages may use the session, such as `https://app.acme.example` for a single-page
+    /// application on a sibling host. Default: none.
+    ///
+    /// # Errors
+    /// As for [`origin`](Self::origin).
+    pub fn trusted_origins<T: AsRef<str>>(
+        self,
+        origins: impl IntoIterator<Item = T>,
+    ) -> Result<Self, InvalidValue> {
+        self.try_with(|rules| rules.origins.set_trusted(origins))
+    }
+
+    fn try_with<E>(mut self, set: impl FnOnce(&mut Rules) -> Result<(), E>) -> Result<Self, E> {
+        set(Arc::make_mut(&mut self.rules))?;
+        Ok(self)
+    }
+
     fn with(mut self, set: impl FnOnce(&mut Rules)) -> Self {
         set(Arc::make_mut(&mut self.rules));
         self
@@ -187,30 +218,104 @@ impl Authenticator {
         Arc::ptr_eq(&self.rules, &other.rules)
     }
 
+    /// Authenticates a request that no layer of a framework stands before: of hyper, tonic, or a proxy that asks.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// use keyfob::{testing, web::{Authenticator, Problem, Realm, auth::AuthRequest}};
+    ///
+    /// # let (tokens, _) = testing::in_memory("acme");
+    /// # let ada = testing::acting_as(&tokens, "user:42", ["servers:read"]).await;
+    /// # let (name, value) = ada.header();
+    /// let authenticator = Authenticator::require(tokens, Realm::new("Acme API")?);
+    ///
+    /// async fn owner(authenticator: &Authenticator, name: &str, value: &[u8]) -> Result<String, Problem> {
+    ///     let request = AuthRequest::new("GET", "/servers").headers([(name, value)]);
+    ///     let auth = authenticator.authenticate(&request).await?;
+    ///     Ok(auth.caller().map(|it| it.owner().to_string()).unwrap_or_default())
+    /// }
+    ///
+    /// assert_eq!(owner(&authenticator, name, value.as_bytes()).await?, "user:42");
+    /// assert_eq!(owner(&authenticator, name, b"Bearer acme_bad").await.unwrap_err().status(), 401);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The [`Problem`] to answer with.
+    pub async fn authenticate(&self, request: &AuthRequest<'_>) -> Verdict {
+        self.step(request, request.address).verdict().await
+    }
+
+    /// The same, and asks for a session if the request has no token of ours: see [the module](super#session-or-token).
+    ///
+    /// # Errors
+    /// The [`Problem`] to answer with.
+    pub async fn authenticate_or_session<E: Into<Box<dyn Error + Send + Sync>>>(
+        &self,
+        request: &AuthRequest<'_>,
+        session: impl AsyncFnOnce() -> Result<Option<Account>, E>,
+    ) -> Verdict {
+        match self.step_or_session(request, request.address) {
+            Ok(step) => step.verdict().await,
+            Err(question) => {
+                let answer = async { session().await.map_err(|it| error_chain(&*it.into())) };
+                question.ask(answer).await
+            }
+        }
+    }
+
     /// Judges a request that came from an address, once.
     #[inline]
     pub(crate) fn step(&self, request: &impl RequestInfo, from: Option<IpAddr>) -> Step {
+        self.judge(request, from, false).unwrap_or_else(
+            |SessionQuestion { nobody, no_token, .. }| {
+                Step::Now(self.without_token(nobody, no_token))
+            },
+        )
+    }
+
+    /// The same where a session may make a request that has no token: then the application has to be asked.
+    #[inline]
+    pub(crate) fn step_or_session(
+        &self,
+        request: &impl RequestInfo,
+        from: Option<IpAddr>,
+    ) -> Result<Step, SessionQuestion> {
+        self.judge(request, from, true)
+    }
+
+    #[inline]
+    fn judge(
+        &self,
+        request: &impl RequestInfo,
+        from: Option<IpAddr>,
+        takes_sessions: bool,
+    ) -> Result<Step, SessionQuestion> {
         if let Some(earlier) = request.with_context(|it| it?.by(self).cloned()) {
-            return Step::Now(Ok(earlier.again()));
+            return Ok(Step::Now(Ok(earlier.again())));
         }
         let nobody = AuthContext {
             authenticator: self.clone(),
-            token: None,
+            caller: None,
+            session_was_asked: false,
             charged: request.with_context(|it| it?.charged.clone()),
             paid: None,
             beside: request.with_context(|it| it.cloned().map(Arc::new)),
             #[cfg(feature = "test-util")]
             trace: self.rules.guards.clone().map(|log| Arc::new(GuardTrace::new(log, request))),
         };
-        let presented = match self.presented(request) {
-            Ok(Some(presented)) => presented,
-            Ok(None) => return Step::Now(Ok(nobody)),
-            Err(problem) => return Step::Now(Err(problem)),
+        let presented = match self.presented(request, takes_sessions) {
+            Ok(Ok(presented)) => presented,
+            Ok(Err(no_token)) => {
+                let is_admitted = takes_sessions && self.rules.origins.admit(request);
+                return Err(SessionQuestion { nobody, no_token, is_admitted });
+            }
+            Err(problem) => return Ok(Step::Now(Err(problem))),
         };
-        match self.rules.tokens.try_verify_from(&presented, from) {
+        Ok(match self.rules.tokens.try_verify_from(&presented, from) {
             Ok(verdict) => self.admit(nobody, verdict),
             Err(open) => Self::settle(nobody, open),
-        }
+        })
     }
 
     /// What has to wait for the store.
@@ -222,21 +327,39 @@ impl Authenticator {
         }))
     }
 
-    /// The one credential of a request; `None` where nobody in particular is let through.
+    /// The one credential of a request, or why there is none of ours.
     #[inline]
     fn presented<'a>(
         &self,
         request: &'a impl RequestInfo,
-    ) -> Result<Option<Presented<'a>>, Problem> {
+        takes_sessions: bool,
+    ) -> Result<Result<Presented<'a>, NoToken>, Problem> {
         let format = self.rules.tokens.format();
-        match (self.rules.sources.read(request, format), self.rules.manner) {
-            (Ok(None), Manner::Require) => Err(self.missing_credentials()),
-            (Ok(Some(presented)), Manner::Identify) if presented.is_foreign(format) => Ok(None),
-            (Ok(Some(Presented::Unreadable)), _) => {
+        // Where only a token will do, a foreign credential needs no look of its own: it is refused as a bad token is.
+        let is_only_way = self.rules.manner == Manner::Require && !takes_sessions;
+        match self.rules.sources.read(request, format) {
+            Ok(None) => Ok(Err(NoToken::Missing)),
+            Ok(Some(Presented::Unreadable)) => Ok(Err(NoToken::Unreadable)),
+            Ok(Some(presented)) if is_only_way || !presented.is_foreign(format) => {
+                Ok(Ok(presented))
+            }
+            Ok(Some(_)) => Ok(Err(NoToken::Foreign)),
+            Err(error) => Err(self.malformed(error)),
+        }
+    }
+
+    /// Judges a request that neither a token nor a session makes.
+    pub(super) fn without_token(&self, nobody: AuthContext, no_token: NoToken) -> Verdict {
+        match (self.rules.manner, no_token) {
+            (Manner::Identify, _) => Ok(nobody),
+            (Manner::Require, NoToken::Missing) => Err(self.missing_credentials()),
+            (Manner::Require, NoToken::Unreadable) => {
                 Err(self.malformed(CredentialsError::Malformed))
             }
-            (Ok(presented), _) => Ok(presented),
-            (Err(error), _) => Err(self.malformed(error)),
+            (Manner::Require, NoToken::Foreign) => {
+                let reason = MalformedToken::UnknownPrefix.into();
+                Err(self.refused(&self.rules.tokens.refuse(reason)))
+            }
         }
     }
 
@@ -247,7 +370,7 @@ impl Authenticator {
             Err(reason) => return Step::Now(Err(self.refused(&reason))),
         };
         let limit = token.rate_limit().or(self.rules.limit);
-        let auth = AuthContext { token: Some(token), ..nobody };
+        let auth = nobody.called_by(Caller::by_token(token));
         match limit {
             Some(limit) => {
                 self.charge(auth, Charge::of(limit), None).then(AuthContext::holding_something)

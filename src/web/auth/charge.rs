@@ -12,13 +12,12 @@ use std::{iter::successors, sync::Arc, time::Duration};
 
 use crate::{
     event::{Event, error_chain},
-    limit::{Charge, LimitError, LimiterEvent, Quota, RateLimited, Receipt},
-    token::TokenId,
+    limit::{Charge, LimitError, LimiterEvent, Payer, Quota, RateLimited, Receipt},
     verify::VerifiedToken,
     web::Problem,
 };
 
-use super::{AuthContext, Authenticator, Guard, Step};
+use super::{AuthContext, Authenticator, Caller, Guard, context::Step};
 
 /// One charge for a request, and the charges before it.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ pub(super) struct Charged {
 #[derive(Debug)]
 struct PendingCharge {
     authenticator: Authenticator,
-    token: TokenId,
+    payer: Payer,
     charge: Charge,
     /// The guard that asks for it; `None` is an authenticator.
     by: Option<Guard>,
@@ -42,9 +41,9 @@ struct PendingCharge {
 
 impl PendingCharge {
     /// Returns `true` if this draws on the same bucket as a charge by another authenticator.
-    fn shares_bucket(&self, other: &Authenticator, token: TokenId, charge: &Charge) -> bool {
+    fn shares_bucket(&self, other: &Authenticator, payer: Payer, charge: &Charge) -> bool {
         let is_same = self.authenticator.rules.limiter.is(&other.rules.limiter);
-        is_same && self.token == token && self.charge.shares_bucket(charge)
+        is_same && self.payer == payer && self.charge.shares_bucket(charge)
     }
 
     fn is_by(&self, guard: Option<&Guard>) -> bool {
@@ -61,18 +60,23 @@ impl Charged {
         self.receipt.quota
     }
 
+    /// Itself and the charges before it.
+    pub(super) fn and_before(&self) -> impl Iterator<Item = &Self> {
+        successors(Some(self), |charged| charged.before.as_deref())
+    }
+
     /// Gives the charge back where it was counted, if that is in this process.
     pub(super) fn refund_at_once(&self) {
-        let PendingCharge { authenticator, token, charge, .. } = &self.pending;
+        let PendingCharge { authenticator, payer, charge, .. } = &self.pending;
         let now = authenticator.rules.tokens.wall_clock();
-        self.receipt.counted_by.refund_at_once(*token, charge, self.left(), now);
+        self.receipt.counted_by.refund_at_once(*payer, charge, self.left(), now);
     }
 
     /// Gives the charge back where it was counted, if that is on a server.
     pub(super) async fn refund(&self) {
-        let PendingCharge { authenticator, token, charge, .. } = &self.pending;
+        let PendingCharge { authenticator, payer, charge, .. } = &self.pending;
         let now = authenticator.rules.tokens.wall_clock();
-        self.receipt.counted_by.refund_elsewhere(*token, charge, self.left(), now).await;
+        self.receipt.counted_by.refund_elsewhere(*payer, charge, self.left(), now).await;
     }
 
     /// What of the charge has certainly not come back by itself yet, in nanoseconds. To give back more would be to take
@@ -87,30 +91,30 @@ impl Charged {
 impl AuthContext {
     /// What was charged for the request so far, from the last charge on.
     fn charges(&self) -> impl Iterator<Item = &Charged> {
-        successors(self.charged.as_deref(), |charged| charged.before.as_deref())
+        self.charged.iter().flat_map(|it| it.and_before())
     }
 
     /// What a charge comes to. It is `None` if whoever asks for it was paid already, or if all of the limit is spent on
     /// this request.
     fn pending(&self, charge: Charge, by: Option<Guard>) -> Result<Option<PendingCharge>, Problem> {
-        let token = self.token()?;
-        let charge = match token.rate_limit() {
-            Some(own) if charge.is_default() => charge.with_limit(own),
+        let caller = self.required_caller()?;
+        let charge = match caller.token().and_then(VerifiedToken::rate_limit) {
+            Some(own) if charge.is_replaceable() => charge.with_limit(own),
             _ => charge,
         };
-        let token = token.id();
-        if self.same(token, &charge).any(|pending| pending.is_by(by.as_ref())) {
+        let payer = caller.payer(&charge);
+        if self.same(payer, &charge).any(|pending| pending.is_by(by.as_ref())) {
             return Ok(None);
         }
-        let charge = charge.beside(self.same(token, &charge).map(|pending| pending.charge));
+        let charge = charge.beside(self.same(payer, &charge).map(|pending| pending.charge));
         let authenticator = self.authenticator.clone();
-        Ok(charge.map(|charge| PendingCharge { authenticator, token, charge, by }))
+        Ok(charge.map(|charge| PendingCharge { authenticator, payer, charge, by }))
     }
 
     /// What the request was charged before of the same limit.
-    fn same(&self, token: TokenId, charge: &Charge) -> impl Iterator<Item = &PendingCharge> {
+    fn same(&self, payer: Payer, charge: &Charge) -> impl Iterator<Item = &PendingCharge> {
         let charged = self.charges().map(|charged| &charged.pending);
-        charged.filter(move |pending| pending.shares_bucket(&self.authenticator, token, charge))
+        charged.filter(move |pending| pending.shares_bucket(&self.authenticator, payer, charge))
     }
 
     fn charged(self, pending: PendingCharge, receipt: Receipt) -> Self {
@@ -120,26 +124,26 @@ impl AuthContext {
     }
 
     fn uncharged(&self, pending: &PendingCharge, error: &LimitError) -> Problem {
-        let token = match self.token() {
-            Ok(token) => token,
+        let caller = match self.required_caller() {
+            Ok(caller) => caller,
             Err(problem) => return problem,
         };
         let problem = match error {
             LimitError::Reached(limited) => {
                 // What was charged of it before is given back.
-                let charged = self.same(pending.token, &pending.charge);
+                let charged = self.same(pending.payer, &pending.charge);
                 let charged =
                     charged.map(|it| it.charge.requests_charged()).fold(0, u32::saturating_add);
-                self.authenticator.limited(token, &limited.with_refund(charged))
+                self.authenticator.limited(caller, &limited.with_refund(charged))
             }
-            error => self.authenticator.uncounted(token, &pending.charge, error),
+            error => self.authenticator.uncounted(caller, &pending.charge, error),
         };
         problem.by_limit()
     }
 }
 
 impl Authenticator {
-    /// Charges the token of a request, for a guard or for the authenticator itself.
+    /// Charges the caller of a request, for a guard or for the authenticator itself.
     ///
     /// One request is charged once by all authenticators that share a limit, and once by each guard.
     pub(super) fn charge(&self, auth: AuthContext, charge: Charge, by: Option<Guard>) -> Step {
@@ -149,13 +153,13 @@ impl Authenticator {
             Err(problem) => return Step::Now(Err(problem)),
         };
         let now = self.rules.tokens.wall_clock();
-        match self.rules.limiter.try_charge(pending.token, &pending.charge, now) {
+        match self.rules.limiter.try_charge(pending.payer, &pending.charge, now) {
             Some(Ok(receipt)) => Step::Now(Ok(auth.charged(pending, receipt))),
             Some(Err(error)) => Step::Now(Err(auth.uncharged(&pending, &error))),
             None => Step::Later(Box::pin(async move {
                 let this = auth.authenticator.clone();
                 let charging =
-                    this.rules.limiter.charge_for(pending.token, &pending.charge, now).await;
+                    this.rules.limiter.charge_for(pending.payer, &pending.charge, now).await;
                 this.report_limiter_events();
                 match charging {
                     Ok(receipt) => Ok(auth.charged(pending, receipt)),
@@ -175,11 +179,12 @@ impl Authenticator {
     }
 
     #[cold]
-    fn limited(&self, token: &VerifiedToken, limited: &RateLimited) -> Problem {
+    fn limited(&self, caller: &Caller, limited: &RateLimited) -> Problem {
         let RateLimited { quota, retry_after } = *limited;
         self.rules.tokens.report(|| Event::RateLimited {
-            id: token.id(),
-            owner: token.owner().clone(),
+            id: caller.token().map(VerifiedToken::id),
+            owner: caller.owner().clone(),
+            actor: caller.actor().cloned(),
             limit: quota.name,
             retry_after,
         });
@@ -190,11 +195,12 @@ impl Authenticator {
 
     /// Nobody knows whether the limit is reached.
     #[cold]
-    fn uncounted(&self, token: &VerifiedToken, charge: &Charge, error: &LimitError) -> Problem {
+    fn uncounted(&self, caller: &Caller, charge: &Charge, error: &LimitError) -> Problem {
         if let LimitError::Corrupt(cause) = error {
             self.rules.tokens.report(|| Event::LimitCorrupt {
-                id: token.id(),
-                owner: token.owner().clone(),
+                id: caller.token().map(VerifiedToken::id),
+                owner: caller.owner().clone(),
+                actor: caller.actor().cloned(),
                 limit: charge.name(),
                 error: error_chain(cause),
             });

@@ -7,31 +7,32 @@ use crate::{
     event::Event,
     limit::Quota,
     verify::VerifiedToken,
-    web::{Problem, Realm, quota},
+    web::{Problem, quota},
 };
 
 use super::{
-    Authenticator,
-    authenticator::{ProblemBody, rewritten},
-    charge::Charged,
-    request_info::RequestInfo,
+    AuthRequest, Authenticator, Caller, HandlerArgument, charge::Charged, request_info::RequestInfo,
 };
 
 #[cfg(feature = "test-util")]
 use super::guard_log::GuardTrace;
 
-/// The result of authentication, which a layer keeps in the request: the token, and the authenticator that judged it.
+/// The result of [authentication](Authenticator::authenticate): the caller of a request, and what the request was
+/// charged.
 ///
-/// No application can name this type. So a handler can't learn the owner without a type in its signature that says what
-/// it needs.
+/// A layer of a framework keeps it in the request where no application can reach it. So a handler learns the owner only
+/// through a type in its signature that says what it needs.
 #[derive(Clone, Debug)]
 pub struct AuthContext {
     pub(super) authenticator: Authenticator,
-    /// `None` if the layer only identifies, and the request has no token.
-    pub(super) token: Option<VerifiedToken>,
+    /// `None` if the authenticator only identifies, and the request has no credential.
+    pub(super) caller: Option<Caller>,
+    /// Whether the application was asked for a session. It must not be asked again.
+    pub(super) session_was_asked: bool,
     /// The latest charge for the request, which links to the earlier ones.
     pub(super) charged: Option<Arc<Charged>>,
     /// The charge that this layer or guard made. It is refunded if a limit further inside refuses the request.
+    #[cfg_attr(not(any(feature = "axum", feature = "actix")), expect(dead_code))]
     pub(super) paid: Option<Arc<Charged>>,
     /// The contexts of other authenticators, for handler arguments that use those.
     pub(super) beside: Option<Arc<AuthContext>>,
@@ -39,38 +40,42 @@ pub struct AuthContext {
     pub(super) trace: Option<Arc<GuardTrace>>,
 }
 
-/// The outcome of a stage: known now, or after the store or the rate limiter has answered.
-pub(crate) enum Step {
-    Now(Result<AuthContext, Problem>),
-    Later(BoxFuture<'static, Result<AuthContext, Problem>>),
-}
+pub(crate) type Verdict = Result<AuthContext, Problem>;
+pub(crate) type Later = BoxFuture<'static, Verdict>;
 
-/// The work that is left for when the request is answered.
-pub(crate) struct OnResponse {
-    quota: Option<Quota>,
-    draft: bool,
-    body: Option<ProblemBody>,
-    realm: Realm,
-    paid: Option<Arc<Charged>>,
-    #[cfg(feature = "test-util")]
-    trace: Option<Arc<GuardTrace>>,
+/// A context that a layer has kept in a request. The type is private, so no application can take the context out.
+#[cfg(any(feature = "axum", feature = "actix"))]
+#[derive(Clone)]
+pub(crate) struct Kept(pub(crate) AuthContext);
+
+/// The outcome of a stage: known now, or after the store, the rate limiter or the application has answered.
+pub(crate) enum Step<L = Later> {
+    Now(Verdict),
+    Later(L),
 }
 
 impl Step {
     /// Continues with the context if the request was let in.
     #[inline]
-    pub(super) fn then(
-        self,
-        go_on: impl FnOnce(AuthContext) -> Result<AuthContext, Problem> + Send + 'static,
-    ) -> Self {
+    pub(super) fn then(self, go_on: impl FnOnce(AuthContext) -> Verdict + Send + 'static) -> Self {
         match self {
             Self::Now(verdict) => Self::Now(verdict.and_then(go_on)),
             Self::Later(verdict) => Self::Later(Box::pin(async move { go_on(verdict.await?) })),
         }
     }
 
+    /// The same as a framework takes it.
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    #[inline]
+    pub(super) fn within<Q: RequestInfo>(self) -> Step<Q::Later> {
+        match self {
+            Self::Now(verdict) => Step::Now(verdict),
+            Self::Later(verdict) => Step::Later(Q::later(verdict)),
+        }
+    }
+
     /// Waits for the outcome.
-    pub(crate) async fn verdict(self) -> Result<AuthContext, Problem> {
+    pub(crate) async fn verdict(self) -> Verdict {
         match self {
             Self::Now(verdict) => verdict,
             Self::Later(verdict) => verdict.await,
@@ -79,36 +84,72 @@ impl Step {
 }
 
 impl AuthContext {
-    /// Returns the token, or the problem that there is none.
-    pub(super) fn token(&self) -> Result<&VerifiedToken, Problem> {
-        self.token.as_ref().ok_or_else(|| self.authenticator.missing_credentials())
+    /// The caller. `None` for a request without credentials, which an authenticator that
+    /// [identifies](Authenticator::identify) lets through.
+    #[must_use]
+    pub fn caller(&self) -> Option<&Caller> {
+        self.caller.as_ref()
+    }
+
+    /// Returns a proof that the caller may do what the work needs, such as [`Allowed`](super::Allowed), as a handler
+    /// argument of a framework does. The request supplies the parameters of abilities that are built from the path.
+    ///
+    /// # Errors
+    /// The [`Problem`] to answer with.
+    pub fn argument<T: HandlerArgument>(&self, request: &AuthRequest<'_>) -> Result<T, Problem> {
+        T::from_auth(self, request)
+    }
+
+    /// Returns the headers that tell of the rate limit, with lower-case names, for a response to this request. Problems
+    /// carry them already.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        let draft = self.authenticator.rules.draft_headers;
+        let headers = self.quota().map(|quota| quota::headers(&quota, draft));
+        headers.into_iter().flatten().map(|(name, value)| (name, value.into())).collect()
+    }
+
+    /// Returns the caller, or the problem that there is none.
+    pub(super) fn required_caller(&self) -> Result<&Caller, Problem> {
+        self.caller.as_ref().ok_or_else(|| self.authenticator.missing_credentials())
+    }
+
+    /// Returns the token, or the problem that there is none. A session is none.
+    pub(super) fn required_token(&self) -> Result<&VerifiedToken, Problem> {
+        let token = self.caller.as_ref().and_then(Caller::token);
+        token.ok_or_else(|| self.authenticator.missing_credentials())
+    }
+
+    pub(super) fn called_by(self, caller: Caller) -> Self {
+        Self { caller: Some(caller), ..self }
     }
 
     pub(super) fn quota(&self) -> Option<Quota> {
         self.charged.as_ref().map(|charged| charged.quota())
     }
 
-    /// Reports that a token lacks required abilities. Returns the refusal if `enforced`.
+    /// Reports that a caller lacks required abilities. Returns the refusal if `enforced`.
     pub(super) fn lacking(
         &self,
-        token: &VerifiedToken,
+        caller: &Caller,
         required: &[&str],
         enforced: bool,
     ) -> Result<(), Problem> {
         self.authenticator.rules.tokens.report(|| Event::AbilityMissing {
-            id: token.id(),
-            owner: token.owner().clone(),
+            id: caller.token().map(VerifiedToken::id),
+            owner: caller.owner().clone(),
+            actor: caller.actor().cloned(),
             required: required.iter().map(SmolStr::new).collect(),
             enforced,
         });
         if enforced { Err(self.authenticator.lacks(required, self.quota())) } else { Ok(()) }
     }
 
-    /// Refuses a token without abilities.
-    pub(super) fn holding_something(self) -> Result<Self, Problem> {
-        let token = self.token()?;
-        if token.abilities().is_none() {
-            self.lacking(token, &[], true)?;
+    /// Refuses a caller without abilities.
+    pub(super) fn holding_something(self) -> Verdict {
+        let caller = self.required_caller()?;
+        if caller.abilities().is_none() {
+            self.lacking(caller, &[], true)?;
         }
         Ok(self)
     }
@@ -144,10 +185,12 @@ impl AuthContext {
         self.beside.as_ref()?.by(authenticator)
     }
 
-    /// Keeps itself in the request, beside the contexts of other authenticators, so that the request is not charged again.
-    /// It does nothing if nothing was charged, or if a context of the same authenticator is there.
+    /// Keeps itself in the request, beside the contexts of other authenticators, so that the request is not charged
+    /// again, and the application not asked again. It does nothing if neither has happened, or if a context of the same
+    /// authenticator is there.
+    #[cfg(any(feature = "axum", feature = "actix"))]
     pub(crate) fn insert_if_absent(self, request: &mut impl RequestInfo) {
-        if self.charged.is_none() {
+        if self.charged.is_none() && !self.session_was_asked {
             return;
         }
         let left = request.with_context(|earlier| match earlier {
@@ -162,77 +205,10 @@ impl AuthContext {
             request.insert_context(left);
         }
     }
-
-    /// Keeps itself in the request, in place of an earlier context.
-    pub(crate) fn insert(self, request: &mut impl RequestInfo) -> OnResponse {
-        let on_response = OnResponse {
-            quota: self.quota(),
-            draft: self.authenticator.rules.draft_headers,
-            body: self.authenticator.rules.body.clone(),
-            realm: self.authenticator.rules.realm.clone(),
-            paid: self.paid.clone(),
-            #[cfg(feature = "test-util")]
-            trace: self.trace.clone(),
-        };
-        request.insert_context(self);
-        on_response
-    }
-}
-
-impl OnResponse {
-    /// Returns the headers for the response, with lower-case names. The response keeps headers of these names that it
-    /// has already.
-    pub(crate) fn headers(&self) -> impl Iterator<Item = (&'static str, SmolStr)> + use<> {
-        self.quota.map(|quota| quota::headers(&quota, self.draft)).into_iter().flatten()
-    }
-
-    /// Returns the challenge in place of the response's own, if `problem` leaves its realm to the layer.
-    pub(crate) fn challenge(
-        &self,
-        problem: Option<&Problem>,
-        answered: Option<&[u8]>,
-    ) -> Option<SmolStr> {
-        problem?.challenge_in(&self.realm, answered?)
-    }
-
-    /// Refunds what this layer or guard charged in this process, if `problem` is a refusal by a limit further inside.
-    pub(crate) fn refund_at_once(&self, problem: Option<&Problem>) {
-        if let Some(paid) = self.paid.as_ref().filter(|_| problem.is_some_and(Problem::is_by_limit))
-        {
-            paid.refund_at_once();
-        }
-    }
-
-    /// Refunds what this layer or guard charged on a server. `None`: nothing is to be refunded.
-    pub(crate) fn refund(&self, problem: Option<&Problem>) -> Option<BoxFuture<'static, ()>> {
-        let paid = self.paid.clone().filter(|_| problem.is_some_and(Problem::is_by_limit))?;
-        Some(Box::pin(async move { paid.refund().await }))
-    }
-
-    /// Returns the problem with the application's own body, or `None` if the response stays as it is. An encoded body
-    /// stays, because its encoding is not known here.
-    pub(crate) fn rewrite(
-        &self,
-        problem: Option<&Problem>,
-        status: u16,
-        media_type: Option<&[u8]>,
-        is_encoded: bool,
-    ) -> Option<Problem> {
-        let problem = problem.filter(|it| !is_encoded && it.is_as_written(status, media_type))?;
-        self.body.as_ref().map(|write| rewritten(problem.clone(), write))
-    }
-
-    /// Records the status of the response.
-    #[cfg_attr(not(feature = "test-util"), expect(unused_variables, clippy::unused_self))]
-    pub(crate) fn end(&self, status: u16) {
-        #[cfg(feature = "test-util")]
-        if let Some(trace) = &self.trace {
-            trace.end(status);
-        }
-    }
 }
 
 /// Calls `then` with the context that a layer has kept in the request.
+#[cfg(any(feature = "axum", feature = "actix"))]
 #[inline]
 pub(crate) fn with_context<T>(
     request: &impl RequestInfo,
@@ -256,6 +232,9 @@ pub(super) fn misused(request: &impl RequestInfo, mistake: &'static str) -> Prob
     // A client can make up a method of any length, also one that is a token.
     let method = Some(request.method()).filter(|it| it.len() <= LONGEST_METHOD).unwrap_or("…");
     let route = request.route();
+    #[cfg(any(feature = "axum", feature = "actix", feature = "tracing"))]
     tracing::error!(target: "keyfob", method, route, "{mistake}");
+    #[cfg(not(any(feature = "axum", feature = "actix", feature = "tracing")))]
+    let _ = (method, route, mistake);
     Problem::internal()
 }

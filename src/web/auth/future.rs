@@ -7,7 +7,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::context::OnResponse;
+use super::OnResponse;
 
 pin_project! {
     /// The answer of a service that something stands before. Only where the store has to be asked, a future is boxed.

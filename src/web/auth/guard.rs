@@ -9,12 +9,16 @@ use crate::{
 };
 
 use super::{
-    context::{AuthContext, Step, misused, with_context},
+    AuthRequest,
+    context::{AuthContext, Step, Verdict, misused},
     request_info::RequestInfo,
 };
 
-/// What a route asks of a token beside what its handler asks: an ability that is known at run time or built from the
-/// path, and what the token is charged. It goes inside of the layer that authenticates; with axum it is a tower layer,
+#[cfg(any(feature = "axum", feature = "actix"))]
+use super::context::with_context;
+
+/// What a route asks of a caller beside what its handler asks: an ability that is known at run time or built from the
+/// path, and what the caller is charged. It goes inside of the layer that authenticates; with axum it is a tower layer,
 /// with actix a middleware.
 ///
 /// ```
@@ -68,13 +72,14 @@ impl Guard {
         Ok(Self(Arc::new(Asked { ability, enforced: true, charge: None })))
     }
 
-    /// Asks for no ability, and charges the token.
+    /// Asks for no ability, and charges the caller.
     #[must_use]
     pub fn charging(charge: Charge) -> Self {
         Self(Arc::new(Asked { ability: None, enforced: true, charge: Some(charge) }))
     }
 
-    /// Charges the token as well, before its abilities are looked at. The limit that the layer charges is charged all
+    /// Charges the caller as well, before its abilities are looked at: a token by its id, a session by its owner and
+    /// actor. The limit that the layer charges is charged all
     /// the same; of two, the answer tells of this one. A request that one of them refuses is charged to none.
     ///
     /// One request is charged once by a guard, wherever its clones are mounted.
@@ -84,7 +89,7 @@ impl Guard {
         self
     }
 
-    /// Lets a token pass that lacks the ability, and reports it as an [event](crate::Event::AbilityMissing).
+    /// Lets a caller pass that lacks the ability, and reports it as an [event](crate::Event::AbilityMissing).
     #[must_use]
     pub fn report_only(mut self) -> Self {
         Arc::make_mut(&mut self.0).enforced = false;
@@ -96,10 +101,34 @@ impl Guard {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Judges a request that [`authenticate`](super::Authenticator::authenticate) has let in. A layer of a framework
+    /// does this by itself.
+    ///
+    /// # Errors
+    /// The [`Problem`] to answer with. If a limit refuses the request, everything that it was charged is given back.
+    pub async fn check(&self, auth: AuthContext, mut request: AuthRequest<'_>) -> Verdict {
+        let charged = auth.charged.clone();
+        let verdict = match self.judge(auth.again(), &mut request) {
+            Ok(step) => step.verdict().await,
+            Err(problem) => Err(problem),
+        };
+        let Err(problem) = &verdict else { return verdict };
+        auth.refused();
+        if problem.is_by_limit() {
+            for charged in charged.iter().flat_map(|it| it.and_before()) {
+                charged.refund_at_once();
+                charged.refund().await;
+            }
+        }
+        verdict
+    }
+
     /// Judges a request that was let in by a layer further out.
+    #[cfg(any(feature = "axum", feature = "actix"))]
     pub(crate) fn step(&self, request: &mut impl RequestInfo) -> Step {
-        let step = self.judge(request).unwrap_or_else(|problem| Step::Now(Err(problem)));
-        match step {
+        let auth = with_context(request, |it| Ok(it.again()));
+        let step = auth.and_then(|auth| self.judge(auth, request));
+        match step.unwrap_or_else(|problem| Step::Now(Err(problem))) {
             Step::Now(verdict) => Step::Now(verdict.inspect_err(|_| {
                 request.with_context(|auth| auth.map(AuthContext::refused));
             })),
@@ -112,16 +141,15 @@ impl Guard {
         }
     }
 
-    fn judge(&self, request: &mut impl RequestInfo) -> Result<Step, Problem> {
+    fn judge(&self, auth: AuthContext, request: &mut impl RequestInfo) -> Result<Step, Problem> {
         let Asked { ability, enforced, charge } = &*self.0;
-        let auth = with_context(request, |it| Ok(it.again()))?;
         if let Some(template) = ability {
             auth.asked(request, || template.describe(*enforced));
         }
-        if auth.token.is_none() && !enforced {
+        if auth.caller.is_none() && !enforced {
             return Ok(Step::Now(Ok(auth)));
         }
-        auth.token()?;
+        auth.required_caller()?;
         let charged = match charge {
             Some(charge) => {
                 let authenticator = auth.authenticator.clone();
@@ -146,15 +174,15 @@ impl Guard {
         self.0.ability.as_ref().map_or(Ok(None), |template| template.fill(request))
     }
 
-    fn require(&self, auth: AuthContext, required: Option<String>) -> Result<AuthContext, Problem> {
+    fn require(&self, auth: AuthContext, required: Option<String>) -> Verdict {
         let Asked { ability, enforced, .. } = &*self.0;
         if let Some(template) = ability {
             if required.is_none() && *enforced {
                 return Err(auth.authenticator.not_found(auth.quota()));
             }
-            let token = auth.token()?;
-            if !required.is_some_and(|required| token.can(&required)) {
-                auth.lacking(token, &[&template.text], *enforced)?;
+            let caller = auth.required_caller()?;
+            if !required.is_some_and(|required| caller.can(&required)) {
+                auth.lacking(caller, &[&template.text], *enforced)?;
             }
         }
         Ok(auth)

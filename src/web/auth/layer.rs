@@ -1,33 +1,51 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use super::{Authenticator, Guard, RequestInfo, Step};
+use super::{
+    Authenticator, Guard, RequestInfo, context::Step, cross_site::may_change_something,
+    session::SessionQuestion,
+};
 
 /// An [`Authenticator`] for the requests of one framework, whose type of request is `Q`.
-pub(crate) struct AuthLayer<Q> {
+pub(crate) struct AuthLayer<Q: RequestInfo> {
     authenticator: Authenticator,
     client_address: Option<ClientAddress<Q>>,
+    ask: Option<AskForSession<Q>>,
+    csrf_check: Option<CsrfCheck<Q>>,
 }
 
 type ClientAddress<Q> = Arc<dyn Fn(&Q) -> Option<IpAddr> + Send + Sync>;
+type CsrfCheck<Q> = Arc<dyn Fn(&Q) -> bool + Send + Sync>;
+/// Puts a question to the application.
+type AskForSession<Q> = Arc<dyn Fn(&Q, SessionQuestion) -> <Q as RequestInfo>::Later + Send + Sync>;
 
 /// The two things that a request passes on its way in.
 #[derive(Clone, Debug)]
-pub(crate) enum Stage<Q> {
+pub(crate) enum Stage<Q: RequestInfo> {
     Layer(AuthLayer<Q>),
     Guard(Guard),
 }
 
-impl<Q> AuthLayer<Q> {
+impl<Q: RequestInfo> AuthLayer<Q> {
     pub(crate) fn new(authenticator: Authenticator) -> Self {
-        Self { authenticator, client_address: None }
+        Self { authenticator, client_address: None, ask: None, csrf_check: None }
     }
 
     pub(crate) fn client_address(
-        mut self,
+        self,
         find: impl Fn(&Q) -> Option<IpAddr> + Send + Sync + 'static,
     ) -> Self {
-        self.client_address = Some(Arc::new(find));
-        self
+        Self { client_address: Some(Arc::new(find)), ..self }
+    }
+
+    pub(crate) fn or_session(
+        self,
+        ask: impl Fn(&Q, SessionQuestion) -> Q::Later + Send + Sync + 'static,
+    ) -> Self {
+        Self { ask: Some(Arc::new(ask)), ..self }
+    }
+
+    pub(crate) fn csrf_check(self, check: impl Fn(&Q) -> bool + Send + Sync + 'static) -> Self {
+        Self { csrf_check: Some(Arc::new(check)), ..self }
     }
 
     /// Whether both go by the same authenticator, as clones do.
@@ -43,13 +61,25 @@ impl<Q> AuthLayer<Q> {
 }
 
 impl<Q: RequestInfo> AuthLayer<Q> {
-    pub(crate) fn step(&self, request: &Q) -> Step {
+    pub(crate) fn step(&self, request: &Q) -> Step<Q::Later> {
         let from = self.client_address.as_ref().and_then(|find| find(request));
-        self.authenticator.step(request, from)
+        let Some(ask) = &self.ask else {
+            return self.authenticator.step(request, from).within::<Q>();
+        };
+        match self.authenticator.step_or_session(request, from) {
+            Ok(step) => step.within::<Q>(),
+            Err(question) => {
+                let is_admitted = match &self.csrf_check {
+                    Some(check) => !may_change_something(request) || check(request),
+                    None => question.is_admitted,
+                };
+                Step::Later(ask(request, SessionQuestion { is_admitted, ..question }))
+            }
+        }
     }
 }
 
-impl<Q> Stage<Q> {
+impl<Q: RequestInfo> Stage<Q> {
     /// See [`AuthLayer::further_header`]. What a guard meets was marked further out.
     pub(crate) fn further_header(&self) -> Option<&str> {
         match self {
@@ -60,7 +90,7 @@ impl<Q> Stage<Q> {
 }
 
 #[cfg(feature = "axum")]
-impl<Q> Stage<Q> {
+impl<Q: RequestInfo> Stage<Q> {
     /// Returns `true` if this is the layer, which all guards and handler arguments are inside of.
     pub(crate) fn is_layer(&self) -> bool {
         matches!(self, Self::Layer(_))
@@ -68,28 +98,32 @@ impl<Q> Stage<Q> {
 }
 
 impl<Q: RequestInfo> Stage<Q> {
-    pub(crate) fn step(&self, request: &mut Q) -> Step {
+    pub(crate) fn step(&self, request: &mut Q) -> Step<Q::Later> {
         match self {
             Self::Layer(layer) => layer.step(request),
-            Self::Guard(guard) => guard.step(request),
+            Self::Guard(guard) => guard.step(request).within::<Q>(),
         }
     }
 }
 
-impl<Q> Clone for AuthLayer<Q> {
+impl<Q: RequestInfo> Clone for AuthLayer<Q> {
     fn clone(&self) -> Self {
-        let Self { authenticator, client_address } = self;
-        Self { authenticator: authenticator.clone(), client_address: client_address.clone() }
+        Self {
+            authenticator: self.authenticator.clone(),
+            client_address: self.client_address.clone(),
+            ask: self.ask.clone(),
+            csrf_check: self.csrf_check.clone(),
+        }
     }
 }
 
-impl<Q> fmt::Debug for AuthLayer<Q> {
+impl<Q: RequestInfo> fmt::Debug for AuthLayer<Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AuthLayer").field(&self.authenticator).finish()
     }
 }
 
-impl<Q> From<Guard> for Stage<Q> {
+impl<Q: RequestInfo> From<Guard> for Stage<Q> {
     fn from(guard: Guard) -> Self {
         Self::Guard(guard)
     }
@@ -120,6 +154,17 @@ macro_rules! auth_layer {
                 find: impl Fn(&$request) -> Option<IpAddr> + Send + Sync + 'static,
             ) -> Self {
                 Self(self.0.client_address(find))
+            }
+
+            /// Replaces the comparison of origins for requests that a session makes and that may change something:
+            /// methods other than `GET`, `HEAD` and `OPTIONS`, and upgrades. If `check` returns `false`, the request
+            /// is answered with 403. Default: [the comparison of origins](crate::web::auth#requests-from-other-sites).
+            #[must_use]
+            pub fn csrf_check(
+                self,
+                check: impl Fn(&$request) -> bool + Send + Sync + 'static,
+            ) -> Self {
+                Self(self.0.csrf_check(check))
             }
         }
 

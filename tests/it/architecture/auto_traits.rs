@@ -17,7 +17,10 @@ use keyfob::{
         NamePolicy, Pepper, PepperKey, Prefix, PresentedToken, RateLimit, Reason, Revocation,
         Suspension, TokenDigest, TokenFormat,
     },
-    web::{Problem, Realm, TrustedProxies},
+    web::{
+        Authenticator, Guard, Problem, Realm, TokenAuthenticated, TrustedProxies,
+        auth::{Account, AuthContext, AuthRequest, Caller},
+    },
 };
 
 #[cfg(feature = "axum")]
@@ -49,6 +52,8 @@ fn what_is_public_can_be_sent_and_shared() {
     ordinary::<(TokenFormat, Problem, Realm, MalformedToken, RateLimiter, Charge, Quota)>();
     ordinary::<(RateLimited, TrustedProxies, OperatorTokens, TokenRotation)>();
     ordinary::<(Pepper, PepperKey, KeyedChecksum, Event)>();
+    ordinary::<(Account, AuthContext, AuthRequest<'static>, Authenticator, Caller, Guard)>();
+    ordinary::<(TokenAuthenticated, keyfob::limit::Payer)>();
     shareable::<TokenPages>();
     shareable::<Box<dyn OwnerGate>>();
     error::<RotateError>();
@@ -66,10 +71,9 @@ fn what_is_public_can_be_sent_and_shared() {
     #[cfg(feature = "axum")]
     {
         use keyfob::web::{
-            Allowed, AllowedAll, AllowedAny, Authenticated, Authenticator, Guard, GuardLog,
-            JsonBody, MaybeAllowed,
+            Allowed, AllowedAll, AllowedAny, Authenticated, GuardLog, JsonBody, MaybeAllowed,
         };
-        ordinary::<(Authenticator, Guard, GuardLog, keyfob::web::axum::TokenLayer)>();
+        ordinary::<(GuardLog, keyfob::web::axum::TokenLayer)>();
         ordinary::<(Allowed<A>, AllowedAny<(A, A)>, AllowedAll<(A, A)>, MaybeAllowed<A>)>();
         ordinary::<(Authenticated, JsonBody, keyfob::web::axum::CheckedService<()>)>();
     }

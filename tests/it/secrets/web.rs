@@ -14,6 +14,7 @@ use keyfob::{
     web::{
         Allowed, AllowedAll, AllowedAny, Authenticated, Authenticator, Guard, GuardLog,
         MaybeAllowed, Realm,
+        auth::AuthRequest,
         axum::{TokenLayer, Verified},
     },
 };
@@ -119,10 +120,24 @@ async fn what_stands_before_a_handler_shows_no_secret(world: World) {
         assert_ne!(response.status(), StatusCode::OK);
         tell(&out, &response.into_body().collect().await.unwrap().to_bytes());
     }
+    let bearer = format!("Bearer {}", powerless.plain.expose_secret());
+    for text in [format!("Bearer {plain}"), format!("Bearer {plain}0"), bearer] {
+        let request =
+            AuthRequest::new("GET", "/read").headers([("authorization", text.as_bytes())]);
+        let unlimited = authenticator.clone().rate_limit(None);
+        tell(&out, &(unlimited.authenticate(&request).await, &request));
+    }
     tell(&out, &(guards.to_string(), guards));
 
     let told = out.0.lock().unwrap().clone();
-    for part in ["Sensitive", "Allowed(", "AuthContext", "Authenticator {", "rate_limited"] {
+    for part in [
+        "Sensitive",
+        "Allowed(",
+        "AuthContext {",
+        "AuthRequest {",
+        "Authenticator {",
+        "rate_limited",
+    ] {
         assert!(told.contains(part), "{part} was not told of");
     }
     assert_clean("what was told", told.as_bytes(), &forbidden(&[good, powerless]));

@@ -24,14 +24,20 @@ use super::{
     app::{Address, Outer, Serve, Setup, every_route},
     handlers::*,
     http::{Request, Response},
+    sessions::Sessions,
 };
 
 state_handlers!();
 
+/// Of each name that axum has.
+mod route {
+    pub use actix_web::web::{get, post, route as any};
+}
+
 macro_rules! app {
     ($($method:ident $path:literal => $handler:ident $(, $guard:expr)?;)+) => {
         App::new()$(.service(
-            web::resource($path)$(.wrap($guard))?.route(web::$method().to($handler))
+            web::resource($path)$(.wrap($guard))?.route(route::$method().to($handler))
         ))+
     };
 }
@@ -54,6 +60,10 @@ pub async fn serve(setup: Setup) -> Serve {
 pub fn entrance(setup: &Setup) -> TokenMiddleware {
     let entrance = TokenMiddleware::new(setup.authenticator.clone());
     let connection = |request: &HttpRequest| Some(request.peer_addr()?.ip());
+    let entrance = match &setup.sessions {
+        None => entrance,
+        Some(sessions) => or_session(entrance, sessions.clone()),
+    };
     match setup.address.clone() {
         Address::Unknown => entrance,
         Address::Connection => entrance.client_address(connection),
@@ -61,6 +71,23 @@ pub fn entrance(setup: &Setup) -> TokenMiddleware {
             let forwarded_for = request.headers().get_all("x-forwarded-for");
             proxies.client(connection(request)?, forwarded_for.map(HeaderValue::as_bytes))
         }),
+    }
+}
+
+/// The future is none to send, as those of actix's sessions are.
+fn or_session(entrance: TokenMiddleware, sessions: Sessions) -> TokenMiddleware {
+    let check = sessions.clone();
+    let entrance = entrance.or_session(move |request: &HttpRequest| {
+        let (sessions, request) = (sessions.clone(), Rc::new(request.clone()));
+        async move {
+            let cookie = request.headers().get("cookie");
+            sessions.find(cookie.map(|it| it.to_str().unwrap().to_owned())).await
+        }
+    });
+    if check.has_own_check() {
+        entrance.csrf_check(|request| request.headers().contains_key("x-csrf-token"))
+    } else {
+        entrance
     }
 }
 

@@ -8,6 +8,7 @@ use keyfob::web::{Authenticator, TrustedProxies};
 use super::{
     actix_app, axum_app,
     http::{Request, Response},
+    sessions::Sessions,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub struct Setup {
     /// What stands around the layer, or in its place.
     pub outer: Option<Outer>,
     pub address: Address,
+    pub sessions: Option<Sessions>,
 }
 
 #[derive(Clone)]
@@ -59,7 +61,7 @@ pub type Serve = Rc<dyn Fn(Request) -> LocalBoxFuture<'static, Response>>;
 
 impl Setup {
     pub fn new(authenticator: Authenticator) -> Self {
-        Self { authenticator, layer: true, outer: None, address: Address::Unknown }
+        Self { authenticator, layer: true, outer: None, address: Address::Unknown, sessions: None }
     }
 
     pub fn without_layer(self) -> Self {
@@ -72,6 +74,10 @@ impl Setup {
 
     pub fn address(self, address: Address) -> Self {
         Self { address, ..self }
+    }
+
+    pub fn or_session(self, sessions: &Sessions) -> Self {
+        Self { sessions: Some(sessions.clone()), ..self }
     }
 }
 
@@ -109,6 +115,8 @@ macro_rules! every_route {
             get "/errors/lacking" => lacking;
             get "/errors/invalid" => invalid;
             get "/authenticated" => authenticated;
+            get "/token/authenticated" => token_authenticated;
+            get "/token/allowed" => token_allowed;
             get "/allowed" => allowed;
             get "/maybe" => maybe;
             get "/any" => any;
@@ -121,9 +129,11 @@ macro_rules! every_route {
             get "/own-headers" => own_headers;
             get "/sensitive" => sensitive;
             post "/json" => json;
+            any "/any-method" => authenticated;
             get "/state/authenticated" => state_authenticated;
             get "/state/allowed" => state_allowed;
             get "/state/maybe" => state_maybe;
+            get "/state/maybe/two" => state_maybe_two;
             get "/state/two" => state_two;
             get "/state/beside" => state_beside;
             get "/state/served" => state_served;
@@ -137,6 +147,7 @@ macro_rules! every_route {
             get "/charged" => allowed, Guard::charging(five());
             get "/charged/{id}" => open, guard("projects:{id}:write").charge(five());
             get "/seldom" => allowed, Guard::charging(seldom());
+            get "/shared" => authenticated, Guard::charging(seldom().per_owner());
             get "/costly" => allowed, Guard::charging(costly());
             get "/own-headers/charged" => own_headers, Guard::charging(five());
         }

@@ -53,6 +53,22 @@ pub fn serve(setup: Setup) -> Serve {
             proxies.client(connection(parts)?, forwarded_for.map(HeaderValue::as_bytes))
         }),
     };
+    let entrance = match setup.sessions {
+        None => entrance,
+        Some(sessions) => {
+            let check = sessions.clone();
+            let entrance = entrance.or_session(move |parts: &Parts| {
+                let cookie = parts.headers.get("cookie").map(|it| it.to_str().unwrap().to_owned());
+                let sessions = sessions.clone();
+                async move { sessions.find(cookie).await }
+            });
+            if check.has_own_check() {
+                entrance.csrf_check(|parts| parts.headers.contains_key("x-csrf-token"))
+            } else {
+                entrance
+            }
+        }
+    };
     let router: Router<App> = every_route!(router);
     let fallback = Router::new().fallback(open).layer(guard("projects:{id}:write"));
     let router = router.nest("/fallback", fallback);

@@ -1,13 +1,13 @@
 //! The handlers, the same on both frameworks.
 
 use keyfob::{
-    ApiTokens, NewToken, Owner, VerifiedToken, VerifyError,
+    ApiTokens, NewToken, Owner, VerifyError,
     limit::Charge,
     store::MemoryStore,
     token::{RateLimit, ReportOnly},
     web::{
         Allowed, AllowedAll, AllowedAny, Authenticated, Guard, JsonBody, MaybeAllowed, Problem,
-        request,
+        TokenAllowed, TokenAuthenticated, auth::Caller, request,
     },
 };
 use time::Duration;
@@ -38,9 +38,12 @@ impl OwnHeaders {
 /// The headers of a request that are marked as sensitive, in the order of names.
 pub struct Sensitive(pub Vec<String>);
 
-pub fn hello(token: &VerifiedToken) -> String {
+pub fn hello(caller: &Caller) -> String {
     handled();
-    format!("hello {}", token.owner())
+    match caller.actor() {
+        Some(actor) => format!("hello {actor} of {}", caller.owner()),
+        None => format!("hello {}", caller.owner()),
+    }
 }
 
 pub fn hello_maybe(token: MaybeAllowed<ServersRead>) -> String {
@@ -90,6 +93,17 @@ pub async fn own_body() -> Result<String, Problem> {
 
 pub async fn authenticated(token: Authenticated) -> String {
     hello(&token)
+}
+
+/// Only a token has an id.
+pub async fn token_authenticated(token: TokenAuthenticated) -> String {
+    handled();
+    format!("token of {}", token.owner())
+}
+
+pub async fn token_allowed(token: TokenAllowed<ServersRead>) -> String {
+    handled();
+    format!("token of {}", token.owner())
 }
 
 pub async fn allowed(token: Allowed<ServersRead>) -> String {
@@ -182,8 +196,15 @@ macro_rules! state_handlers {
             Verified(token): Verified<Allowed<ServersRead>>,
             Verified(other): Verified<Authenticated>,
         ) -> String {
-            assert_eq!(token.id(), other.id());
+            assert_eq!(token.token().map(|it| it.id()), other.token().map(|it| it.id()));
             hello(&token)
+        }
+
+        async fn state_maybe_two(
+            Verified(_): Verified<MaybeAllowed<ServersRead>>,
+            Verified(token): Verified<MaybeAllowed<ServersRead>>,
+        ) -> String {
+            hello_maybe(token)
         }
 
         async fn state_served(

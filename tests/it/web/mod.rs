@@ -57,6 +57,7 @@ mod outside;
 mod paths;
 mod responses;
 mod scene;
+mod sessions;
 mod shared;
 mod state;
 mod told;

@@ -123,7 +123,7 @@ async fn a_limit_that_can_not_be_read_is_an_error_and_told_each_time(framework: 
         let answer = client.send(get(path).with("good")).await;
         assert_eq!((answer.told(), answer.quota()), (is(500, "internal"), None), "{path}");
         let (id, owner) = (scene.issued["good"].record.id, &scene.issued["good"].record.owner);
-        let of = format!("id: {id:?}, owner: {owner:?}");
+        let of = format!("id: Some({id:?}), owner: {owner:?}, actor: None");
         let start = format!("LimitCorrupt {{ {of}, limit: \"default\", error: ");
         let events = told(&scene);
         assert!(events.len() == 1 && events[0].starts_with(&start), "{events:?}");

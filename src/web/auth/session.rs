@@ -1,0 +1,70 @@
+//! A request without a token of ours, which a session of the application's own login may make.
+
+use std::{future::Future, time::Instant};
+
+use crate::{event::Event, time::timer::in_time, web::Problem};
+
+use super::{
+    Account, Caller,
+    context::{AuthContext, Verdict},
+};
+
+/// Why a request has no credential of ours.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NoToken {
+    Missing,
+    /// It is a proxy's JWT, another scheme's, or anything else that does not look like ours.
+    Foreign,
+    /// It can't be read, and does not look like ours.
+    Unreadable,
+}
+
+/// The question to the application whether a session makes a request.
+#[derive(Debug)]
+pub(crate) struct SessionQuestion {
+    pub(super) nobody: AuthContext,
+    pub(super) no_token: NoToken,
+    /// Whether a session may make this request: see [`cross_site`](super::cross_site).
+    pub(super) is_admitted: bool,
+}
+
+impl SessionQuestion {
+    /// Asks the application once, no longer than the deadline, and judges the request by the answer. An error is a text
+    /// for people.
+    pub(crate) async fn ask(
+        self,
+        answer: impl Future<Output = Result<Option<Account>, String>>,
+    ) -> Verdict {
+        let Self { mut nobody, no_token, is_admitted } = self;
+        let authenticator = nobody.authenticator.clone();
+        nobody.session_was_asked = true;
+        let deadline = authenticator.rules.tokens.deadline();
+        let error = match in_time(Instant::now() + deadline, answer).await {
+            Some(Ok(Some(account))) if is_admitted => {
+                return nobody.called_by(Caller::by_session(account)).holding_something();
+            }
+            Some(Ok(Some(account))) => return Err(authenticator.cross_site(&account)),
+            Some(Ok(None)) => return authenticator.without_token(nobody, no_token),
+            Some(Err(error)) => error,
+            None => format!("no answer within {} ms", deadline.as_millis()),
+        };
+        Err(authenticator.session_failed(error))
+    }
+}
+
+impl super::Authenticator {
+    #[cold]
+    fn cross_site(&self, account: &Account) -> Problem {
+        self.rules.tokens.report(|| Event::CrossSiteRefused {
+            owner: account.owner().clone(),
+            actor: account.actor().clone(),
+        });
+        self.finish(Problem::cross_site_request(), None)
+    }
+
+    #[cold]
+    fn session_failed(&self, error: String) -> Problem {
+        self.rules.tokens.report(|| Event::SessionFailed { error });
+        self.finish(Problem::store_unavailable(), None)
+    }
+}
