@@ -7,8 +7,9 @@ use time::Duration;
 use crate::{
     store::contract::{Change, InsertRules},
     token::{
-        Abilities, Ability, AllowedAddresses, DeclaredAbility, Fields, InvalidValue, Metadata,
-        NamePolicy, Rule, Timestamp, TokenFormat, TokenName, TokenRecord, is_ability,
+        Abilities, Ability, AbilityTemplate, AllowedAddresses, DeclaredAbility, Fields,
+        InvalidValue, Metadata, NamePolicy, Rule, Timestamp, TokenFormat, TokenName, TokenRecord,
+        is_ability,
     },
 };
 
@@ -290,11 +291,15 @@ impl Policy {
 
     /// A branch is known where a declared ability lies under it.
     fn known(&self, abilities: Abilities) -> Result<Abilities, Rule> {
-        let (Some(declared), Some(set)) = (self.declared, abilities.as_set()) else {
-            return Ok(abilities);
-        };
-        let is_known = |held: &Ability| declared.iter().any(|it| held.permits(it.name));
-        if set.iter().all(is_known) { Ok(abilities) } else { Err(Rule::UndeclaredAbility) }
+        let is_known = |held: &Ability| self.declares(|it| it.is_within(held));
+        let mut held = abilities.as_set().unwrap_or_default().iter();
+        if held.all(is_known) { Ok(abilities) } else { Err(Rule::UndeclaredAbility) }
+    }
+
+    /// Returns `true` if there is such an ability among those that are declared, or if none are declared.
+    pub(crate) fn declares(&self, is_it: impl Fn(AbilityTemplate<'_>) -> bool) -> bool {
+        let is_it = |it: &DeclaredAbility| is_it(AbilityTemplate::new(it.name));
+        self.declared.is_none_or(|declared| declared.iter().any(is_it))
     }
 
     /// The instant at which a token ends whose secret was made at `issued`, asked for at `now`. The maximum is checked

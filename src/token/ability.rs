@@ -4,7 +4,7 @@ use smol_str::SmolStr;
 
 use super::{InvalidValue, Rule, text::text_traits};
 
-const MAX_LENGTH: usize = 100;
+pub(super) const MAX_LENGTH: usize = 100;
 const MAX_PER_TOKEN: usize = 100;
 
 /// Something that a token may do, as a token holds it: `servers:read`, or a whole branch with `servers:*`.

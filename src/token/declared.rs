@@ -1,7 +1,7 @@
 /// One of the abilities that an application has declared, with what its users are told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeclaredAbility {
-    /// The ability, such as `servers:read`.
+    /// The ability, such as `servers:read`, or a template such as `projects:{project}:write`.
     pub name: &'static str,
     /// What it lets a token do, for people.
     pub description: &'static str,
@@ -9,9 +9,25 @@ pub struct DeclaredAbility {
 
 /// A type that stands for one ability, so that a handler's signature can ask for it.
 ///
-/// [`abilities!`](crate::abilities) makes them.
+/// [`abilities!`](crate::abilities) makes them. The enum itself stands for none, so this does not compile:
+///
+/// ```compile_fail,E0277
+/// keyfob::abilities! {
+///     pub enum PanelAbility {
+///         ServersRead = "servers:read", "List and show servers";
+///     }
+/// }
+///
+/// fn list_servers(_: keyfob::web::Allowed<PanelAbility>) {}
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the marker type of an ability",
+    label = "not a marker type that `abilities!` has made",
+    note = "`abilities!` makes a marker type for each ability: write `Allowed<ServersRead>`, and neither the name of the enum nor `Ability`"
+)]
 pub trait AbilityMarker: Send + Sync + 'static {
-    /// The ability, such as `servers:read`.
+    /// The ability, such as `servers:read`, or a template such as `projects:{project}:write`, whose parameters are those
+    /// of the route.
     const NAME: &'static str;
 
     /// Whether a token without it is refused. See [`ReportOnly`].
@@ -63,6 +79,27 @@ impl<A: AbilityMarker> AbilityMarker for ReportOnly<A> {
 /// assert_eq!(PanelAbility::ALL[1].description, "Create servers");
 /// assert_eq!(<ServersRead as AbilityMarker>::NAME, "servers:read");
 /// ```
+///
+/// An ability of one resource has a parameter of the route in place of a segment. Tokens are issued with
+/// `projects:7:write`, `projects:7:*` or `projects:*`, and `Allowed<ProjectWrite>` in a handler of
+/// `/projects/{project}/builds` asks for the ability of the project in the path:
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore};
+///
+/// keyfob::abilities! {
+///     pub enum CiAbility {
+///         ProjectWrite = "projects:{project}:write", "Change a project";
+///     }
+/// }
+///
+/// let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").declare(CiAbility::ALL).build()?;
+/// let new = |ability| NewToken::new(Owner::new("user:42").unwrap(), "ci").abilities([ability]);
+/// assert!(tokens.issue(new("projects:7:write")).await.is_ok());
+/// assert!(tokens.issue(new("projects:7:wrte")).await.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[macro_export]
 macro_rules! abilities {
     ($(#[$meta:meta])* $vis:vis enum $enum:ident {
@@ -104,8 +141,9 @@ macro_rules! abilities {
 
         $(
             const _: () = ::core::assert!(
-                $crate::token::is_ability($name),
-                concat!($name, " is not an ability"),
+                $crate::token::is_ability_template($name),
+                "{}",
+                ::core::concat!($name, " is not an ability"),
             );
 
             #[doc = concat!("Stands for `", $name, "`: ", $description)]

@@ -15,7 +15,8 @@ use crate::web::{
     Problem,
     auth::{
         AbilitySet, Allowed, AllowedAll, AllowedAny, AuthContext, Authenticated, HandlerArgument,
-        MaybeAllowed, Step, TokenAllowed, TokenAuthenticated, Verdict, with_context,
+        MaybeAllowed, PathAbilities, RequestInfo, Step, TokenAllowed, TokenAuthenticated, Verdict,
+        with_context,
     },
     body::{self, Declared, JsonBody},
 };
@@ -29,7 +30,7 @@ macro_rules! handler_arguments {
             type Future = Ready<Result<Self, Problem>>;
 
             fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-                ready(with_context(request, |it| Self::from_auth(it, request)))
+                ready(with_context(request, |it| Self::from_auth(it, request, path_of::<Self>(request))))
             }
         }
     )+};
@@ -66,7 +67,8 @@ impl<T: HandlerArgument + 'static> FromRequest for Verified<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let Some(middleware) = request.app_data::<Data<TokenMiddleware>>() else {
-            let left = |it: &AuthContext| T::from_auth(it, request).map(Self);
+            let left =
+                |it: &AuthContext| T::from_auth(it, request, path_of::<T>(request)).map(Self);
             return Either::Left(ready(with_context(request, left)));
         };
         let earlier = request.extensions().get::<Pending>().cloned();
@@ -85,6 +87,10 @@ impl<T: HandlerArgument + 'static> FromRequest for Verified<T> {
     }
 }
 
+fn path_of<T: HandlerArgument>(request: &HttpRequest) -> PathAbilities {
+    PathAbilities::of::<T>(|name| request.clone().parameter(name))
+}
+
 /// actix starts all arguments of a handler before the first is there; they wait for one verdict.
 #[derive(Clone)]
 struct Pending {
@@ -96,7 +102,7 @@ fn take<T: HandlerArgument>(
     auth: AuthContext,
     request: &HttpRequest,
 ) -> Result<Verified<T>, Problem> {
-    let argument = T::from_auth(&auth, request);
+    let argument = T::from_auth(&auth, request, path_of::<T>(request));
     auth.insert_if_absent(&mut request.clone());
     argument.map(Verified)
 }

@@ -1,14 +1,44 @@
 use std::{fmt, marker::PhantomData, ops::Deref};
 
-use crate::{token::AbilityMarker, verify::VerifiedToken, web::Problem};
+use crate::{
+    token::{AbilityMarker, AbilityTemplate, Filled},
+    verify::VerifiedToken,
+    web::Problem,
+};
 
-use super::{Caller, context::AuthContext, request_info::RequestInfo};
+use super::{
+    Caller,
+    context::AuthContext,
+    guard::{ability_of, asked},
+    request_info::RequestInfo,
+};
 
-/// What a handler can ask for, on every framework: [`Allowed`], [`AllowedAny`], [`AllowedAll`], [`MaybeAllowed`] and
-/// [`Authenticated`], and for tokens only [`TokenAllowed`] and [`TokenAuthenticated`].
+/// A proof that a handler can ask for, on every framework: [`Allowed`], [`AllowedAny`], [`AllowedAll`],
+/// [`MaybeAllowed`] and [`Authenticated`], and for tokens only [`TokenAllowed`] and [`TokenAuthenticated`].
 pub trait HandlerArgument: Sized {
     #[doc(hidden)]
-    fn from_auth(auth: &AuthContext, request: &impl RequestInfo) -> Result<Self, Problem>;
+    const REQUIRED: &'static [Required];
+
+    #[doc(hidden)]
+    fn from_auth(
+        auth: &AuthContext,
+        request: &impl RequestInfo,
+        path: PathAbilities,
+    ) -> Result<Self, Problem>;
+}
+
+/// The abilities that are built from the path of a request, in the order in which they are required.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct PathAbilities(Vec<Filled>);
+
+impl PathAbilities {
+    /// Builds those that a handler argument requires, with the parameters of the route.
+    #[inline]
+    pub(crate) fn of<T: HandlerArgument>(mut value_of: impl FnMut(&str) -> Option<String>) -> Self {
+        let templates = T::REQUIRED.iter().filter(|it| it.has_parameters);
+        Self(templates.map(|it| AbilityTemplate::new(it.name).fill(&mut value_of)).collect())
+    }
 }
 
 /// One ability, or a tuple of up to eight.
@@ -23,18 +53,19 @@ pub trait AbilitySet: Send + Sync + 'static {
 pub struct Required {
     name: &'static str,
     enforced: bool,
+    has_parameters: bool,
 }
 
 impl Required {
     const fn of<A: AbilityMarker>() -> Self {
-        Self { name: A::NAME, enforced: A::ENFORCED }
+        let has_parameters = AbilityTemplate::new(A::NAME).has_parameters();
+        Self { name: A::NAME, enforced: A::ENFORCED, has_parameters }
     }
 }
 
 impl fmt::Display for Required {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)?;
-        if self.enforced { Ok(()) } else { f.write_str(" (report only)") }
+        f.write_str(&asked(self.name, self.enforced))
     }
 }
 
@@ -83,19 +114,38 @@ enum Need {
 }
 
 impl Need {
-    fn check<P: Proven>(self, required: &[Required], auth: &AuthContext) -> Result<P, Problem> {
+    fn check<P: Proven>(
+        self,
+        required: &[Required],
+        auth: &AuthContext,
+        request: &impl RequestInfo,
+        path: PathAbilities,
+    ) -> Result<P, Problem> {
         let proven = P::of(auth)?;
         let caller = auth.required_caller()?;
-        let held = |it: &Required| caller.can(it.name);
-        let (passes, enforced) = match self {
-            Self::All => {
-                (required.iter().all(held), required.iter().any(|it| it.enforced && !held(it)))
+        let mut path = path.0.into_iter();
+        let (mut held, mut refused, mut nowhere) = (0, 0, false);
+        for it in required {
+            let holds = match it.has_parameters.then(|| path.next()).flatten() {
+                None => caller.can(it.name),
+                Some(filled) => {
+                    let ability = ability_of(filled, request)?;
+                    nowhere |= it.enforced && ability.is_none();
+                    ability.is_some_and(|it| caller.can(&it))
+                }
+            };
+            match self {
+                Self::Any if holds => return Ok(proven.clone()),
+                _ => held += usize::from(holds),
             }
-            Self::Any => (required.iter().any(held), required.iter().any(|it| it.enforced)),
-        };
-        if !passes {
+            refused += usize::from(it.enforced && !holds);
+        }
+        if held < required.len() {
+            if nowhere {
+                return Err(auth.authenticator.not_found(auth.quota()));
+            }
             let names: Vec<_> = required.iter().map(|it| it.name).collect();
-            auth.lacking(caller, &names, enforced)?;
+            auth.lacking(caller, &names, refused > 0)?;
         }
         Ok(proven.clone())
     }
@@ -112,12 +162,12 @@ impl Need {
 macro_rules! proofs {
     ($($(#[$meta:meta])* $name:ident<$set:ident> of $proven:ident needs $need:ident;)+) => {$(
         $(#[$meta])*
-        pub struct $name<$set> {
+        pub struct $name<$set: AbilitySet> {
             proven: $proven,
             abilities: PhantomData<fn() -> $set>,
         }
 
-        impl<$set> Deref for $name<$set> {
+        impl<$set: AbilitySet> Deref for $name<$set> {
             type Target = $proven;
 
             fn deref(&self) -> &$proven {
@@ -125,23 +175,29 @@ macro_rules! proofs {
             }
         }
 
-        impl<$set> Clone for $name<$set> {
+        impl<$set: AbilitySet> Clone for $name<$set> {
             fn clone(&self) -> Self {
                 Self { proven: self.proven.clone(), abilities: PhantomData }
             }
         }
 
-        impl<$set> fmt::Debug for $name<$set> {
+        impl<$set: AbilitySet> fmt::Debug for $name<$set> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_tuple(stringify!($name)).field(&self.proven).finish()
             }
         }
 
         impl<$set: AbilitySet> HandlerArgument for $name<$set> {
-            fn from_auth(auth: &AuthContext, request: &impl RequestInfo) -> Result<Self, Problem> {
-                let (need, required) = (Need::$need, $set::REQUIRED);
-                auth.asked(request, || need.describe(required));
-                let proven = need.check(required, auth)?;
+            const REQUIRED: &'static [Required] = $set::REQUIRED;
+
+            fn from_auth(
+                auth: &AuthContext,
+                request: &impl RequestInfo,
+                path: PathAbilities,
+            ) -> Result<Self, Problem> {
+                let need = Need::$need;
+                auth.asked(request, || need.describe(Self::REQUIRED));
+                let proven = need.check(Self::REQUIRED, auth, request, path)?;
                 Ok(Self { proven, abilities: PhantomData })
             }
         }
@@ -166,22 +222,23 @@ proofs! {
 /// [identifies](super::Authenticator::identify): nobody in particular, or a caller that may do `A`. A caller that may
 /// not is answered with 403; a bad token has been refused before.
 ///
-/// It is a type of its own because actix turns every refusal of an `Option` into `None`.
-pub struct MaybeAllowed<A>(Option<Allowed<A>>);
+/// It is a type of its own because actix turns every refusal of an `Option` into `None`. On axum, `Option<Allowed<A>>` is
+/// no handler argument.
+pub struct MaybeAllowed<A: AbilitySet>(Option<Allowed<A>>);
 
-impl<A> Clone for MaybeAllowed<A> {
+impl<A: AbilitySet> Clone for MaybeAllowed<A> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<A> fmt::Debug for MaybeAllowed<A> {
+impl<A: AbilitySet> fmt::Debug for MaybeAllowed<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("MaybeAllowed").field(&self.0).finish()
     }
 }
 
-impl<A> MaybeAllowed<A> {
+impl<A: AbilitySet> MaybeAllowed<A> {
     /// The caller, if there is one.
     #[must_use]
     pub fn into_inner(self) -> Option<Allowed<A>> {
@@ -189,7 +246,7 @@ impl<A> MaybeAllowed<A> {
     }
 }
 
-impl<A> Deref for MaybeAllowed<A> {
+impl<A: AbilitySet> Deref for MaybeAllowed<A> {
     type Target = Option<Allowed<A>>;
 
     fn deref(&self) -> &Option<Allowed<A>> {
@@ -198,12 +255,18 @@ impl<A> Deref for MaybeAllowed<A> {
 }
 
 impl<A: AbilitySet> HandlerArgument for MaybeAllowed<A> {
-    fn from_auth(auth: &AuthContext, request: &impl RequestInfo) -> Result<Self, Problem> {
+    const REQUIRED: &'static [Required] = A::REQUIRED;
+
+    fn from_auth(
+        auth: &AuthContext,
+        request: &impl RequestInfo,
+        path: PathAbilities,
+    ) -> Result<Self, Problem> {
         auth.asked(request, || format!("nothing, or {}", Need::All.describe(A::REQUIRED)));
         if auth.caller.is_none() {
             return Ok(Self(None));
         }
-        let proven = Need::All.check(A::REQUIRED, auth)?;
+        let proven = Need::All.check(A::REQUIRED, auth, request, path)?;
         Ok(Self(Some(Allowed { proven, abilities: PhantomData })))
     }
 }
@@ -223,7 +286,13 @@ macro_rules! any_ability {
         }
 
         impl HandlerArgument for $name {
-            fn from_auth(auth: &AuthContext, request: &impl RequestInfo) -> Result<Self, Problem> {
+            const REQUIRED: &'static [Required] = &[];
+
+            fn from_auth(
+                auth: &AuthContext,
+                request: &impl RequestInfo,
+                _: PathAbilities,
+            ) -> Result<Self, Problem> {
                 auth.asked(request, || "any ability".to_owned());
                 <$proven>::of(auth).cloned().map(Self)
             }

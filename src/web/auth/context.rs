@@ -11,7 +11,8 @@ use crate::{
 };
 
 use super::{
-    AuthRequest, Authenticator, Caller, HandlerArgument, charge::Charged, request_info::RequestInfo,
+    AuthRequest, Authenticator, Caller, HandlerArgument, allowed::PathAbilities, charge::Charged,
+    request_info::RequestInfo,
 };
 
 #[cfg(feature = "test-util")]
@@ -97,7 +98,8 @@ impl AuthContext {
     /// # Errors
     /// The [`Problem`] to answer with.
     pub fn argument<T: HandlerArgument>(&self, request: &AuthRequest<'_>) -> Result<T, Problem> {
-        T::from_auth(self, request)
+        let path = PathAbilities::of::<T>(|name| request.value_of(name));
+        T::from_auth(self, request, path)
     }
 
     /// Returns the headers that tell of the rate limit, with lower-case names, for a response to this request. Problems
@@ -218,7 +220,8 @@ pub(crate) fn with_context<T>(
         Some(auth) => then(auth),
         None => Err(misused(
             request,
-            "no layer that authenticates is around this route, add one of keyfob's",
+            "no layer of keyfob has run before what asks for the caller: add one outside of it \
+             (the layer that is added last runs first)",
         )),
     })
 }

@@ -3,8 +3,9 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::{
+    api_tokens::ApiTokens,
     limit::Charge,
-    token::{InvalidValue, Rule, is_ability},
+    token::{AbilityTemplate, Filled, InvalidValue, Rule, is_ability_template},
     web::Problem,
 };
 
@@ -22,15 +23,16 @@ use super::context::with_context;
 /// with actix a middleware.
 ///
 /// ```
-/// use keyfob::{limit::Charge, token::RateLimit, web::Guard};
+/// use keyfob::{limit::Charge, testing, token::RateLimit, web::Guard};
 /// use time::Duration;
 ///
+/// # let (tokens, _) = testing::in_memory("acme");
 /// // `GET /projects/42/builds` asks for `projects:42:read`.
-/// let read = Guard::ability("projects:{id}:read")?;
+/// let read = Guard::ability(&tokens, "projects:{id}:read")?;
 ///
 /// // Of what a token may create in an hour, this takes five.
 /// let hourly = Charge::new("create", RateLimit::new(100, Duration::HOUR)?)?;
-/// let create = Guard::ability("projects:{id}:write")?.charge(hourly.cost(5)?);
+/// let create = Guard::ability(&tokens, "projects:{id}:write")?.charge(hourly.cost(5)?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -38,22 +40,9 @@ pub struct Guard(Arc<Asked>);
 
 #[derive(Clone, Debug)]
 struct Asked {
-    ability: Option<Template>,
+    ability: Option<SmolStr>,
     enforced: bool,
     charge: Option<Charge>,
-}
-
-/// An ability, of which some segments stand in the path.
-#[derive(Clone, Debug)]
-struct Template {
-    text: SmolStr,
-    segments: Vec<Segment>,
-}
-
-#[derive(Clone, Debug)]
-enum Segment {
-    Fixed(SmolStr),
-    Parameter(SmolStr),
 }
 
 impl Guard {
@@ -63,12 +52,18 @@ impl Guard {
     /// 404. A refusal shows the template.
     ///
     /// # Errors
-    /// [`InvalidValue`] if the text is neither.
-    pub fn ability(text: &str) -> Result<Self, InvalidValue> {
-        let ability = Some(Template::new(text).ok_or_else(|| {
+    /// [`InvalidValue`] if the text is neither, or fits no ability that the application has
+    /// [declared](crate::ApiTokensBuilder::declare).
+    pub fn ability(tokens: &ApiTokens, text: &str) -> Result<Self, InvalidValue> {
+        if !is_ability_template(text) {
             let rule = "must be an ability, with {parameters} only for whole segments";
-            Rule::from(format!("{rule}, and {text:?} is not")).broken_by("guard")
-        })?);
+            return Err(Rule::from(format!("{rule}, and {text:?} is not")).broken_by("guard"));
+        }
+        if !tokens.policy().declares(|it| it.meets(AbilityTemplate::new(text))) {
+            let rule = format!("must fit an ability that is declared, and {text:?} does not");
+            return Err(Rule::from(rule).broken_by("guard"));
+        }
+        let ability = Some(text.into());
         Ok(Self(Arc::new(Asked { ability, enforced: true, charge: None })))
     }
 
@@ -144,7 +139,7 @@ impl Guard {
     fn judge(&self, auth: AuthContext, request: &mut impl RequestInfo) -> Result<Step, Problem> {
         let Asked { ability, enforced, charge } = &*self.0;
         if let Some(template) = ability {
-            auth.asked(request, || template.describe(*enforced));
+            auth.asked(request, || asked(template, *enforced));
         }
         if auth.caller.is_none() && !enforced {
             return Ok(Step::Now(Ok(auth)));
@@ -169,9 +164,11 @@ impl Guard {
         })
     }
 
-    /// The ability that this request asks for; see [`Template::fill`].
+    /// The ability that this request asks for. `None`: the path names no such thing.
     fn fill(&self, request: &mut impl RequestInfo) -> Result<Option<String>, Problem> {
-        self.0.ability.as_ref().map_or(Ok(None), |template| template.fill(request))
+        let Some(template) = &self.0.ability else { return Ok(None) };
+        let filled = AbilityTemplate::new(template).fill(|name| request.parameter(name));
+        ability_of(filled, request)
     }
 
     fn require(&self, auth: AuthContext, required: Option<String>) -> Verdict {
@@ -182,76 +179,29 @@ impl Guard {
             }
             let caller = auth.required_caller()?;
             if !required.is_some_and(|required| caller.can(&required)) {
-                auth.lacking(caller, &[&template.text], *enforced)?;
+                auth.lacking(caller, &[template], *enforced)?;
             }
         }
         Ok(auth)
     }
 }
 
-fn is_parameter(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+/// An ability as a log of guards shows it.
+pub(super) fn asked(template: &str, enforced: bool) -> String {
+    format!("{template}{}", if enforced { "" } else { " (report only)" })
 }
 
-impl Template {
-    fn new(text: &str) -> Option<Self> {
-        let segments = text.split(':').map(|segment| match segment.strip_prefix('{') {
-            None => Some(Segment::Fixed(segment.into())),
-            Some(name) => {
-                let name = name.strip_suffix('}').filter(|name| is_parameter(name))?;
-                Some(Segment::Parameter(name.into()))
-            }
-        });
-        let segments = segments.collect::<Option<Vec<_>>>()?;
-        let example = segments.iter().map(|segment| match segment {
-            Segment::Fixed(text) => text.as_str(),
-            Segment::Parameter(_) => "x",
-        });
-        let is_good = is_ability(&example.collect::<Vec<_>>().join(":"));
-        is_good.then(|| Self { text: text.into(), segments })
-    }
-
-    /// The ability that this request asks for; `None` where the path has something else than a segment of one.
-    fn fill(&self, request: &mut impl RequestInfo) -> Result<Option<String>, Problem> {
-        let mut filled = Vec::with_capacity(self.segments.len());
-        for segment in &self.segments {
-            filled.push(match segment {
-                Segment::Fixed(text) => text.clone(),
-                Segment::Parameter(name) => match request.parameter(name) {
-                    Some(value) if value.contains(':') => return Ok(None),
-                    Some(value) => value.into(),
-                    None if request.route().is_none() => return Ok(None),
-                    None => {
-                        return Err(misused(
-                            request,
-                            "a guard names a parameter that its route does not have",
-                        ));
-                    }
-                },
-            });
-        }
-        let ability = filled.join(":");
-        Ok(is_ability(&ability).then_some(ability))
-    }
-
-    fn describe(&self, enforced: bool) -> String {
-        let mode = if enforced { "" } else { " (report only)" };
-        format!("{}{mode}", self.text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_parameter_is_a_whole_segment() {
-        for good in ["servers:read", "projects:{id}:write", "{kind}:{id}", "{id}"] {
-            assert!(Guard::ability(good).is_ok(), "{good}");
-        }
-        for bad in ["", "a:*", "a:{}:b", "p{id}", "{id}s", "{id", "{a}{b}", "{a\"b}", "a::b", "a b"]
-        {
-            assert!(Guard::ability(bad).is_err(), "{bad}");
+/// The ability that a request asks for. `None`: the path names no such thing.
+pub(super) fn ability_of(
+    filled: Filled,
+    request: &impl RequestInfo,
+) -> Result<Option<String>, Problem> {
+    match filled {
+        Filled::Ability(ability) => Ok(Some(ability)),
+        Filled::Nothing => Ok(None),
+        Filled::NoParameter if request.route().is_none() => Ok(None),
+        Filled::NoParameter => {
+            Err(misused(request, "an ability names a parameter that the route does not have"))
         }
     }
 }

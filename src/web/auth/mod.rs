@@ -71,6 +71,8 @@ mod session;
 #[cfg(any(feature = "axum", feature = "actix"))]
 pub(super) use crate::event::error_chain;
 pub use account::Account;
+#[cfg(any(feature = "axum", feature = "actix"))]
+pub(super) use allowed::PathAbilities;
 pub use allowed::{
     AbilitySet, Allowed, AllowedAll, AllowedAny, Authenticated, HandlerArgument, MaybeAllowed,
     TokenAllowed, TokenAuthenticated,

@@ -59,6 +59,12 @@ impl<'a> AuthRequest<'a> {
         self
     }
 
+    /// The value of a parameter of the route.
+    pub(super) fn value_of(&self, name: &str) -> Option<String> {
+        let mut parameters = self.parameters.iter();
+        parameters.find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned())
+    }
+
     /// Sets the host and port that the request was sent to: `:authority` of HTTP/2. Default: the header `Host`.
     #[must_use]
     pub fn authority(self, authority: &'a str) -> Self {
@@ -117,8 +123,7 @@ impl RequestInfo for AuthRequest<'_> {
     }
 
     fn parameter(&mut self, name: &str) -> Option<String> {
-        let mut parameters = self.parameters.iter();
-        parameters.find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned())
+        self.value_of(name)
     }
 
     fn insert_context(&mut self, _: AuthContext) {}

@@ -6,7 +6,7 @@ use crate::web::{
     Problem,
     auth::{
         AbilitySet, Allowed, AllowedAll, AllowedAny, Authenticated, HandlerArgument, MaybeAllowed,
-        TokenAllowed, TokenAuthenticated, with_context,
+        PathAbilities, RequestInfo, TokenAllowed, TokenAuthenticated, with_context,
     },
     body::{self, Declared, JsonBody},
 };
@@ -22,7 +22,8 @@ macro_rules! handler_arguments {
             type Rejection = Problem;
 
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-                with_context(parts, |auth| Self::from_auth(auth, parts))
+                let path = PathAbilities::of::<Self>(|name| parts.parameter(name));
+                with_context(parts, |auth| Self::from_auth(auth, parts, path))
             }
         }
     )+};
@@ -74,7 +75,8 @@ where
         hide(&mut parts.headers, layer.further_header());
         let step = layer.step(parts);
         let auth = step.verdict().await?;
-        let argument = T::from_auth(&auth, parts);
+        let path = PathAbilities::of::<T>(|name| parts.parameter(name));
+        let argument = T::from_auth(&auth, parts, path);
         auth.insert_if_absent(parts);
         argument.map(Self)
     }

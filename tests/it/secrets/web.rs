@@ -83,7 +83,7 @@ async fn what_stands_before_a_handler_shows_no_secret(world: World) {
         .rate_limit(limit)
         .record_guards(&guards);
     let layer = TokenLayer::new(authenticator.clone());
-    let guard = Guard::ability("x:{id}").unwrap();
+    let guard = Guard::ability(&tokens, "x:{id}").unwrap();
     tell(&out, &(&authenticator, &layer, &guard, layer.layer(()), guard.layer(())));
 
     let app = App { out: out.clone(), layer: layer.clone() };

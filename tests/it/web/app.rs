@@ -143,6 +143,14 @@ macro_rules! every_route {
             get "/projects/{id}" => open, guard("projects:{id}:write");
             get "/projects/{id}/{part}" => open, guard("projects:{id}:{part}");
             get "/trial/projects/{id}" => open, guard("projects:{id}:write").report_only();
+            get "/typed/trial/{id}" => typed_trial;
+            get "/typed/any/{id}" => typed_any;
+            get "/typed/all/{id}" => typed_all;
+            get "/typed/maybe/{id}" => typed_maybe;
+            get "/typed/misnamed/{other}" => typed;
+            get "/typed/{id}" => typed;
+            get "/state/typed/misnamed/{other}" => state_typed;
+            get "/state/typed/{id}" => state_typed;
             get "/misnamed/{other}" => open, guard("projects:{id}:write");
             get "/charged" => allowed, Guard::charging(five());
             get "/charged/{id}" => open, guard("projects:{id}:write").charge(five());

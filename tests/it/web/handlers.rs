@@ -15,16 +15,17 @@ use time::Duration;
 use super::app::handled;
 
 keyfob::abilities! {
-    #[allow(clippy::enum_variant_names, reason = "all of them are about servers")]
     pub enum PanelAbility {
         ServersRead = "servers:read", "List and show servers";
         ServersCreate = "servers:create", "Create servers";
         ServersDelete = "servers:delete", "Delete servers";
+        ProjectWrite = "projects:{id}:write", "Change a project";
     }
 }
 
 pub type Both = (ServersRead, ServersCreate);
 pub type Mixed = (ServersCreate, ReportOnly<ServersDelete>);
+pub type ProjectOrServers = (ProjectWrite, ServersRead);
 pub type Reported = (ReportOnly<ServersCreate>, ReportOnly<ServersDelete>);
 
 /// An answer with headers of the handler's own.
@@ -142,6 +143,26 @@ pub async fn trial_none(token: AllowedAny<Reported>) -> String {
     hello(&token)
 }
 
+pub async fn typed(caller: Allowed<ProjectWrite>) -> String {
+    hello(&caller)
+}
+
+pub async fn typed_trial(caller: MaybeAllowed<ReportOnly<ProjectWrite>>) -> String {
+    caller.as_ref().map_or_else(|| open_to_all("hello nobody"), |it| hello(it))
+}
+
+pub async fn typed_maybe(caller: MaybeAllowed<ProjectWrite>) -> String {
+    caller.as_ref().map_or_else(|| open_to_all("hello nobody"), |it| hello(it))
+}
+
+pub async fn typed_any(caller: AllowedAny<ProjectOrServers>) -> String {
+    hello(&caller)
+}
+
+pub async fn typed_all(caller: AllowedAll<ProjectOrServers>) -> String {
+    hello(&caller)
+}
+
 pub async fn own_headers(_: Authenticated) -> OwnHeaders {
     handled();
     OwnHeaders
@@ -158,7 +179,8 @@ pub async fn json(_: Allowed<ServersRead>, body: JsonBody) -> Result<String, Pro
 }
 
 pub fn guard(ability: &str) -> Guard {
-    Guard::ability(ability).unwrap()
+    let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    Guard::ability(&tokens, ability).unwrap()
 }
 
 /// Five of a hundred in an hour.
@@ -205,6 +227,10 @@ macro_rules! state_handlers {
             Verified(token): Verified<MaybeAllowed<ServersRead>>,
         ) -> String {
             hello_maybe(token)
+        }
+
+        async fn state_typed(Verified(token): Verified<Allowed<ProjectWrite>>) -> String {
+            hello(&token)
         }
 
         async fn state_served(

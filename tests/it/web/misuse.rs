@@ -49,7 +49,8 @@ async fn a_forgotten_layer_is_told_to_the_log_with_its_route(framework: Framewor
         assert_eq!(
             lines[0],
             format!(
-                "ERROR keyfob: no layer that authenticates is around this route, add one of keyfob's \
+                "ERROR keyfob: no layer of keyfob has run before what asks for the caller: add one \
+                 outside of it (the layer that is added last runs first) \
                  method={method:?} route={route:?}"
             )
         );
@@ -67,7 +68,7 @@ async fn a_guard_whose_parameter_its_route_does_not_have_is_told_to_the_log(fram
         assert_eq!(told, is(500, "internal"));
         assert_eq!(
             log::lines(),
-            ["ERROR keyfob: a guard names a parameter that its route does not have \
+            ["ERROR keyfob: an ability names a parameter that the route does not have \
               method=\"GET\" route=\"/misnamed/{other}\""]
         );
     }

@@ -60,6 +60,7 @@ mod scene;
 mod sessions;
 mod shared;
 mod state;
+mod templates;
 mod told;
 mod tower;
 mod unread;

@@ -15,7 +15,7 @@ on_both! {
 }
 
 /// What stands in the path, and the status for a token that may write to all projects.
-fn values() -> Vec<(String, u16)> {
+pub fn values() -> Vec<(String, u16)> {
     let value = |it: &str, status| (it.to_owned(), status);
     vec![
         value("42", 200),

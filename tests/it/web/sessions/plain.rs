@@ -87,7 +87,7 @@ async fn a_guard_that_refuses_gives_everything_back() {
     let text = format!("Bearer {}", scene.text("project"));
     let headers = [("Authorization", text.as_bytes())];
     let request = || AuthRequest::new("GET", "/projects/42").headers(headers);
-    let create = Guard::ability("projects:{id}:write").unwrap().charge(five());
+    let create = Guard::ability(&scene.tokens, "projects:{id}:write").unwrap().charge(five());
     let once = Guard::charging(seldom());
     let of = |auth: &AuthContext| auth.headers()[1].1.clone();
     for (turn, left) in [(0, "59"), (1, "58")] {
