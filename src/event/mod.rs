@@ -244,7 +244,8 @@ pub enum Event {
     /// The application's function for sessions failed or did not answer in time. The request was answered with 503.
     #[non_exhaustive]
     SessionFailed {
-        /// The error and its causes, for people.
+        /// The application's error and its causes, for people: it must name no cookie. A token of the application in it
+        /// is told as `[token]`.
         error: String,
     },
     /// The limits that nodes share can't be reached: until [`LimitsBack`](Self::LimitsBack) each node counts for

@@ -182,6 +182,11 @@ impl RateLimiter {
         }
     }
 
+    /// Returns `true` if it counts in this process.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.0, Counts::Local(_))
+    }
+
     /// Returns `true` if both count in the same place, as clones do.
     pub(crate) fn is(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {

@@ -1,7 +1,7 @@
 //! From header values to the text that was presented. Works on bytes, allocates nothing, refuses by length first.
 
 /// The longest token that is looked at, in bytes.
-const MAX_LENGTH: usize = 1_024;
+pub(super) const MAX_LENGTH: usize = 1_024;
 
 /// A request that says who it is in a way that can't be read: 400 with `error="invalid_request"`
 /// ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).

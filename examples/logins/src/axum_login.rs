@@ -1,6 +1,9 @@
 //! axum with axum-login and tower-sessions.
+//!
+//! axum-login reads the session and its user before any layer inside, for every request with a cookie: beside a token too,
+//! and if it can't, it answers 500 itself.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, error::Error};
 
 use axum::{
     Form, Router,

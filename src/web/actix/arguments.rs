@@ -8,15 +8,15 @@ use actix_web::{
 };
 use futures_util::{
     FutureExt,
-    future::{Either, LocalBoxFuture, Shared},
+    future::{Either, LocalBoxFuture, Shared, WeakShared},
 };
 
 use crate::web::{
     Problem,
     auth::{
-        AbilitySet, Allowed, AllowedAll, AllowedAny, AuthContext, Authenticated, HandlerArgument,
-        MaybeAllowed, PathAbilities, RequestInfo, Step, TokenAllowed, TokenAuthenticated, Verdict,
-        with_context,
+        AbilitySet, Allowed, AllowedAll, AllowedAny, AuthContext, AuthLayer, Authenticated,
+        HandlerArgument, MaybeAllowed, PathAbilities, RequestInfo, Step, TokenAllowed,
+        TokenAuthenticated, Verdict, with_context,
     },
     body::{self, Declared, JsonBody},
 };
@@ -71,19 +71,25 @@ impl<T: HandlerArgument + 'static> FromRequest for Verified<T> {
                 |it: &AuthContext| T::from_auth(it, request, path_of::<T>(request)).map(Self);
             return Either::Left(ready(with_context(request, left)));
         };
-        let earlier = request.extensions().get::<Pending>().cloned();
+        let layer = middleware.0.clone();
+        let earlier = request.extensions().get::<Pending>().and_then(|it| it.by(&layer));
         let verdict = match earlier {
-            Some(Pending { by, verdict }) if by.0.is(&middleware.0) => verdict,
-            _ => match middleware.0.step(request) {
-                Step::Now(Ok(auth)) => return Either::Left(ready(take(auth, request))),
-                Step::Now(Err(problem)) => ready(Err(problem)).boxed_local().shared(),
+            Some(verdict) => verdict,
+            None => match layer.step(request) {
+                Step::Now(verdict) => {
+                    let argument = layer.argument(verdict, &mut request.clone());
+                    return Either::Left(ready(argument.map(Self)));
+                }
                 Step::Later(verdict) => verdict.shared(),
             },
         };
-        let by = TokenMiddleware::clone(middleware);
-        request.extensions_mut().insert(Pending { by, verdict: verdict.clone() });
-        let request = request.clone();
-        Either::Right(async move { take(verdict.await?, &request) }.boxed_local())
+        if let Some(verdict) = verdict.downgrade() {
+            request.extensions_mut().insert(Pending { by: layer.clone(), verdict });
+        }
+        let mut request = request.clone();
+        Either::Right(
+            async move { layer.argument(verdict.await, &mut request).map(Self) }.boxed_local(),
+        )
     }
 }
 
@@ -91,20 +97,20 @@ fn path_of<T: HandlerArgument>(request: &HttpRequest) -> PathAbilities {
     PathAbilities::of::<T>(|name| request.clone().parameter(name))
 }
 
-/// actix starts all arguments of a handler before the first is there; they wait for one verdict.
-#[derive(Clone)]
+/// actix starts all arguments of a handler before the first is there; they wait for one verdict. The request only knows
+/// of it: if it owned what waits, which can hold a clone of the request, neither would ever be dropped.
 struct Pending {
-    by: TokenMiddleware,
-    verdict: Shared<LocalBoxFuture<'static, Verdict>>,
+    by: AuthLayer<HttpRequest>,
+    verdict: WeakShared<LocalBoxFuture<'static, Verdict>>,
 }
 
-fn take<T: HandlerArgument>(
-    auth: AuthContext,
-    request: &HttpRequest,
-) -> Result<Verified<T>, Problem> {
-    let argument = T::from_auth(&auth, request, path_of::<T>(request));
-    auth.insert_if_absent(&mut request.clone());
-    argument.map(Verified)
+impl Pending {
+    fn by(
+        &self,
+        layer: &AuthLayer<HttpRequest>,
+    ) -> Option<Shared<LocalBoxFuture<'static, Verdict>>> {
+        self.verdict.upgrade().filter(|_| self.by.is(layer))
+    }
 }
 
 impl FromRequest for JsonBody {

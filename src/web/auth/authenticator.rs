@@ -1,25 +1,17 @@
-use std::{error::Error, fmt, net::IpAddr, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use crate::{
     api_tokens::ApiTokens,
-    event::{Event, error_chain},
-    limit::{Charge, Quota, RateLimiter},
-    token::{InvalidValue, MalformedToken, RateLimit, Rule},
-    verify::{Open, VerifiedToken, VerifyError},
-    web::{Problem, Realm, credentials::CredentialsError},
+    limit::RateLimiter,
+    token::{InvalidValue, RateLimit, Rule},
+    web::{Problem, Realm},
 };
 
-use super::{
-    Account, AuthRequest, Caller,
-    context::{AuthContext, Step, Verdict},
-    credentials::{Presented, Sources},
-    cross_site::Origins,
-    request_info::RequestInfo,
-    session::{NoToken, SessionQuestion},
-};
+use super::{credentials::Sources, cross_site::Origins};
 
 #[cfg(feature = "test-util")]
-use super::guard_log::{GuardLog, GuardTrace};
+use super::guard_log::GuardLog;
+
 /// What stands before a service: which credentials are read, who is let in, how the others are refused, and how often a
 /// token may be used. Each framework's layer is made of one.
 ///
@@ -57,20 +49,20 @@ pub(super) struct Rules {
     pub(super) sources: Sources,
     pub(super) draft_headers: bool,
     pub(super) realm: Realm,
-    manner: Manner,
+    pub(super) manner: Manner,
     pub(super) limiter: RateLimiter,
-    limit: Option<RateLimit>,
+    pub(super) limit: Option<RateLimit>,
     pub(super) body: Option<ProblemBody>,
     pub(super) origins: Origins,
     #[cfg(feature = "test-util")]
-    guards: Option<GuardLog>,
+    pub(super) guards: Option<GuardLog>,
 }
 
 /// Writes the body of a problem in the application's own form: a media type and a text.
 pub(super) type ProblemBody = Arc<dyn Fn(&Problem) -> (&'static str, String) + Send + Sync>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manner {
+pub(super) enum Manner {
     Require,
     Identify,
 }
@@ -106,10 +98,24 @@ impl Authenticator {
     }
 
     /// Reads HTTP Basic credentials as well, with the token as the user name or as the password, as `curl -u <token>:`
-    /// sends it. It never asks for them: a browser would show a dialogue.
+    /// sends it. It never asks for them: a browser would show a dialogue. A browser that was told such credentials by
+    /// other means adds them to requests of other sites too, whose origin is not compared for a token.
     #[must_use]
     pub fn accept_basic(self) -> Self {
         self.with(|rules| rules.sources.basic = true)
+    }
+
+    /// Reads a token behind another scheme in `Authorization` too, as `Token acme_…`, which some programs send. It is
+    /// compared without case and read as `Bearer` is; can be set several times. The challenge stays `Bearer`.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] if it is not the name of a scheme, or is `Basic`: see [`accept_basic`](Self::accept_basic).
+    pub fn accept_scheme(self, scheme: &str) -> Result<Self, InvalidValue> {
+        if !is_name(scheme) || scheme.eq_ignore_ascii_case("basic") {
+            let rule = Rule::other("must be the name of a scheme other than Basic");
+            return Err(rule.broken_by("accept_scheme"));
+        }
+        Ok(self.with(|rules| rules.sources.schemes.push(scheme.into())))
     }
 
     /// Reads a token from a header of another name as well, such as `X-Api-Key`. A request with two tokens of ours is
@@ -119,11 +125,7 @@ impl Authenticator {
     /// [`InvalidValue`] if it is not the name of a header, or is `Authorization` or `Cookie`.
     pub fn accept_header(self, name: &str) -> Result<Self, InvalidValue> {
         let name = name.to_ascii_lowercase();
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty()
-            || !name.bytes().all(fits)
-            || ["authorization", "cookie"].contains(&&*name)
-        {
+        if !is_name(&name) || ["authorization", "cookie"].contains(&&*name) {
             let rule =
                 Rule::other("must be the name of a header, and neither Authorization nor Cookie");
             return Err(rule.broken_by("accept_header"));
@@ -217,204 +219,12 @@ impl Authenticator {
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.rules, &other.rules)
     }
+}
 
-    /// Authenticates a request that no layer of a framework stands before: of hyper, tonic, or a proxy that asks.
-    ///
-    /// ```
-    /// # futures_executor::block_on(async {
-    /// use keyfob::{testing, web::{Authenticator, Problem, Realm, auth::AuthRequest}};
-    ///
-    /// # let (tokens, _) = testing::in_memory("acme");
-    /// # let ada = testing::acting_as(&tokens, "user:42", ["servers:read"]).await;
-    /// # let (name, value) = ada.header();
-    /// let authenticator = Authenticator::require(tokens, Realm::new("Acme API")?);
-    ///
-    /// async fn owner(authenticator: &Authenticator, name: &str, value: &[u8]) -> Result<String, Problem> {
-    ///     let request = AuthRequest::new("GET", "/servers").headers([(name, value)]);
-    ///     let auth = authenticator.authenticate(&request).await?;
-    ///     Ok(auth.caller().map(|it| it.owner().to_string()).unwrap_or_default())
-    /// }
-    ///
-    /// assert_eq!(owner(&authenticator, name, value.as_bytes()).await?, "user:42");
-    /// assert_eq!(owner(&authenticator, name, b"Bearer acme_bad").await.unwrap_err().status(), 401);
-    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    /// The [`Problem`] to answer with.
-    pub async fn authenticate(&self, request: &AuthRequest<'_>) -> Verdict {
-        self.step(request, request.address).verdict().await
-    }
-
-    /// The same, and asks for a session if the request has no token of ours: see [the module](super#session-or-token).
-    ///
-    /// # Errors
-    /// The [`Problem`] to answer with.
-    pub async fn authenticate_or_session<E: Into<Box<dyn Error + Send + Sync>>>(
-        &self,
-        request: &AuthRequest<'_>,
-        session: impl AsyncFnOnce() -> Result<Option<Account>, E>,
-    ) -> Verdict {
-        match self.step_or_session(request, request.address) {
-            Ok(step) => step.verdict().await,
-            Err(question) => {
-                let answer = async { session().await.map_err(|it| error_chain(&*it.into())) };
-                question.ask(answer).await
-            }
-        }
-    }
-
-    /// Judges a request that came from an address, once.
-    #[inline]
-    pub(crate) fn step(&self, request: &impl RequestInfo, from: Option<IpAddr>) -> Step {
-        self.judge(request, from, false).unwrap_or_else(
-            |SessionQuestion { nobody, no_token, .. }| {
-                Step::Now(self.without_token(nobody, no_token))
-            },
-        )
-    }
-
-    /// The same where a session may make a request that has no token: then the application has to be asked.
-    #[inline]
-    pub(crate) fn step_or_session(
-        &self,
-        request: &impl RequestInfo,
-        from: Option<IpAddr>,
-    ) -> Result<Step, SessionQuestion> {
-        self.judge(request, from, true)
-    }
-
-    #[inline]
-    fn judge(
-        &self,
-        request: &impl RequestInfo,
-        from: Option<IpAddr>,
-        takes_sessions: bool,
-    ) -> Result<Step, SessionQuestion> {
-        if let Some(earlier) = request.with_context(|it| it?.by(self).cloned()) {
-            return Ok(Step::Now(Ok(earlier.again())));
-        }
-        let nobody = AuthContext {
-            authenticator: self.clone(),
-            caller: None,
-            session_was_asked: false,
-            charged: request.with_context(|it| it?.charged.clone()),
-            paid: None,
-            beside: request.with_context(|it| it.cloned().map(Arc::new)),
-            #[cfg(feature = "test-util")]
-            trace: self.rules.guards.clone().map(|log| Arc::new(GuardTrace::new(log, request))),
-        };
-        let presented = match self.presented(request, takes_sessions) {
-            Ok(Ok(presented)) => presented,
-            Ok(Err(no_token)) => {
-                let is_admitted = takes_sessions && self.rules.origins.admit(request);
-                return Err(SessionQuestion { nobody, no_token, is_admitted });
-            }
-            Err(problem) => return Ok(Step::Now(Err(problem))),
-        };
-        Ok(match self.rules.tokens.try_verify_from(&presented, from) {
-            Ok(verdict) => self.admit(nobody, verdict),
-            Err(open) => Self::settle(nobody, open),
-        })
-    }
-
-    /// What has to wait for the store.
-    fn settle(nobody: AuthContext, open: Box<Open>) -> Step {
-        Step::Later(Box::pin(async move {
-            let this = nobody.authenticator.clone();
-            let verdict = this.rules.tokens.settle(open).await;
-            this.admit(nobody, verdict).verdict().await
-        }))
-    }
-
-    /// The one credential of a request, or why there is none of ours.
-    #[inline]
-    fn presented<'a>(
-        &self,
-        request: &'a impl RequestInfo,
-        takes_sessions: bool,
-    ) -> Result<Result<Presented<'a>, NoToken>, Problem> {
-        let format = self.rules.tokens.format();
-        // Where only a token will do, a foreign credential needs no look of its own: it is refused as a bad token is.
-        let is_only_way = self.rules.manner == Manner::Require && !takes_sessions;
-        match self.rules.sources.read(request, format) {
-            Ok(None) => Ok(Err(NoToken::Missing)),
-            Ok(Some(Presented::Unreadable)) => Ok(Err(NoToken::Unreadable)),
-            Ok(Some(presented)) if is_only_way || !presented.is_foreign(format) => {
-                Ok(Ok(presented))
-            }
-            Ok(Some(_)) => Ok(Err(NoToken::Foreign)),
-            Err(error) => Err(self.malformed(error)),
-        }
-    }
-
-    /// Judges a request that neither a token nor a session makes.
-    pub(super) fn without_token(&self, nobody: AuthContext, no_token: NoToken) -> Verdict {
-        match (self.rules.manner, no_token) {
-            (Manner::Identify, _) => Ok(nobody),
-            (Manner::Require, NoToken::Missing) => Err(self.missing_credentials()),
-            (Manner::Require, NoToken::Unreadable) => {
-                Err(self.malformed(CredentialsError::Malformed))
-            }
-            (Manner::Require, NoToken::Foreign) => {
-                let reason = MalformedToken::UnknownPrefix.into();
-                Err(self.refused(&self.rules.tokens.refuse(reason)))
-            }
-        }
-    }
-
-    #[inline]
-    fn admit(&self, nobody: AuthContext, verdict: Result<VerifiedToken, VerifyError>) -> Step {
-        let token = match verdict {
-            Ok(token) => token,
-            Err(reason) => return Step::Now(Err(self.refused(&reason))),
-        };
-        let limit = token.rate_limit().or(self.rules.limit);
-        let auth = nobody.called_by(Caller::by_token(token));
-        match limit {
-            Some(limit) => {
-                self.charge(auth, Charge::of(limit), None).then(AuthContext::holding_something)
-            }
-            None => Step::Now(auth.holding_something()),
-        }
-    }
-
-    #[cold]
-    pub(super) fn missing_credentials(&self) -> Problem {
-        self.finish(Problem::missing_credentials(&self.rules.realm), None)
-    }
-
-    #[cold]
-    fn malformed(&self, error: CredentialsError) -> Problem {
-        self.rules.tokens.report(|| Event::Refused { id: None, reason: error.code() });
-        self.finish(Problem::invalid_request(&self.rules.realm, error), None)
-    }
-
-    #[cold]
-    fn refused(&self, reason: &VerifyError) -> Problem {
-        self.finish(Problem::refused(&self.rules.realm, reason), None)
-    }
-
-    #[cold]
-    pub(super) fn lacks(&self, required: &[&str], quota: Option<Quota>) -> Problem {
-        self.finish(Problem::insufficient_scope(&self.rules.realm, required), quota)
-    }
-
-    #[cold]
-    pub(super) fn not_found(&self, quota: Option<Quota>) -> Problem {
-        self.finish(Problem::not_found(), quota)
-    }
-
-    pub(super) fn finish(&self, problem: Problem, quota: Option<Quota>) -> Problem {
-        let problem = match quota {
-            Some(quota) => problem.with_quota(&quota, self.rules.draft_headers),
-            None => problem,
-        };
-        match &self.rules.body {
-            Some(write) => rewritten(problem, write),
-            None => problem,
-        }
-    }
+/// Returns `true` for a `token` of [RFC 9110 §5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2).
+fn is_name(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(fits)
 }
 
 /// A problem with the body that the application writes for it.

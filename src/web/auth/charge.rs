@@ -8,7 +8,14 @@
 //! Each gives back only what it has charged itself, once, and only for a refusal that leaves: what somebody inside has
 //! answered otherwise was served.
 
-use std::{iter::successors, sync::Arc, time::Duration};
+use std::{
+    iter::successors,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use crate::{
     event::{Event, error_chain},
@@ -27,6 +34,7 @@ pub(super) struct Charged {
     /// When it was charged, by what has elapsed.
     at: Duration,
     before: Option<Arc<Charged>>,
+    is_refunded: AtomicBool,
 }
 
 /// What is to be charged for a request.
@@ -65,15 +73,21 @@ impl Charged {
         successors(Some(self), |charged| charged.before.as_deref())
     }
 
-    /// Gives the charge back where it was counted, if that is in this process.
+    /// Gives the charge back where it was counted, if that is in this process. It does so once.
     pub(super) fn refund_at_once(&self) {
+        if !self.receipt.counted_by.is_local() || self.is_refunded.swap(true, Relaxed) {
+            return;
+        }
         let PendingCharge { authenticator, payer, charge, .. } = &self.pending;
         let now = authenticator.rules.tokens.wall_clock();
         self.receipt.counted_by.refund_at_once(*payer, charge, self.left(), now);
     }
 
-    /// Gives the charge back where it was counted, if that is on a server.
+    /// Gives the charge back where it was counted, if that is on a server. It does so once.
     pub(super) async fn refund(&self) {
+        if self.receipt.counted_by.is_local() || self.is_refunded.swap(true, Relaxed) {
+            return;
+        }
         let PendingCharge { authenticator, payer, charge, .. } = &self.pending;
         let now = authenticator.rules.tokens.wall_clock();
         self.receipt.counted_by.refund_elsewhere(*payer, charge, self.left(), now).await;
@@ -119,7 +133,13 @@ impl AuthContext {
 
     fn charged(self, pending: PendingCharge, receipt: Receipt) -> Self {
         let at = pending.authenticator.rules.tokens.clock().elapsed();
-        let charged = Some(Arc::new(Charged { pending, receipt, at, before: self.charged }));
+        let charged = Some(Arc::new(Charged {
+            pending,
+            receipt,
+            at,
+            before: self.charged,
+            is_refunded: AtomicBool::new(false),
+        }));
         Self { paid: charged.clone(), charged, ..self }
     }
 

@@ -26,10 +26,12 @@ use super::guard_log::GuardTrace;
 #[derive(Clone, Debug)]
 pub struct AuthContext {
     pub(super) authenticator: Authenticator,
-    /// `None` if the authenticator only identifies, and the request has no credential.
+    /// `None` if the authenticator only identifies, and the request has no credential of ours.
     pub(super) caller: Option<Caller>,
     /// Whether the application was asked for a session. It must not be asked again.
     pub(super) session_was_asked: bool,
+    /// The refusal of the request, if that is what was decided.
+    pub(super) refusal: Option<Arc<Problem>>,
     /// The latest charge for the request, which links to the earlier ones.
     pub(super) charged: Option<Arc<Charged>>,
     /// The charge that this layer or guard made. It is refunded if a limit further inside refuses the request.
@@ -85,7 +87,7 @@ impl Step {
 }
 
 impl AuthContext {
-    /// The caller. `None` for a request without credentials, which an authenticator that
+    /// The caller. `None` for a request without a credential of ours, which an authenticator that
     /// [identifies](Authenticator::identify) lets through.
     #[must_use]
     pub fn caller(&self) -> Option<&Caller> {
@@ -120,6 +122,21 @@ impl AuthContext {
     pub(super) fn required_token(&self) -> Result<&VerifiedToken, Problem> {
         let token = self.caller.as_ref().and_then(Caller::token);
         token.ok_or_else(|| self.authenticator.missing_credentials())
+    }
+
+    /// A request that nobody is known to have made yet.
+    pub(super) fn new(authenticator: Authenticator, request: &impl RequestInfo) -> Self {
+        Self {
+            #[cfg(feature = "test-util")]
+            trace: authenticator.trace(request),
+            authenticator,
+            caller: None,
+            session_was_asked: false,
+            refusal: None,
+            charged: request.with_context(|it| it?.charged.clone()),
+            paid: None,
+            beside: request.with_context(|it| it.cloned().map(Arc::new)),
+        }
     }
 
     pub(super) fn called_by(self, caller: Caller) -> Self {
@@ -187,12 +204,21 @@ impl AuthContext {
         self.beside.as_ref()?.by(authenticator)
     }
 
-    /// Keeps itself in the request, beside the contexts of other authenticators, so that the request is not charged
-    /// again, and the application not asked again. It does nothing if neither has happened, or if a context of the same
-    /// authenticator is there.
+    /// Returns `true` if a layer has nothing to ask that was not asked before. A layer that takes no sessions does not
+    /// accept the one that a layer further out has found.
+    pub(super) fn settles(&self, takes_sessions: bool) -> bool {
+        match &self.caller {
+            Some(caller) => takes_sessions || !caller.is_session(),
+            None => self.refusal.is_some() || self.session_was_asked || !takes_sessions,
+        }
+    }
+
+    /// Keeps itself in the request, beside the contexts of other authenticators, so that the request is not judged and
+    /// charged again, and the application not asked again. It does nothing if a context of the same authenticator is
+    /// there, or if all is as it would be again.
     #[cfg(any(feature = "axum", feature = "actix"))]
     pub(crate) fn insert_if_absent(self, request: &mut impl RequestInfo) {
-        if self.charged.is_none() && !self.session_was_asked {
+        if self.charged.is_none() && !self.session_was_asked && self.refusal.is_none() {
             return;
         }
         let left = request.with_context(|earlier| match earlier {
@@ -217,6 +243,7 @@ pub(crate) fn with_context<T>(
     then: impl FnOnce(&AuthContext) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
     request.with_context(|auth| match auth {
+        Some(AuthContext { refusal: Some(problem), .. }) => Err(Problem::clone(problem)),
         Some(auth) => then(auth),
         None => Err(misused(
             request,

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     token::TokenFormat,
-    web::credentials::{CredentialsError, one, scheme, token68},
+    web::credentials::{CredentialsError, MAX_LENGTH, one, scheme, token68},
 };
 
 use super::request_info::RequestInfo;
@@ -24,6 +24,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sources {
     pub(super) basic: bool,
+    /// Schemes that are read as `Bearer` is.
+    pub(super) schemes: Vec<Box<str>>,
     /// The lower-case name of one more header.
     pub(super) header: Option<Box<str>>,
 }
@@ -90,15 +92,28 @@ impl Sources {
         }
     }
 
+    /// Returns `true` if there is a token of ours in credentials that can't be read: in quotes, after a tab, behind
+    /// another scheme. The program that sends it believes that it acts by its token.
+    #[cold]
+    pub(super) fn have_token(&self, request: &impl RequestInfo, format: &TokenFormat) -> bool {
+        let has_token = |value: &[u8]| {
+            let looked_at = &value[..value.len().min(MAX_LENGTH)];
+            format.contains_token(&String::from_utf8_lossy(looked_at))
+        };
+        let mut named = self.header.iter().flat_map(|name| request.header(name));
+        request.authorization().any(has_token) || named.any(has_token)
+    }
+
     fn authorization<'a>(
         &self,
         value: &'a [u8],
         format: &TokenFormat,
     ) -> Result<Option<Presented<'a>>, CredentialsError> {
         let (scheme, credentials) = scheme(value);
-        if scheme.eq_ignore_ascii_case(b"bearer") {
+        let is = |name: &str| scheme.eq_ignore_ascii_case(name.as_bytes());
+        if is("bearer") || self.schemes.iter().any(|it| is(it)) {
             text(credentials, format).map(Some)
-        } else if self.basic && scheme.eq_ignore_ascii_case(b"basic") {
+        } else if self.basic && is("basic") {
             match token68(credentials).and_then(|encoded| basic(encoded, format)) {
                 Err(CredentialsError::Malformed) => Ok(Some(Presented::Unreadable)),
                 read => read,

@@ -8,7 +8,7 @@
 //!                  missing    Origin is the application's own    admitted
 //!                             Origin is another, null, missing   refused
 //! ```
-//! A browser sets both headers itself, and no page can change them.
+//! A browser sets both headers itself, and no page can change them. An empty header counts as missing.
 
 use crate::{
     token::{InvalidValue, Rule},
@@ -50,7 +50,7 @@ impl Origins {
         Ok(())
     }
 
-    /// Returns `true` if a session may make this request. Headers that are repeated or can't be read admit nothing.
+    /// Returns `true` if a session may make this request. A header that is repeated admits nothing.
     pub(super) fn admit(&self, request: &impl RequestInfo) -> bool {
         if !may_change_something(request) {
             return true;

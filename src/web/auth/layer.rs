@@ -1,7 +1,11 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
+use crate::web::Problem;
+
 use super::{
-    Authenticator, Guard, RequestInfo, context::Step, cross_site::may_change_something,
+    Authenticator, Guard, HandlerArgument, RequestInfo,
+    allowed::PathAbilities,
+    context::{AuthContext, Step, Verdict},
     session::SessionQuestion,
 };
 
@@ -69,11 +73,32 @@ impl<Q: RequestInfo> AuthLayer<Q> {
         match self.authenticator.step_or_session(request, from) {
             Ok(step) => step.within::<Q>(),
             Err(question) => {
-                let is_admitted = match &self.csrf_check {
-                    Some(check) => !may_change_something(request) || check(request),
-                    None => question.is_admitted,
-                };
-                Step::Later(ask(request, SessionQuestion { is_admitted, ..question }))
+                let check = self.csrf_check.as_ref().map(|check| || check(request));
+                Step::Later(ask(request, question.by_check(check, request)))
+            }
+        }
+    }
+}
+
+impl<Q: RequestInfo> AuthLayer<Q> {
+    /// Makes a handler argument of a verdict, and keeps the verdict in the request for the next one.
+    pub(crate) fn argument<T: HandlerArgument>(
+        &self,
+        verdict: Verdict,
+        request: &mut Q,
+    ) -> Result<T, Problem> {
+        match verdict {
+            Ok(auth) => {
+                let path = PathAbilities::of::<T>(|name| request.parameter(name));
+                let argument = T::from_auth(&auth, request, path);
+                auth.insert_if_absent(request);
+                argument
+            }
+            Err(problem) => {
+                let auth = AuthContext::new(self.authenticator.clone(), request);
+                let refusal = Some(Arc::new(problem.clone()));
+                AuthContext { refusal, ..auth }.insert_if_absent(request);
+                Err(problem)
             }
         }
     }
@@ -157,8 +182,12 @@ macro_rules! auth_layer {
             }
 
             /// Replaces the comparison of origins for requests that a session makes and that may change something:
-            /// methods other than `GET`, `HEAD` and `OPTIONS`, and upgrades. If `check` returns `false`, the request
-            /// is answered with 403. Default: [the comparison of origins](crate::web::auth#requests-from-other-sites).
+            /// methods other than `GET`, `HEAD` and `OPTIONS`, and upgrades. If `check` returns `false` and there is a
+            /// session, the request is answered with 403. Default: [the comparison of
+            /// origins](crate::web::auth#requests-from-other-sites).
+            ///
+            /// If clones of an authenticator stand in several places, the check of the outermost one that takes
+            /// sessions counts.
             #[must_use]
             pub fn csrf_check(
                 self,

@@ -10,7 +10,8 @@
 //! of both frameworks have a method `or_session` for this: an async function of the application that returns the
 //! [`Account`] of the session, or `None`.
 //! * A token of ours acts, also beside a session. A bad one is refused, also beside a good session.
-//! * Without a token, the function is called once for the request. Its answer is not kept.
+//! * Without a token, the function is called once for the request, by each authenticator that has one. Its answer is not
+//!   kept for other requests.
 //! * If it fails, or does not answer within the [deadline](crate::ApiTokensBuilder::deadline), the answer is 503.
 //! * A session without any ability is answered with 403.
 //! * The limit of [`Authenticator::rate_limit`] counts tokens only. A [`Charge`](crate::limit::Charge) of a [`Guard`]
@@ -40,14 +41,16 @@
 //! A page of another site can make a browser send a request with the session's cookie. So a request that a session makes
 //! and that may change something must come from the application's own origin: one with another method than `GET`,
 //! `HEAD` and `OPTIONS`, or with `Upgrade`, as a WebSocket is opened. Otherwise the answer is 403
-//! `cross_site_request`. Tokens are not concerned: no browser adds one by itself.
+//! `cross_site_request`. Tokens are not concerned: no browser adds a bearer token by itself.
 //!
 //! `Sec-Fetch-Site` must be `same-origin` or `none`. Where it is missing, `Origin` must be the application's own: that
 //! of [`Authenticator::origin`], or else the host and port that the request was sent to.
-//! [`Authenticator::trusted_origins`] admits further ones.
+//! [`Authenticator::trusted_origins`] admits further ones. Set the own origin where TLS ends before the application, or
+//! with HTTP/1 on axum: there the scheme of the request is not known, and `http` is admitted where `https` is.
 
 mod account;
 mod allowed;
+mod authenticate;
 mod authenticator;
 mod caller;
 mod charge;

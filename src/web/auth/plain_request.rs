@@ -20,8 +20,10 @@ pub struct AuthRequest<'a> {
     headers: Vec<(&'a str, &'a [u8])>,
     pub(super) address: Option<IpAddr>,
     parameters: Vec<(&'a str, &'a str)>,
+    route: Option<&'a str>,
     authority: Option<&'a str>,
     is_https: bool,
+    csrf_check: Option<bool>,
 }
 
 impl<'a> AuthRequest<'a> {
@@ -34,8 +36,10 @@ impl<'a> AuthRequest<'a> {
             headers: Vec::new(),
             address: None,
             parameters: Vec::new(),
+            route: None,
             authority: None,
             is_https: false,
+            csrf_check: None,
         }
     }
 
@@ -59,6 +63,22 @@ impl<'a> AuthRequest<'a> {
         self
     }
 
+    /// Sets the route that the path has matched, such as `/projects/{project}`, for the log. Default: none.
+    #[must_use]
+    pub fn route(self, route: &'a str) -> Self {
+        Self { route: Some(route), ..self }
+    }
+
+    /// Replaces the [comparison of origins](super#requests-from-other-sites) by a check of the application's own.
+    #[must_use]
+    pub fn csrf_checked(self, is_good: bool) -> Self {
+        Self { csrf_check: Some(is_good), ..self }
+    }
+
+    pub(super) fn csrf_check(&self) -> Option<impl FnOnce() -> bool> {
+        self.csrf_check.map(|is_good| move || is_good)
+    }
+
     /// The value of a parameter of the route.
     pub(super) fn value_of(&self, name: &str) -> Option<String> {
         let mut parameters = self.parameters.iter();
@@ -71,17 +91,18 @@ impl<'a> AuthRequest<'a> {
         Self { authority: Some(authority), ..self }
     }
 
-    /// Sets whether the request came over TLS, if that is known. Then a session is refused to a page that did not.
+    /// Sets whether the request came over TLS. Default: not known. Then an own origin that is not
+    /// [set](super::Authenticator::origin) has to be of `https` too.
     #[must_use]
     pub fn https(self, is_https: bool) -> Self {
         Self { is_https, ..self }
     }
 }
 
-/// It shows no value of a header: one may be a token.
+/// It shows the route only: a client can put a token anywhere else.
 impl std::fmt::Debug for AuthRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AuthRequest").field("method", &self.method).finish_non_exhaustive()
+        f.debug_struct("AuthRequest").field("route", &self.route).finish_non_exhaustive()
     }
 }
 
@@ -109,9 +130,9 @@ impl RequestInfo for AuthRequest<'_> {
         self.path
     }
 
-    /// The path: so a parameter that is missing is a mistake, and not a request to nowhere.
+    /// There always is one: so a parameter that is missing is a mistake, and not a request to nowhere.
     fn route(&self) -> Option<String> {
-        Some(self.path.to_owned())
+        Some(self.route.unwrap_or("…").to_owned())
     }
 
     fn authority(&self) -> Option<&str> {

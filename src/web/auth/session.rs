@@ -5,8 +5,9 @@ use std::{future::Future, time::Instant};
 use crate::{event::Event, time::timer::in_time, web::Problem};
 
 use super::{
-    Account, Caller,
+    Account, Caller, RequestInfo,
     context::{AuthContext, Verdict},
+    cross_site::may_change_something,
 };
 
 /// Why a request has no credential of ours.
@@ -29,6 +30,18 @@ pub(crate) struct SessionQuestion {
 }
 
 impl SessionQuestion {
+    /// The same by the application's own check, if there is one, in place of the comparison of origins.
+    pub(super) fn by_check(
+        self,
+        check: Option<impl FnOnce() -> bool>,
+        request: &impl RequestInfo,
+    ) -> Self {
+        match check {
+            Some(check) => Self { is_admitted: !may_change_something(request) || check(), ..self },
+            None => self,
+        }
+    }
+
     /// Asks the application once, no longer than the deadline, and judges the request by the answer. An error is a text
     /// for people.
     pub(crate) async fn ask(
@@ -48,7 +61,7 @@ impl SessionQuestion {
             Some(Err(error)) => error,
             None => format!("no answer within {} ms", deadline.as_millis()),
         };
-        Err(authenticator.session_failed(error))
+        Err(authenticator.session_failed(&error))
     }
 }
 
@@ -63,8 +76,11 @@ impl super::Authenticator {
     }
 
     #[cold]
-    fn session_failed(&self, error: String) -> Problem {
-        self.rules.tokens.report(|| Event::SessionFailed { error });
+    fn session_failed(&self, error: &str) -> Problem {
+        let format = self.rules.tokens.format();
+        self.rules
+            .tokens
+            .report(|| Event::SessionFailed { error: format.without_tokens(error).into_owned() });
         self.finish(Problem::store_unavailable(), None)
     }
 }

@@ -74,11 +74,7 @@ where
         let TokenLayer(layer) = TokenLayer::from_ref(state);
         hide(&mut parts.headers, layer.further_header());
         let step = layer.step(parts);
-        let auth = step.verdict().await?;
-        let path = PathAbilities::of::<T>(|name| parts.parameter(name));
-        let argument = T::from_auth(&auth, parts, path);
-        auth.insert_if_absent(parts);
-        argument.map(Self)
+        layer.argument(step.verdict().await, parts).map(Self)
     }
 }
 

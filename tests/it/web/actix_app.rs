@@ -46,6 +46,10 @@ pub async fn serve(setup: Setup) -> Serve {
     let entrance = entrance(&setup);
     let outer = match &setup.outer {
         Some(Outer::Another(authenticator)) => TokenMiddleware::new(authenticator.clone()),
+        Some(Outer::TakesSessions(sessions)) => {
+            or_session(TokenMiddleware::new(setup.authenticator.clone()), sessions.clone())
+        }
+        Some(Outer::TakesNone) => TokenMiddleware::new(setup.authenticator.clone()),
         Some(Outer::Itself) | None => entrance.clone(),
     };
     let fallback = web::scope("/fallback").default_service(web::to(open));

@@ -46,6 +46,10 @@ pub enum Outer {
     /// The same layer once more.
     Itself,
     Another(Authenticator),
+    /// The same authenticator, in a layer that takes sessions.
+    TakesSessions(Sessions),
+    /// The same authenticator, in a layer that takes none.
+    TakesNone,
 }
 
 /// How the client's address is found.
@@ -134,6 +138,7 @@ macro_rules! every_route {
             get "/state/allowed" => state_allowed;
             get "/state/maybe" => state_maybe;
             get "/state/maybe/two" => state_maybe_two;
+            get "/state/results" => state_results;
             get "/state/two" => state_two;
             get "/state/beside" => state_beside;
             get "/state/served" => state_served;

@@ -22,6 +22,7 @@ use super::{
     app::{Address, Outer, Serve, Setup, every_route},
     handlers::*,
     http::{Request, Response},
+    sessions::Sessions,
 };
 
 state_handlers!();
@@ -53,21 +54,10 @@ pub fn serve(setup: Setup) -> Serve {
             proxies.client(connection(parts)?, forwarded_for.map(HeaderValue::as_bytes))
         }),
     };
+    let plain = entrance.clone();
     let entrance = match setup.sessions {
         None => entrance,
-        Some(sessions) => {
-            let check = sessions.clone();
-            let entrance = entrance.or_session(move |parts: &Parts| {
-                let cookie = parts.headers.get("cookie").map(|it| it.to_str().unwrap().to_owned());
-                let sessions = sessions.clone();
-                async move { sessions.find(cookie).await }
-            });
-            if check.has_own_check() {
-                entrance.csrf_check(|parts| parts.headers.contains_key("x-csrf-token"))
-            } else {
-                entrance
-            }
-        }
+        Some(sessions) => or_session(entrance, sessions),
     };
     let router: Router<App> = every_route!(router);
     let fallback = Router::new().fallback(open).layer(guard("projects:{id}:write"));
@@ -77,12 +67,28 @@ pub fn serve(setup: Setup) -> Serve {
         None => router,
         Some(Outer::Itself) => router.layer(entrance.clone()),
         Some(Outer::Another(authenticator)) => router.layer(TokenLayer::new(authenticator)),
+        Some(Outer::TakesSessions(sessions)) => router.layer(or_session(plain, sessions)),
+        Some(Outer::TakesNone) => router.layer(plain),
     };
     let router = router.with_state(App(entrance));
     Rc::new(move |request| {
         let router = router.clone();
         async move { answer(router.oneshot(translate(request)).await).await }.boxed_local()
     })
+}
+
+fn or_session(entrance: TokenLayer, sessions: Sessions) -> TokenLayer {
+    let check = sessions.clone();
+    let entrance = entrance.or_session(move |parts: &Parts| {
+        let cookie = parts.headers.get("cookie").map(|it| it.to_str().unwrap().to_owned());
+        let sessions = sessions.clone();
+        async move { sessions.find(cookie).await }
+    });
+    if check.has_own_check() {
+        entrance.csrf_check(|parts| parts.headers.contains_key("x-csrf-token"))
+    } else {
+        entrance
+    }
 }
 
 pub fn translate(request: Request) -> HttpRequest<Body> {

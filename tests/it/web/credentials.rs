@@ -7,14 +7,16 @@ use base64::{
 use keyfob::web::Authenticator;
 
 use super::{
-    app::Framework,
+    app::{Framework, Setup},
     http::{Request, get},
     scene::{Scene, is},
+    sessions::Sessions,
 };
 
 on_both! {
     a_token_is_read_from_basic_credentials
     a_token_is_read_from_a_header_of_another_name
+    a_token_is_read_behind_another_scheme
     of_two_credentials_that_which_is_ours_counts
     nothing_else_is_read_unless_that_is_switched_on
     what_was_read_is_marked_as_sensitive
@@ -110,12 +112,51 @@ async fn a_token_is_read_from_a_header_of_another_name(framework: Framework) {
     }
 }
 
+async fn a_token_is_read_behind_another_scheme(framework: Framework) {
+    let scene = Scene::new(framework).await;
+    let accept = |it: Authenticator| it.accept_scheme("Token").unwrap().accept_scheme("k").unwrap();
+    let require = scene.client(accept(scene.require())).await;
+    let identify = scene.client(accept(scene.identify())).await;
+    let neither = scene.client(scene.require()).await;
+    let request = |value: &str| get("/allowed").authorization(value);
+    for (value, expected) in [
+        ("Token {good}", (200, "hello user:42")),
+        ("tOKEN  {good}", (200, "hello user:42")),
+        ("k {good}", (200, "hello user:42")),
+        ("Bearer {good}", (200, "hello user:42")),
+        ("Token {revoked}", (401, "invalid_token")),
+        ("Token {create}", (403, "insufficient_scope")),
+        ("Token acme_deploy", (401, "invalid_token")),
+        ("Token\t{good}", (400, "invalid_request")),
+        ("Token token={good}", (400, "invalid_request")),
+        ("Token", (400, "invalid_request")),
+        ("Tokens {good}", (401, "missing_credentials")),
+        ("Basic {good}", (401, "missing_credentials")),
+    ] {
+        let expected = is(expected.0, expected.1);
+        assert_eq!(require.told(request(value)).await, expected, "{value}");
+    }
+    let nobody = request("Token eyJhbGciOiJIUzI1NiJ9.e30.x");
+    assert_eq!(identify.told(Request { path: "/maybe".into(), ..nobody }).await.1, "hello nobody");
+    let told = neither.told(request("Token {good}")).await;
+    assert_eq!(told, is(401, "missing_credentials"), "unless it is switched on");
+    let challenge = require.send(request("Token {revoked}")).await;
+    assert!(challenge.header("www-authenticate").unwrap().starts_with("Bearer realm="));
+    for bad in ["", "basic", "BASIC", "To ken", "Token:", "é"] {
+        assert_eq!(scene.require().accept_scheme(bad).unwrap_err().name, "accept_scheme");
+    }
+}
+
 /// Each kind of credentials in each pair of places. In `require` and `identify`, a status and what is told.
 async fn of_two_credentials_that_which_is_ours_counts(framework: Framework) {
     let scene = Scene::new(framework).await;
     let accept = |it: Authenticator| it.accept_basic().accept_header("x-api-key").unwrap();
     let require = scene.client(accept(scene.require())).await;
     let identify = scene.client(accept(scene.identify())).await;
+    let sessions = Sessions::default();
+    let or_session = |it| Setup::new(accept(it)).or_session(&sessions);
+    let require_or_session = scene.client_of(or_session(scene.require())).await;
+    let identify_or_session = scene.client_of(or_session(scene.identify())).await;
     let (good, other) = (scene.text("good").to_owned(), scene.text("other").to_owned());
     let jwt = scene.text("jwt").to_owned();
     let kinds = ["none", "foreign", "malformed", "looks like ours", "ours", "another of ours"];
@@ -174,7 +215,41 @@ async fn of_two_credentials_that_which_is_ours_counts(framework: Framework) {
                     is(required.0, required.1),
                     "{title}"
                 );
-                assert_eq!(identify.told(request).await, is(identified.0, identified.1), "{title}");
+                let told = identify.told(request.clone()).await;
+                assert_eq!(told, is(identified.0, identified.1), "{title}");
+
+                // What says 400 for all in doubt is not asked either.
+                let asks = ours.is_empty() && !looks;
+                for (client, ended) in
+                    [(&require_or_session, required), (&identify_or_session, identified)]
+                {
+                    let alive = if asks { (200, "hello user:42 of user:42") } else { required };
+                    for (session, expected) in [("ada", alive), ("ended", ended)] {
+                        sessions.take_asked();
+                        let request = request.clone().header("cookie", format!("sid={session}"));
+                        let told = client.told(request).await;
+                        assert_eq!(told, is(expected.0, expected.1), "{title}, {session}");
+                        assert_eq!(sessions.take_asked(), usize::from(asks), "{title}");
+                    }
+                }
+            }
+        }
+    }
+    // A token in credentials that can't be read: its program must not act by the session of somebody.
+    for value in [
+        format!("Bearer\t{good}"),
+        format!("Bearer \"{good}\""),
+        format!("Bearer token={good} x"),
+        format!("Bearer Bearer {good}"),
+    ] {
+        for client in [&require, &require_or_session, &identify_or_session] {
+            let request = get("/maybe").header("cookie", "sid=ada");
+            for request in [
+                request.clone().authorization(value.as_str()),
+                request.header("x-api-key", value.as_str()),
+            ] {
+                let told = client.told(request).await;
+                assert_eq!(told, is(400, "invalid_request"), "{value}");
             }
         }
     }

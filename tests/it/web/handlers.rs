@@ -233,6 +233,15 @@ macro_rules! state_handlers {
             hello(&token)
         }
 
+        async fn state_results(
+            one: Result<Verified<Authenticated>, keyfob::web::Problem>,
+            other: Result<Verified<Authenticated>, keyfob::web::Problem>,
+        ) -> String {
+            let status =
+                |it: Result<_, keyfob::web::Problem>| it.err().map_or(200, |it| it.status());
+            format!("{} {}", status(one), status(other))
+        }
+
         async fn state_served(
             token: Result<Verified<Authenticated>, keyfob::web::Problem>,
         ) -> &'static str {

@@ -12,10 +12,11 @@ use std::{
     },
 };
 
+use futures_util::FutureExt;
 use keyfob::{Abilities, Owner, token::Actor, web::auth::Account};
 
 use super::{
-    app::{Framework, Ground, Setup, take_handled},
+    app::{Framework, Ground, Outer, Setup, take_handled},
     http::{Request, get},
     scene::{BAD, Scene, is, per_minute},
 };
@@ -24,7 +25,17 @@ use super::{
 #[derive(Clone, Default)]
 pub struct Sessions {
     asked: Arc<AtomicUsize>,
+    /// As many as wait for an answer now.
+    waiting: Arc<AtomicUsize>,
     own_check: bool,
+}
+
+struct Waits(Arc<AtomicUsize>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
 }
 
 impl Sessions {
@@ -38,6 +49,8 @@ impl Sessions {
 
     pub async fn find(&self, cookie: Option<String>) -> io::Result<Option<Account>> {
         self.asked.fetch_add(1, SeqCst);
+        self.waiting.fetch_add(1, SeqCst);
+        let _waits = Waits(self.waiting.clone());
         let account = |owner| Account::new(Owner::new(owner).unwrap());
         let member = || account("project:7").by(Actor::new("user:42").unwrap());
         let restricted = |to: &[&str]| member().restricted_to(Abilities::set(to).unwrap());
@@ -52,7 +65,11 @@ impl Sessions {
         })
     }
 
-    fn take_asked(&self) -> usize {
+    fn waiting(&self) -> usize {
+        self.waiting.load(SeqCst)
+    }
+
+    pub fn take_asked(&self) -> usize {
         self.asked.swap(0, SeqCst)
     }
 }
@@ -71,6 +88,10 @@ on_every_ground! {
     a_charge_per_owner_counts_sessions_and_tokens_together
     a_login_that_fails_or_hangs_is_503
     a_login_is_asked_once_and_not_where_a_token_is
+    a_login_that_nobody_waits_for_any_more_is_dropped
+    a_refusal_is_kept_for_the_arguments_that_follow
+    a_layer_that_takes_no_sessions_accepts_none_from_further_out
+    a_token_store_that_is_down_is_no_reason_to_ask_the_login
     arguments_by_themselves_accept_sessions
     nothing_but_a_token_will_do_where_that_is_said
 }
@@ -213,17 +234,21 @@ async fn a_charge_per_owner_counts_sessions_and_tokens_together(ground: Ground) 
 async fn a_login_that_fails_or_hangs_is_503(ground: Ground) {
     let scene = Scene::new(ground).await;
     for authenticator in [scene.require(), scene.identify()] {
-        let setup = Setup::new(authenticator).or_session(&Sessions::default());
-        let client = scene.client_of(setup).await;
+        let sessions = Sessions::default();
+        let client = scene.client_of(Setup::new(authenticator).or_session(&sessions)).await;
         for (session, error) in
             [("fails", "the session store is away"), ("hangs", "no answer within 2000 ms")]
         {
-            let answer = client.send(get("/maybe").session(session)).await;
-            assert_eq!(answer.told(), is(503, "store_unavailable"), "{session}");
-            assert_eq!(answer.header("retry-after"), Some("1"));
-            assert_eq!(answer.header("www-authenticate"), None);
-            let event = format!("SessionFailed {{ error: {error:?} }}");
-            assert_eq!(scene.world.events.take(), [event]);
+            for path in ["/maybe", "/state/maybe"] {
+                let answer = client.send(get(path).session(session)).await;
+                assert_eq!(answer.told(), is(503, "store_unavailable"), "{session}");
+                assert_eq!(answer.header("retry-after"), Some("1"));
+                assert_eq!(answer.header("www-authenticate"), None);
+                assert_eq!(answer.header("cache-control"), Some("no-store"));
+                let event = format!("SessionFailed {{ error: {error:?} }}");
+                assert_eq!(scene.world.events.take(), [event]);
+                assert_eq!(sessions.waiting(), 0, "what hangs is dropped");
+            }
         }
     }
     assert_eq!(take_handled(), 0);
@@ -233,7 +258,7 @@ async fn a_login_is_asked_once_and_not_where_a_token_is(ground: Ground) {
     let scene = Scene::new(ground).await;
     let sessions = Sessions::default();
     let setup = || Setup::new(scene.require()).or_session(&sessions);
-    let twice = setup().under(super::app::Outer::Itself);
+    let twice = setup().under(Outer::Itself);
     for setup in [setup(), twice, setup().without_layer()] {
         let alone = ["/state/two", "/state/allowed"];
         let layered = ["/allowed", "/guarded", "/state/beside", "/state/two", "/state/allowed"];
@@ -262,6 +287,73 @@ async fn a_login_is_asked_once_and_not_where_a_token_is(ground: Ground) {
         let told = client.told(get("/state/maybe/two").session(session)).await;
         assert_eq!((told, sessions.take_asked()), (is(200, text), 1), "{session}");
     }
+}
+
+async fn a_login_that_nobody_waits_for_any_more_is_dropped(ground: Ground) {
+    let scene = Scene::new(ground).await;
+    let sessions = Sessions::default();
+    for setup in [Setup::new(scene.require()), Setup::new(scene.require()).without_layer()] {
+        let path = if setup.layer { "/allowed" } else { "/state/two" };
+        let client = scene.client_of(setup.or_session(&sessions)).await;
+        let mut answer = Box::pin(client.send(get(path).session("hangs")));
+        assert!((&mut answer).now_or_never().is_none());
+        assert_eq!(sessions.waiting(), 1, "{path}");
+        drop(answer);
+        assert_eq!(sessions.waiting(), 0, "{path}");
+    }
+}
+
+async fn a_refusal_is_kept_for_the_arguments_that_follow(ground: Ground) {
+    let scene = Scene::new(ground).await;
+    let sessions = Sessions::default();
+    let setup = Setup::new(scene.require()).or_session(&sessions).without_layer();
+    let client = scene.client_of(setup).await;
+    for (request, told, asked, events) in [
+        (get("/state/results").session("ada"), "200 200", 1, 0),
+        (get("/state/results").session("ended"), "401 401", 1, 0),
+        (get("/state/results").session("stranger"), "403 403", 1, 1),
+        (get("/state/results").session("fails"), "503 503", 1, 1),
+        (get("/state/results").session("ada").with("revoked"), "401 401", 0, 1),
+    ] {
+        scene.world.store.forget();
+        scene.world.events.take();
+        assert_eq!(client.told(request.clone()).await, is(200, told), "{request}");
+        assert_eq!(sessions.take_asked(), asked, "{request}");
+        assert_eq!(scene.world.events.take().len(), events, "{request}");
+    }
+}
+
+async fn a_layer_that_takes_no_sessions_accepts_none_from_further_out(ground: Ground) {
+    let scene = Scene::new(ground).await;
+    let sessions = Sessions::default();
+    for (authenticator, anonymous) in
+        [(scene.require(), NOBODY), (scene.identify(), (200, "hello nobody"))]
+    {
+        let outside =
+            Setup::new(authenticator.clone()).under(Outer::TakesSessions(sessions.clone()));
+        let outside = scene.client_of(outside).await;
+        let told = outside.told(get("/maybe").session("ada")).await;
+        assert_eq!(told, is(anonymous.0, anonymous.1));
+        assert_eq!(sessions.take_asked(), 1);
+        assert_eq!(outside.told(get("/maybe").with("good")).await, is(200, "hello user:42"));
+        assert_eq!(sessions.take_asked(), 0);
+    }
+    let inside = Setup::new(scene.identify()).under(Outer::TakesNone).or_session(&sessions);
+    let inside = scene.client_of(inside).await;
+    assert_eq!(inside.told(get("/maybe").session("ada")).await, is(ADA.0, ADA.1));
+    assert_eq!(sessions.take_asked(), 1, "only the inner one knows whom to ask");
+}
+
+async fn a_token_store_that_is_down_is_no_reason_to_ask_the_login(ground: Ground) {
+    let scene = Scene::new(ground).await;
+    let sessions = Sessions::default();
+    let client = scene.client_of(Setup::new(scene.identify()).or_session(&sessions)).await;
+    scene.world.store.forget();
+    scene.world.store.fail(&["find"]);
+    let told = client.told(get("/maybe").session("ada").with("good")).await;
+    assert_eq!((told, sessions.take_asked()), (is(503, "store_unavailable"), 0));
+    let told = client.told(get("/maybe").session("ada")).await;
+    assert_eq!((told, sessions.take_asked()), (is(ADA.0, ADA.1), 1));
 }
 
 async fn arguments_by_themselves_accept_sessions(ground: Ground) {

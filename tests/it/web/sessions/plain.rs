@@ -110,3 +110,51 @@ async fn a_guard_that_refuses_gives_everything_back() {
     let misused = create.check(auth, request()).await.unwrap_err();
     assert_eq!(misused.status(), 500, "the parameter is missing");
 }
+
+#[tokio::test]
+async fn what_is_given_back_is_given_back_once() {
+    let scene = Scene::new(Framework::Axum).await;
+    let authenticator = scene.require().rate_limit(per_minute(60));
+    let text = format!("Bearer {}", scene.text("good"));
+    let headers = [("authorization", text.as_bytes())];
+    let request = || AuthRequest::new("GET", "/").headers(headers);
+    let once = Guard::charging(seldom());
+    let first = authenticator.authenticate(&request()).await.unwrap();
+    once.check(first, request()).await.unwrap();
+    let second = authenticator.authenticate(&request()).await.unwrap();
+    for _ in 0..5 {
+        let refused = once.check(second.clone(), request()).await.unwrap_err();
+        assert_eq!(refused.status(), 429);
+    }
+    let third = authenticator.authenticate(&request()).await.unwrap();
+    assert_eq!(third.headers()[1], ("x-ratelimit-remaining", "58".to_owned()));
+}
+
+#[tokio::test]
+async fn the_own_origin_is_where_the_request_was_sent_to() {
+    let scene = Scene::new(Framework::Axum).await;
+    let authenticator = scene.require();
+    let (host, own) = ("acme.example".as_bytes(), "https://acme.example".as_bytes());
+    let (http, other) = ("http://acme.example".as_bytes(), "https://internal".as_bytes());
+    let with = |origin| AuthRequest::new("POST", "/").headers([("HOST", host), ("Origin", origin)]);
+    for (request, may) in [
+        (with(own), true),
+        (with(http), true),
+        (with(own).https(true), true),
+        (with(http).https(true), false),
+        (with(own).authority("internal"), false),
+        (with(other).authority("internal"), true),
+        (with(other).csrf_checked(true), true),
+        (with(own).csrf_checked(false), false),
+    ] {
+        let verdict = authenticate(&authenticator, &request, Some("sid=ada".to_owned())).await;
+        assert_eq!(verdict.is_ok(), may, "{:?}", verdict.err());
+    }
+    for method in ["CONNECT", "TRACE", "get", ""] {
+        let request = AuthRequest::new(method, "/").headers([("host", host)]);
+        let verdict = authenticate(&authenticator, &request, Some("sid=ada".to_owned())).await;
+        assert_eq!(verdict.unwrap_err().code(), "cross_site_request", "{method}");
+    }
+    let get = AuthRequest::new("GET", "/").csrf_checked(false);
+    assert!(authenticate(&authenticator, &get, Some("sid=ada".to_owned())).await.is_ok());
+}
