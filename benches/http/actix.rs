@@ -50,6 +50,8 @@ fn variants(fixture: Fixture) -> (Records, Vec<(&'static str, Configure)>) {
     let (keyfob, limited) = server::authenticators(fixture.keyfob);
     let (keyfob, limited) = (TokenMiddleware::new(keyfob), TokenMiddleware::new(limited));
     let state = Data::new(keyfob.clone());
+    let or_session =
+        keyfob.clone().or_session(|_: &HttpRequest| async { Ok::<_, Infallible>(None) });
     let variants = vec![
         ("none", configure(|| route(list))),
         ("none-again", configure(|| route(list))),
@@ -66,6 +68,10 @@ fn variants(fixture: Fixture) -> (Records, Vec<(&'static str, Configure)>) {
         (
             "keyfob-layer",
             configure(move || route(list_for::<Allowed<ServersRead>>).wrap(keyfob.clone())),
+        ),
+        (
+            "keyfob-layer-session",
+            configure(move || route(list_for::<Allowed<ServersRead>>).wrap(or_session.clone())),
         ),
         (
             "keyfob-layer-limit",

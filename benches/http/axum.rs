@@ -55,6 +55,7 @@ fn variants(fixture: Fixture) -> (State, Vec<(&'static str, Router<State>)>) {
     let hand = HandLayer(records.clone());
     let (keyfob, limited) = server::authenticators(fixture.keyfob);
     let (keyfob, limited) = (TokenLayer::new(keyfob), TokenLayer::new(limited));
+    let or_session = keyfob.clone().or_session(|_: &Parts| async { Ok::<_, Infallible>(None) });
     let variants = vec![
         ("none", route(get(list))),
         ("none-again", route(get(list))),
@@ -64,6 +65,7 @@ fn variants(fixture: Fixture) -> (State, Vec<(&'static str, Router<State>)>) {
         ("hand-layer", route(get(list_for::<Extension<User>>)).layer(hand)),
         ("keyfob-extractor", route(get(list_for::<Verified<Allowed<ServersRead>>>))),
         ("keyfob-layer", route(get(list_for::<Allowed<ServersRead>>)).layer(keyfob.clone())),
+        ("keyfob-layer-session", route(get(list_for::<Allowed<ServersRead>>)).layer(or_session)),
         ("keyfob-layer-limit", route(get(list_for::<Allowed<ServersRead>>)).layer(limited)),
     ];
     (State { records, keyfob }, variants)

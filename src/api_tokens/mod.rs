@@ -5,7 +5,6 @@ mod cache;
 pub(crate) mod entropy;
 mod last_used;
 pub(crate) mod policy;
-pub(crate) mod token_settings;
 
 pub use builder::ApiTokensBuilder;
 pub use cache::Cache;

@@ -1,19 +1,17 @@
 //! What an application lets its users ask for: names, abilities and lifetimes.
 
-use std::num::NonZeroU32;
+mod check;
+
+pub(crate) use check::{Instants, Party, idle_seconds};
+
+use std::{fmt, ops::Deref, sync::Arc};
 
 use time::Duration;
 
-use crate::{
-    store::contract::{Change, InsertRules},
-    token::{
-        Abilities, Ability, AbilityTemplate, AllowedAddresses, DeclaredAbility, Fields,
-        InvalidValue, Metadata, NamePolicy, Rule, Timestamp, TokenFormat, TokenName, TokenRecord,
-        is_ability,
-    },
+use crate::token::{
+    Abilities, Ability, Actor, DeclaredAbility, InvalidValue, NamePolicy, Owner, Rule, Timestamp,
+    is_ability,
 };
-
-use super::token_settings::{Expiry, RequestedAbilities, TokenSettings};
 
 /// The limits and defaults for what users ask for.
 ///
@@ -33,17 +31,60 @@ use super::token_settings::{Expiry, RequestedAbilities, TokenSettings};
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Policy {
     pub(crate) names: NamePolicy,
     pub(crate) unique_names: bool,
-    pub(crate) limit_per_owner: Option<u32>,
+    limit: Limit,
     pub(crate) declared: Option<&'static [DeclaredAbility]>,
     pub(crate) default_abilities: Option<Abilities>,
     pub(crate) default_lifetime: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,
+    minimum_lifetime: Option<Duration>,
+    no_expiry_by_client: bool,
+    no_all_abilities: bool,
+    abilities: Option<Custom<AbilityRule>>,
     pub(crate) default_idle_period: Option<Duration>,
     pub(crate) delegation: Option<Ability>,
     pub(crate) suspends_on_retired_secret: bool,
+}
+
+/// A rule of the application's own on abilities: `Err` carries the text that the user is told.
+type AbilityRule = dyn Fn(&Owner, Option<&Actor>, &Abilities) -> Result<(), String> + Send + Sync;
+
+/// The limit of an owner; `None` is no limit.
+type OwnerLimit = dyn Fn(&Owner) -> Option<u32> + Send + Sync;
+
+/// How many living tokens an owner may have.
+#[derive(Clone, Debug, Default)]
+enum Limit {
+    #[default]
+    None,
+    Same(u32),
+    ByOwner(Custom<OwnerLimit>),
+}
+
+/// A function of the application's own.
+struct Custom<F: ?Sized>(Arc<F>);
+
+impl<F: ?Sized> Deref for Custom<F> {
+    type Target = F;
+
+    fn deref(&self) -> &F {
+        &self.0
+    }
+}
+
+impl<F: ?Sized> Clone for Custom<F> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<F: ?Sized> fmt::Debug for Custom<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("custom")
+    }
 }
 
 impl Policy {
@@ -70,6 +111,49 @@ impl Policy {
     /// token is issued that never expires. Default: no maximum.
     pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
         self.max_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets the shortest lifetime that may be asked for, counted from when a token was issued or last rotated. A token that
+    /// another one issues may still end with that one. Default: no minimum.
+    pub fn minimum_lifetime(mut self, lifetime: Duration) -> Self {
+        self.minimum_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets whether a request of a client may name an expiry. If not, [`web::request`](crate::web::request) still reads
+    /// one, and the token is refused with it; code of the application can set an expiry. Default: `true`.
+    pub fn expiry_by_client(mut self, allowed: bool) -> Self {
+        self.no_expiry_by_client = !allowed;
+        self
+    }
+
+    /// Sets whether a token may have all abilities, also those that the application adds later. Default: `true`.
+    pub fn allow_all_abilities(mut self, allowed: bool) -> Self {
+        self.no_all_abilities = !allowed;
+        self
+    }
+
+    /// Sets a rule of the application's own on the abilities that a token is issued with or changed to, by its owner and
+    /// the actor, if one is named. If the rule returns `Err`, the user is told its text. Default: none.
+    ///
+    /// The rule also sees the [default](Self::default_abilities). It must not wait for anything.
+    ///
+    /// ```
+    /// use keyfob::{Abilities, Policy};
+    ///
+    /// let members = Abilities::set(["servers:read"])?;
+    /// let policy = Policy::new().abilities(move |owner, actor, asked| {
+    ///     let is_admin = actor.is_some_and(|it| it.as_str() == "admin:1");
+    ///     if is_admin || members.cover(asked) { Ok(()) } else { Err("must be those of a member".to_owned()) }
+    /// });
+    /// # Ok::<(), keyfob::InvalidValue>(())
+    /// ```
+    pub fn abilities(
+        mut self,
+        rule: impl Fn(&Owner, Option<&Actor>, &Abilities) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.abilities = Some(Custom(Arc::new(rule)));
         self
     }
 
@@ -100,7 +184,16 @@ impl Policy {
     /// The limit is also checked if a token gets a later expiry. If the limit is lowered, an owner above it can extend no
     /// token until some are revoked.
     pub fn limit_per_owner(mut self, tokens: u32) -> Self {
-        self.limit_per_owner = Some(tokens);
+        self.limit = Limit::Same(tokens);
+        self
+    }
+
+    /// Sets a limit for each owner, in place of [`limit_per_owner`](Self::limit_per_owner): how many tokens the owner may
+    /// have, as their plan allows for example. `None`: no limit.
+    ///
+    /// The function is called for each token that is issued or gets a later expiry. It must not wait for anything.
+    pub fn limit(mut self, of: impl Fn(&Owner) -> Option<u32> + Send + Sync + 'static) -> Self {
+        self.limit = Limit::ByOwner(Custom(Arc::new(of)));
         self
     }
 
@@ -137,13 +230,19 @@ impl Policy {
         if let Some(abilities) = &self.default_abilities {
             let known = self.known(abilities.clone());
             known.map_err(|rule| rule.broken_by("default_abilities"))?;
+            if abilities.is_all() && self.no_all_abilities {
+                return Err(Rule::AllAbilities.broken_by("default_abilities"));
+            }
         }
         let is_branch = |it: &Ability| !is_ability(it.as_str());
         if self.delegation.as_ref().is_some_and(is_branch) {
             return Err(Rule::MisplacedWildcard.broken_by("delegation"));
         }
-        let lifetimes =
-            [("default_lifetime", self.default_lifetime), ("max_lifetime", self.max_lifetime)];
+        let lifetimes = [
+            ("default_lifetime", self.default_lifetime),
+            ("max_lifetime", self.max_lifetime),
+            ("minimum_lifetime", self.minimum_lifetime),
+        ];
         for (name, lifetime) in lifetimes {
             let fits = |it: Duration| it >= Duration::SECOND && now.checked_add(it).is_ok();
             if lifetime.is_some_and(|it| !fits(it)) {
@@ -155,283 +254,14 @@ impl Policy {
             let rule = Rule::other("must not be longer than max_lifetime");
             return Err(rule.broken_by("default_lifetime"));
         }
+        if self.minimum_lifetime.is_some_and(|min| self.usual_lifetime().is_some_and(|it| it < min))
+        {
+            let rule =
+                Rule::other("must not be longer than the lifetime that a token has by default");
+            return Err(rule.broken_by("minimum_lifetime"));
+        }
         let idle = self.default_idle_period.map(idle_seconds).transpose();
         idle.map_err(|rule| rule.broken_by("default_idle_period"))?;
         Ok(self)
-    }
-}
-
-/// The instants of a token that settings are checked against.
-#[derive(Clone, Copy)]
-pub(crate) struct Instants {
-    /// When its secret was made: the longest lifetime counts from it.
-    pub(crate) issued: Timestamp,
-    pub(crate) now: Timestamp,
-    pub(crate) not_before: Option<Timestamp>,
-    pub(crate) expires_at: Option<Timestamp>,
-}
-
-impl Instants {
-    /// Those of a token that is yet to be made.
-    pub(crate) fn new(now: Timestamp) -> Self {
-        Self { issued: now, now, not_before: None, expires_at: None }
-    }
-
-    pub(crate) fn of(record: &TokenRecord, now: Timestamp) -> Self {
-        Self {
-            issued: record.rotated_at.unwrap_or(record.created_at),
-            now,
-            not_before: record.not_before,
-            expires_at: record.expires_at,
-        }
-    }
-}
-
-pub(crate) fn idle_seconds(period: Duration) -> Result<NonZeroU32, Rule> {
-    let seconds = u32::try_from(period.whole_seconds()).ok();
-    seconds.and_then(NonZeroU32::new).ok_or(Rule::IdlePeriod)
-}
-
-impl Policy {
-    /// The rules for one more living token of an owner.
-    pub(crate) fn rules(&self, at: Timestamp) -> InsertRules {
-        InsertRules { at, unique_name: self.unique_names, limit_per_owner: self.limit_per_owner }
-    }
-
-    /// What is asked for, with the defaults where nothing is.
-    pub(crate) fn complete(&self, settings: &mut TokenSettings) {
-        if settings.abilities.is_none() {
-            let default = self.default_abilities.as_ref();
-            settings.abilities = Some(match default.map(Abilities::as_set) {
-                Some(None) => RequestedAbilities::All,
-                Some(Some(set)) => {
-                    RequestedAbilities::Set(set.iter().map(ToString::to_string).collect())
-                }
-                None => RequestedAbilities::Set(Vec::new()),
-            });
-        }
-        if settings.expiry.is_none() {
-            settings.expiry = Some(self.usual_lifetime().map_or(Expiry::Never, Expiry::In));
-        }
-        if settings.idle_period.is_none() {
-            settings.idle_period = self.default_idle_period.map(Some);
-        }
-    }
-
-    /// How long a token lives that is issued without a word about it; `None` is for ever.
-    pub(crate) fn usual_lifetime(&self) -> Option<Duration> {
-        self.default_lifetime.or(self.max_lifetime)
-    }
-
-    /// Checks what is asked for of a token, and gathers what is wrong with it.
-    pub(crate) fn check(
-        &self,
-        settings: &TokenSettings,
-        instants: Instants,
-        format: &TokenFormat,
-        fields: &mut Fields,
-    ) -> Option<Change> {
-        let abilities = settings.abilities.as_ref().map(|it| self.abilities(it, format));
-        let abilities = fields.check("abilities", abilities.transpose());
-        let expiry = settings.expiry.map(|it| self.expiry(it, instants.issued, instants.now));
-        let expires_at = fields.check("expires_at", expiry.transpose());
-        let metadata = settings.metadata.as_ref().map(|it| Metadata::without_tokens(it, format));
-        let metadata = fields.check("metadata", metadata.transpose());
-        let idle = settings.idle_period.map(|it| it.map(idle_seconds).transpose());
-        let idle_seconds = fields.check("idle_seconds", idle.transpose());
-        let addresses = settings.allowed_addresses.as_ref();
-        let addresses = addresses.map(|it| it.as_ref().map(AllowedAddresses::new).transpose());
-        let allowed_addresses = fields.check("allowed_addresses", addresses.transpose());
-        let end = expires_at.flatten().unwrap_or(instants.expires_at);
-        let start = settings.not_before.unwrap_or(instants.not_before);
-        let is_never_valid = start.zip(end).is_some_and(|(start, end)| start >= end);
-        if is_never_valid && settings.not_before.is_some() {
-            fields.refuse("not_before", Rule::ExpiresBeforeStart);
-        } else if is_never_valid && settings.expiry.is_some() {
-            fields.refuse("expires_at", Rule::ExpiresBeforeStart);
-        }
-        Some(Change {
-            abilities: abilities?,
-            expires_at: expires_at?,
-            not_before: settings.not_before,
-            idle_seconds: idle_seconds?,
-            metadata: metadata?,
-            rate_limit: settings.rate_limit,
-            allowed_addresses: allowed_addresses?,
-            ..Change::default()
-        })
-    }
-
-    /// A token can be pasted into the wrong field, where it must not be kept.
-    pub(crate) fn name(&self, text: &str, format: &TokenFormat) -> Result<TokenName, Rule> {
-        if format.contains_token(text) {
-            return Err(Rule::ContainsToken);
-        }
-        let name = TokenName::new(text)?;
-        self.names.check(&name)?;
-        Ok(name)
-    }
-
-    /// See [`name`](Self::name).
-    fn abilities(
-        &self,
-        asked: &RequestedAbilities,
-        format: &TokenFormat,
-    ) -> Result<Abilities, Rule> {
-        match asked {
-            RequestedAbilities::All => Ok(Abilities::all()),
-            RequestedAbilities::Set(texts)
-                if texts.iter().any(|text| format.contains_token(text)) =>
-            {
-                Err(Rule::ContainsToken)
-            }
-            RequestedAbilities::Set(texts) => self.known(Abilities::set(texts)?),
-        }
-    }
-
-    /// A branch is known where a declared ability lies under it.
-    fn known(&self, abilities: Abilities) -> Result<Abilities, Rule> {
-        let is_known = |held: &Ability| self.declares(|it| it.is_within(held));
-        let mut held = abilities.as_set().unwrap_or_default().iter();
-        if held.all(is_known) { Ok(abilities) } else { Err(Rule::UndeclaredAbility) }
-    }
-
-    /// Returns `true` if there is such an ability among those that are declared, or if none are declared.
-    pub(crate) fn declares(&self, is_it: impl Fn(AbilityTemplate<'_>) -> bool) -> bool {
-        let is_it = |it: &DeclaredAbility| is_it(AbilityTemplate::new(it.name));
-        self.declared.is_none_or(|declared| declared.iter().any(is_it))
-    }
-
-    /// The instant at which a token ends whose secret was made at `issued`, asked for at `now`. The maximum is checked
-    /// on what comes out, so that a default or an absent value can't pass it by.
-    fn expiry(
-        &self,
-        asked: Expiry,
-        issued: Timestamp,
-        now: Timestamp,
-    ) -> Result<Option<Timestamp>, Rule> {
-        let after = |start: Timestamp, lifetime: Duration| {
-            let beyond = if lifetime.is_negative() { Rule::NotInFuture } else { Rule::OutOfRange };
-            start.checked_add(lifetime).map(Some).map_err(|_| beyond)
-        };
-        let expiry = match asked {
-            Expiry::Never => None,
-            Expiry::At(instant) => Some(instant),
-            Expiry::In(lifetime) => after(now, lifetime)?,
-        };
-        if expiry.is_some_and(|expiry| expiry <= now) {
-            return Err(Rule::NotInFuture);
-        }
-        match self.max_lifetime {
-            Some(max) if expiry.is_none_or(|expiry| expiry.since(issued) > max) => {
-                Err(Rule::LifetimeTooLong { max })
-            }
-            _ => Ok(expiry),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_unix_seconds(seconds).unwrap()
-    }
-
-    #[test]
-    fn the_maximum_holds_for_every_way_to_ask() {
-        let policy = Policy { max_lifetime: Some(Duration::seconds(100)), ..Policy::default() };
-        let beyond = Err(Rule::LifetimeTooLong { max: Duration::seconds(100) });
-        let expiry = |asked: Expiry| policy.expiry(asked, at(0), at(50));
-        assert_eq!(expiry(Expiry::At(at(100))), Ok(Some(at(100))));
-        assert_eq!(expiry(Expiry::At(at(101))), beyond);
-        assert_eq!(expiry(Expiry::In(Duration::seconds(50))), Ok(Some(at(100))));
-        assert_eq!(expiry(Expiry::In(Duration::seconds(51))), beyond);
-        assert_eq!(expiry(Expiry::Never), beyond);
-        assert_eq!(expiry(Expiry::In(Duration::MAX)), Err(Rule::OutOfRange));
-    }
-
-    #[test]
-    fn an_expiry_has_to_be_after_now() {
-        let expiry = |asked: Expiry| Policy::default().expiry(asked, at(0), at(50));
-        for asked in [Expiry::At(at(50)), Expiry::At(Timestamp::MIN), Expiry::In(Duration::ZERO)] {
-            assert_eq!(expiry(asked), Err(Rule::NotInFuture));
-        }
-        assert_eq!(expiry(Expiry::At(at(51))), Ok(Some(at(51))));
-    }
-
-    #[test]
-    fn what_is_not_asked_for_is_the_default() {
-        let complete = |policy: Policy| {
-            let mut settings = TokenSettings::default();
-            policy.complete(&mut settings);
-            (settings.abilities.unwrap(), settings.expiry.unwrap(), settings.idle_period)
-        };
-        let (day, year) = (Duration::DAY, Duration::days(365));
-        assert_eq!(
-            complete(Policy::default()),
-            (RequestedAbilities::Set(Vec::new()), Expiry::Never, None)
-        );
-        let policy = Policy {
-            default_abilities: Some(Abilities::all()),
-            max_lifetime: Some(year),
-            default_idle_period: Some(day),
-            ..Policy::default()
-        };
-        assert_eq!(complete(policy), (RequestedAbilities::All, Expiry::In(year), Some(Some(day))));
-        let policy = Policy {
-            default_abilities: Some(Abilities::set(["a:b"]).unwrap()),
-            default_lifetime: Some(day),
-            max_lifetime: Some(year),
-            ..Policy::default()
-        };
-        let abilities = RequestedAbilities::Set(vec!["a:b".to_owned()]);
-        assert_eq!(complete(policy), (abilities, Expiry::In(day), None));
-    }
-
-    #[test]
-    fn a_setting_that_is_not_valid_is_named() {
-        const DECLARED: &[DeclaredAbility] =
-            &[DeclaredAbility { name: "servers:read", description: "" }];
-        let (set, day) = (|text: &str| Abilities::set([text]).unwrap(), Duration::DAY);
-        let ability = |text: &str| Ability::new(text).unwrap();
-        let new = Policy::new;
-        for (policy, expected) in [
-            (new(), None),
-            (new().default_abilities(set("servers:*")), None),
-            (new().default_abilities(set("sites:read")), Some("default_abilities")),
-            (new().delegation(ability("tokens:issue")), None),
-            (new().delegation(ability("tokens:*")), Some("delegation")),
-            (new().default_lifetime(Duration::SECOND).max_lifetime(Duration::SECOND), None),
-            (new().default_lifetime(Duration::milliseconds(999)), Some("default_lifetime")),
-            (new().max_lifetime(Duration::milliseconds(999)), Some("max_lifetime")),
-            (new().max_lifetime(-day), Some("max_lifetime")),
-            (new().max_lifetime(Duration::MAX), Some("max_lifetime")),
-            (new().max_lifetime(Timestamp::MAX.since(at(0))), None),
-            (new().max_lifetime(Timestamp::MAX.since(at(-1))), Some("max_lifetime")),
-            (new().default_lifetime(day * 2).max_lifetime(day), Some("default_lifetime")),
-            (new().default_lifetime(day * 2), None),
-            (new().default_idle_period(Duration::ZERO), Some("default_idle_period")),
-            (new().default_idle_period(Duration::SECOND), None),
-        ] {
-            let checked = policy.clone().checked(Some(DECLARED), at(0));
-            assert_eq!(checked.err().map(|it| it.name), expected, "{policy:?}");
-        }
-    }
-
-    #[test]
-    fn a_branch_is_known_where_a_declared_ability_lies_under_it() {
-        const DECLARED: &[DeclaredAbility] =
-            &[DeclaredAbility { name: "servers:read", description: "" }];
-        let policy = Policy { declared: Some(DECLARED), ..Policy::default() };
-        let format = TokenFormat::new("acme".parse().unwrap());
-        let ask =
-            |text: &str| policy.abilities(&RequestedAbilities::Set(vec![text.to_owned()]), &format);
-        assert!(ask("servers:read").is_ok());
-        assert!(ask("servers:*").is_ok());
-        assert_eq!(ask("servers:raed"), Err(Rule::UndeclaredAbility));
-        assert_eq!(ask("sites:*"), Err(Rule::UndeclaredAbility));
-        assert_eq!(policy.abilities(&RequestedAbilities::All, &format), Ok(Abilities::all()));
     }
 }

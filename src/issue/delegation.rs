@@ -1,10 +1,10 @@
 use crate::{
-    api_tokens::{
-        policy::Policy,
-        token_settings::{Expiry, TokenSettings},
-    },
+    api_tokens::policy::Policy,
     store::contract::{Change, SharedRecord},
-    token::{AllowedAddresses, Fields, Owner, RateLimit, Rule, Timestamp},
+    token::{
+        AllowedAddresses, Expiry, Fields, Owner, RateLimit, RequestedBy, Rule, Timestamp,
+        TokenSettings,
+    },
 };
 
 /// The token on whose behalf another is issued.
@@ -18,7 +18,7 @@ impl Parent {
         if let Some(end) = parent.expires_at {
             let usual = policy.usual_lifetime().and_then(|it| now.checked_add(it).ok());
             if usual.is_none_or(|usual| usual > end) {
-                settings.expiry.get_or_insert(Expiry::At(end));
+                settings.expiry.get_or_insert(Expiry::At(end).by(RequestedBy::Default));
             }
         }
         if let Some(limit) = parent.rate_limit() {

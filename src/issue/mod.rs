@@ -12,14 +12,14 @@ use zeroize::Zeroizing;
 use crate::{
     api_tokens::{
         ApiTokens,
-        policy::Instants,
-        token_settings::{Expiry, RequestedAbilities, TokenSettings},
+        policy::{Instants, Party},
     },
     event::Event,
     store::{StoreError, TokenStore, contract::InsertOutcome},
     token::{
-        Actor, Fields, IdempotencyKey, InvalidFields, IssuedToken, Owner, PlainToken, RareFields,
-        RateLimit, Rule, Timestamp, TokenId, TokenRecord,
+        Actor, Expiry, Fields, IdempotencyKey, InvalidFields, IssuedToken, Owner, PlainToken,
+        RareFields, RateLimit, Requested, RequestedAbilities, RequestedBy, Rule, Timestamp,
+        TokenId, TokenRecord, TokenSettings,
     },
 };
 
@@ -68,6 +68,12 @@ impl NewToken {
         }
     }
 
+    /// The settings that are asked for, for rules of the application's own.
+    #[must_use]
+    pub fn requested(&self) -> Requested<'_> {
+        Requested { name: Some(&self.name), settings: &self.settings }
+    }
+
     /// Sets what the token may do: a set of at most 100 abilities. The empty set permits nothing. Default: the
     /// application's [default](crate::Policy::default_abilities).
     pub fn abilities<T: Into<String>>(mut self, abilities: impl IntoIterator<Item = T>) -> Self {
@@ -93,13 +99,13 @@ impl NewToken {
     /// let (until_2030, for_ever) = (NewToken::named("a").expires_at(end), NewToken::named("b").expires_at(None));
     /// ```
     pub fn expires_at(mut self, instant: impl Into<Option<Timestamp>>) -> Self {
-        self.settings.expiry = Some(instant.into().into());
+        self.settings.expiry = Some(Expiry::from(instant.into()).by(RequestedBy::Application));
         self
     }
 
     /// Sets how long from now the token lives, in whole seconds.
     pub fn expires_in(mut self, lifetime: Duration) -> Self {
-        self.settings.expiry = Some(Expiry::In(lifetime));
+        self.settings.expiry = Some(Expiry::In(lifetime).by(RequestedBy::Application));
         self
     }
 
@@ -213,7 +219,7 @@ impl ApiTokens {
         new: NewToken,
     ) -> Result<IssuedToken, IssueError> {
         let (plain, record) = self.prepare(new)?;
-        let rules = self.policy().rules(record.created_at);
+        let rules = self.policy().rules(&record.owner, record.created_at);
         match self.report_error(store.insert(&record, &rules).await)? {
             InsertOutcome::Inserted => Ok(IssuedToken::new(plain, record)),
             InsertOutcome::NameTaken => Err(IssueError::NameTaken),
@@ -237,7 +243,8 @@ impl ApiTokens {
         policy.complete(&mut new.settings);
         let mut fields = Fields::default();
         let name = fields.check("name", policy.name(&new.name, format));
-        let settings = policy.check(&new.settings, Instants::new(now), format, &mut fields);
+        let party = Party { owner: &owner, actor: new.created_by.as_ref() };
+        let settings = policy.check(&new.settings, party, Instants::new(now), format, &mut fields);
         if let (Some(parent), Some(settings)) = (&new.parent, &settings) {
             parent.restrict_to_parent(&owner, settings, &mut fields);
         }

@@ -7,8 +7,7 @@ use time::Duration;
 use crate::{
     api_tokens::{
         ATTEMPTS, ApiTokens,
-        policy::Instants,
-        token_settings::{Expiry, RequestedAbilities, TokenSettings},
+        policy::{Instants, Party},
     },
     cluster::signal::Changed,
     event::Event,
@@ -16,7 +15,10 @@ use crate::{
         StoreError,
         contract::{Change, Deleted, Deletion, Patch, STEP},
     },
-    token::{Fields, InvalidFields, RateLimit, Timestamp, TokenId, TokenRecord},
+    token::{
+        Expiry, Fields, InvalidFields, RateLimit, Requested, RequestedAbilities, RequestedBy,
+        Timestamp, TokenId, TokenRecord, TokenSettings,
+    },
 };
 
 use super::owner_tokens::{ManageError, OwnerTokens};
@@ -81,7 +83,7 @@ impl OwnerTokens {
                 expected_expiry: record.expires_at,
                 expected_version: change.version,
                 change: checked.clone(),
-                rules: self.tokens.policy().rules(now),
+                rules: self.tokens.policy().rules(&record.owner, now),
             };
             let changed = self.update(self.tokens.store(), id, &patch).await?;
             if let Some(changed) = changed {
@@ -104,7 +106,8 @@ impl OwnerTokens {
         let name = asked.name.as_deref().map(|name| policy.name(name, format)).transpose();
         let name = fields.check("name", name);
         let instants = Instants::of(record, now);
-        let change = policy.check(&asked.settings, instants, format, &mut fields);
+        let party = Party { owner: &record.owner, actor: self.by.as_ref() };
+        let change = policy.check(&asked.settings, party, instants, format, &mut fields);
         match (name, change) {
             (Some(name), Some(change)) if fields.is_empty() => Ok(Change { name, ..change }),
             _ => Err(fields.into_error()),
@@ -209,6 +212,12 @@ impl TokenChange {
         Self::default()
     }
 
+    /// The settings that are asked for, for rules of the application's own.
+    #[must_use]
+    pub fn requested(&self) -> Requested<'_> {
+        Requested { name: self.name.as_deref(), settings: &self.settings }
+    }
+
     /// Sets the name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -250,13 +259,13 @@ impl TokenChange {
 
     /// Sets when the token expires, in whole seconds. If it is `None`, the token never expires.
     pub fn expires_at(mut self, instant: impl Into<Option<Timestamp>>) -> Self {
-        self.settings.expiry = Some(instant.into().into());
+        self.settings.expiry = Some(Expiry::from(instant.into()).by(RequestedBy::Application));
         self
     }
 
     /// Sets how long from now the token lives, in whole seconds.
     pub fn expires_in(mut self, lifetime: Duration) -> Self {
-        self.settings.expiry = Some(Expiry::In(lifetime));
+        self.settings.expiry = Some(Expiry::In(lifetime).by(RequestedBy::Application));
         self
     }
 

@@ -166,7 +166,7 @@ impl OwnerTokens {
                 return Err(ManageError::NameTaken);
             }
             UpdateOutcome::Refused(PatchError::Rules(RuleError::LimitReached)) => {
-                let limit = self.tokens.policy().limit_per_owner.unwrap_or_default();
+                let limit = patch.rules().and_then(|it| it.limit_per_owner).unwrap_or_default();
                 return Err(ManageError::LimitReached { limit });
             }
         })

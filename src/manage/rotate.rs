@@ -8,8 +8,7 @@ use zeroize::Zeroizing;
 use crate::{
     api_tokens::{
         ATTEMPTS, ApiTokens,
-        policy::Instants,
-        token_settings::{Expiry, TokenSettings},
+        policy::{Instants, Party},
     },
     cluster::signal::Changed,
     event::Event,
@@ -18,8 +17,8 @@ use crate::{
         contract::{Expected, Patch, Rotation},
     },
     token::{
-        Fields, InvalidFields, IssuedToken, PlainToken, PreviousSecret, Rule, Timestamp, TokenId,
-        TokenRecord, TokenState,
+        Expiry, Fields, InvalidFields, IssuedToken, PlainToken, PreviousSecret, RequestedBy,
+        RequestedExpiry, Rule, Timestamp, TokenId, TokenRecord, TokenSettings, TokenState,
     },
 };
 
@@ -46,7 +45,7 @@ pub struct TokenRotation {
     ends_running_grace: bool,
     generation: Option<u32>,
     asker: Asker,
-    pub(crate) expiry: Option<Expiry>,
+    pub(crate) expiry: Option<RequestedExpiry>,
 }
 
 /// Who wants a token rotated.
@@ -147,13 +146,13 @@ impl TokenRotation {
     /// Sets when the token expires, in whole seconds. If it is `None`, the token never expires. Default: the expiry stays
     /// as it is.
     pub fn expires_at(mut self, instant: impl Into<Option<Timestamp>>) -> Self {
-        self.expiry = Some(instant.into().into());
+        self.expiry = Some(Expiry::from(instant.into()).by(RequestedBy::Application));
         self
     }
 
     /// Sets how long from now the token lives, in whole seconds.
     pub fn expires_in(mut self, lifetime: Duration) -> Self {
-        self.expiry = Some(Expiry::In(lifetime));
+        self.expiry = Some(Expiry::In(lifetime).by(RequestedBy::Application));
         self
     }
 
@@ -233,7 +232,7 @@ impl OwnerTokens {
             let patch = Patch::Rotate {
                 expected: Expected::of(&record),
                 rotation: drawn_up,
-                rules: self.tokens.policy().rules(now),
+                rules: self.tokens.policy().rules(&record.owner, now),
             };
             let rotated = self.update(store, id, &patch).await?;
             if let Some(token) = rotated {
@@ -322,7 +321,8 @@ impl ApiTokens {
         let mut fields = Fields::default();
         let settings = TokenSettings { expiry: rotation.expiry, ..TokenSettings::default() };
         let instants = Instants { issued: now, ..Instants::of(record, now) };
-        let change = self.policy().check(&settings, instants, self.format(), &mut fields);
+        let party = Party { owner: &record.owner, actor: None };
+        let change = self.policy().check(&settings, party, instants, self.format(), &mut fields);
         let expires_at = change.map(|it| it.expires_at.unwrap_or(record.expires_at));
         let is_later = |it: Option<Timestamp>| {
             record.expires_at.is_some_and(|end| it.is_none_or(|it| it > end))

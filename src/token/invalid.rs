@@ -110,6 +110,9 @@ pub enum Rule {
     /// An ability is not among those that the application [declares](crate::ApiTokensBuilder::declare).
     #[error("must be among those that are declared")]
     UndeclaredAbility,
+    /// All abilities are asked for, which the application does not allow.
+    #[error("must be a list, and not all")]
+    AllAbilities,
     /// A token would go beyond the token that issues it.
     #[error("must not go beyond the token that issues it")]
     BeyondParent,
@@ -158,6 +161,15 @@ pub enum Rule {
         /// The longest lifetime.
         max: Duration,
     },
+    /// An expiry is earlier than the application allows.
+    #[error("must be at least {min} after the token was issued")]
+    LifetimeTooShort {
+        /// The shortest lifetime.
+        min: Duration,
+    },
+    /// A client names an expiry, which only the application may set.
+    #[error("must not be given, because the application sets it")]
+    ExpiryByClient,
     /// The token would expire before it is valid.
     #[error("must be so that the token begins before it expires")]
     ExpiresBeforeStart,

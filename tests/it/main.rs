@@ -40,6 +40,7 @@ mod owner_gate;
 mod parsing;
 mod pasted;
 mod pepper;
+mod policy;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod prefixes;

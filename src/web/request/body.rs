@@ -1,9 +1,9 @@
 use serde_json::{Map, Value};
 use time::Duration;
 
-use crate::{
-    api_tokens::token_settings::{Expiry, RequestedAbilities, TokenSettings},
-    token::{Fields, InvalidFields, Rule, Timestamp},
+use crate::token::{
+    Expiry, Fields, InvalidFields, RequestedAbilities, RequestedBy, RequestedExpiry, Rule,
+    Timestamp, TokenSettings,
 };
 
 use super::{
@@ -106,7 +106,10 @@ impl Body {
         }
     }
 
-    pub(super) fn settings(&mut self, expiry: fn(&mut Self) -> Option<Expiry>) -> TokenSettings {
+    pub(super) fn settings(
+        &mut self,
+        expiry: fn(&mut Self) -> Option<RequestedExpiry>,
+    ) -> TokenSettings {
         TokenSettings {
             abilities: self.abilities(),
             expiry: expiry(self),
@@ -161,13 +164,13 @@ impl Body {
         None
     }
 
-    pub(super) fn expires_at(&mut self) -> Option<Expiry> {
+    pub(super) fn expires_at(&mut self) -> Option<RequestedExpiry> {
         let message = "must be an RFC 3339 date and time, or null for never";
         let instant = self.instant("expires_at", message)?;
-        Some(instant.map_or(Expiry::Never, Expiry::At))
+        Some(Expiry::from(instant).by(RequestedBy::Client))
     }
 
-    pub(super) fn expiry(&mut self) -> Option<Expiry> {
+    pub(super) fn expiry(&mut self) -> Option<RequestedExpiry> {
         let Some(days) = self.take("expires_in_days") else {
             return self.expires_at();
         };
@@ -178,7 +181,7 @@ impl Body {
         if days.is_none_or(|days| days == 0) {
             self.refuse("expires_in_days", "must be a whole number of days, at least 1");
         }
-        days.map(|days| Expiry::In(Duration::days(days.into())))
+        days.map(|days| Expiry::In(Duration::days(days.into())).by(RequestedBy::Client))
     }
 }
 

@@ -18,6 +18,7 @@ on_both! {
     a_token_is_read_from_a_header_of_another_name
     a_token_is_read_behind_another_scheme
     of_two_credentials_that_which_is_ours_counts
+    no_session_acts_beside_a_token_that_can_not_be_read
     nothing_else_is_read_unless_that_is_switched_on
     what_was_read_is_marked_as_sensitive
 }
@@ -235,7 +236,21 @@ async fn of_two_credentials_that_which_is_ours_counts(framework: Framework) {
             }
         }
     }
-    // A token in credentials that can't be read: its program must not act by the session of somebody.
+    let deploy = format!("Basic {}", BASE64_STANDARD.encode(format!("acme_deploy:{good}")));
+    for client in [&require, &identify] {
+        let told = client.told(get("/maybe").authorization(deploy.as_str())).await;
+        assert_eq!(told, is(200, "hello user:42"), "the user name is none of ours");
+    }
+}
+
+async fn no_session_acts_beside_a_token_that_can_not_be_read(framework: Framework) {
+    let scene = Scene::new(framework).await;
+    let accept = |it: Authenticator| with_header(it.accept_basic());
+    let or_session = |it| Setup::new(accept(it)).or_session(&Sessions::default());
+    let require = scene.client(accept(scene.require())).await;
+    let require_or_session = scene.client_of(or_session(scene.require())).await;
+    let identify_or_session = scene.client_of(or_session(scene.identify())).await;
+    let good = scene.text("good");
     for value in [
         format!("Bearer\t{good}"),
         format!("Bearer \"{good}\""),
@@ -252,11 +267,6 @@ async fn of_two_credentials_that_which_is_ours_counts(framework: Framework) {
                 assert_eq!(told, is(400, "invalid_request"), "{value}");
             }
         }
-    }
-    let deploy = format!("Basic {}", BASE64_STANDARD.encode(format!("acme_deploy:{good}")));
-    for client in [&require, &identify] {
-        let told = client.told(get("/maybe").authorization(deploy.as_str())).await;
-        assert_eq!(told, is(200, "hello user:42"), "the user name is none of ours");
     }
 }
 
