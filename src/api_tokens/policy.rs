@@ -114,28 +114,32 @@ impl Policy {
         self
     }
 
-    /// Sets the shortest lifetime that may be asked for, counted from when a token was issued or last rotated. A token that
-    /// another one issues may still end with that one. Default: no minimum.
+    /// Sets the shortest lifetime, counted from when a token was issued or last rotated. It holds for the application's code
+    /// too. A token that another one issues may still end with that one. Default: no minimum.
     pub fn minimum_lifetime(mut self, lifetime: Duration) -> Self {
         self.minimum_lifetime = Some(lifetime);
         self
     }
 
-    /// Sets whether a request of a client may name an expiry. If not, [`web::request`](crate::web::request) still reads
-    /// one, and the token is refused with it; code of the application can set an expiry. Default: `true`.
+    /// Sets whether a client may name an expiry. If `false`, a body that [`web::request`](crate::web::request) has read and
+    /// that names an expiry is refused when the token is issued, changed or rotated. The application's code can set an
+    /// expiry, also in place of the client's. Default: `true`.
     pub fn expiry_by_client(mut self, allowed: bool) -> Self {
         self.no_expiry_by_client = !allowed;
         self
     }
 
-    /// Sets whether a token may have all abilities, also those that the application adds later. Default: `true`.
+    /// Sets whether a token can be issued with all abilities, or changed to them: those that also cover what the
+    /// application adds later. It holds for the application's code too, and not for tokens that have them already. Branches
+    /// such as `servers:*` are no such thing. Default: `true`.
     pub fn allow_all_abilities(mut self, allowed: bool) -> Self {
         self.no_all_abilities = !allowed;
         self
     }
 
-    /// Sets a rule of the application's own on the abilities that a token is issued with or changed to, by its owner and
-    /// the actor, if one is named. If the rule returns `Err`, the user is told its text. Default: none.
+    /// Sets the application's own rule for the abilities of a token. The rule receives the owner, the actor if one is known,
+    /// and the abilities that are asked for. It runs when a token is issued, and when its abilities change. If it returns
+    /// `Err`, the user is told its text. Default: none.
     ///
     /// The rule also sees the [default](Self::default_abilities). It must not wait for anything.
     ///

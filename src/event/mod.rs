@@ -121,6 +121,8 @@ pub enum Event {
         /// The tokens.
         #[serde(serialize_with = "json::ids")]
         ids: Arc<[TokenId]>,
+        /// Whose, if the call names one owner.
+        owner: Option<Owner>,
         /// When, by whom and why.
         #[serde(flatten, serialize_with = "json::revocation")]
         revocation: Arc<Revocation>,
@@ -165,6 +167,10 @@ pub enum Event {
     Refused {
         /// The token, if the secret was proven.
         id: Option<TokenId>,
+        /// Whose, if the current secret was proven.
+        owner: Option<Owner>,
+        /// From where, where the application tells addresses.
+        from: Option<IpAddr>,
         /// Why, as [`VerifyError::code`](crate::VerifyError::code).
         reason: &'static str,
     },
@@ -233,7 +239,7 @@ pub enum Event {
         /// In how many seconds it will be let through.
         retry_after: u32,
     },
-    /// A request that a session would have made was refused, because a page of another site may have sent it.
+    /// The request of a session was refused, because it may come from a page of another site.
     #[non_exhaustive]
     CrossSiteRefused {
         /// The owner for whom the session acts.
@@ -244,8 +250,8 @@ pub enum Event {
     /// The application's function for sessions failed or did not answer in time. The request was answered with 503.
     #[non_exhaustive]
     SessionFailed {
-        /// The application's error and its causes, for people: it must name no cookie. A token of the application in it
-        /// is told as `[token]`.
+        /// The application's error and its causes, as text. The error must not contain a cookie. A token in the text is
+        /// replaced by `[token]`.
         error: String,
     },
     /// The limits that nodes share can't be reached: until [`LimitsBack`](Self::LimitsBack) each node counts for
@@ -371,8 +377,8 @@ impl Event {
         Self::Rotated { token: Arc::new(rotated.record.clone()), by: by.cloned() }
     }
 
-    pub(crate) fn revoked(ids: &[TokenId], revocation: Revocation) -> Self {
-        Self::Revoked { ids: ids.into(), revocation: Arc::new(revocation) }
+    pub(crate) fn revoked(ids: &[TokenId], owner: Option<&Owner>, revocation: Revocation) -> Self {
+        Self::Revoked { ids: ids.into(), owner: owner.cloned(), revocation: Arc::new(revocation) }
     }
 }
 

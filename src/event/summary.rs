@@ -77,6 +77,7 @@ impl Event {
             | Self::CrossSiteRefused { owner, .. }
             | Self::RateLimited { owner, .. }
             | Self::LimitCorrupt { owner, .. } => Some(owner),
+            Self::Refused { owner, .. } | Self::Revoked { owner, .. } => owner.as_ref(),
             _ => self.token().map(|token| &token.owner),
         }
     }

@@ -43,11 +43,12 @@ impl Observer for TracingObserver {
             Event::Changed { token, by } => managed!(token, by, "token changed"),
             Event::Suspended { token, by } => managed!(token, by, "token suspended"),
             Event::Resumed { token, by } => managed!(token, by, "token resumed"),
-            Event::Revoked { ids, revocation } => {
+            Event::Revoked { ids, owner, revocation } => {
+                let owner = owner.as_ref().map(display);
                 let by = revocation.by.as_ref().map(display);
                 let reason = revocation.reason.as_ref().map(display);
                 for id in &**ids {
-                    info!(target: "keyfob", %id, by, reason, "token revoked");
+                    info!(target: "keyfob", %id, owner, by, reason, "token revoked");
                 }
             }
             Event::Erased { owner, tokens, by } => {
@@ -73,8 +74,9 @@ fn tell_of_use(event: &Event) {
         Event::Verified { id, owner, of } => {
             debug!(target: "keyfob", %id, %owner, of, "token verified");
         }
-        Event::Refused { id, reason } => {
-            info!(target: "keyfob", id = id.as_ref().map(display), reason, "token refused");
+        Event::Refused { id, owner, from, reason } => {
+            let (id, owner) = (id.as_ref().map(display), owner.as_ref().map(display));
+            info!(target: "keyfob", id, owner, from = from.as_ref().map(display), reason, "token refused");
         }
         Event::FirstUse { id, owner, generation, from } => {
             let from = from.as_ref().map(display);

@@ -44,8 +44,8 @@ impl Charge {
         fits.then_some(Self { name, limit, cost: NonZeroU32::MIN, per_owner: false }).ok_or(NAME)
     }
 
-    /// A request that costs one of the limit named `default`: the one that is charged for every request, and that a
-    /// token's own limit replaces. A guard that charges it charges more of the same, in all the whole limit at most.
+    /// A request that costs one of the limit named `default`: the one that is charged for every request of a token, and
+    /// that a token's own limit replaces. A guard that charges it charges more of the same, in all the whole limit at most.
     #[must_use]
     pub const fn of(limit: RateLimit) -> Self {
         Self { name: DEFAULT, limit, cost: NonZeroU32::MIN, per_owner: false }
@@ -63,9 +63,9 @@ impl Charge {
         Ok(Self { cost, ..self })
     }
 
-    /// Counts for the owner: all tokens and sessions of an owner share the limit. A token's own limit does not replace
-    /// it. A [`Guard`](crate::web::Guard) does so; who charges a limiter directly names
-    /// the [payer](super::Payer::owner).
+    /// Shares the limit among all tokens and sessions of an owner. A token's own limit does not replace it. A
+    /// [`Guard`](crate::web::Guard) names the payer by this. If you call a [`RateLimiter`](super::RateLimiter) directly, pass
+    /// [`Payer::owner`](super::Payer::owner).
     ///
     /// ```
     /// use keyfob::{limit::Charge, token::RateLimit};
@@ -97,7 +97,7 @@ impl Charge {
         self.limit
     }
 
-    /// Returns `true` if it counts for the owner, and not for each token or session.
+    /// Returns `true` if all tokens and sessions of an owner share the limit.
     #[must_use]
     pub fn is_per_owner(&self) -> bool {
         self.per_owner

@@ -144,7 +144,7 @@ impl<'a> Ending<'a> {
         let revoked = self.tokens.report_error(revoked)?;
         if !revoked.changed.is_empty() {
             let revocation = self.revocation.clone();
-            self.tokens.report(|| Event::revoked(&revoked.changed, revocation));
+            self.tokens.report(|| Event::revoked(&revoked.changed, selection.owner(), revocation));
         }
         self.changed.extend(&revoked.changed);
         let room = (MOST + 1).saturating_sub(self.unpublished.len());

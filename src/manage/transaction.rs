@@ -251,7 +251,7 @@ impl OwnerTokens {
             all.changed.extend(changed);
             (all.found, all.more) = (found, more);
         }
-        let event = Event::revoked(&all.changed, revocation);
+        let event = Event::revoked(&all.changed, unsettled.about.owner(), revocation);
         let changed = all.changed.clone();
         Ok(unsettled.done(all, changed, event))
     }

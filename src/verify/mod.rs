@@ -6,11 +6,13 @@ mod judge;
 pub(crate) mod negative_cache;
 pub(crate) mod owner_gate;
 mod proof;
+mod refusal;
 mod settle;
 mod token;
 mod write_first;
 
 pub use error::VerifyError;
+pub(crate) use refusal::Refusal;
 pub(crate) use settle::Open;
 pub use token::VerifiedToken;
 
@@ -86,7 +88,7 @@ impl ApiTokens {
     ) -> Result<Result<VerifiedToken, VerifyError>, Box<Open>> {
         let presented = match self.format().parse(presented) {
             Ok(presented) => presented,
-            Err(malformed) => return Ok(Err(self.refuse(malformed.into()))),
+            Err(malformed) => return Ok(Err(self.refuse(malformed, from))),
         };
         // An IPv4-mapped address is the IPv4 address, and no other one.
         let from = from.map(|from| from.to_canonical());
@@ -112,12 +114,15 @@ impl ApiTokens {
         let now = self.now();
         let proven = match prove(record, now) {
             Ok(proven) => proven,
-            Err(reason) if is_final(&reason, source) => return Ok(Err(self.refuse(reason))),
+            Err(reason) if is_final(&reason, source) => return Ok(Err(self.refuse(reason, from))),
             Err(_) => return Err(Next::AskStore(Source::Store)),
         };
         match judge(&proven, &self.known_of(&proven.record, None, now), now, from, source) {
             Verdict::Admit => Ok(Ok(self.finish(proven, presented, now, from))),
-            Verdict::Refuse(flaw) => Ok(Err(self.refuse(flaw.of(id)))),
+            Verdict::Refuse(flaw) => {
+                let owner = Some(proven.record.owner.clone());
+                Ok(Err(self.refuse(Refusal { reason: flaw.of(id), owner }, from)))
+            }
             Verdict::AskOwnerGate => Err(Next::AskOwnerGate(proven)),
             // Nothing is written because of what is in memory.
             Verdict::AskStore | Verdict::WriteFirst(_) => Err(Next::AskStore(Source::Store)),
@@ -250,8 +255,15 @@ impl ApiTokens {
     }
 
     #[cold]
-    pub(crate) fn refuse(&self, reason: VerifyError) -> VerifyError {
-        self.report(|| Event::Refused { id: reason.proven_id(), reason: reason.code() });
+    pub(crate) fn refuse(&self, refusal: impl Into<Refusal>, from: Option<IpAddr>) -> VerifyError {
+        let Refusal { reason, owner } = refusal.into();
+        let from = from.map(|from| from.to_canonical());
+        self.report(|| Event::Refused {
+            id: reason.proven_id(),
+            owner,
+            from,
+            reason: reason.code(),
+        });
         if let VerifyError::UnknownKey(key) = &reason {
             self.report(|| Event::PepperKeyMissing { key: key.clone() });
         }

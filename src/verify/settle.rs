@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    VerifiedToken, VerifyError,
+    Refusal, VerifiedToken, VerifyError,
     batch::Source,
     judge::{Verdict, is_final, judge},
     negative_cache::KnownBad,
@@ -57,14 +57,14 @@ impl ApiTokens {
             && let Some(known_bad) =
                 self.negative_cache().get(&presented, Moment::now(self.clock()))
         {
-            return Err(self.refuse(VerifyError::lasting(known_bad, presented.id())));
+            return Err(self.refuse(VerifyError::lasting(known_bad, presented.id()), open.from));
         }
-        let until = self.latest();
+        let (until, from) = (self.latest(), open.from);
         // Boxed, because the future is large and every caller would contain it.
-        self.in_time(until, Box::pin(self.settle_by(until, *open))).await
+        self.in_time(until, from, Box::pin(self.settle_by(until, *open))).await
     }
 
-    async fn settle_by(&self, until: Instant, open: Open) -> Result<VerifiedToken, VerifyError> {
+    async fn settle_by(&self, until: Instant, open: Open) -> Result<VerifiedToken, Refusal> {
         let Open { credential, from, mut next } = open;
         // Until the store is asked, all is from memory.
         let mut source = Source::Cache;
@@ -85,7 +85,7 @@ impl ApiTokens {
                     (source, now) = (compared.source, compared.now);
                     match compared.proof {
                         Ok(proven) => proven,
-                        Err(reason) if is_final(&reason, source) => return Err(reason),
+                        Err(reason) if is_final(&reason, source) => return Err(reason.into()),
                         Err(_) => {
                             next = Next::AskStore(Source::Store);
                             continue;
@@ -98,7 +98,10 @@ impl ApiTokens {
                 Verdict::Admit => {
                     return Ok(self.finish(proven, credential.presented().as_ref(), now, from));
                 }
-                Verdict::Refuse(flaw) => return Err(flaw.of(credential.id())),
+                Verdict::Refuse(flaw) => {
+                    let owner = Some(proven.record.owner.clone());
+                    return Err(Refusal { reason: flaw.of(credential.id()), owner });
+                }
                 Verdict::AskOwnerGate => Next::AskOwnerGate(proven),
                 Verdict::AskStore => Next::AskStore(Source::Store),
                 Verdict::WriteFirst(due) => {
@@ -122,10 +125,10 @@ impl ApiTokens {
         &self,
         presented: &str,
     ) -> Result<SharedRecord, VerifyError> {
-        let presented = self.format().parse(presented).map_err(|it| self.refuse(it.into()))?;
+        let presented = self.format().parse(presented).map_err(|it| self.refuse(it, None))?;
         let (credential, until) = (Credential::Presented(presented.held()), self.latest());
         let compared = self.compare(&credential, Source::Store, None, until);
-        let proven = self.in_time(until, async { compared.await?.proof }).await?;
+        let proven = self.in_time(until, None, async { Ok(compared.await?.proof?) }).await?;
         Ok(proven.record)
     }
 
@@ -176,12 +179,13 @@ impl ApiTokens {
     async fn in_time<T>(
         &self,
         until: Instant,
-        verification: impl Future<Output = Result<T, VerifyError>>,
+        from: Option<IpAddr>,
+        verification: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, VerifyError> {
         let verdict = store::in_time(until, async { Ok(verification.await) }).await;
-        self.report_error(verdict)?.map_err(|reason| match reason {
+        self.report_error(verdict)?.map_err(|refusal| match refusal.reason {
             reason @ VerifyError::Store(_) => reason,
-            reason => self.refuse(reason),
+            _ => self.refuse(refusal, from),
         })
     }
 }

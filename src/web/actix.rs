@@ -40,6 +40,39 @@
 //! });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # A middleware of your own
+//! `actix_web::middleware::from_fn` takes the same arguments, inside of the middleware. This one writes the caller to the
+//! span of the request. `Result<Authenticated, Problem>` lets every request pass; `Authenticated` refuses one without a
+//! caller.
+//! ```
+//! use actix_web::{App, Error, body::MessageBody, dev::{ServiceRequest, ServiceResponse}, middleware::{Next, from_fn}, web};
+//! use keyfob::{testing, web::{Authenticated, Authenticator, Problem, Realm, actix::TokenMiddleware}};
+//! use tracing::{Span, field::display};
+//!
+//! // The span must declare both: `tracing::info_span!("request", owner = tracing::field::Empty, token_id = Empty)`.
+//! async fn record(
+//!     caller: Result<Authenticated, Problem>,
+//!     request: ServiceRequest,
+//!     next: Next<impl MessageBody>,
+//! ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+//!     if let Ok(caller) = caller {
+//!         Span::current().record("owner", display(caller.owner()));
+//!         if let Some(token) = caller.token() {
+//!             Span::current().record("token_id", display(token.id()));
+//!         }
+//!     }
+//!     next.call(request).await
+//! }
+//!
+//! # let (tokens, _) = testing::in_memory("acme");
+//! let authenticator = Authenticator::identify(tokens, Realm::new("Acme")?);
+//! let app = App::new()
+//!     .route("/", web::get().to(async || "hello"))
+//!     .wrap(from_fn(record))
+//!     .wrap(TokenMiddleware::new(authenticator)); // added last, so it runs first
+//! # Ok::<(), keyfob::InvalidValue>(())
+//! ```
 
 mod arguments;
 mod request;
@@ -260,8 +293,8 @@ fn finish_response<B>(
 
 impl TokenMiddleware {
     /// Accepts the application's own session where a request has no token of ours. `find` returns the [`Account`] of the
-    /// session, or `None`; see [session or token](crate::web::auth#session-or-token). Its future need not be `Send`, as
-    /// actix's sessions are not. It must not keep a clone of the request once it has answered: actix panics then.
+    /// session, or `None`; see [session or token](crate::web::auth#session-or-token). The future need not be `Send`. It can
+    /// own clones of the `HttpRequest`, and must drop them before it completes: otherwise actix panics.
     ///
     /// ```
     /// use actix_web::{HttpMessage, HttpRequest};
@@ -269,15 +302,25 @@ impl TokenMiddleware {
     ///
     /// /// Left in the request by the application's own login, further out.
     /// #[derive(Clone)]
-    /// struct User { id: u64 }
+    /// struct Session { id: u64 }
+    ///
+    /// /// Asks the application's database.
+    /// async fn user_of(session: Session) -> std::io::Result<Option<u64>> {
+    ///     # Ok(Some(session.id))
+    ///     # /*
+    ///     …
+    ///     # */
+    /// }
     ///
     /// # let (tokens, _) = testing::in_memory("acme");
     /// let middleware = TokenMiddleware::new(Authenticator::require(tokens, Realm::new("Acme API")?))
     ///     .or_session(|request: &HttpRequest| {
-    ///         let user = request.extensions().get::<User>().cloned();
+    ///         let session = request.extensions().get::<Session>().cloned();
     ///         async move {
-    ///             let owner = user.map(|user| Owner::new(format!("user:{}", user.id))).transpose()?;
-    ///             Ok::<_, keyfob::InvalidValue>(owner.map(Account::new))
+    ///             let Some(session) = session else { return Ok(None) };
+    ///             let Some(user) = user_of(session).await? else { return Ok(None) };
+    ///             let owner = Owner::new(format!("user:{user}"))?;
+    ///             Ok::<_, Box<dyn std::error::Error>>(Some(Account::new(owner)))
     ///         }
     ///     });
     /// # Ok::<(), keyfob::InvalidValue>(())

@@ -42,6 +42,34 @@
 //! });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # A middleware of your own
+//! `axum::middleware::from_fn` takes the same arguments, inside of the layer. This one writes the caller to the span of
+//! the request. `Result<Authenticated, Problem>` lets every request pass; `Authenticated` refuses one without a caller.
+//! ```
+//! use axum::{Router, extract::Request, middleware::{self, Next}, response::Response, routing::get};
+//! use keyfob::{testing, web::{Authenticated, Authenticator, Problem, Realm, axum::TokenLayer}};
+//! use tracing::{Span, field::display};
+//!
+//! // The span must declare both: `tracing::info_span!("request", owner = tracing::field::Empty, token_id = Empty)`.
+//! async fn record(caller: Result<Authenticated, Problem>, request: Request, next: Next) -> Response {
+//!     if let Ok(caller) = caller {
+//!         Span::current().record("owner", display(caller.owner()));
+//!         if let Some(token) = caller.token() {
+//!             Span::current().record("token_id", display(token.id()));
+//!         }
+//!     }
+//!     next.run(request).await
+//! }
+//!
+//! # let (tokens, _) = testing::in_memory("acme");
+//! let authenticator = Authenticator::identify(tokens, Realm::new("Acme")?);
+//! let router: Router = Router::new()
+//!     .route("/", get(async || "hello"))
+//!     .layer(middleware::from_fn(record))
+//!     .layer(TokenLayer::new(authenticator)); // added last, so it runs first
+//! # Ok::<(), keyfob::InvalidValue>(())
+//! ```
 
 mod arguments;
 mod request;
@@ -268,8 +296,8 @@ fn answer(problem: Problem) -> Response {
 
 impl TokenLayer {
     /// Accepts the application's own session where a request has no token of ours. `find` returns the [`Account`] of the
-    /// session, or `None`; see [session or token](crate::web::auth#session-or-token). It reads the request before its
-    /// future begins, as what the future needs is cloned out of it.
+    /// session, or `None`; see [session or token](crate::web::auth#session-or-token). `find` borrows the request: clone the
+    /// values that the future needs before the `async move` block.
     ///
     /// ```
     /// use axum::http::request::Parts;
@@ -277,15 +305,25 @@ impl TokenLayer {
     ///
     /// /// Left in the request by the application's own login, further out.
     /// #[derive(Clone)]
-    /// struct User { id: u64 }
+    /// struct Session { id: u64 }
+    ///
+    /// /// Asks the application's database.
+    /// async fn user_of(session: Session) -> std::io::Result<Option<u64>> {
+    ///     # Ok(Some(session.id))
+    ///     # /*
+    ///     …
+    ///     # */
+    /// }
     ///
     /// # let (tokens, _) = testing::in_memory("acme");
     /// let layer = TokenLayer::new(Authenticator::require(tokens, Realm::new("Acme API")?))
     ///     .or_session(|parts: &Parts| {
-    ///         let user = parts.extensions.get::<User>().cloned();
+    ///         let session = parts.extensions.get::<Session>().cloned();
     ///         async move {
-    ///             let owner = user.map(|user| Owner::new(format!("user:{}", user.id))).transpose()?;
-    ///             Ok::<_, keyfob::InvalidValue>(owner.map(Account::new))
+    ///             let Some(session) = session else { return Ok(None) };
+    ///             let Some(user) = user_of(session).await? else { return Ok(None) };
+    ///             let owner = Owner::new(format!("user:{user}"))?;
+    ///             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Some(Account::new(owner)))
     ///         }
     ///     });
     /// # Ok::<(), keyfob::InvalidValue>(())

@@ -182,8 +182,23 @@ async fn without_an_address_a_limited_token_is_refused(world: World) {
     assert_eq!(code_of(&tokens.verify_from(plain, None).await), "address_not_allowed");
     assert_eq!(from(&tokens, &issued, "192.0.2.1").await, "good");
     let id = issued.record.id;
-    let refused = format!("Refused {{ id: Some({id:?}), reason: \"address_not_allowed\" }}");
+    let of = format!("id: Some({id:?}), owner: Some({:?}), from: None", world.owner);
+    let refused = format!("Refused {{ {of}, reason: \"address_not_allowed\" }}");
     assert_eq!(world.events.count(&refused), 2);
+    assert_eq!(from(&tokens, &issued, "::ffff:192.0.2.1").await, "good");
+    let elsewhere = world.new_token("b").allowed_addresses(["192.0.2.7"]);
+    let elsewhere = tokens.issue(elsewhere).await.unwrap();
+    world.events.take();
+    for (forgotten, client) in [(false, "::ffff:192.0.2.1"), (true, "192.0.2.1")] {
+        if forgotten {
+            world.store.forget();
+        }
+        assert_eq!(from(&tokens, &elsewhere, client).await, "address_not_allowed");
+        let (id, owner) = (elsewhere.record.id, &world.owner);
+        let of = format!("id: Some({id:?}), owner: Some({owner:?}), from: Some(192.0.2.1)");
+        let refused = format!("Refused {{ {of}, reason: \"address_not_allowed\" }}");
+        assert_eq!(world.events.take(), [refused]);
+    }
 }
 
 async fn what_is_no_network_is_refused_at_issue_and_by_change(world: World) {

@@ -253,7 +253,9 @@ async fn revocations_are_told_with_what_was_revoked(world: World) {
     own.revoke(ids[0]).await.unwrap();
     told!(kept, [] => {});
     own.revoke_with_descendants(ids[2]).await.unwrap();
-    told!(kept, [Event::Revoked { ids: revoked, .. }] => assert_eq!(**revoked, [ids[2]]));
+    told!(kept, [Event::Revoked { ids: revoked, owner, .. }] => {
+        assert_eq!((&**revoked, owner.as_ref()), (&[ids[2]][..], Some(&world.owner)));
+    });
     tokens.operator().by(actor()).revoke_many(&ids).await.unwrap();
     told!(kept, [Event::Revoked { ids: revoked, revocation, .. }] => {
         assert_eq!((&**revoked, &revocation.by), (&[ids[3]][..], &Some(actor())));

@@ -58,7 +58,8 @@ async fn a_period_ends_at_its_second(world: World) {
         assert_eq!(verdict(&world.tokens(), issued).await, expected, "{seconds}");
     }
     let id = issued[4].record.id;
-    assert_eq!(world.events.count(&format!("Refused {{ id: Some({id:?}), reason: \"idle\"")), 2);
+    let of = format!("id: Some({id:?}), owner: Some({:?}), from: None", world.owner);
+    assert_eq!(world.events.count(&format!("Refused {{ {of}, reason: \"idle\"")), 2);
 }
 
 async fn each_use_begins_the_period_anew(world: World) {

@@ -118,7 +118,9 @@ async fn a_retired_secret_is_told_and_suspends_where_that_is_wanted(world: World
         let mut events = world.events.take();
         let told = format!("RetiredSecretUsed {{ id: {id:?}, owner: {owner:?}, from: None }}");
         assert_eq!(events.remove(0), told);
-        let refused = format!("Refused {{ id: Some({id:?}), reason: \"retired_secret\" }}");
+        let refused = format!(
+            "Refused {{ id: Some({id:?}), owner: None, from: None, reason: \"retired_secret\" }}"
+        );
         assert_eq!(events.pop().unwrap(), refused);
         assert_eq!(events.len(), usize::from(suspends));
         assert!(events.iter().all(|it| it.starts_with("Suspended")), "{events:?}");

@@ -128,20 +128,20 @@ async fn kept_for(world: &World, staleness: i64) -> (ApiTokens, Gate, IssuedToke
 
 async fn a_disabled_owner_is_refused_as_anybody_else(world: World) {
     let (tokens, gate, issued) = kept_for(&world, 0).await;
-    let theirs = tokens.issue(NewToken::new(world.stranger.clone(), "theirs")).await.unwrap();
+    let theirs = tokens.issue(NewToken::new(&world.stranger, "theirs")).await.unwrap();
     assert_eq!(verdict(&tokens, &issued).await, "good");
     let before = world.stored(&issued).await;
     gate.disable(&world.owner);
     world.events.take();
     let refused = tokens.verify(issued.plain.expose_secret()).await.unwrap_err();
-    assert!(matches!(refused, VerifyError::OwnerDisabled(id) if id == issued.record.id));
-    let id = issued.record.id;
-    let expected = format!("Refused {{ id: Some({id:?}), reason: \"owner_disabled\" }}");
+    let (id, owner) = (issued.record.id, &world.owner);
+    assert!(matches!(refused, VerifyError::OwnerDisabled(it) if it == id));
+    let of = format!("id: Some({id:?}), owner: Some({owner:?}), from: None");
+    let expected = format!("Refused {{ {of}, reason: \"owner_disabled\" }}");
     assert_eq!(world.events.take(), [expected]);
-    let realm = Realm::new("Acme API").unwrap();
-    let problem = Problem::refused(&realm, &refused);
-    assert_eq!(problem, Problem::refused(&realm, &VerifyError::Unknown));
-    assert_eq!(problem.status(), 401);
+    let problem = |it: &_| Problem::refused(&Realm::new("Acme API").unwrap(), it);
+    let (told, unknown) = (problem(&refused), problem(&VerifyError::Unknown));
+    assert_eq!((told.status(), told), (401, unknown));
     assert_eq!(verdict(&tokens, &theirs).await, "good");
     assert_eq!(*world.stored(&issued).await, *before, "the token is as it was");
     gate.enable();

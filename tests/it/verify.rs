@@ -89,7 +89,10 @@ async fn an_unknown_token_and_a_wrong_secret_are_told_apart_in_the_log_alone(wor
         assert_eq!(refused.proven_id(), None, "nothing is proven of it");
         assert_eq!(
             world.events.take(),
-            [format!("Refused {{ id: None, reason: {:?} }}", refused.code())]
+            [format!(
+                "Refused {{ id: None, owner: None, from: None, reason: {:?} }}",
+                refused.code()
+            )]
         );
         calls.push(world.store.take_calls());
     }
@@ -267,7 +270,7 @@ async fn a_digest_under_an_unknown_key_is_our_fault(world: World) {
     let refused = verify(&tokens, &peppered).await;
     assert!(matches!(refused, Err(VerifyError::UnknownKey(it)) if it == key));
     let missing = format!("PepperKeyMissing {{ key: {key:?} }}");
-    let refused = "Refused { id: None, reason: \"unknown_key\" }";
+    let refused = "Refused { id: None, owner: None, from: None, reason: \"unknown_key\" }";
     assert_eq!(world.events.take(), [refused, &missing]);
 
     let other = TokenDigest::from_bytes([7; 32], None);
@@ -386,7 +389,8 @@ async fn what_has_not_the_form_of_a_token_never_reaches_the_store(world: World) 
         assert!(matches!(refused, Err(VerifyError::Malformed(it)) if it == *expected), "{text}");
     }
     assert_eq!(world.store.take_calls(), [""; 0]);
-    assert_eq!(world.events.count("Refused { id: None, reason: \"malformed\" }"), texts.len());
+    let refused = "Refused { id: None, owner: None, from: None, reason: \"malformed\" }";
+    assert_eq!(world.events.count(refused), texts.len());
 }
 
 async fn tokens_are_verified_while_nothing_can_be_written(world: World) {

@@ -24,9 +24,12 @@ type AuthSession = axum_login::AuthSession<Users>;
 pub fn app(tokens: ApiTokens) -> Result<Router, InvalidValue> {
     let sessions = SessionManagerLayer::new(MemoryStore::default());
     let session_or_token = TokenLayer::new(authenticator(tokens)?).or_session(|parts: &Parts| {
-        let session = parts.extensions.get::<AuthSession>();
-        let user = session.and_then(|session| session.user.clone());
-        async move { user.map(|user| account(&user.name)).transpose() }
+        let session = parts.extensions.get::<AuthSession>().cloned();
+        async move {
+            let session = session.ok_or("the layer of axum-login must be outside of this one")?;
+            let account = session.user.map(|user| account(&user.name)).transpose()?;
+            Ok::<_, Box<dyn Error + Send + Sync>>(account)
+        }
     });
     Ok(Router::new()
         .route("/servers", get(list_servers).post(create_server))

@@ -4,10 +4,7 @@ use actix_identity::{Identity, IdentityExt, error::GetIdentityError};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, error::Error, web};
 use keyfob::{ApiTokens, InvalidValue, web::actix::TokenMiddleware};
 
-use crate::{
-    Login, account, authenticator,
-    session::{create_server, current, list_servers},
-};
+use crate::{Login, account, authenticator, session::panel};
 
 pub fn session_or_token(tokens: ApiTokens) -> Result<TokenMiddleware, InvalidValue> {
     Ok(TokenMiddleware::new(authenticator(tokens)?).or_session(|request: &HttpRequest| {
@@ -26,13 +23,7 @@ pub fn routes(session_or_token: TokenMiddleware) -> impl FnOnce(&mut web::Servic
     move |app| {
         app.route("/login", web::post().to(log_in))
             .route("/logout", web::post().to(log_out))
-            .service(
-                web::scope("")
-                    .wrap(session_or_token)
-                    .route("/servers", web::get().to(list_servers))
-                    .route("/servers", web::post().to(create_server))
-                    .route("/current", web::get().to(current)),
-            );
+            .service(panel(session_or_token));
     }
 }
 

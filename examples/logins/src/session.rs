@@ -1,7 +1,9 @@
 //! actix with actix-session.
 
 use actix_session::{Session, SessionExt, SessionMiddleware, storage::CookieSessionStore};
-use actix_web::{HttpRequest, HttpResponse, cookie::Key, error::Error, web};
+use actix_web::{
+    HttpRequest, HttpResponse, cookie::Key, dev::HttpServiceFactory, error::Error, web,
+};
 use keyfob::{
     ApiTokens, InvalidValue,
     web::{Allowed, TokenAuthenticated, actix::TokenMiddleware},
@@ -15,13 +17,10 @@ pub fn session_or_token(tokens: ApiTokens) -> Result<TokenMiddleware, InvalidVal
         let session = request.get_session();
         async move {
             let name = session.get::<String>("name")?;
-            Ok::<_, Error>(name.map(|name| account(&name)).transpose().map_err(to_error)?)
+            let account = name.map(|name| account(&name)).transpose()?;
+            Ok::<_, Box<dyn std::error::Error>>(account)
         }
     }))
-}
-
-fn to_error(error: InvalidValue) -> Error {
-    actix_web::error::ErrorInternalServerError(error)
 }
 
 pub fn sessions(key: Key) -> SessionMiddleware<CookieSessionStore> {
@@ -32,25 +31,28 @@ pub fn routes(session_or_token: TokenMiddleware) -> impl FnOnce(&mut web::Servic
     move |app| {
         app.route("/login", web::post().to(log_in))
             .route("/logout", web::post().to(log_out))
-            .service(
-                web::scope("")
-                    .wrap(session_or_token)
-                    .route("/servers", web::get().to(list_servers))
-                    .route("/servers", web::post().to(create_server))
-                    .route("/current", web::get().to(current)),
-            );
+            .service(panel(session_or_token));
     }
 }
 
-pub async fn list_servers(caller: Allowed<ServersRead>) -> String {
+/// The routes that accept a session or a token.
+pub fn panel(session_or_token: TokenMiddleware) -> impl HttpServiceFactory {
+    web::scope("")
+        .wrap(session_or_token)
+        .route("/servers", web::get().to(list_servers))
+        .route("/servers", web::post().to(create_server))
+        .route("/current", web::get().to(current))
+}
+
+async fn list_servers(caller: Allowed<ServersRead>) -> String {
     format!("the servers of {}", caller.owner())
 }
 
-pub async fn create_server(caller: Allowed<ServersCreate>) -> HttpResponse {
+async fn create_server(caller: Allowed<ServersCreate>) -> HttpResponse {
     HttpResponse::Created().body(format!("a server of {}", caller.owner()))
 }
 
-pub async fn current(token: TokenAuthenticated) -> String {
+async fn current(token: TokenAuthenticated) -> String {
     token.name().to_string()
 }
 

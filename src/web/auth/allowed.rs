@@ -205,7 +205,10 @@ macro_rules! proofs {
 }
 
 proofs! {
-    /// A handler argument: a caller that may do `A`. Every other is answered with 403.
+    /// A handler argument: a caller that has the ability `A`. Every other is answered with 403.
+    ///
+    /// If `A` is [declared](crate::abilities) with parameters, they are those of the route. If a value is not one segment
+    /// of an ability, the answer is 404. If the route has no such parameter, it is 500, and the log names the route.
     Allowed<A> of Caller needs All;
     /// A handler argument: a caller that may do at least one of a tuple, such as `AllowedAny<(SitesRead, ServersRead)>`.
     /// Every other is answered with 403, which names them all.
@@ -213,14 +216,14 @@ proofs! {
     /// A handler argument: a caller that may do everything in a tuple. Every other is answered with 403, which names it
     /// all.
     AllowedAll<T> of Caller needs All;
-    /// A handler argument: a good token that may do `A`. A session is answered with 401, as a request without
-    /// credentials is; a token that may not with 403.
+    /// A handler argument: a valid token that has the ability `A`. A token without it is answered with 403. A session is
+    /// answered with 401.
     TokenAllowed<A> of VerifiedToken needs All;
 }
 
-/// A handler argument for a route on which no token is fine too, behind a layer that
-/// [identifies](super::Authenticator::identify): nobody in particular, or a caller that may do `A`. A caller that may
-/// not is answered with 403; a bad token has been refused before.
+/// A handler argument for a route that also accepts requests without credentials, behind a layer that
+/// [identifies](super::Authenticator::identify). It holds the caller, or `None`. A caller without `A` is answered with 403.
+/// The layer has already refused a token that is not valid.
 ///
 /// It is a type of its own because actix turns every refusal of an `Option` into `None`. On axum, `Option<Allowed<A>>` is
 /// no handler argument.
@@ -303,7 +306,6 @@ macro_rules! any_ability {
 any_ability! {
     /// A handler argument: a caller with any ability.
     Authenticated of Caller;
-    /// A handler argument: a good token with any ability. A session is answered with 401, as a request without
-    /// credentials is.
+    /// A handler argument: a valid token with any ability. A session is answered with 401.
     TokenAuthenticated of VerifiedToken;
 }

@@ -20,7 +20,7 @@ use super::{
 use super::guard_log::GuardTrace;
 
 impl Authenticator {
-    /// Authenticates a request that no layer of a framework stands before: of hyper, tonic, or a proxy that asks.
+    /// Authenticates a request of a service without a keyfob layer, such as hyper, tonic, or one that a proxy asks.
     ///
     /// ```
     /// # futures_executor::block_on(async {
@@ -48,7 +48,8 @@ impl Authenticator {
         self.step(request, request.address).verdict().await
     }
 
-    /// The same, and asks for a session if the request has no token of ours: see [the module](super#session-or-token).
+    /// Authenticates a request by its token, or by a session if it has none. `session` is called only if there is no token:
+    /// see [session or token](super#session-or-token).
     ///
     /// # Errors
     /// The [`Problem`] to answer with.
@@ -70,11 +71,8 @@ impl Authenticator {
     /// Judges a request that came from an address, once.
     #[inline]
     pub(crate) fn step(&self, request: &impl RequestInfo, from: Option<IpAddr>) -> Step {
-        self.judge(request, from, false).unwrap_or_else(
-            |SessionQuestion { nobody, no_token, .. }| {
-                Step::Now(self.without_token(nobody, no_token))
-            },
-        )
+        self.judge(request, from, false)
+            .unwrap_or_else(|it| Step::Now(self.without_token(it.nobody, it.from, it.no_token)))
     }
 
     /// The same where a session may make a request that has no token: then the application has to be asked.
@@ -83,7 +81,7 @@ impl Authenticator {
         &self,
         request: &impl RequestInfo,
         from: Option<IpAddr>,
-    ) -> Result<Step, SessionQuestion> {
+    ) -> Result<Step, Box<SessionQuestion>> {
         self.judge(request, from, true)
     }
 
@@ -93,7 +91,7 @@ impl Authenticator {
         request: &impl RequestInfo,
         from: Option<IpAddr>,
         takes_sessions: bool,
-    ) -> Result<Step, SessionQuestion> {
+    ) -> Result<Step, Box<SessionQuestion>> {
         let earlier = |it: Option<&AuthContext>| {
             it?.by(self).filter(|it| it.settles(takes_sessions)).map(AuthContext::again)
         };
@@ -102,11 +100,11 @@ impl Authenticator {
             return Ok(Step::Now(refusal.map_or(Ok(earlier), Err)));
         }
         let nobody = AuthContext::new(self.clone(), request);
-        let presented = match self.presented(request, takes_sessions) {
+        let presented = match self.presented(request, from, takes_sessions) {
             Ok(Ok(presented)) => presented,
             Ok(Err(no_token)) => {
                 let is_admitted = takes_sessions && self.rules.origins.admit(request);
-                return Err(SessionQuestion { nobody, no_token, is_admitted });
+                return Err(Box::new(SessionQuestion { nobody, from, no_token, is_admitted }));
             }
             Err(problem) => return Ok(Step::Now(Err(problem))),
         };
@@ -136,6 +134,7 @@ impl Authenticator {
     fn presented<'a>(
         &self,
         request: &'a impl RequestInfo,
+        from: Option<IpAddr>,
         takes_sessions: bool,
     ) -> Result<Result<Presented<'a>, NoToken>, Problem> {
         let format = self.rules.tokens.format();
@@ -147,28 +146,33 @@ impl Authenticator {
             Ok(Some(Presented::Unreadable))
                 if takes_sessions && self.rules.sources.have_token(request, format) =>
             {
-                Err(self.malformed(CredentialsError::Malformed))
+                Err(self.malformed(CredentialsError::Malformed, from))
             }
             Ok(Some(Presented::Unreadable)) => Ok(Err(NoToken::Unreadable)),
             Ok(Some(presented)) if is_only_way || !presented.is_foreign(format) => {
                 Ok(Ok(presented))
             }
             Ok(Some(_)) => Ok(Err(NoToken::Foreign)),
-            Err(error) => Err(self.malformed(error)),
+            Err(error) => Err(self.malformed(error, from)),
         }
     }
 
     /// Judges a request that neither a token nor a session makes.
-    pub(super) fn without_token(&self, nobody: AuthContext, no_token: NoToken) -> Verdict {
+    pub(super) fn without_token(
+        &self,
+        nobody: AuthContext,
+        from: Option<IpAddr>,
+        no_token: NoToken,
+    ) -> Verdict {
         match (self.rules.manner, no_token) {
             (Manner::Identify, _) => Ok(nobody),
             (Manner::Require, NoToken::Missing) => Err(self.missing_credentials()),
             (Manner::Require, NoToken::Unreadable) => {
-                Err(self.malformed(CredentialsError::Malformed))
+                Err(self.malformed(CredentialsError::Malformed, from))
             }
             (Manner::Require, NoToken::Foreign) => {
-                let reason = MalformedToken::UnknownPrefix.into();
-                Err(self.refused(&self.rules.tokens.refuse(reason)))
+                let reason = MalformedToken::UnknownPrefix;
+                Err(self.refused(&self.rules.tokens.refuse(reason, from)))
             }
         }
     }
@@ -195,8 +199,13 @@ impl Authenticator {
     }
 
     #[cold]
-    fn malformed(&self, error: CredentialsError) -> Problem {
-        self.rules.tokens.report(|| Event::Refused { id: None, reason: error.code() });
+    fn malformed(&self, error: CredentialsError, from: Option<IpAddr>) -> Problem {
+        self.rules.tokens.report(|| Event::Refused {
+            id: None,
+            owner: None,
+            from,
+            reason: error.code(),
+        });
         self.finish(Problem::invalid_request(&self.rules.realm, error), None)
     }
 

@@ -88,10 +88,10 @@ impl Authenticator {
         Self { rules: Arc::new(rules) }
     }
 
-    /// Lets through as nobody in particular who has no credentials, credentials of another scheme, or what doesn't
-    /// begin as our tokens do: for routes on which cookie sessions or JWTs are good as well. A bad token of ours is
-    /// refused all the same, and a request without one is where a handler asks for more than
-    /// [`MaybeAllowed`](super::MaybeAllowed). In Basic credentials only a whole token with its checksum counts as ours.
+    /// Admits a request without a token of ours, and sets no caller: for routes that also accept requests without
+    /// credentials, or with JWTs or sessions that keyfob does not know. A token that is not valid is refused. A handler
+    /// that requires more than [`MaybeAllowed`](super::MaybeAllowed) refuses a request without a caller. In Basic
+    /// credentials only a whole token with its checksum counts as ours.
     #[must_use]
     pub fn identify(tokens: ApiTokens, realm: Realm) -> Self {
         Self::require(tokens, realm).with(|rules| rules.manner = Manner::Identify)
@@ -193,8 +193,18 @@ impl Authenticator {
         self.try_with(|rules| rules.origins.set_own(origin))
     }
 
-    /// Sets other origins whose pages may use the session, such as `https://app.acme.example` for a single-page
-    /// application on a sibling host. Default: none.
+    /// Sets other origins whose pages may change something by the session, such as `https://app.acme.example` for a
+    /// single-page application on a sibling host. Default: none. See [requests from other
+    /// sites](super#requests-from-other-sites).
+    ///
+    /// ```
+    /// # use keyfob::{testing, web::{Authenticator, Realm}};
+    /// # let (tokens, _) = testing::in_memory("acme");
+    /// let authenticator = Authenticator::require(tokens, Realm::new("Acme API")?)
+    ///     .origin("https://acme.example")?
+    ///     .trusted_origins(["https://app.acme.example"])?;
+    /// # Ok::<(), keyfob::InvalidValue>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`origin`](Self::origin).

@@ -1,14 +1,6 @@
-//! Requests that another site makes a browser send with the session's cookie.
-//!
-//! ```text
-//! method           GET, HEAD, OPTIONS without Upgrade            admitted
-//! Origin           one of the trusted origins                    admitted
-//! Sec-Fetch-Site   same-origin, none                             admitted
-//!                  anything else                                 refused
-//!                  missing    Origin is the application's own    admitted
-//!                             Origin is another, null, missing   refused
-//! ```
-//! A browser sets both headers itself, and no page can change them. An empty header counts as missing.
+//! Requests that another site makes a browser send with the session's cookie. The table of what is admitted stands in the
+//! documentation of [`web::auth`](super). A browser sets both headers itself, and no page can change them. An empty
+//! header counts as missing.
 
 use crate::{
     token::{InvalidValue, Rule},

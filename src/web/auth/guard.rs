@@ -48,8 +48,8 @@ struct Asked {
 impl Guard {
     /// Asks for an ability, such as `servers:read`, or one that is built from the path, such as `projects:{id}:write`.
     ///
-    /// What stands in the path for a parameter must be one segment of an ability; else there is no such thing, which is
-    /// 404. A refusal shows the template.
+    /// A parameter is named as in the route, whatever its name in the declared ability. Its value must be one segment of an
+    /// ability. Otherwise the answer is 404. A refusal shows the template.
     ///
     /// # Errors
     /// [`InvalidValue`] if the text is neither, or fits no ability that the application has
@@ -73,9 +73,10 @@ impl Guard {
         Self(Arc::new(Asked { ability: None, enforced: true, charge: Some(charge) }))
     }
 
-    /// Charges the caller as well, before its abilities are looked at: a token by its id, a session by its owner and
-    /// actor. The limit that the layer charges is charged all
-    /// the same; of two, the answer tells of this one. A request that one of them refuses is charged to none.
+    /// Charges the caller as well, before its abilities are checked. The payer is the token, or the owner and actor of the
+    /// session, or the owner if the charge is [per owner](Charge::per_owner). The limit of the layer is charged too. The
+    /// response tells of the limit of this guard. If either limit refuses the request, both charges are given back. The
+    /// limiter is that of the layer's authenticator.
     ///
     /// One request is charged once by a guard, wherever its clones are mounted.
     #[must_use]
@@ -97,7 +98,25 @@ impl Guard {
     }
 
     /// Judges a request that [`authenticate`](super::Authenticator::authenticate) has let in. A layer of a framework
-    /// does this by itself.
+    /// does this by itself. It returns the context after the charge, whose [headers](AuthContext::headers) tell of it.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// use keyfob::{limit::Charge, testing, token::RateLimit, web::{Authenticator, Guard, Realm, auth::AuthRequest}};
+    ///
+    /// # let (tokens, _) = testing::in_memory("acme");
+    /// # let ada = testing::acting_as(&tokens, "user:42", ["servers:create"]).await;
+    /// # let (name, value) = ada.header();
+    /// let daily = Charge::new("create", RateLimit::new(100, time::Duration::DAY)?)?.per_owner();
+    /// let guard = Guard::ability(&tokens, "servers:create")?.charge(daily);
+    /// let authenticator = Authenticator::require(tokens, Realm::new("Acme API")?);
+    ///
+    /// let request = AuthRequest::new("POST", "/servers").headers([(name, value.as_bytes())]);
+    /// let auth = authenticator.authenticate(&request).await?;
+    /// let auth = guard.check(auth, request).await?;
+    /// assert!(auth.headers().contains(&("x-ratelimit-remaining", "99".to_owned())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// The [`Problem`] to answer with. If a limit refuses the request, everything that it was charged is given back.

@@ -8,17 +8,22 @@
 //! # Session or token
 //! Many routes serve both the application's own pages, by the session of a browser, and programs, by a token. The layers
 //! of both frameworks have a method `or_session` for this: an async function of the application that returns the
-//! [`Account`] of the session, or `None`.
-//! * A token of ours acts, also beside a session. A bad one is refused, also beside a good session.
-//! * Without a token, the function is called once for the request, by each authenticator that has one. Its answer is not
-//!   kept for other requests.
-//! * If it fails, or does not answer within the [deadline](crate::ApiTokensBuilder::deadline), the answer is 503.
-//! * A session without any ability is answered with 403.
+//! [`Account`] of the session, or `None`. The layer of the login stands outside of the token layer, so it is added after
+//! it.
+//! * If a request has a token of ours, the token is the caller, also if there is a session. If the token is not valid, the
+//!   request is refused, also if the session is valid.
+//! * If a request has no token, the function is called once. The answer is not kept for other requests. Layers of
+//!   different authenticators each call their own.
+//! * If the function fails, or does not answer within the [deadline](crate::ApiTokensBuilder::deadline), the answer is 503.
+//! * If the session has no ability at all, the answer is 403.
 //! * The limit of [`Authenticator::rate_limit`] counts tokens only. A [`Charge`](crate::limit::Charge) of a [`Guard`]
-//!   counts sessions too, each owner and actor for itself.
+//!   counts sessions too: each pair of owner and actor for itself, unless the charge is
+//!   [per owner](crate::limit::Charge::per_owner).
+//! * A layer without `or_session` accepts no session, also inside of a layer that does.
 //!
-//! [`Allowed`], [`AllowedAny`], [`AllowedAll`], [`MaybeAllowed`], [`Authenticated`] and [`Guard`] accept both, and
-//! dereference to the [`Caller`]. [`TokenAllowed`] and [`TokenAuthenticated`] accept tokens only.
+//! [`Guard`], [`Allowed`], [`AllowedAny`], [`AllowedAll`], [`MaybeAllowed`] and [`Authenticated`] accept both. The
+//! arguments dereference to the [`Caller`]. [`TokenAllowed`] and [`TokenAuthenticated`] accept tokens only, and
+//! dereference to the [`VerifiedToken`](crate::VerifiedToken).
 //!
 //! ```
 //! use keyfob::{Owner, testing, web::{Authenticator, Realm, auth::{Account, AuthRequest}}};
@@ -38,15 +43,25 @@
 //! ```
 //!
 //! # Requests from other sites
-//! A page of another site can make a browser send a request with the session's cookie. So a request that a session makes
-//! and that may change something must come from the application's own origin: one with another method than `GET`,
-//! `HEAD` and `OPTIONS`, or with `Upgrade`, as a WebSocket is opened. Otherwise the answer is 403
-//! `cross_site_request`. Tokens are not concerned: no browser adds a bearer token by itself.
+//! A page of another site can make a browser send a request with the session's cookie. So a session request that can
+//! change something must come from the application's own origin, or from a trusted one. These are requests with a method
+//! other than `GET`, `HEAD` or `OPTIONS`, and requests with `Upgrade`, such as a WebSocket handshake. Otherwise the answer
+//! is 403 `cross_site_request`. Tokens are not concerned: no browser adds a bearer token by itself.
 //!
-//! `Sec-Fetch-Site` must be `same-origin` or `none`. Where it is missing, `Origin` must be the application's own: that
-//! of [`Authenticator::origin`], or else the host and port that the request was sent to.
-//! [`Authenticator::trusted_origins`] admits further ones. Set the own origin where TLS ends before the application, or
-//! with HTTP/1 on axum: there the scheme of the request is not known, and `http` is admitted where `https` is.
+//! | the request has | a session is |
+//! |---|---|
+//! | an `Origin` among the [trusted origins](Authenticator::trusted_origins) | admitted |
+//! | `Sec-Fetch-Site: same-origin` or `none` | admitted |
+//! | another `Sec-Fetch-Site` | refused |
+//! | no `Sec-Fetch-Site`, and the application's own `Origin` | admitted |
+//! | no `Sec-Fetch-Site`, and another `Origin`, `null` or none | refused |
+//!
+//! The own origin is that of [`Authenticator::origin`]. Default: the host and port that the request was sent to. Set it if
+//! a proxy ends TLS, or if axum serves HTTP/1: then the scheme of a request is not known, and `http` is admitted where
+//! `https` is.
+//!
+//! For a page on another site, browsers also ask for a cookie with `SameSite=None; Secure`, and for a CORS layer that
+//! allows its origin with credentials.
 
 mod account;
 mod allowed;

@@ -69,7 +69,9 @@ impl<'a> AuthRequest<'a> {
         Self { route: Some(route), ..self }
     }
 
-    /// Replaces the [comparison of origins](super#requests-from-other-sites) by a check of the application's own.
+    /// Sets the result of the application's own check, in place of the [comparison of
+    /// origins](super#requests-from-other-sites). If it is `false`, a session request that can change something is answered
+    /// with 403.
     #[must_use]
     pub fn csrf_checked(self, is_good: bool) -> Self {
         Self { csrf_check: Some(is_good), ..self }
@@ -91,8 +93,8 @@ impl<'a> AuthRequest<'a> {
         Self { authority: Some(authority), ..self }
     }
 
-    /// Sets whether the request came over TLS. Default: not known. Then an own origin that is not
-    /// [set](super::Authenticator::origin) has to be of `https` too.
+    /// Sets whether the request is known to have come over TLS. Default: `false`, not known. If it is, and no
+    /// [origin](super::Authenticator::origin) is set, the application's own `Origin` must have the scheme `https`.
     #[must_use]
     pub fn https(self, is_https: bool) -> Self {
         Self { is_https, ..self }

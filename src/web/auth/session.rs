@@ -1,6 +1,6 @@
 //! A request without a token of ours, which a session of the application's own login may make.
 
-use std::{future::Future, time::Instant};
+use std::{future::Future, net::IpAddr, time::Instant};
 
 use crate::{event::Event, time::timer::in_time, web::Problem};
 
@@ -24,6 +24,7 @@ pub(super) enum NoToken {
 #[derive(Debug)]
 pub(crate) struct SessionQuestion {
     pub(super) nobody: AuthContext,
+    pub(super) from: Option<IpAddr>,
     pub(super) no_token: NoToken,
     /// Whether a session may make this request: see [`cross_site`](super::cross_site).
     pub(super) is_admitted: bool,
@@ -48,7 +49,7 @@ impl SessionQuestion {
         self,
         answer: impl Future<Output = Result<Option<Account>, String>>,
     ) -> Verdict {
-        let Self { mut nobody, no_token, is_admitted } = self;
+        let Self { mut nobody, from, no_token, is_admitted } = self;
         let authenticator = nobody.authenticator.clone();
         nobody.session_was_asked = true;
         let deadline = authenticator.rules.tokens.deadline();
@@ -57,7 +58,7 @@ impl SessionQuestion {
                 return nobody.called_by(Caller::by_session(account)).holding_something();
             }
             Some(Ok(Some(account))) => return Err(authenticator.cross_site(&account)),
-            Some(Ok(None)) => return authenticator.without_token(nobody, no_token),
+            Some(Ok(None)) => return authenticator.without_token(nobody, from, no_token),
             Some(Err(error)) => error,
             None => format!("no answer within {} ms", deadline.as_millis()),
         };

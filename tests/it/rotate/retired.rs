@@ -52,7 +52,9 @@ async fn a_retired_secret_is_told_each_time(world: World) {
         let (id, owner) = (old.record.id, &world.owner);
         let expected = [
             format!("RetiredSecretUsed {{ id: {id:?}, owner: {owner:?}, from: {from:?} }}"),
-            format!("Refused {{ id: Some({id:?}), reason: \"retired_secret\" }}"),
+            format!(
+                "Refused {{ id: Some({id:?}), owner: None, from: {from:?}, reason: \"retired_secret\" }}"
+            ),
         ];
         assert_eq!(events, expected);
     }

@@ -37,7 +37,7 @@ async fn what_cannot_be_read_is_reported_without_an_id(framework: Framework) {
         (get().header("x-api-key", "{good}, {good}"), "malformed_credentials"),
     ] {
         client.send(request.clone()).await;
-        let event = format!("Refused {{ id: None, reason: {reason:?} }}");
+        let event = format!("Refused {{ id: None, owner: None, from: None, reason: {reason:?} }}");
         let expected = if reason.is_empty() { scene.first_use("good") } else { Some(event) };
         assert_eq!(scene.world.events.take(), Vec::from_iter(expected), "{request}");
     }
