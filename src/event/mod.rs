@@ -161,6 +161,8 @@ pub enum Event {
         owner: Owner,
         /// How many verifications this one stands for.
         of: u32,
+        /// From where, where the application tells addresses.
+        from: Option<IpAddr>,
     },
     /// A presented token was refused.
     #[non_exhaustive]
@@ -224,6 +226,8 @@ pub enum Event {
         required: Vec<SmolStr>,
         /// Whether it was refused; an ability that is required in report-only mode lets it pass.
         enforced: bool,
+        /// From where, where the application tells addresses.
+        from: Option<IpAddr>,
     },
     /// A good token, or a session, was refused because its rate limit is reached.
     #[non_exhaustive]
@@ -238,6 +242,8 @@ pub enum Event {
         limit: &'static str,
         /// In how many seconds it will be let through.
         retry_after: u32,
+        /// From where, where the application tells addresses.
+        from: Option<IpAddr>,
     },
     /// The request of a session was refused, because it may come from a page of another site.
     #[non_exhaustive]
@@ -246,6 +252,8 @@ pub enum Event {
         owner: Owner,
         /// The actor of the session.
         actor: Actor,
+        /// From where, where the application tells addresses.
+        from: Option<IpAddr>,
     },
     /// The application's function for sessions failed or did not answer in time. The request was answered with 503.
     #[non_exhaustive]

@@ -71,8 +71,9 @@ impl Observer for TracingObserver {
 
 fn tell_of_use(event: &Event) {
     match event {
-        Event::Verified { id, owner, of } => {
-            debug!(target: "keyfob", %id, %owner, of, "token verified");
+        Event::Verified { id, owner, of, from } => {
+            let from = from.as_ref().map(display);
+            debug!(target: "keyfob", %id, %owner, of, from, "token verified");
         }
         Event::Refused { id, owner, from, reason } => {
             let (id, owner) = (id.as_ref().map(display), owner.as_ref().map(display));
@@ -89,20 +90,23 @@ fn tell_of_use(event: &Event) {
             let from = from.as_ref().map(display);
             warn!(target: "keyfob", %id, %owner, from, "a secret was presented that a rotation has replaced");
         }
-        Event::AbilityMissing { id, owner, actor, required, enforced } => {
+        Event::AbilityMissing { id, owner, actor, required, enforced, from } => {
+            let from = from.as_ref().map(display);
             let (id, actor) = (id.as_ref().map(display), actor.as_ref().map(display));
             if *enforced {
-                info!(target: "keyfob", id, %owner, actor, ?required, "caller lacks an ability");
+                info!(target: "keyfob", id, %owner, actor, from, ?required, "caller lacks an ability");
             } else {
-                warn!(target: "keyfob", id, %owner, actor, ?required, "caller lacks an ability, which is not enforced yet");
+                warn!(target: "keyfob", id, %owner, actor, from, ?required, "caller lacks an ability, which is not enforced yet");
             }
         }
-        Event::RateLimited { id, owner, actor, limit, retry_after } => {
+        Event::RateLimited { id, owner, actor, limit, retry_after, from } => {
+            let from = from.as_ref().map(display);
             let (id, actor) = (id.as_ref().map(display), actor.as_ref().map(display));
-            info!(target: "keyfob", id, %owner, actor, limit, retry_after, "caller has reached its rate limit");
+            info!(target: "keyfob", id, %owner, actor, from, limit, retry_after, "caller has reached its rate limit");
         }
-        Event::CrossSiteRefused { owner, actor } => {
-            warn!(target: "keyfob", %owner, %actor, "request of another site refused");
+        Event::CrossSiteRefused { owner, actor, from } => {
+            let from = from.as_ref().map(display);
+            warn!(target: "keyfob", %owner, %actor, from, "request of another site refused");
         }
         trouble => tell_of_trouble(trouble),
     }

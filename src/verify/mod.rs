@@ -207,7 +207,7 @@ impl ApiTokens {
         }
         if let Some(of) = self.samples_this() {
             let (id, owner) = (proven.record.id, proven.record.owner.clone());
-            self.report(|| Event::Verified { id, owner, of });
+            self.report(|| Event::Verified { id, owner, of, from });
         }
         let Proven { record, generation } = proven;
         let abilities = self.ability_log().cloned();

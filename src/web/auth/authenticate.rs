@@ -72,7 +72,7 @@ impl Authenticator {
     #[inline]
     pub(crate) fn step(&self, request: &impl RequestInfo, from: Option<IpAddr>) -> Step {
         self.judge(request, from, false)
-            .unwrap_or_else(|it| Step::Now(self.without_token(it.nobody, it.from, it.no_token)))
+            .unwrap_or_else(|it| Step::Now(self.without_token(it.nobody, it.no_token)))
     }
 
     /// The same where a session may make a request that has no token: then the application has to be asked.
@@ -92,6 +92,8 @@ impl Authenticator {
         from: Option<IpAddr>,
         takes_sessions: bool,
     ) -> Result<Step, Box<SessionQuestion>> {
+        // An IPv4-mapped address is the IPv4 address.
+        let from = from.map(|from| from.to_canonical());
         let earlier = |it: Option<&AuthContext>| {
             it?.by(self).filter(|it| it.settles(takes_sessions)).map(AuthContext::again)
         };
@@ -99,12 +101,12 @@ impl Authenticator {
             let refusal = earlier.refusal.as_deref().cloned();
             return Ok(Step::Now(refusal.map_or(Ok(earlier), Err)));
         }
-        let nobody = AuthContext::new(self.clone(), request);
+        let nobody = AuthContext::new(self.clone(), request, from);
         let presented = match self.presented(request, from, takes_sessions) {
             Ok(Ok(presented)) => presented,
             Ok(Err(no_token)) => {
                 let is_admitted = takes_sessions && self.rules.origins.admit(request);
-                return Err(Box::new(SessionQuestion { nobody, from, no_token, is_admitted }));
+                return Err(Box::new(SessionQuestion { nobody, no_token, is_admitted }));
             }
             Err(problem) => return Ok(Step::Now(Err(problem))),
         };
@@ -158,12 +160,8 @@ impl Authenticator {
     }
 
     /// Judges a request that neither a token nor a session makes.
-    pub(super) fn without_token(
-        &self,
-        nobody: AuthContext,
-        from: Option<IpAddr>,
-        no_token: NoToken,
-    ) -> Verdict {
+    pub(super) fn without_token(&self, nobody: AuthContext, no_token: NoToken) -> Verdict {
+        let from = nobody.from;
         match (self.rules.manner, no_token) {
             (Manner::Identify, _) => Ok(nobody),
             (Manner::Require, NoToken::Missing) => Err(self.missing_credentials()),

@@ -10,6 +10,7 @@
 
 use std::{
     iter::successors,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -154,7 +155,7 @@ impl AuthContext {
                 let charged = self.same(pending.payer, &pending.charge);
                 let charged =
                     charged.map(|it| it.charge.requests_charged()).fold(0, u32::saturating_add);
-                self.authenticator.limited(caller, &limited.with_refund(charged))
+                self.authenticator.limited(caller, self.from, &limited.with_refund(charged))
             }
             error => self.authenticator.uncounted(caller, &pending.charge, error),
         };
@@ -199,7 +200,7 @@ impl Authenticator {
     }
 
     #[cold]
-    fn limited(&self, caller: &Caller, limited: &RateLimited) -> Problem {
+    fn limited(&self, caller: &Caller, from: Option<IpAddr>, limited: &RateLimited) -> Problem {
         let RateLimited { quota, retry_after } = *limited;
         self.rules.tokens.report(|| Event::RateLimited {
             id: caller.token().map(VerifiedToken::id),
@@ -207,6 +208,7 @@ impl Authenticator {
             actor: caller.actor().cloned(),
             limit: quota.name,
             retry_after,
+            from,
         });
         // To a refused client the draft tells when the request may succeed.
         let quota = Quota { resets_in: retry_after, ..quota };

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use smol_str::SmolStr;
@@ -30,6 +30,8 @@ pub struct AuthContext {
     pub(super) caller: Option<Caller>,
     /// Whether the application was asked for a session. It must not be asked again.
     pub(super) session_was_asked: bool,
+    /// The address of the client, if the application tells it.
+    pub(super) from: Option<IpAddr>,
     /// The refusal of the request, if that is what was decided.
     pub(super) refusal: Option<Arc<Problem>>,
     /// The latest charge for the request, which links to the earlier ones.
@@ -125,13 +127,18 @@ impl AuthContext {
     }
 
     /// A request that nobody is known to have made yet.
-    pub(super) fn new(authenticator: Authenticator, request: &impl RequestInfo) -> Self {
+    pub(super) fn new(
+        authenticator: Authenticator,
+        request: &impl RequestInfo,
+        from: Option<IpAddr>,
+    ) -> Self {
         Self {
             #[cfg(feature = "test-util")]
             trace: authenticator.trace(request),
             authenticator,
             caller: None,
             session_was_asked: false,
+            from,
             refusal: None,
             charged: request.with_context(|it| it?.charged.clone()),
             paid: None,
@@ -160,6 +167,7 @@ impl AuthContext {
             actor: caller.actor().cloned(),
             required: required.iter().map(SmolStr::new).collect(),
             enforced,
+            from: self.from,
         });
         if enforced { Err(self.authenticator.lacks(required, self.quota())) } else { Ok(()) }
     }

@@ -95,7 +95,7 @@ impl<Q: RequestInfo> AuthLayer<Q> {
                 argument
             }
             Err(problem) => {
-                let auth = AuthContext::new(self.authenticator.clone(), request);
+                let auth = AuthContext::new(self.authenticator.clone(), request, None);
                 let refusal = Some(Arc::new(problem.clone()));
                 AuthContext { refusal, ..auth }.insert_if_absent(request);
                 Err(problem)

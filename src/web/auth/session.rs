@@ -24,7 +24,6 @@ pub(super) enum NoToken {
 #[derive(Debug)]
 pub(crate) struct SessionQuestion {
     pub(super) nobody: AuthContext,
-    pub(super) from: Option<IpAddr>,
     pub(super) no_token: NoToken,
     /// Whether a session may make this request: see [`cross_site`](super::cross_site).
     pub(super) is_admitted: bool,
@@ -49,7 +48,7 @@ impl SessionQuestion {
         self,
         answer: impl Future<Output = Result<Option<Account>, String>>,
     ) -> Verdict {
-        let Self { mut nobody, from, no_token, is_admitted } = self;
+        let Self { mut nobody, no_token, is_admitted } = self;
         let authenticator = nobody.authenticator.clone();
         nobody.session_was_asked = true;
         let deadline = authenticator.rules.tokens.deadline();
@@ -57,8 +56,8 @@ impl SessionQuestion {
             Some(Ok(Some(account))) if is_admitted => {
                 return nobody.called_by(Caller::by_session(account)).holding_something();
             }
-            Some(Ok(Some(account))) => return Err(authenticator.cross_site(&account)),
-            Some(Ok(None)) => return authenticator.without_token(nobody, from, no_token),
+            Some(Ok(Some(account))) => return Err(authenticator.cross_site(&account, nobody.from)),
+            Some(Ok(None)) => return authenticator.without_token(nobody, no_token),
             Some(Err(error)) => error,
             None => format!("no answer within {} ms", deadline.as_millis()),
         };
@@ -68,10 +67,11 @@ impl SessionQuestion {
 
 impl super::Authenticator {
     #[cold]
-    fn cross_site(&self, account: &Account) -> Problem {
+    fn cross_site(&self, account: &Account, from: Option<IpAddr>) -> Problem {
         self.rules.tokens.report(|| Event::CrossSiteRefused {
             owner: account.owner().clone(),
             actor: account.actor().clone(),
+            from,
         });
         self.finish(Problem::cross_site_request(), None)
     }

@@ -53,7 +53,7 @@ fn missing(scene: &Scene, token: &str, required: &[&str], enforced: bool) -> Str
     let record = &scene.issued[token].record;
     let (id, owner) = (record.id, &record.owner);
     format!(
-        "AbilityMissing {{ id: Some({id:?}), owner: {owner:?}, actor: None, required: {required:?}, enforced: {enforced} }}"
+        "AbilityMissing {{ id: Some({id:?}), owner: {owner:?}, actor: None, required: {required:?}, enforced: {enforced}, from: None }}"
     )
 }
 

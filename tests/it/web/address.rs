@@ -6,9 +6,11 @@ use super::{
     app::{Address, Framework, Setup},
     http::{Request, get},
     scene::{Scene, is},
+    sessions::Sessions,
 };
 
 on_both! {
+    each_refusal_tells_from_where_it_came
     an_address_is_the_one_that_the_application_finds
     the_place_of_the_last_use_is_that_address
 }
@@ -76,5 +78,28 @@ async fn the_place_of_the_last_use_is_that_address(framework: Framework) {
         assert_eq!(told.0, 200);
         let record = scene.tokens.owned_by(&good.owner).get(good.id).await.unwrap();
         assert_eq!(record.last_used_from, Some(address.parse().unwrap()));
+    }
+}
+
+async fn each_refusal_tells_from_where_it_came(framework: Framework) {
+    let scene = Scene::new(framework).await;
+    let setup = Setup::new(scene.limited(1)).address(Address::Connection);
+    let client = scene.client_of(setup.or_session(&Sessions::default())).await;
+    let session = |request: Request| request.header("cookie", "sid=reader");
+    for (request, kind) in [
+        (get("/allowed").with("create"), "AbilityMissing"),
+        (get("/allowed").with("create"), "RateLimited"),
+        (get("/allowed").with("revoked"), "Refused"),
+        (get("/allowed").with("unknown"), "Refused"),
+        (get("/allowed").with("good").with("good"), "Refused"),
+        (session(get("/guarded/create")), "AbilityMissing"),
+        (session(get("/allowed").header("upgrade", "websocket")), "CrossSiteRefused"),
+    ] {
+        scene.world.events.take();
+        client.send(request.clone().from("::ffff:192.0.2.1")).await;
+        let events = scene.world.events.take();
+        let told = events.iter().find(|it| it.starts_with(kind));
+        let told = told.unwrap_or_else(|| panic!("{request}: {events:?}"));
+        assert!(told.contains("from: Some(192.0.2.1)"), "{request}: {told}");
     }
 }

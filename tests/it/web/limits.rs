@@ -91,7 +91,7 @@ async fn sixty_requests_pass_and_the_next_waits_as_long_as_it_is_told(ground: Gr
         let answer = client.send(get()).await;
         assert_eq!(answer.told(), is(REACHED.0, REACHED.1));
         assert_eq!((answer.quota(), answer.header("retry-after")), (Some((60, 0)), Some("1")));
-        let limit = "limit: \"default\", retry_after: 1";
+        let limit = "limit: \"default\", retry_after: 1, from: None";
         let event =
             format!("RateLimited {{ id: Some({id:?}), owner: {owner:?}, actor: None, {limit} }}");
         assert_eq!(scene.world.events.take(), [event]);

@@ -163,7 +163,9 @@ async fn a_session_has_what_its_account_has(ground: Ground) {
         assert_eq!(answer.told(), is(403, "insufficient_scope"), "{session} {path}");
         assert_eq!(answer.required(), serde_json::json!(required));
         let who = r#"id: None, owner: Owner("project:7"), actor: Some(Actor("user:42"))"#;
-        let event = format!("AbilityMissing {{ {who}, required: {required:?}, enforced: true }}");
+        let event = format!(
+            "AbilityMissing {{ {who}, required: {required:?}, enforced: true, from: None }}"
+        );
         assert_eq!(events, [event], "{session} {path}");
     }
     let reported = client.send(get("/trial").session("reader")).await;
@@ -203,7 +205,8 @@ async fn a_guard_charges_sessions_by_owner_and_actor(ground: Ground) {
     }
     assert_eq!(client.send(get("/seldom").with("good")).await.status, 200, "a token is another");
     let who = r#"id: None, owner: Owner("user:42"), actor: Some(Actor("user:42"))"#;
-    let reached = format!(r#"RateLimited {{ {who}, limit: "seldom", retry_after: 60 }}"#);
+    let reached =
+        format!(r#"RateLimited {{ {who}, limit: "seldom", retry_after: 60, from: None }}"#);
     assert_eq!(scene.world.events.take()[0], reached);
     // Of a hundred, each takes five; what is refused for its abilities has used its turn.
     for left in [95, 90] {

@@ -95,7 +95,7 @@ async fn a_session_changes_something_only_from_its_own_origin(framework: Framewo
                     if *method != "HEAD" {
                         assert_eq!(answer.told().1, "cross_site_request", "{request}");
                     }
-                    let who = r#"owner: Owner("project:7"), actor: Actor("user:42")"#;
+                    let who = r#"owner: Owner("project:7"), actor: Actor("user:42"), from: None"#;
                     let event = format!("CrossSiteRefused {{ {who} }}");
                     assert_eq!(scene.world.events.take(), [event]);
 
