@@ -71,8 +71,8 @@ impl<T: HandlerArgument + 'static> FromRequest for Verified<T> {
                 |it: &AuthContext| T::from_auth(it, request, path_of::<T>(request)).map(Self);
             return Either::Left(ready(with_context(request, left)));
         };
-        let layer = middleware.0.clone();
-        let earlier = request.extensions().get::<Pending>().and_then(|it| it.by(&layer));
+        let layer = &middleware.0;
+        let earlier = request.extensions().get::<Pending>().and_then(|it| it.by(layer));
         let verdict = match earlier {
             Some(verdict) => verdict,
             None => match layer.step(request) {
@@ -86,7 +86,7 @@ impl<T: HandlerArgument + 'static> FromRequest for Verified<T> {
         if let Some(verdict) = verdict.downgrade() {
             request.extensions_mut().insert(Pending { by: layer.clone(), verdict });
         }
-        let mut request = request.clone();
+        let (layer, mut request) = (layer.clone(), request.clone());
         Either::Right(
             async move { layer.argument(verdict.await, &mut request).map(Self) }.boxed_local(),
         )
