@@ -1,7 +1,9 @@
 //! What an application lets its users ask for: names, abilities and lifetimes.
 
+mod bounds;
 mod check;
 
+pub(crate) use bounds::{Bounds, extends};
 pub(crate) use check::{Instants, Party, idle_seconds};
 
 use std::{fmt, ops::Deref, sync::Arc};

@@ -12,14 +12,14 @@ use zeroize::Zeroizing;
 use crate::{
     api_tokens::{
         ApiTokens,
-        policy::{Instants, Party},
+        policy::{Bounds, Instants, Party},
     },
     event::Event,
     store::{StoreError, TokenStore, contract::InsertOutcome},
     token::{
-        Actor, Expiry, Fields, IdempotencyKey, InvalidFields, IssuedToken, Owner, PlainToken,
-        RareFields, RateLimit, Requested, RequestedAbilities, RequestedBy, Rule, Timestamp,
-        TokenId, TokenRecord, TokenSettings,
+        Abilities, Actor, Expiry, Fields, IdempotencyKey, InvalidFields, IssuedToken, Owner,
+        PlainToken, RareFields, RateLimit, Requested, RequestedAbilities, RequestedBy, Rule,
+        Timestamp, TokenId, TokenRecord, TokenSettings,
     },
 };
 
@@ -42,6 +42,8 @@ pub struct NewToken {
     name: String,
     pub(crate) settings: TokenSettings,
     pub(crate) parent: Option<Parent>,
+    /// The abilities that the actor may grant, if not all.
+    pub(crate) grantable: Option<Abilities>,
     pub(crate) created_by: Option<Actor>,
     idempotency_key: Option<IdempotencyKey>,
 }
@@ -63,6 +65,7 @@ impl NewToken {
             name: name.into(),
             settings: TokenSettings::default(),
             parent: None,
+            grantable: None,
             created_by: None,
             idempotency_key: None,
         }
@@ -245,8 +248,13 @@ impl ApiTokens {
         let name = fields.check("name", policy.name(&new.name, format));
         let party = Party { owner: &owner, actor: new.created_by.as_ref() };
         let settings = policy.check(&new.settings, party, Instants::new(now), format, &mut fields);
-        if let (Some(parent), Some(settings)) = (&new.parent, &settings) {
-            parent.restrict_to_parent(&owner, settings, &mut fields);
+        let parent = new.parent.as_ref().map(|parent| parent.0.clone());
+        if parent.as_ref().is_some_and(|parent| parent.owner != owner) {
+            fields.refuse("owner", Rule::BeyondParent);
+        }
+        if let Some(settings) = &settings {
+            let bounds = [new.grantable.map(Bounds::Abilities), parent.clone().map(Bounds::Token)];
+            bounds.iter().flatten().for_each(|it| it.restrict(settings, &mut fields));
         }
         let texts = [
             ("owner", Some(owner.as_str())),
@@ -271,7 +279,7 @@ impl ApiTokens {
         let mut record = TokenRecord::new(id, format.prefix().clone(), owner, name, digest, now);
         settings.set(&mut record);
         let rare = record.rare_mut();
-        rare.parent = new.parent.map(|parent| parent.0.id);
+        rare.parent = parent.map(|parent| parent.id);
         rare.created_by = new.created_by;
         rare.idempotency_key = new.idempotency_key;
         record.rare = record.rare.filter(|rare| **rare != RareFields::default());

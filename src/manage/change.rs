@@ -73,18 +73,20 @@ impl OwnerTokens {
         id: TokenId,
         change: TokenChange,
     ) -> Result<TokenRecord, ManageError> {
+        let within = self.within().await?;
         for _ in 0..ATTEMPTS {
             let (record, now) = self.find_manageable(id).await?;
             if change.version.is_some_and(|seen| seen != record.version) {
                 return Err(ManageError::VersionMismatch { version: record.version });
             }
             let checked = self.check(&change, &record, now)?;
+            within.admit_change(&record, &checked)?;
             let patch = Patch::Change {
                 expected_expiry: record.expires_at,
-                expected_version: change.version,
                 change: checked.clone(),
                 rules: self.tokens.policy().rules(&record.owner, now),
-            };
+            }
+            .if_version(change.version.or(within.version(&record)));
             let changed = self.update(self.tokens.store(), id, &patch).await?;
             if let Some(changed) = changed {
                 self.report_change(&checked, &record, &changed);

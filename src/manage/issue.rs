@@ -24,19 +24,26 @@ impl OwnerTokens {
     /// # Errors
     /// As [`ApiTokens::issue`](crate::ApiTokens::issue); [`IssueError::WrongOwner`] if `new` names another owner.
     pub async fn issue(&self, new: NewToken) -> Result<IssuedToken, IssueError> {
-        self.tokens.issue(self.owned(new)?).await
+        let new = self.owned(new)?;
+        match &self.manager {
+            Some(manager) => self.tokens.issue_child(manager, None, new).await,
+            None => self.tokens.issue(new).await,
+        }
     }
 
     /// Issues a token to the owner as [`issue`](Self::issue) does, in a transaction that the application holds: see
     /// [`ApiTokens::issue_within`](crate::ApiTokens::issue_within).
     ///
     /// # Errors
-    /// As [`issue`](Self::issue).
+    /// As [`issue`](Self::issue); [`IssueError::DelegationNotAllowed`] if a [token](crate::ApiTokens::managed_by) issues it.
     pub async fn issue_within(
         &self,
         transaction: &dyn TokenStore,
         new: NewToken,
     ) -> Result<Pending<IssuedToken>, IssueError> {
+        if self.manager.is_some() {
+            return Err(IssueError::DelegationNotAllowed);
+        }
         self.tokens.issue_within(transaction, self.owned(new)?).await
     }
 
@@ -45,6 +52,7 @@ impl OwnerTokens {
             return Err(IssueError::WrongOwner);
         }
         new.created_by = new.created_by.or_else(|| self.by.clone());
+        new.grantable.clone_from(&self.grantable);
         Ok(new)
     }
 }

@@ -2,6 +2,7 @@
 
 mod change;
 mod issue;
+mod leaked;
 mod list;
 mod list_tokens;
 mod operator;
@@ -12,6 +13,7 @@ mod rotate;
 mod self_service;
 mod suspend;
 mod transaction;
+mod within;
 
 pub use change::TokenChange;
 pub use list_tokens::{ListTokens, TokenPage};

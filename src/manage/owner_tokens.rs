@@ -8,7 +8,10 @@ use crate::{
         StoreError, TokenStore,
         contract::{Patch, PatchError, RuleError, UpdateOutcome},
     },
-    token::{Actor, InvalidFields, Owner, Reason, Timestamp, TokenId, TokenRecord, TokenState},
+    token::{
+        Abilities, Actor, InvalidFields, Owner, Reason, Timestamp, TokenId, TokenRecord, TokenState,
+    },
+    verify::VerifiedToken,
 };
 
 /// Manages the tokens of one owner. A token of somebody else is not found here.
@@ -36,6 +39,10 @@ pub struct OwnerTokens {
     pub(crate) owner: Owner,
     pub(crate) by: Option<Actor>,
     pub(crate) because: Option<Reason>,
+    /// The abilities that the actor may grant, if not all.
+    pub(super) grantable: Option<Abilities>,
+    /// The token that manages the others.
+    pub(super) manager: Option<VerifiedToken>,
 }
 
 /// Why a token could not be managed.
@@ -68,6 +75,10 @@ pub enum ManageError {
     /// A token that is revoked or expired can't be changed.
     #[error("the token is {0} and can't be changed")]
     NotActive(TokenState),
+    /// The token can do more than the [account](OwnerTokens::restricted_to) or the [token](ApiTokens::managed_by) that
+    /// manages it may grant, or it is that token itself.
+    #[error("the token can do more than its manager may grant")]
+    BeyondAccount,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,7 +107,14 @@ impl ApiTokens {
     /// let own = tokens.owned_by(&user);
     /// ```
     pub fn owned_by(&self, owner: impl Into<Owner>) -> OwnerTokens {
-        OwnerTokens { tokens: self.clone(), owner: owner.into(), by: None, because: None }
+        OwnerTokens {
+            tokens: self.clone(),
+            owner: owner.into(),
+            by: None,
+            because: None,
+            grantable: None,
+            manager: None,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! It works in steps of a thousand tokens, each committed and each with a deadline of its own. A step reports its
 //! tokens at once, also where a later one fails.
 
-use std::{collections::BTreeSet, mem};
+use std::{collections::BTreeSet, mem, time::Instant};
 
 use crate::{
     api_tokens::ApiTokens,
@@ -71,8 +71,33 @@ impl OwnerTokens {
     /// [`ManageError::Store`]
     pub async fn revoke_all(&self) -> Result<Vec<TokenId>, ManageError> {
         let mut ending = self.ending();
-        let outcome = ending.all_of(&self.owner).await;
+        let outcome = ending.all_of(&self.owner, None).await;
         Ok(ending.finish(outcome).await?.0)
+    }
+
+    /// Revokes tokens of the owner as [`revoke_all`](Self::revoke_all) does, and begins no step after an instant. It
+    /// returns how many were not revoked before, and `true` if there may be more: then call it again.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, NewToken, Owner, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// # let _ = tokens.issue(NewToken::new(&owner, "ci")).await.unwrap();
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let until = Instant::now() + Duration::from_secs(20);
+    /// assert_eq!(tokens.owned_by(&owner).revoke_all_until(until).await.unwrap(), (1, false));
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// [`ManageError::Store`]
+    pub async fn revoke_all_until(&self, until: Instant) -> Result<(usize, bool), ManageError> {
+        let mut ending = self.ending();
+        let outcome = ending.all_of(&self.owner, Some(until)).await;
+        let (revoked, more) = ending.finish(outcome).await?;
+        Ok((revoked.len(), more))
     }
 
     /// Revokes a token and every token that was issued on its behalf, or on behalf of those, and returns which were not
@@ -164,10 +189,17 @@ impl<'a> Ending<'a> {
         Ok(found)
     }
 
-    async fn all_of(&mut self, owner: &Owner) -> Result<(), StoreError> {
+    /// Revokes all tokens of an owner, in steps of which none begins after an instant. Returns `true` if there may be
+    /// more.
+    async fn all_of(&mut self, owner: &Owner, until: Option<Instant>) -> Result<bool, StoreError> {
         let selection = Selection::AllOf(owner.clone());
         let mut is_first = true;
-        while self.step(&selection).await?.more {
+        let mut more = true;
+        while more && (is_first || until.is_none_or(|until| Instant::now() < until)) {
+            more = self.step(&selection).await?.more;
+            if !more {
+                break;
+            }
             // The others need not wait for the end. What they read meanwhile, they are told of then.
             if mem::take(&mut is_first) {
                 self.tokens.publish(Changed::owner(owner)).await;
@@ -177,7 +209,7 @@ impl<'a> Ending<'a> {
             // It may repeat one whose end nobody knew, so that nobody has told it.
             self.tokens.publish(Changed::owner(owner)).await;
         }
-        Ok(())
+        Ok(more)
     }
 
     /// A token, and what descends from it. Parents can form a circle, which only damage brings about.

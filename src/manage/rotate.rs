@@ -44,6 +44,7 @@ pub struct TokenRotation {
     until_first_use: bool,
     ends_running_grace: bool,
     generation: Option<u32>,
+    version: Option<u32>,
     asker: Asker,
     pub(crate) expiry: Option<RequestedExpiry>,
 }
@@ -76,6 +77,15 @@ pub enum RotateError {
     /// same time.
     #[error("the token was rotated by somebody else")]
     Conflict,
+    /// The token was changed since the version that [was named](TokenRotation::if_version).
+    #[error("the token was changed meanwhile: its version is {version} now")]
+    VersionMismatch {
+        /// The version that it has.
+        version: u32,
+    },
+    /// The token can do more than its manager may grant: see [`ManageError::BeyondAccount`].
+    #[error("the token can do more than its manager may grant")]
+    BeyondAccount,
     /// The grace period of the previous rotation is not over, and its new secret is in use: another rotation would end
     /// the old secret. [`TokenRotation::end_running_grace`] ends it.
     #[error("the grace of the rotation before is not over")]
@@ -140,6 +150,13 @@ impl TokenRotation {
     /// again after a lost answer, name the generation plus one, or none.
     pub fn generation(mut self, generation: u32) -> Self {
         self.generation = Some(generation);
+        self
+    }
+
+    /// Rotates the token only if it still has this [version](TokenRecord::version): see
+    /// [`TokenChange::if_version`](crate::TokenChange::if_version).
+    pub fn if_version(mut self, version: u32) -> Self {
+        self.version = Some(version);
         self
     }
 
@@ -221,19 +238,25 @@ impl OwnerTokens {
         rotation: &TokenRotation,
         attempts: usize,
     ) -> Result<IssuedToken, RotateError> {
+        let within = self.within().await?;
         let mut first: Option<TokenRecord> = None;
         for _ in 0..attempts {
             let record = self.get_in(store, id).await?;
+            if rotation.version.is_some_and(|seen| seen != record.version) {
+                return Err(RotateError::VersionMismatch { version: record.version });
+            }
             if first.as_ref().is_some_and(|first| was_rotated(first, &record)) {
                 return Err(RotateError::Conflict);
             }
             let now = self.tokens.now();
             let (plain, drawn_up) = self.tokens.draw_up_rotation(&record, rotation, now)?;
+            within.admit(&TokenRecord { expires_at: drawn_up.expires_at, ..record.clone() })?;
             let patch = Patch::Rotate {
                 expected: Expected::of(&record),
                 rotation: drawn_up,
                 rules: self.tokens.policy().rules(&record.owner, now),
-            };
+            }
+            .if_version(rotation.version.or(within.version(&record)));
             let rotated = self.update(store, id, &patch).await?;
             if let Some(token) = rotated {
                 return Ok(IssuedToken::new(plain, Arc::unwrap_or_clone(token)));
@@ -345,7 +368,8 @@ impl From<ManageError> for RotateError {
             ManageError::Invalid(invalid) => Self::Invalid(invalid),
             ManageError::NameTaken => Self::NameTaken,
             ManageError::LimitReached { limit } => Self::LimitReached { limit },
-            ManageError::VersionMismatch { .. } => Self::Conflict,
+            ManageError::VersionMismatch { version } => Self::VersionMismatch { version },
+            ManageError::BeyondAccount => Self::BeyondAccount,
             ManageError::NotActive(state) => Self::NotActive(state),
             ManageError::Store(error) => Self::Store(error),
         }

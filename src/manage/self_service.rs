@@ -51,12 +51,28 @@ impl ApiTokens {
     pub async fn issue_on_behalf_of(
         &self,
         parent: &VerifiedToken,
+        new: NewToken,
+    ) -> Result<IssuedToken, IssueError> {
+        let delegation = self.policy().delegation.as_ref();
+        let ability = delegation.ok_or(IssueError::DelegationNotAllowed)?.as_str();
+        self.issue_child(parent, Some(ability), new).await
+    }
+
+    /// Issues a token on behalf of another one, whose ability is checked if it is named.
+    pub(super) async fn issue_child(
+        &self,
+        parent: &VerifiedToken,
+        ability: Option<&str>,
         mut new: NewToken,
     ) -> Result<IssuedToken, IssueError> {
-        self.may_delegate(parent)?;
+        let may_issue = |it: &VerifiedToken| {
+            let may = it.is_current() && ability.is_none_or(|ability| it.can(ability));
+            if may { Ok(()) } else { Err(IssueError::DelegationNotAllowed) }
+        };
+        may_issue(parent)?;
         // What was true when it was verified need not be true any more.
         let parent = self.revalidate_stored(parent).await.map_err(not_good_any_more)?;
-        self.may_delegate(&parent)?;
+        may_issue(&parent)?;
         new.owner.get_or_insert_with(|| parent.owner().clone());
         new.parent = Some(Parent(parent.record().clone()));
         let issued = self.issue_in(self.store(), new).await?;
@@ -75,12 +91,6 @@ impl ApiTokens {
                 Err(IssueError::DelegationNotAllowed)
             }
         }
-    }
-
-    fn may_delegate(&self, parent: &VerifiedToken) -> Result<(), IssueError> {
-        let delegation = self.policy().delegation.as_ref();
-        let may = delegation.is_some_and(|ability| parent.can(ability.as_str()));
-        if may && parent.is_current() { Ok(()) } else { Err(IssueError::DelegationNotAllowed) }
     }
 
     /// One owner's tokens, for what is done to them here without anybody's word.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    api_tokens::ATTEMPTS,
     cluster::signal::Changed,
     event::Event,
     store::contract::Patch,
@@ -55,18 +56,28 @@ impl OwnerTokens {
         id: TokenId,
         until: Option<Timestamp>,
     ) -> Result<TokenRecord, ManageError> {
-        let (_, since) = self.find_manageable(id).await?;
-        if until.is_some_and(|until| until <= since) {
-            let mut fields = Fields::default();
-            fields.refuse("until", Rule::NotInFuture);
-            return Err(fields.into_error().into());
+        for _ in 0..ATTEMPTS {
+            let (record, since) = self.find_manageable(id).await?;
+            if until.is_some_and(|until| until <= since) {
+                let mut fields = Fields::default();
+                fields.refuse("until", Rule::NotInFuture);
+                return Err(fields.into_error().into());
+            }
+            // A suspension that ends before the one it replaces is a resumption.
+            let replaced = record.suspension.as_deref().filter(|it| it.holds_at(since));
+            let ends_before = |end| replaced?.until.is_none_or(|it| end < it).then_some(());
+            if until.and_then(ends_before).is_some() {
+                self.within().await?.admit(&record)?;
+            }
+            let suspension = Suspension { since, until, reason: self.because.clone() };
+            let expected = self.is_bounded().then_some(record.version);
+            let patch = Patch::Suspend(suspension).if_version(expected);
+            let event = |token, by| Event::Suspended { token, by };
+            if let Some(token) = self.finish_change(id, &patch, event).await? {
+                return Ok(token);
+            }
         }
-        let suspension = Suspension { since, until, reason: self.because.clone() };
-        self.finish_change(id, &Patch::Suspend(suspension), |token, by| Event::Suspended {
-            token,
-            by,
-        })
-        .await
+        Err(self.tokens.contention_error().into())
     }
 
     /// Ends the suspension of a token, if there is one. An idle token that was suspended is good again: its period
@@ -75,25 +86,34 @@ impl OwnerTokens {
     /// # Errors
     /// As [`suspend`](Self::suspend).
     pub async fn resume(&self, id: TokenId) -> Result<TokenRecord, ManageError> {
-        let (record, now) = self.find_manageable(id).await?;
-        if !record.suspension.is_some_and(|it| it.holds_at(now)) {
-            return self.get(id).await;
+        let within = self.within().await?;
+        for _ in 0..ATTEMPTS {
+            let (record, now) = self.find_manageable(id).await?;
+            within.admit(&record)?;
+            if !record.suspension.as_deref().is_some_and(|it| it.holds_at(now)) {
+                return Ok(record);
+            }
+            let patch = Patch::Resume { at: now }.if_version(within.version(&record));
+            let event = |token, by| Event::Resumed { token, by };
+            if let Some(token) = self.finish_change(id, &patch, event).await? {
+                return Ok(token);
+            }
         }
-        self.finish_change(id, &Patch::Resume { at: now }, |token, by| Event::Resumed { token, by })
-            .await
+        Err(self.tokens.contention_error().into())
     }
 
+    /// `None`: the token has another version by now.
     async fn finish_change(
         &self,
         id: TokenId,
         patch: &Patch,
         event: impl FnOnce(Arc<TokenRecord>, Option<Actor>) -> Event,
-    ) -> Result<TokenRecord, ManageError> {
-        let token = self.update(self.tokens.store(), id, patch).await?;
-        // Nothing is expected of the token, so nothing can be outdated.
-        let token = token.ok_or_else(|| self.tokens.contention_error())?;
+    ) -> Result<Option<TokenRecord>, ManageError> {
+        let Some(token) = self.update(self.tokens.store(), id, patch).await? else {
+            return Ok(None);
+        };
         self.tokens.report(|| event(token.clone(), self.by.clone()));
         self.tokens.publish(Changed::one(id)).await;
-        Ok(Arc::unwrap_or_clone(token))
+        Ok(Some(Arc::unwrap_or_clone(token)))
     }
 }

@@ -181,9 +181,15 @@ impl Abilities {
         match (&self.0, &others.0) {
             (Held::All, _) => true,
             (Held::Set(_), Held::All) => false,
-            (Held::Set(held), Held::Set(others)) => {
-                others.iter().all(|other| held.iter().any(|it| it.covers(other)))
-            }
+            (Held::Set(_), Held::Set(others)) => others.iter().all(|other| self.hold(other)),
+        }
+    }
+
+    /// Returns `true` if these permit everything that one ability or branch does.
+    pub(crate) fn hold(&self, ability: &Ability) -> bool {
+        match &self.0 {
+            Held::All => true,
+            Held::Set(held) => held.iter().any(|it| it.covers(ability)),
         }
     }
 

@@ -116,6 +116,9 @@ pub enum Rule {
     /// A token would go beyond the token that issues it.
     #[error("must not go beyond the token that issues it")]
     BeyondParent,
+    /// A token would go beyond what the account may grant: see [`OwnerTokens::restricted_to`](crate::OwnerTokens::restricted_to).
+    #[error("must not go beyond what the account may grant")]
+    BeyondAccount,
 
     /// Metadata is JSON, but not an object.
     #[error("must be a JSON object")]

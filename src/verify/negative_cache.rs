@@ -60,9 +60,8 @@ impl NegativeCache {
         self.in_set(token, |set, hash| {
             // The place of the same secret, then an empty one, then the one that was asked for first.
             let place = set.iter_mut().min_by_key(|place| {
-                place.map_or((1, Duration::ZERO), |entry| match entry.hash == hash {
-                    true => (0, Duration::ZERO),
-                    false => (2, entry.asked.elapsed),
+                place.map_or((1, Duration::ZERO), |entry| {
+                    if entry.hash == hash { (0, Duration::ZERO) } else { (2, entry.asked.elapsed) }
                 })
             });
             if let Some(place) = place {

@@ -1,12 +1,12 @@
 //! The path of a verification that memory does not settle: the store or the owner gate has to be asked.
 
-use std::{future::Future, net::IpAddr, time::Instant};
+use std::{collections::BTreeSet, future::Future, net::IpAddr, time::Instant};
 
 use crate::{
     api_tokens::{ATTEMPTS, ApiTokens},
     store::{self, StoreError, contract::SharedRecord},
     time::Moment,
-    token::{PresentedToken, Timestamp, TokenRecord},
+    token::{PresentedToken, Timestamp, TokenId, TokenRecord},
 };
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     batch::Source,
     judge::{Verdict, is_final, judge},
     negative_cache::KnownBad,
-    proof::{Credential, Proven},
+    proof::{Credential, Proven, prove},
 };
 
 /// A verification that memory did not settle.
@@ -130,6 +130,32 @@ impl ApiTokens {
         let compared = self.compare(&credential, Source::Store, None, until);
         let proven = self.in_time(until, None, async { Ok(compared.await?.proof?) }).await?;
         Ok(proven.record)
+    }
+
+    /// Returns the tokens of which one of these texts is a secret that is current or in its grace period. Their state is
+    /// not judged. It is one query of its own, so no verification waits for it.
+    pub(crate) async fn prove_each(
+        &self,
+        presented: &[PresentedToken<'_>],
+    ) -> Result<Vec<TokenId>, VerifyError> {
+        let ids: BTreeSet<_> = presented.iter().map(PresentedToken::id).collect();
+        let ids: Vec<_> = ids.into_iter().collect();
+        let page = self.report_error(self.store().find(&ids).await)?;
+        if let Some(corrupt) = page.corrupt.into_iter().next() {
+            self.report_error(Err(StoreError::from(corrupt)))?;
+        }
+        let now = self.now();
+        let mut proven = BTreeSet::new();
+        for presented in presented {
+            let found = page.records.iter().find(|record| record.id == presented.id());
+            match prove(self.digests(), presented, found.cloned(), now) {
+                Ok(token) => _ = proven.insert(token.record.id),
+                // It may well be a secret of the token.
+                Err(error @ VerifyError::UnknownKey(_)) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(proven.into_iter().collect())
     }
 
     /// Compares a credential with the record of its token, from that source or a better one.

@@ -68,7 +68,7 @@ impl From<&IssueError> for Problem {
             IssueError::Invalid(invalid) => Self::validation_failed(invalid),
             IssueError::NameTaken => Self::new(409, "name_taken"),
             IssueError::LimitReached { .. } => Self::new(409, "token_limit_reached"),
-            IssueError::AlreadyIssued(_) => Self::new(409, "already_issued"),
+            IssueError::AlreadyIssued(id) => Self::already_issued(*id),
             IssueError::DelegationNotAllowed => Self::new(403, "delegation_not_allowed"),
             IssueError::Entropy(_) | IssueError::WrongOwner => Self::internal(),
             IssueError::Store(error) => Self::store(error),
@@ -84,6 +84,8 @@ impl From<&RotateError> for Problem {
             RotateError::NotActive(_)
             | RotateError::PrefixNotAccepted
             | RotateError::Refused { .. } => Self::new(409, "token_not_active"),
+            RotateError::VersionMismatch { .. } => Self::new(412, "version_mismatch"),
+            RotateError::BeyondAccount => Self::new(403, "beyond_account"),
             RotateError::Conflict => Self::new(409, "rotation_conflict"),
             RotateError::InGrace => Self::new(409, "rotation_in_grace"),
             RotateError::NameTaken => Self::new(409, "name_taken"),
@@ -102,6 +104,7 @@ impl From<&ManageError> for Problem {
             ManageError::NameTaken => Self::new(409, "name_taken"),
             ManageError::LimitReached { .. } => Self::new(409, "token_limit_reached"),
             ManageError::VersionMismatch { .. } => Self::new(412, "version_mismatch"),
+            ManageError::BeyondAccount => Self::new(403, "beyond_account"),
             ManageError::NotActive(_) => Self::new(409, "token_not_active"),
             ManageError::Store(error) => Self::store(error),
         }

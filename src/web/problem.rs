@@ -6,7 +6,7 @@ use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 use crate::{
     limit::Quota,
     store::StoreError,
-    token::{InvalidFields, InvalidValue, Rule},
+    token::{InvalidFields, InvalidValue, Rule, TokenId},
     verify::VerifyError,
 };
 
@@ -56,6 +56,9 @@ struct Body {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     required: Option<Vec<String>>,
+    /// The token that was issued for the same idempotency key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<TokenId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<BTreeMap<&'static str, Vec<String>>>,
     /// Whether a limit refuses the request, or can't be counted.
@@ -120,6 +123,7 @@ impl Problem {
             status,
             code,
             required: None,
+            id: None,
             errors: None,
             is_by_limit: false,
             replaced: None,
@@ -291,6 +295,13 @@ impl Problem {
         Self::new(405, "method_not_allowed")
     }
 
+    /// 409 for a create that was done before: names the token that it made.
+    pub(super) fn already_issued(id: TokenId) -> Self {
+        let mut problem = Self::new(409, "already_issued");
+        problem.body.id = Some(id);
+        problem
+    }
+
     /// 413 for a body of more than [`MAX_BODY`](super::request::MAX_BODY) bytes.
     pub fn content_too_large() -> Self {
         Self::new(413, "content_too_large")
@@ -381,6 +392,7 @@ fn phrase(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         409 => "Conflict",
+        412 => "Precondition Failed",
         413 => "Content Too Large",
         415 => "Unsupported Media Type",
         422 => "Unprocessable Content",

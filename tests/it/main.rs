@@ -62,3 +62,4 @@ mod transaction;
 mod verify;
 #[cfg(all(feature = "actix", feature = "axum", feature = "redis"))]
 mod web;
+mod within;

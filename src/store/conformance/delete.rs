@@ -145,7 +145,6 @@ pub async fn pruning_goes_by_the_end_that_is_stored_now(store: &dyn TokenStore) 
         let expires_at = Some(expiry.map(early));
         let patch = Patch::Change {
             expected_expiry: record.expires_at,
-            expected_version: None,
             change: Change { expires_at, ..Change::default() },
             rules: InsertRules::at(early(49)),
         };

@@ -224,7 +224,7 @@ pub(super) async fn end(
 /// A change of a token, under no rules.
 pub(super) fn change_of(record: &TokenRecord, change: Change) -> Patch {
     let rules = InsertRules::at(at(2_000));
-    Patch::Change { expected_expiry: record.expires_at, expected_version: None, change, rules }
+    Patch::Change { expected_expiry: record.expires_at, change, rules }
 }
 
 /// A new secret for a token. Of the same record it is the same.

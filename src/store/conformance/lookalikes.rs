@@ -87,7 +87,7 @@ pub async fn names_that_look_alike_stay_apart(store: &dyn TokenStore) {
     insert_all(store, &[renamed.clone(), named(&other, "a")]).await;
     for name in TWINS.iter().skip(1).filter_map(|text| TokenName::new(text).ok()) {
         let change = Change { name: Some(name.clone()), ..Change::default() };
-        let patch = Patch::Change { expected_expiry: None, expected_version: None, change, rules };
+        let patch = Patch::Change { expected_expiry: None, change, rules };
         let changed = store.update(renamed.id, &patch).await.updated();
         assert_eq!(changed.name, name, "{name:?} is no other's name");
     }

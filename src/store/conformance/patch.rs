@@ -189,7 +189,7 @@ fn outdated(record: &TokenRecord) -> Vec<Patch> {
         }
         for change in changes() {
             let rules = InsertRules::at(at(2_000));
-            patches.push(Patch::Change { expected_expiry, expected_version: None, change, rules });
+            patches.push(Patch::Change { expected_expiry, change, rules });
         }
         if let Some(expected_expiry) = expected_expiry {
             patches.push(Patch::Notice { expected_expiry, days: 14 });
@@ -197,8 +197,10 @@ fn outdated(record: &TokenRecord) -> Vec<Patch> {
     }
     for version in [record.version.wrapping_sub(1), record.version + 1] {
         let (expected_expiry, rules) = (record.expires_at, InsertRules::at(at(2_000)));
-        let (expected_version, change) = (Some(version), Change::default());
-        patches.push(Patch::Change { expected_expiry, expected_version, change, rules });
+        let change = Patch::Change { expected_expiry, change: Change::default(), rules };
+        let suspend = Patch::Suspend(Suspension::new(at(2_000)));
+        let others = [change, suspend, Patch::Resume { at: at(2_000) }];
+        patches.extend(others.map(|it| it.if_version(Some(version))));
     }
     let wrong: [fn(&mut Expected); 11] = [
         |it| it.digest = new_digest(it.digest.key()),
@@ -275,7 +277,7 @@ pub async fn an_expired_token_is_not_patched(store: &dyn TokenStore) {
         let change = Change { expires_at: Some(None), ..Change::default() };
         let rotation = Rotation { at: at(second), ..rotation_of(&record) };
         for patch in [
-            Patch::Change { expected_expiry, expected_version: None, change, rules },
+            Patch::Change { expected_expiry, change, rules },
             Patch::Rotate { expected: Expected::of(&record), rotation, rules },
             first_use(&record, second),
             Patch::Suspend(Suspension::new(at(second))),

@@ -23,7 +23,7 @@ fn limit(limit: u32) -> InsertRules {
 }
 
 fn change_under(rules: InsertRules, record: &TokenRecord, change: Change) -> Patch {
-    Patch::Change { expected_expiry: record.expires_at, expected_version: None, change, rules }
+    Patch::Change { expected_expiry: record.expires_at, change, rules }
 }
 
 fn rename(to: &str) -> Change {

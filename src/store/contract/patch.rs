@@ -21,8 +21,6 @@ pub enum Patch {
     Change {
         /// The expiry that the caller read.
         expected_expiry: Option<Timestamp>,
-        /// The [version](TokenRecord::version) that somebody has seen who edits the token, if that counts.
-        expected_version: Option<u32>,
         /// The new values.
         change: Change,
         /// The rules for a new name and for a later expiry, and the instant of the change.
@@ -65,6 +63,13 @@ pub enum Patch {
         /// The number of days.
         days: u16,
     },
+    /// Applies another patch only if the token still has the [version](TokenRecord::version) that the caller read.
+    IfVersion {
+        /// The version.
+        expected: u32,
+        /// The other patch.
+        patch: Box<Patch>,
+    },
 }
 
 /// The outcome of [`TokenStore::update`](crate::store::TokenStore::update).
@@ -98,6 +103,23 @@ pub enum PatchError {
 }
 
 impl Patch {
+    /// Returns the patch with the condition that the token still has a version. `None`: no condition.
+    #[must_use]
+    pub fn if_version(self, expected: Option<u32>) -> Self {
+        match expected {
+            Some(expected) => Self::IfVersion { expected, patch: Box::new(self) },
+            None => self,
+        }
+    }
+
+    /// The patch without its condition.
+    fn unconditional(&self) -> &Self {
+        match self {
+            Self::IfVersion { patch, .. } => patch.unconditional(),
+            patch => patch,
+        }
+    }
+
     /// Applies the patch to a record, and counts it in [`TokenRecord::version`]. On an error the record is unchanged.
     ///
     /// `siblings` counts for patches that have [`rules`](Self::rules), and is otherwise
@@ -108,7 +130,9 @@ impl Patch {
     pub fn apply(&self, record: &mut TokenRecord, siblings: &Siblings) -> Result<(), PatchError> {
         self.check(record, siblings)?;
         record.version = record.version.wrapping_add(1);
-        match self {
+        match self.unconditional() {
+            // It has none.
+            Self::IfVersion { .. } => {}
             Self::Change { change, .. } => change.set(record),
             Self::Rotate { rotation, .. } => rotation.set(record),
             Self::FirstUse { at, .. } => record.first_used_at = Some(*at),
@@ -152,10 +176,7 @@ impl Patch {
 
     fn expects(&self, record: &TokenRecord) -> bool {
         match self {
-            Self::Change { expected_expiry, expected_version, .. } => {
-                record.expires_at == *expected_expiry
-                    && expected_version.is_none_or(|version| record.version == version)
-            }
+            Self::Change { expected_expiry, .. } => record.expires_at == *expected_expiry,
             Self::Rotate { expected, .. } => Expected::of(record) == *expected,
             Self::FirstUse { expected, .. } => {
                 record.digest == *expected && record.first_used_at.is_none()
@@ -169,16 +190,19 @@ impl Patch {
                 let claimed = record.rare.as_ref().is_some_and(|it| it.notices.contains(days));
                 record.expires_at == Some(*expected_expiry) && !claimed
             }
+            Self::IfVersion { expected, patch } => {
+                record.version == *expected && patch.expects(record)
+            }
         }
     }
 
     fn instant(&self) -> Option<Timestamp> {
-        match self {
+        match self.unconditional() {
             Self::Change { rules, .. } => Some(rules.at),
             Self::Rotate { rotation, .. } => Some(rotation.at),
             Self::FirstUse { at, .. } | Self::Resume { at } => Some(*at),
             Self::Suspend(suspension) => Some(suspension.since),
-            Self::Rekey { .. } | Self::Notice { .. } => None,
+            Self::Rekey { .. } | Self::Notice { .. } | Self::IfVersion { .. } => None,
         }
     }
 
@@ -188,7 +212,7 @@ impl Patch {
     /// that counts is [`name`](Self::name), or the token's own.
     #[must_use]
     pub fn rules(&self) -> Option<&InsertRules> {
-        let (rules, renames) = match self {
+        let (rules, renames) = match self.unconditional() {
             Self::Change { change, rules, .. } => (rules, change.name.is_some()),
             Self::Rotate { rules, .. } => (rules, false),
             _ => return None,
@@ -200,7 +224,7 @@ impl Patch {
     /// Returns the new name, if the patch brings one.
     #[must_use]
     pub fn name(&self) -> Option<&TokenName> {
-        match self {
+        match self.unconditional() {
             Self::Change { change, .. } => change.name.as_ref(),
             _ => None,
         }
@@ -225,7 +249,7 @@ impl Patch {
     ///
     /// The token may have been expired for a concurrent insert, which then did not count it.
     fn extends(&self) -> bool {
-        let (before, after) = match self {
+        let (before, after) = match self.unconditional() {
             Self::Change { expected_expiry, change, .. } => (*expected_expiry, change.expires_at),
             Self::Rotate { expected, rotation, .. } => {
                 (expected.expires_at, Some(rotation.expires_at))
@@ -240,8 +264,8 @@ impl Patch {
     ///
     /// A new key for the same secret, and a notice, change nothing that a verification depends on.
     #[must_use]
-    pub const fn publishes(&self) -> bool {
-        !matches!(self, Self::Rekey { .. } | Self::Notice { .. })
+    pub fn publishes(&self) -> bool {
+        !matches!(self.unconditional(), Self::Rekey { .. } | Self::Notice { .. })
     }
 
     /// Returns a short name for logs and metrics: `change`, `rotate`, `first_use`, `rekey`, `suspend`, `resume` or
@@ -249,6 +273,7 @@ impl Patch {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::IfVersion { patch, .. } => patch.code(),
             Self::Change { .. } => "change",
             Self::Rotate { .. } => "rotate",
             Self::FirstUse { .. } => "first_use",

@@ -50,7 +50,7 @@ fn record() -> TokenRecord {
 
 fn change(change: Change) -> Patch {
     let rules = InsertRules::at(at(NOW));
-    Patch::Change { expected_expiry: record().expires_at, expected_version: None, change, rules }
+    Patch::Change { expected_expiry: record().expires_at, change, rules }
 }
 
 fn rotation() -> Rotation {
@@ -174,6 +174,7 @@ fn a_patch_is_refused_from_the_second_of_the_expiry_on() {
             record.expires_at = Some(at(end));
             let mut patch = patch.clone();
             match &mut patch {
+                Patch::IfVersion { .. } => unreachable!("the table has none"),
                 Patch::Change { expected_expiry, .. } => *expected_expiry = record.expires_at,
                 Patch::Rotate { expected, .. } => expected.expires_at = record.expires_at,
                 Patch::Resume { at: end } => *end = at(NOW),
@@ -209,6 +210,7 @@ fn a_patch_expects_what_its_caller_has_read() {
             Patch::Rekey { .. } => &["previous_digest"],
             Patch::Suspend(_) | Patch::Resume { .. } => &[],
             Patch::Notice { .. } => &["expires_at", "notices"],
+            Patch::IfVersion { .. } => unreachable!("the table has none"),
         };
         for (column, change) in changed {
             let mut record = record();
@@ -220,17 +222,22 @@ fn a_patch_expects_what_its_caller_has_read() {
 }
 
 #[test]
-fn a_change_goes_by_a_version_where_it_names_one() {
-    let mut record = record();
-    record.version = 3;
-    for (expected_version, applies) in
-        [(None, true), (Some(3), true), (Some(2), false), (Some(4), false)]
-    {
-        let expected_expiry = record.expires_at;
-        let (change, rules) = (Change::default(), InsertRules::at(at(NOW)));
-        let patch = Patch::Change { expected_expiry, expected_version, change, rules };
-        let version = apply(&patch, &record).map(|it| it.version);
-        assert_eq!(version, if applies { Ok(4) } else { Err(PatchError::Outdated) });
+fn a_patch_goes_by_a_version_where_it_names_one() {
+    for (patch, _) in table() {
+        let mut record = record();
+        record.version = 3;
+        let applied = apply(&patch, &record);
+        for (expected, applies) in
+            [(None, true), (Some(3), true), (Some(2), false), (Some(4), false)]
+        {
+            let conditional = patch.clone().if_version(expected);
+            let expected = if applies { applied.clone() } else { Err(PatchError::Outdated) };
+            assert_eq!(apply(&conditional, &record), expected, "{conditional:?}");
+            assert_eq!(conditional.rules(), patch.rules());
+            assert_eq!(conditional.name(), patch.name());
+            assert_eq!(conditional.publishes(), patch.publishes());
+            assert_eq!(conditional.code(), patch.code());
+        }
     }
 }
 
@@ -284,12 +291,7 @@ fn rules_decide_a_new_name_and_a_later_expiry_and_nothing_else() {
             refused[place.iter().position(|it| *it == expected).unwrap()] += 1;
 
             let change = Change { name, expires_at, ..Change::default() };
-            let patch = Patch::Change {
-                expected_expiry: Some(at(9_000)),
-                expected_version: None,
-                change,
-                rules,
-            };
+            let patch = Patch::Change { expected_expiry: Some(at(9_000)), change, rules };
             let asks = unique_name && (renames || extends) || limit.is_some() && extends;
             assert_eq!(patch.rules().is_some(), asks, "{patch:?}");
             let siblings = Siblings { name_taken, living };
@@ -336,12 +338,7 @@ fn siblings_are_the_other_living_tokens_of_the_owner() {
     for (text, other, is_living) in others() {
         for wanted in [text, "foreign", "ci", "free"] {
             let change = Change { name: Some(name(wanted)), ..Change::default() };
-            let patch = Patch::Change {
-                expected_expiry: record().expires_at,
-                expected_version: None,
-                change,
-                rules,
-            };
+            let patch = Patch::Change { expected_expiry: record().expires_at, change, rules };
             let all = [record(), foreign.clone(), other.clone()].map(SharedRecord::from);
             let siblings = patch.siblings(&record(), all);
             let name_taken = is_living && wanted == text;

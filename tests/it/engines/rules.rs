@@ -24,12 +24,7 @@ const UNIQUE: InsertRules = InsertRules { unique_name: true, ..InsertRules::at(T
 fn extend() -> Patch {
     let mut change = Change::default();
     change.expires_at = Some(None);
-    Patch::Change {
-        expected_expiry: Some(at(9_000)),
-        expected_version: None,
-        change,
-        rules: UNIQUE,
-    }
+    Patch::Change { expected_expiry: Some(at(9_000)), change, rules: UNIQUE }
 }
 
 /// The other writer goes by no rules, and so does not wait for the owner.

@@ -44,7 +44,7 @@ async fn goes_through_its_life(store: &MySqlStore, mode: &str) {
     assert!(!store.claim_notice(record.id, at(9_000), 7).await.unwrap(), "{mode}");
     let (mut change, expected_expiry) = (Change::default(), record.expires_at);
     change.name = Some(TokenName::new("a\\").unwrap());
-    let rename = Patch::Change { expected_expiry, expected_version: None, change, rules };
+    let rename = Patch::Change { expected_expiry, change, rules };
     assert!(store.apply(record.id, rename).await.unwrap(), "{mode}");
     let ability = Ability::new("x".repeat(100)).unwrap();
     let used = Use { abilities: [ability].into(), ..Use::new(record.id, at(2_000)) };

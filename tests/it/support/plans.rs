@@ -103,11 +103,10 @@ pub async fn no_step_reads_more_tokens_than_it_is_about<S: TokenStore>(
     let mut change = Change::default();
     change.name = Some(TokenName::new("new").unwrap());
     let expected_expiry = token.expires_at;
-    let rename =
-        Patch::Change { expected_expiry, expected_version: None, change: change.clone(), rules };
+    let rename = Patch::Change { expected_expiry, change: change.clone(), rules };
     let _ = counted.step("change", async |it| it.update(token.id, &rename).await).await;
     change.expires_at = Some(None);
-    let extend = Patch::Change { expected_expiry, expected_version: None, change, rules };
+    let extend = Patch::Change { expected_expiry, change, rules };
     let extended = counted.step("change, extended", async |it| it.update(token.id, &extend).await);
     assert!(matches!(extended.await, UpdateOutcome::Updated(_)));
     let digest = &token.digest;

@@ -55,8 +55,7 @@ pub trait StoreExt: TokenStore {
         change: &Change,
     ) -> Result<UpdateOutcome, StoreError> {
         let (change, rules) = (change.clone(), InsertRules::none());
-        self.update(id, &Patch::Change { expected_expiry, expected_version: None, change, rules })
-            .await
+        self.update(id, &Patch::Change { expected_expiry, change, rules }).await
     }
 
     async fn suspend(

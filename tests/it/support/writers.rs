@@ -125,12 +125,8 @@ async fn step(store: &dyn TokenStore, random: &mut Random) -> Result<Vec<TokenId
             let (mut change, expected_expiry) = (Change::default(), token.expires_at);
             change.name = Some(name(random));
             let rules = InsertRules { unique_name: true, ..InsertRules::none() };
-            let _ = store
-                .update(
-                    token.id,
-                    &Patch::Change { expected_expiry, expected_version: None, change, rules },
-                )
-                .await?;
+            let _ =
+                store.update(token.id, &Patch::Change { expected_expiry, change, rules }).await?;
         }
         8 => {
             let digest = TokenDigest::from_bytes([8; 32], None);
