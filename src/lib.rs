@@ -63,6 +63,7 @@
 //! | `redis` | `cluster::RedisSignal`, and `limit::RateLimiter::redis` for all nodes together |
 //! | `axum` | `web::axum`: a tower layer, and handler arguments |
 //! | `actix` | `web::actix`: a middleware, and the same handler arguments |
+//! | `manage` | `web::manage`: routes that manage tokens, for axum and actix |
 //! | `tracing` | `event::TracingObserver` |
 //! | `metrics` | `event::MetricsObserver` |
 //! | `test-util` | `testing`, `time::ManualClock`, `web::GuardLog`, `store::conformance`, a source of secrets that a test can replace |

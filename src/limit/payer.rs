@@ -1,13 +1,14 @@
 use std::{
     fmt,
     hash::{Hash, Hasher},
+    net::IpAddr,
 };
 
 use sha2::{Digest, Sha256};
 
 use crate::token::{Actor, Owner, TokenId};
 
-/// The party that a charge counts for: a token, a session, or an owner.
+/// The party that a charge counts for: a token, a session, an owner, or an address.
 ///
 /// Each has buckets of its own. A token's id converts into its payer.
 ///
@@ -32,6 +33,7 @@ enum Kind {
     Token,
     Session,
     Owner,
+    Address,
 }
 
 impl Payer {
@@ -46,6 +48,23 @@ impl Payer {
     #[must_use]
     pub fn owner(owner: &Owner) -> Self {
         Self { kind: Kind::Owner, id: digest(&[owner.as_str()]) }
+    }
+}
+
+impl Payer {
+    /// Returns the payer of all requests from an address. Addresses of IPv6 share one for each /64, because a client has
+    /// all of those. `None`: the payer of all whose address is not known.
+    #[must_use]
+    pub fn address(address: Option<IpAddr>) -> Self {
+        let id = match address.map(|it| it.to_canonical()) {
+            None => [0; 16],
+            Some(IpAddr::V4(address)) => address.to_ipv6_mapped().octets(),
+            Some(IpAddr::V6(address)) => {
+                let octets = address.octets();
+                std::array::from_fn(|place| if place < 8 { octets[place] } else { 0 })
+            }
+        };
+        Self { kind: Kind::Address, id }
     }
 }
 
@@ -69,13 +88,15 @@ impl Hash for Payer {
     }
 }
 
-/// As in the keys of a shared limiter: the id of a token, or `session:` or `owner:` and 32 hexadecimal digits.
+/// As in the keys of a shared limiter: the id of a token, or `session:`, `owner:` or `address:` and 32 hexadecimal
+/// digits.
 impl fmt::Display for Payer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             Kind::Token => TokenId::from_bytes(self.id).fmt(f),
             Kind::Session => write!(f, "session:{}", hex::encode(self.id)),
             Kind::Owner => write!(f, "owner:{}", hex::encode(self.id)),
+            Kind::Address => write!(f, "address:{}", hex::encode(self.id)),
         }
     }
 }

@@ -75,6 +75,8 @@
 //! ```
 
 mod arguments;
+#[cfg(feature = "manage")]
+mod manage;
 mod request;
 
 use std::{
@@ -108,6 +110,8 @@ use super::{
 };
 
 pub use arguments::Verified;
+#[cfg(feature = "manage")]
+pub use manage::{Management, management};
 
 type Answer<B> = Result<ServiceResponse<EitherBody<B>>, Error>;
 

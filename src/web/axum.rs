@@ -72,6 +72,8 @@
 //! ```
 
 mod arguments;
+#[cfg(feature = "manage")]
+mod manage;
 mod request;
 mod unread;
 
@@ -103,6 +105,8 @@ use super::{
 };
 
 pub use arguments::Verified;
+#[cfg(feature = "manage")]
+pub use manage::{Management, management};
 use unread::{Loan, lend};
 
 type Answer<E> = Result<Response, E>;

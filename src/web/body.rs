@@ -6,10 +6,10 @@ use crate::store::BoxError;
 
 use super::{
     Problem,
-    request::{self, MAX_BODY, RequestError},
+    request::{self, RequestError},
 };
 
-/// A handler argument: the bytes of a body that says that it is JSON, at most [`MAX_BODY`] of them, for the functions
+/// A handler argument: the bytes of a body that says that it is JSON, at most [`MAX_BODY`](request::MAX_BODY) of them, for the functions
 /// of [`request`](super::request).
 ///
 /// Another media type, or a `Content-Encoding` other than `identity`, is answered with 415, a longer body with 413.
@@ -31,6 +31,17 @@ pub(super) struct Declared<'a> {
     pub(super) length: Option<&'a [u8]>,
 }
 
+impl<'a> Declared<'a> {
+    /// Reads the headers of a request, by their lower-case names.
+    pub(super) fn of(value: impl Fn(&'static str) -> Option<&'a [u8]>) -> Self {
+        Self {
+            media_type: value("content-type"),
+            encoding: value("content-encoding"),
+            length: value("content-length"),
+        }
+    }
+}
+
 impl Declared<'_> {
     /// A body that is encoded would be read as what it is not.
     fn check_type(&self) -> Result<(), RequestError> {
@@ -40,27 +51,28 @@ impl Declared<'_> {
     }
 
     /// A number of more digits is longer, too.
-    fn is_too_long(&self) -> bool {
+    fn is_too_long(&self, max: usize) -> bool {
         let length = self.length.and_then(|it| std::str::from_utf8(it).ok());
-        length
-            .is_some_and(|it| it.parse().map_or(!it.is_empty(), |length: usize| length > MAX_BODY))
+        length.is_some_and(|it| it.parse().map_or(!it.is_empty(), |length: usize| length > max))
     }
 }
 
-/// Reads a body as it arrives, and no further than it may go.
+/// Reads a body as it arrives, at most so many bytes.
 pub(super) async fn read<C: AsRef<[u8]>, E: Into<BoxError>>(
     chunks: &mut (impl Stream<Item = Result<C, E>> + Unpin),
     declared: &Declared<'_>,
+    max: usize,
 ) -> Result<JsonBody, Problem> {
-    let bytes = collect(chunks, declared).await;
+    let bytes = collect(chunks, declared, max).await;
     bytes.map(JsonBody).map_err(|error| Problem::from(&error))
 }
 
 async fn collect<C: AsRef<[u8]>, E: Into<BoxError>>(
     chunks: &mut (impl Stream<Item = Result<C, E>> + Unpin),
     declared: &Declared<'_>,
+    max: usize,
 ) -> Result<Vec<u8>, RequestError> {
-    if declared.is_too_long() {
+    if declared.is_too_long(max) {
         declared.check_type()?;
         return Err(RequestError::TooLong);
     }
@@ -72,7 +84,7 @@ async fn collect<C: AsRef<[u8]>, E: Into<BoxError>>(
         }
         declared.check_type()?;
         bytes.extend_from_slice(chunk.as_ref());
-        if bytes.len() > MAX_BODY {
+        if bytes.len() > max {
             return Err(RequestError::TooLong);
         }
     }

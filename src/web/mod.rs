@@ -14,6 +14,8 @@ pub mod axum;
 mod body;
 pub mod credentials;
 mod errors;
+#[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
+pub mod manage;
 mod problem;
 mod proxies;
 mod quota;

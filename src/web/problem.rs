@@ -89,6 +89,13 @@ const INVALID_REALM: InvalidValue = Rule::other(
 )
 .broken_by("realm");
 
+/// "API".
+impl Default for Realm {
+    fn default() -> Self {
+        Self("API".into())
+    }
+}
+
 impl Realm {
     /// Takes a realm.
     ///
@@ -156,6 +163,13 @@ impl Problem {
         is_same && self.body.replaced.is_none()
     }
 
+    /// Returns `true` if an authenticator has written it: with the application's own body, or with a rate limit.
+    #[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
+    pub(super) fn is_finished(&self) -> bool {
+        let tells_limit = self.headers.iter().any(|(name, _)| *name == "x-ratelimit-limit");
+        tells_limit || self.body.replaced.is_some()
+    }
+
     /// The media type of the body.
     pub(super) fn media_type(&self) -> &'static str {
         self.body.replaced.as_ref().map_or(MEDIA_TYPE, |(media_type, _)| media_type)
@@ -168,7 +182,7 @@ impl Problem {
         self
     }
 
-    fn header(mut self, name: &'static str, value: SmolStr) -> Self {
+    pub(super) fn header(mut self, name: &'static str, value: SmolStr) -> Self {
         self.headers.push((name, value));
         self
     }

@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::{
     manage::TokenPage,
     token::{
-        Abilities, Ability, Actor, IssuedToken, Metadata, Reason, Timestamp, TokenId, TokenName,
-        TokenRecord, TokenState,
+        Abilities, Ability, Actor, IssuedToken, Metadata, RateLimit, Reason, Timestamp, TokenId,
+        TokenName, TokenRecord, TokenState,
     },
 };
 
@@ -44,6 +44,7 @@ pub struct TokenResource<'a> {
     revoked_at: Option<Timestamp>,
     state: TokenState,
     generation: u32,
+    version: u32,
     #[serde(flatten)]
     rare: RareMembers<'a>,
     metadata: Cow<'a, Metadata>,
@@ -84,6 +85,12 @@ struct RateLimitResource {
     seconds: u32,
 }
 
+impl From<RateLimit> for RateLimitResource {
+    fn from(limit: RateLimit) -> Self {
+        Self { requests: limit.requests(), seconds: limit.seconds() }
+    }
+}
+
 impl<'a> RareMembers<'a> {
     fn of(record: &'a TokenRecord, now: Timestamp) -> Self {
         let suspension = record.suspension.as_deref().filter(|it| it.holds_at(now));
@@ -99,9 +106,7 @@ impl<'a> RareMembers<'a> {
             suspended_until: suspension.and_then(|it| it.until),
             suspended_because: suspension.and_then(|it| it.reason.as_ref()),
             allowed_addresses: record.allowed_addresses().map(|it| it.iter().collect()),
-            rate_limit: record
-                .rate_limit()
-                .map(|it| RateLimitResource { requests: it.requests(), seconds: it.seconds() }),
+            rate_limit: record.rate_limit().map(RateLimitResource::from),
             parent: record.parent(),
             used_abilities: record
                 .rare
@@ -127,9 +132,16 @@ impl<'a> TokenResource<'a> {
             revoked_at: record.revocation.as_ref().map(|revocation| revocation.at),
             state: record.state_at(now),
             generation: record.generation,
+            version: record.version,
             rare: RareMembers::of(record, now),
             metadata: record.metadata().map(Cow::Borrowed).unwrap_or_default(),
         }
+    }
+    /// The same with the rate limit that holds for the token, whether it is its own or not.
+    #[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
+    pub(super) fn with_rate_limit(mut self, limit: Option<RateLimit>) -> Self {
+        self.rare.rate_limit = limit.map(RateLimitResource::from);
+        self
     }
 }
 

@@ -74,8 +74,29 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "web::Realm",
         ],
     ),
-    ("web::axum", &["time", "web::body", "web::auth", "web::Problem"]),
-    ("web::actix", &["web::body", "web::auth", "web::Problem"]),
+    (
+        "web::manage",
+        &[
+            "token",
+            "limit",
+            "api_tokens",
+            "verify",
+            "manage",
+            "web::auth",
+            "web::credentials",
+            "web::request",
+            "web::IssuedTokenResource",
+            "web::JsonBody",
+            "web::Problem",
+            "web::TokenPageResource",
+            "web::TokenResource",
+        ],
+    ),
+    (
+        "web::axum",
+        &["time", "web::body", "web::request", "web::auth", "web::manage", "web::Problem"],
+    ),
+    ("web::actix", &["web::body", "web::request", "web::auth", "web::manage", "web::Problem"]),
 ];
 
 fn root() -> &'static Path {

@@ -90,6 +90,12 @@ impl Policy {
         self.default_lifetime.or(self.max_lifetime)
     }
 
+    /// Returns `true` if a token can be given all abilities.
+    #[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
+    pub(crate) fn allows_all_abilities(&self) -> bool {
+        !self.no_all_abilities
+    }
+
     /// Checks what is asked for of a token, and gathers what is wrong with it.
     pub(crate) fn check(
         &self,

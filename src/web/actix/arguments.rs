@@ -1,10 +1,7 @@
 use std::future::{Ready, ready};
 
 use actix_web::{
-    FromRequest, HttpMessage, HttpRequest,
-    dev::Payload,
-    http::header::{self, HeaderValue},
-    web::Data,
+    FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header::HeaderValue, web::Data,
 };
 use futures_util::{
     FutureExt,
@@ -19,6 +16,7 @@ use crate::web::{
         TokenAuthenticated, Verdict, with_context,
     },
     body::{self, Declared, JsonBody},
+    request::MAX_BODY,
 };
 
 use super::TokenMiddleware;
@@ -121,12 +119,8 @@ impl FromRequest for JsonBody {
         let (request, mut chunks) = (request.clone(), payload.take());
         async move {
             let value = |name| request.headers().get(name).map(HeaderValue::as_bytes);
-            let declared = Declared {
-                media_type: value(header::CONTENT_TYPE),
-                encoding: value(header::CONTENT_ENCODING),
-                length: value(header::CONTENT_LENGTH),
-            };
-            body::read(&mut chunks, &declared).await
+            let declared = Declared::of(value);
+            body::read(&mut chunks, &declared, MAX_BODY).await
         }
         .boxed_local()
     }

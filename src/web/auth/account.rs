@@ -25,6 +25,14 @@ pub struct Account {
     owner: Owner,
     actor: Actor,
     abilities: Abilities,
+    steps: Steps,
+}
+
+/// The steps that the person may take with tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Steps {
+    create: bool,
+    change: bool,
 }
 
 impl Account {
@@ -32,7 +40,8 @@ impl Account {
     #[must_use]
     pub fn new(owner: impl Into<Owner>) -> Self {
         let owner = owner.into();
-        Self { actor: Actor::from(&owner), owner, abilities: Abilities::all() }
+        let steps = Steps { create: true, change: true };
+        Self { actor: Actor::from(&owner), owner, abilities: Abilities::all(), steps }
     }
 
     /// Sets the actor. Default: an actor with the text of the owner.
@@ -45,6 +54,41 @@ impl Account {
     #[must_use]
     pub fn restricted_to(self, abilities: Abilities) -> Self {
         Self { abilities, ..self }
+    }
+
+    /// Sets whether the person may create tokens with the mounted routes. Default: `true`.
+    #[must_use]
+    pub fn may_create(mut self, allowed: bool) -> Self {
+        self.steps.create = allowed;
+        self
+    }
+
+    /// Sets whether the person may change, rotate, suspend, resume and revoke tokens with the mounted routes. Default:
+    /// `true`.
+    ///
+    /// ```
+    /// use keyfob::{Owner, web::auth::Account};
+    ///
+    /// // A member of a project who may only see its tokens.
+    /// let member = Account::new(Owner::new("project:7")?).may_create(false).may_change(false);
+    /// # Ok::<(), keyfob::InvalidValue>(())
+    /// ```
+    #[must_use]
+    pub fn may_change(mut self, allowed: bool) -> Self {
+        self.steps.change = allowed;
+        self
+    }
+
+    /// Returns `true` if the person may create tokens.
+    #[must_use]
+    pub fn creates(&self) -> bool {
+        self.steps.create
+    }
+
+    /// Returns `true` if the person may change tokens.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        self.steps.change
     }
 
     /// The owner on whose behalf the session acts.

@@ -133,7 +133,7 @@ impl Authenticator {
 
     /// The one credential of a request, or why there is none of ours.
     #[inline]
-    fn presented<'a>(
+    pub(super) fn presented<'a>(
         &self,
         request: &'a impl RequestInfo,
         from: Option<IpAddr>,
@@ -161,16 +161,18 @@ impl Authenticator {
 
     /// Judges a request that neither a token nor a session makes.
     pub(super) fn without_token(&self, nobody: AuthContext, no_token: NoToken) -> Verdict {
-        let from = nobody.from;
-        match (self.rules.manner, no_token) {
-            (Manner::Identify, _) => Ok(nobody),
-            (Manner::Require, NoToken::Missing) => Err(self.missing_credentials()),
-            (Manner::Require, NoToken::Unreadable) => {
-                Err(self.malformed(CredentialsError::Malformed, from))
-            }
-            (Manner::Require, NoToken::Foreign) => {
-                let reason = MalformedToken::UnknownPrefix;
-                Err(self.refused(&self.rules.tokens.refuse(reason, from)))
+        match self.rules.manner {
+            Manner::Identify => Ok(nobody),
+            Manner::Require => Err(self.no_token(no_token, nobody.from)),
+        }
+    }
+
+    pub(super) fn no_token(&self, no_token: NoToken, from: Option<IpAddr>) -> Problem {
+        match no_token {
+            NoToken::Missing => self.missing_credentials(),
+            NoToken::Unreadable => self.malformed(CredentialsError::Malformed, from),
+            NoToken::Foreign => {
+                self.refused(&self.rules.tokens.refuse(MalformedToken::UnknownPrefix, from))
             }
         }
     }
@@ -208,7 +210,7 @@ impl Authenticator {
     }
 
     #[cold]
-    fn refused(&self, reason: &VerifyError) -> Problem {
+    pub(super) fn refused(&self, reason: &VerifyError) -> Problem {
         self.finish(Problem::refused(&self.rules.realm, reason), None)
     }
 

@@ -243,6 +243,13 @@ pub(super) fn rewritten(problem: Problem, write: &ProblemBody) -> Problem {
     problem.with_body(media_type, text)
 }
 
+/// An authenticator that [requires](Authenticator::require) a token, in the realm "API".
+impl From<ApiTokens> for Authenticator {
+    fn from(tokens: ApiTokens) -> Self {
+        Self::require(tokens, Realm::default())
+    }
+}
+
 impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rules { tokens, sources, realm, manner, limit, .. } = &*self.rules;

@@ -190,7 +190,7 @@ impl Authenticator {
         }
     }
 
-    fn report_limiter_events(&self) {
+    pub(super) fn report_limiter_events(&self) {
         if let Some(event) = self.rules.limiter.take_event() {
             self.rules.tokens.report(|| match event {
                 LimiterEvent::Away(cause) => Event::LimitsAway { error: error_chain(&cause) },

@@ -116,12 +116,12 @@ impl AuthContext {
     }
 
     /// Returns the caller, or the problem that there is none.
-    pub(super) fn required_caller(&self) -> Result<&Caller, Problem> {
+    pub(crate) fn required_caller(&self) -> Result<&Caller, Problem> {
         self.caller.as_ref().ok_or_else(|| self.authenticator.missing_credentials())
     }
 
     /// Returns the token, or the problem that there is none. A session is none.
-    pub(super) fn required_token(&self) -> Result<&VerifiedToken, Problem> {
+    pub(crate) fn required_token(&self) -> Result<&VerifiedToken, Problem> {
         let token = self.caller.as_ref().and_then(Caller::token);
         token.ok_or_else(|| self.authenticator.missing_credentials())
     }
@@ -155,7 +155,7 @@ impl AuthContext {
     }
 
     /// Reports that a caller lacks required abilities. Returns the refusal if `enforced`.
-    pub(super) fn lacking(
+    pub(crate) fn lacking(
         &self,
         caller: &Caller,
         required: &[&str],

@@ -11,7 +11,7 @@ use super::{
 
 /// An [`Authenticator`] for the requests of one framework, whose type of request is `Q`.
 pub(crate) struct AuthLayer<Q: RequestInfo> {
-    authenticator: Authenticator,
+    pub(super) authenticator: Authenticator,
     client_address: Option<ClientAddress<Q>>,
     ask: Option<AskForSession<Q>>,
     csrf_check: Option<CsrfCheck<Q>>,
@@ -66,17 +66,27 @@ impl<Q: RequestInfo> AuthLayer<Q> {
 
 impl<Q: RequestInfo> AuthLayer<Q> {
     pub(crate) fn step(&self, request: &Q) -> Step<Q::Later> {
-        let from = self.client_address.as_ref().and_then(|find| find(request));
         let Some(ask) = &self.ask else {
-            return self.authenticator.step(request, from).within::<Q>();
+            return self.authenticator.step(request, self.address_of(request)).within::<Q>();
         };
-        match self.authenticator.step_or_session(request, from) {
+        match self.step_or_session(request) {
             Ok(step) => step.within::<Q>(),
-            Err(question) => {
-                let check = self.csrf_check.as_ref().map(|check| || check(request));
-                Step::Later(ask(request, question.by_check(check, request)))
-            }
+            Err(question) => Step::Later(ask(request, *question)),
         }
+    }
+
+    /// Judges a request by its token. If it has none, the application has to be asked for a session.
+    pub(crate) fn step_or_session(&self, request: &Q) -> Result<Step, Box<SessionQuestion>> {
+        let step = self.authenticator.step_or_session(request, self.address_of(request));
+        step.map_err(|question| {
+            let check = self.csrf_check.as_ref().map(|check| || check(request));
+            Box::new(question.by_check(check, request))
+        })
+    }
+
+    /// The client's address, if the application tells it.
+    pub(crate) fn address_of(&self, request: &Q) -> Option<IpAddr> {
+        self.client_address.as_ref().and_then(|find| find(request))
     }
 }
 
@@ -194,6 +204,19 @@ macro_rules! auth_layer {
                 check: impl Fn(&$request) -> bool + Send + Sync + 'static,
             ) -> Self {
                 Self(self.0.csrf_check(check))
+            }
+        }
+
+        impl From<Authenticator> for $layer {
+            fn from(authenticator: Authenticator) -> Self {
+                Self::new(authenticator)
+            }
+        }
+
+        /// A layer with the defaults of [`Authenticator::require`], in the realm "API".
+        impl From<crate::api_tokens::ApiTokens> for $layer {
+            fn from(tokens: crate::api_tokens::ApiTokens) -> Self {
+                Authenticator::from(tokens).into()
             }
         }
 

@@ -84,6 +84,8 @@ mod layer;
 mod on_response;
 mod plain_request;
 mod request_info;
+#[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
+mod routes;
 mod session;
 
 #[cfg(any(feature = "axum", feature = "actix"))]

@@ -48,24 +48,46 @@ impl SessionQuestion {
         self,
         answer: impl Future<Output = Result<Option<Account>, String>>,
     ) -> Verdict {
-        let Self { mut nobody, no_token, is_admitted } = self;
-        let authenticator = nobody.authenticator.clone();
+        let authenticator = self.nobody.authenticator.clone();
+        match authenticator.session_in_time(answer).await? {
+            Ok(Some(account)) => self.made_by(account),
+            Ok(None) => self.made_by_nobody(),
+            Err(error) => Err(authenticator.session_failed(&error)),
+        }
+    }
+
+    /// Judges a request that the session of an account makes.
+    pub(crate) fn made_by(self, account: Account) -> Verdict {
+        let Self { mut nobody, is_admitted, .. } = self;
         nobody.session_was_asked = true;
-        let deadline = authenticator.rules.tokens.deadline();
-        let error = match in_time(Instant::now() + deadline, answer).await {
-            Some(Ok(Some(account))) if is_admitted => {
-                return nobody.called_by(Caller::by_session(account)).holding_something();
-            }
-            Some(Ok(Some(account))) => return Err(authenticator.cross_site(&account, nobody.from)),
-            Some(Ok(None)) => return authenticator.without_token(nobody, no_token),
-            Some(Err(error)) => error,
-            None => format!("no answer within {} ms", deadline.as_millis()),
-        };
-        Err(authenticator.session_failed(&error))
+        if !is_admitted {
+            return Err(nobody.authenticator.cross_site(&account, nobody.from));
+        }
+        nobody.called_by(Caller::by_session(account)).holding_something()
+    }
+
+    /// Judges a request that no session makes either.
+    pub(crate) fn made_by_nobody(self) -> Verdict {
+        let Self { mut nobody, no_token, .. } = self;
+        nobody.session_was_asked = true;
+        let authenticator = nobody.authenticator.clone();
+        authenticator.without_token(nobody, no_token)
     }
 }
 
 impl super::Authenticator {
+    /// Waits for what the application answers about a session, no longer than the deadline.
+    pub(crate) async fn session_in_time<T>(
+        &self,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, Problem> {
+        let deadline = self.rules.tokens.deadline();
+        let answer = in_time(Instant::now() + deadline, answer).await;
+        answer.ok_or_else(|| {
+            self.session_failed(&format!("no answer within {} ms", deadline.as_millis()))
+        })
+    }
+
     #[cold]
     fn cross_site(&self, account: &Account, from: Option<IpAddr>) -> Problem {
         self.rules.tokens.report(|| Event::CrossSiteRefused {

@@ -1,6 +1,6 @@
 use axum::extract::{FromRef, FromRequest, FromRequestParts};
 use futures_util::TryStreamExt;
-use http::{HeaderValue, header, request::Parts};
+use http::{HeaderValue, request::Parts};
 
 use crate::web::{
     Problem,
@@ -9,6 +9,7 @@ use crate::web::{
         PathAbilities, RequestInfo, TokenAllowed, TokenAuthenticated, with_context,
     },
     body::{self, Declared, JsonBody},
+    request::MAX_BODY,
 };
 
 use super::{
@@ -84,13 +85,9 @@ impl<S: Sync> FromRequest<S> for JsonBody {
     async fn from_request(request: axum::extract::Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let value = |name| parts.headers.get(name).map(HeaderValue::as_bytes);
-        let declared = Declared {
-            media_type: value(header::CONTENT_TYPE),
-            encoding: value(header::CONTENT_ENCODING),
-            length: value(header::CONTENT_LENGTH),
-        };
+        let declared = Declared::of(value);
         let mut chunks = body.into_data_stream().map_err(axum::Error::into_inner);
-        let read = body::read(&mut chunks, &declared).await;
+        let read = body::read(&mut chunks, &declared, MAX_BODY).await;
         if read.is_err() && !is_lent(&parts) && can_be_passed_over(&parts) {
             pass_over(chunks).await;
         }

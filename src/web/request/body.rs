@@ -185,6 +185,6 @@ impl Body {
     }
 }
 
-fn texts(list: &[Value]) -> Option<Vec<String>> {
+pub(super) fn texts(list: &[Value]) -> Option<Vec<String>> {
     list.iter().map(|it| it.as_str().map(str::to_owned)).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! `KEYFOB_BLESS=1` writes the file anew; then read what has changed, against the contract.
 
-use std::{env, fmt::Write, fs, path::PathBuf};
+use std::fmt::Write;
 
 use keyfob::{
     limit::{RateLimiter, RedisLimits, WhileAway},
@@ -12,6 +12,7 @@ use keyfob::{
 
 use super::{
     app::{Address, Framework, Ground, Setup},
+    golden::{difference, hold_to},
     http::{Request, get, post},
     scene::{BAD, Scene},
 };
@@ -266,39 +267,9 @@ async fn answers(ground: Ground, cold: bool) -> String {
     text
 }
 
-/// The first section that is not as on file.
-fn difference(file: &str, answers: &str) -> Option<String> {
-    let sections = |text: &str| text.split("## ").map(str::to_owned).collect::<Vec<_>>();
-    let (file, answers) = (sections(file), sections(answers));
-    let nothing = String::from("nothing\n");
-    let most = file.len().max(answers.len());
-    let mut pairs =
-        (0..most).map(|it| (file.get(it).unwrap_or(&nothing), answers.get(it).unwrap_or(&nothing)));
-    let (file, answer) = pairs.find(|(file, answer)| file != answer)?;
-    let only = |sign, these: &str, those: &str| {
-        let lines = these.lines().filter(|line| !those.lines().any(|it| it == *line));
-        lines.fold(String::new(), |text, line| text + sign + line + "\n")
-    };
-    let title = answer.lines().next().unwrap_or_default();
-    Some(format!(
-        "{title}\n{}{}\nall of it:\n{answer}",
-        only("- ", file, answer),
-        only("+ ", answer, file)
-    ))
-}
-
 async fn every_answer_is_the_one_on_file(ground: Ground) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/web/responses.txt");
-    let answers = answers(ground, false).await;
-    if env::var_os("KEYFOB_BLESS").is_some() {
-        if ground.framework == Framework::Axum && !ground.shared {
-            fs::write(path, answers).unwrap();
-        }
-        return;
-    }
-    if let Some(difference) = difference(&fs::read_to_string(path).unwrap(), &answers) {
-        panic!("{difference}");
-    }
+    let is_first = ground.framework == Framework::Axum && !ground.shared;
+    hold_to("responses.txt", &answers(ground, false).await, is_first);
 }
 
 async fn an_answer_that_had_to_wait_for_the_store_is_the_same(ground: Ground) {
@@ -325,13 +296,4 @@ async fn all_bad_tokens_are_answered_alike_and_the_reason_is_told_to_the_log_alo
     assert_eq!(answers[0].told(), (401, "invalid_token".to_owned()));
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
-}
-
-#[test]
-fn a_difference_is_shown_by_its_lines() {
-    let file = "## a\nx\n## b\ny\nz\n";
-    assert_eq!(difference(file, file), None);
-    let shown = difference(file, "## a\nx\n## b\ny\nw\n").unwrap();
-    assert_eq!(shown, "b\n- z\n+ w\n\nall of it:\nb\ny\nw\n");
-    assert!(difference(file, "## a\nx\n").unwrap().contains("- z"));
 }

@@ -1,0 +1,125 @@
+use std::{future::Future, sync::Arc};
+
+use actix_web::{
+    Error, HttpRequest, HttpResponse, ResponseError, Scope,
+    dev::Service,
+    http::{
+        StatusCode,
+        header::{HeaderName, HeaderValue},
+    },
+    web,
+};
+use futures_util::{FutureExt, future::LocalBoxFuture};
+
+use crate::web::{
+    auth::Account,
+    body::{self, Declared},
+    manage::{self, Answer, Asked, PARAMETERS, Target},
+};
+
+use super::{TokenMiddleware, hide};
+
+/// Settings of [`management`].
+pub type Management =
+    manage::Management<HttpRequest, LocalBoxFuture<'static, Result<Account, Error>>>;
+
+impl Management {
+    /// Takes the tokens, and the function that says which account makes a request.
+    ///
+    /// `middleware` is a [`TokenMiddleware`], an [`Authenticator`](crate::web::Authenticator), or the
+    /// [`ApiTokens`](crate::ApiTokens). Pass a clone of the application's middleware, so that both have the same realm,
+    /// origins, limits and client addresses. Its [`or_session`](TokenMiddleware::or_session) is not asked.
+    ///
+    /// `account` is called for each request that has no token, once, with the request and the [step](Asked::step). Its
+    /// future need not be `Send`. An error is the response of the application's own, such as
+    /// [`Problem::new(401, "login_required")`](crate::web::Problem::new).
+    pub fn new<F, E>(
+        middleware: impl Into<TokenMiddleware>,
+        account: impl Fn(HttpRequest, Asked) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Account, E>> + 'static,
+        E: Into<Error>,
+    {
+        Self::of(middleware.into().0, move |request, asked| {
+            account(request, asked).map(|it| it.map_err(E::into)).boxed_local()
+        })
+    }
+}
+
+/// Returns the [routes that manage tokens](crate::web::manage) at a path, which can have parameters. Make the
+/// [`Management`] outside of the closure that makes the app, and clone it inside.
+///
+/// ```
+/// use actix_web::{App, HttpMessage, HttpRequest};
+/// use keyfob::{Owner, testing, web::{Problem, auth::Account, actix::{Management, management}, manage::Asked}};
+///
+/// /// Left in the request by the application's own login, further out.
+/// #[derive(Clone)]
+/// struct Session { id: u64 }
+///
+/// async fn account(request: HttpRequest, _: Asked) -> Result<Account, Problem> {
+///     let session = request.extensions().get::<Session>().cloned();
+///     let session = session.ok_or(Problem::new(401, "login_required"))?;
+///     Ok(Account::new(Owner::new(format!("user:{}", session.id))?))
+/// }
+///
+/// # let (tokens, _) = testing::in_memory("acme");
+/// let routes = Management::new(tokens, account);
+/// let app = App::new().service(management("/account/tokens", routes.clone()));
+/// ```
+#[must_use]
+pub fn management(path: &str, management: Management) -> Scope {
+    let management = Arc::new(management);
+    let below =
+        |pattern: &str, depth| {
+            let (outer, management) = (management.clone(), management.clone());
+            web::resource(pattern)
+                .route(web::route().to(move |request, payload| {
+                    answer(management.clone(), depth, request, payload)
+                }))
+                .wrap_fn(move |mut request, service| {
+                    hide(request.headers_mut(), outer.layer().further_header());
+                    service.call(request)
+                })
+        };
+    // The table of routes decides. These patterns only name what was matched, for logs and metrics.
+    let [id, action] = PARAMETERS;
+    web::scope(path)
+        .service(below("", 0))
+        .service(below(&format!("/{{{id}}}"), 1))
+        .service(below(&format!("/{{{id}}}/{{{action}}}"), 2))
+}
+
+async fn answer(
+    management: Arc<Management>,
+    depth: usize,
+    request: HttpRequest,
+    mut payload: web::Payload,
+) -> Result<HttpResponse, Error> {
+    let target = Target::new(request.uri().path(), depth, request.uri().query());
+    let parameters = request.match_info().iter();
+    let parameters = parameters
+        .filter(|(name, _)| !PARAMETERS.contains(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let read = async |max| {
+        let headers = request.headers();
+        let declared = Declared::of(|name| headers.get(name).map(HeaderValue::as_bytes));
+        body::read(&mut payload, &declared, max).await
+    };
+    Ok(match management.answer(&request, target, parameters, read).await? {
+        Answer::Problem(problem) => problem.error_response(),
+        Answer::Done(done) => {
+            let status = StatusCode::from_u16(done.status);
+            let mut response =
+                HttpResponse::new(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+            for (name, value) in done.headers {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    response.headers_mut().append(HeaderName::from_static(name), value);
+                }
+            }
+            response.set_body(done.body).map_into_boxed_body()
+        }
+    })
+}

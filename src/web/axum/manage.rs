@@ -1,0 +1,121 @@
+use std::{future::Future, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{FromRequestParts, OriginalUri, RawPathParams, Request},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use futures_util::{FutureExt, TryStreamExt, future::BoxFuture};
+use http::{HeaderValue, StatusCode, request::Parts};
+
+use crate::web::{
+    auth::Account,
+    body::{self, Declared},
+    manage::{self, Answer, Asked, PARAMETERS, Target},
+};
+
+use super::{TokenLayer, hide, unread::lend};
+
+/// Settings of [`management`].
+pub type Management = manage::Management<Parts, BoxFuture<'static, Result<Account, Response>>>;
+
+#[allow(clippy::result_large_err, reason = "it is the application's own response, and moved once")]
+impl Management {
+    /// Takes the tokens, and the function that says which account makes a request.
+    ///
+    /// `layer` is a [`TokenLayer`], an [`Authenticator`](crate::web::Authenticator), or the
+    /// [`ApiTokens`](crate::ApiTokens). Pass a clone of the application's layer, so that both have the same realm, origins,
+    /// limits and client addresses. Its [`or_session`](TokenLayer::or_session) is not asked.
+    ///
+    /// `account` is called for each request that has no token, once, with its head and the [step](Asked::step). An error is
+    /// the response of the application's own, such as [`Problem::new(401, "login_required")`](crate::web::Problem::new).
+    pub fn new<F, E>(
+        layer: impl Into<TokenLayer>,
+        account: impl Fn(Parts, Asked) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Account, E>> + Send + 'static,
+        E: IntoResponse,
+    {
+        Self::of(layer.into().0, move |parts, asked| {
+            account(parts, asked).map(|it| it.map_err(E::into_response)).boxed()
+        })
+    }
+}
+
+/// Returns the [routes that manage tokens](crate::web::manage), to nest at a path.
+///
+/// ```
+/// use axum::{Router, http::request::Parts};
+/// use keyfob::{Owner, testing, web::{Problem, auth::Account, axum::{Management, management}, manage::Asked}};
+///
+/// /// Left in the request by the application's own login, further out.
+/// #[derive(Clone)]
+/// struct Session { id: u64 }
+///
+/// async fn account(parts: Parts, _: Asked) -> Result<Account, Problem> {
+///     let session = parts.extensions.get::<Session>().ok_or(Problem::new(401, "login_required"))?;
+///     Ok(Account::new(Owner::new(format!("user:{}", session.id))?))
+/// }
+///
+/// # let (tokens, _) = testing::in_memory("acme");
+/// let router: Router = Router::new()
+///     .nest("/account/tokens", management(Management::new(tokens, account)));
+/// ```
+pub fn management<S: Clone + Send + Sync + 'static>(management: Management) -> Router<S> {
+    let management = Arc::new(management);
+    let below = |depth| {
+        let management = management.clone();
+        any(move |request| answer(management.clone(), depth, request))
+    };
+    // The table of routes decides. These patterns only name what was matched, for logs and metrics.
+    let [id, action] = PARAMETERS;
+    Router::new()
+        .route("/", below(0))
+        .route(&format!("/{{{id}}}"), below(1))
+        .route(&format!("/{{{id}}}/{{{action}}}"), below(2))
+}
+
+async fn answer(management: Arc<Management>, depth: usize, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    hide(&mut parts.headers, management.layer().further_header());
+    let (body, loan) = lend(&mut parts, body);
+    let target = match parts.extensions.get::<OriginalUri>() {
+        Some(OriginalUri(uri)) => Target::new(uri.path(), depth, uri.query()),
+        None => Target::new(parts.uri.path(), depth, parts.uri.query()),
+    };
+    let parameters = RawPathParams::from_request_parts(&mut parts, &()).await;
+    let parameters = parameters.iter().flatten();
+    let parameters = parameters
+        .filter(|(name, _)| !PARAMETERS.contains(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let headers = &parts.headers;
+    let read = async |max| {
+        let declared = Declared::of(|name| headers.get(name).map(HeaderValue::as_bytes));
+        let mut chunks = body.into_data_stream().map_err(axum::Error::into_inner);
+        body::read(&mut chunks, &declared, max).await
+    };
+    let answer = management.answer(&parts, target, parameters, read).await;
+    let response = match answer {
+        Ok(Answer::Done(done)) => {
+            let mut response = Response::new(Body::from(done.body));
+            let status = StatusCode::from_u16(done.status);
+            *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            for (name, value) in done.headers {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    response.headers_mut().append(name, value);
+                }
+            }
+            return response;
+        }
+        Ok(Answer::Problem(problem)) => problem.into_response(),
+        Err(own) => own,
+    };
+    if let Some(loan) = loan {
+        loan.pass_over().await;
+    }
+    response
+}

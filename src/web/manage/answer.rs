@@ -1,0 +1,67 @@
+use serde::Serialize;
+
+use crate::{
+    token::{IssuedToken, Timestamp, TokenRecord},
+    web::{IssuedTokenResource, Problem, TokenResource},
+};
+
+use super::Target;
+
+/// A response as plain values, which an adapter translates.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Problem(Problem),
+    Done(Done),
+}
+
+/// The response to a request that was served.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) status: u16,
+    /// With lower-case names.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
+}
+
+pub(super) type Answered = Result<Done, Problem>;
+
+impl Done {
+    fn new(status: u16) -> Self {
+        let headers = vec![("cache-control", "no-store".to_owned())];
+        Self { status, headers, body: String::new() }
+    }
+
+    fn json(status: u16, body: &impl Serialize) -> Self {
+        // Resources can always be written as JSON.
+        let body = serde_json::to_string(body).unwrap_or_default();
+        Self { body, ..Self::new(status) }.header("content-type", "application/json")
+    }
+
+    pub(super) fn ok(body: &impl Serialize) -> Self {
+        Self::json(200, body)
+    }
+
+    pub(super) fn no_content() -> Self {
+        Self::new(204)
+    }
+
+    pub(super) fn accepted() -> Self {
+        Self::json(202, &serde_json::json!({}))
+    }
+
+    /// A token as it is at an instant.
+    pub(super) fn token(record: &TokenRecord, now: Timestamp) -> Self {
+        Self::ok(&TokenResource::new(record, now))
+    }
+
+    /// A token with its plain text, which is shown here and nowhere else.
+    pub(super) fn issued(issued: &IssuedToken, target: &Target) -> Self {
+        Self::json(201, &IssuedTokenResource::new(issued))
+            .header("location", target.path_of(issued.record.id))
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}

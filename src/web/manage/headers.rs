@@ -1,0 +1,50 @@
+//! What the headers of a request about tokens say beside its body.
+
+use crate::{
+    token::{Fields, IdempotencyKey, Rule},
+    web::{Problem, auth::RequestInfo, credentials::one},
+};
+
+/// Reads `Idempotency-Key`: 1 to 255 visible ASCII characters.
+pub(super) fn idempotency_key(
+    request: &impl RequestInfo,
+) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(text) = text(request, "idempotency-key", "Idempotency-Key")? else { return Ok(None) };
+    let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    match IdempotencyKey::new(text) {
+        Ok(key) if is_visible => Ok(Some(key)),
+        Err(invalid) if is_visible => Err(refuse("Idempotency-Key", invalid.rule)),
+        _ => Err(refuse("Idempotency-Key", "must be 1 to 255 visible ASCII characters")),
+    }
+}
+
+/// Reads `If-Match`: the version of a token as an entity tag, such as `"3"`. `None` without the header, and for `*`.
+pub(super) fn expected_version(request: &impl RequestInfo) -> Result<Option<u32>, Problem> {
+    let Some(text) = text(request, "if-match", "If-Match")? else { return Ok(None) };
+    if text == "*" {
+        return Ok(None);
+    }
+    let version = text.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+    let is_number = |it: &&str| it.bytes().all(|byte| byte.is_ascii_digit());
+    match version.filter(is_number).and_then(|it| it.parse().ok()) {
+        Some(version) => Ok(Some(version)),
+        None => Err(refuse("If-Match", "must be one version in quotes, such as \"3\", or *")),
+    }
+}
+
+fn text<'r>(
+    request: &'r impl RequestInfo,
+    header: &str,
+    field: &'static str,
+) -> Result<Option<&'r str>, Problem> {
+    let value = one(request.header(header));
+    let value = value.map_err(|_| refuse(field, "must be there once"))?;
+    let text = value.map(std::str::from_utf8).transpose();
+    text.map_err(|_| refuse(field, "must be visible ASCII characters"))
+}
+
+fn refuse(field: &'static str, rule: impl Into<Rule>) -> Problem {
+    let mut fields = Fields::default();
+    fields.refuse(field, rule);
+    (&fields.into_error()).into()
+}

@@ -1,0 +1,276 @@
+use std::{fmt, future::Future, sync::Arc};
+
+use crate::{
+    token::{Ability, InvalidValue},
+    verify::VerifiedToken,
+    web::{
+        JsonBody, Problem,
+        auth::{Account, AuthContext, AuthLayer, RequestInfo},
+        request::MAX_BODY,
+    },
+};
+
+use super::{
+    Answer, Asked, Step, Target,
+    answer::{Answered, Done},
+    bearer, leaked,
+    routes::{self, By, Found, Operation, Route},
+    tokens::Work,
+};
+
+/// Settings of the routes that manage tokens. [The module](super) describes the routes.
+///
+/// `Q` is the request of the framework, and `F` the future of an [`Account`]. Each adapter has the type with both filled
+/// in.
+#[must_use]
+pub struct Management<Q: RequestInfo, F> {
+    layer: AuthLayer<Q>,
+    account: Arc<dyn Fn(Q, Asked) -> F + Send + Sync>,
+    managing_ability: Option<Ability>,
+    revokes_presented: bool,
+    path: Option<String>,
+}
+
+impl<Q: RequestInfo, F> Management<Q, F> {
+    pub(crate) fn of(
+        layer: AuthLayer<Q>,
+        account: impl Fn(Q, Asked) -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            layer,
+            account: Arc::new(account),
+            managing_ability: None,
+            revokes_presented: false,
+            path: None,
+        }
+    }
+
+    /// Lets a token manage others if it has an ability, such as `tokens:manage`. The account is asked about such a token
+    /// too, with [`Asked::token`]. Default: no token manages others; a request with a token is answered with 403.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] if the text is not one ability.
+    pub fn tokens_may_manage(self, ability: &str) -> Result<Self, InvalidValue> {
+        let ability = Ability::new(ability)?;
+        if !crate::token::is_ability(ability.as_str()) {
+            return Err(crate::token::Rule::MisplacedWildcard.broken_by("tokens_may_manage"));
+        }
+        Ok(Self { managing_ability: Some(ability), ..self })
+    }
+
+    /// Sets whether `POST /revoke-presented` revokes leaked tokens that anyone sends, without a login: a body
+    /// `{"tokens": […]}` of at most 1,000 texts and 128 KiB. Default: `false`.
+    ///
+    /// The answer is 202 if every text that is a secret of a token has been dealt with, and does not tell which were. Each
+    /// address can send 60 such requests an hour, and all clients whose [address](super#who-may-do-what) is not known share
+    /// 60.
+    pub fn revoke_presented(self, accepted: bool) -> Self {
+        Self { revokes_presented: accepted, ..self }
+    }
+
+    /// Sets the path that clients see the routes at, for `Location`. Set it if a proxy takes a prefix away. Default: the
+    /// path of the request.
+    pub fn public_path(self, path: impl Into<String>) -> Self {
+        Self { path: Some(path.into()), ..self }
+    }
+
+    pub(crate) fn layer(&self) -> &AuthLayer<Q> {
+        &self.layer
+    }
+
+    fn is_on(&self, route: &Route) -> bool {
+        route.operation != Operation::RevokePresented || self.revokes_presented
+    }
+}
+
+/// A request that is not served: with the application's own response, or with a problem.
+enum Refused<R> {
+    Own(R),
+    Problem(Problem),
+}
+
+impl<R> From<Problem> for Refused<R> {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Management<Q, F> {
+    /// Answers a request. `body` reads a body of at most so many bytes, once the caller may send one. An error is the
+    /// application's own response.
+    pub(crate) async fn answer<B: Future<Output = Result<JsonBody, Problem>>>(
+        &self,
+        request: &Q,
+        target: Option<Target>,
+        parameters: Vec<(String, String)>,
+        body: impl FnOnce(usize) -> B,
+    ) -> Result<Answer, R> {
+        let Some(target) = target.map(|it| it.mounted_at(self.path.as_deref())) else {
+            return Ok(self.problem(Problem::not_found(), None));
+        };
+        let route = match routes::find(request.method(), &target, |it| self.is_on(it)) {
+            Found::Route(route) => route,
+            Found::OtherMethods(allow) => {
+                let problem = Problem::method_not_allowed().header("allow", allow.into());
+                return Ok(self.problem(problem, None));
+            }
+            Found::Nothing => return Ok(self.problem(Problem::not_found(), None)),
+        };
+        let mut auth = None;
+        let served = match route.by {
+            By::Account(step) => {
+                self.by_account(step, route, request, &target, parameters, body, &mut auth).await
+            }
+            By::Bearer => self.by_bearer(route, request, &target, body, &mut auth).await,
+            By::Secret => self.by_secret(request).await.map_err(Refused::Problem),
+            By::Anyone => self.by_anyone(request, body).await.map_err(Refused::Problem),
+        };
+        match served {
+            Ok(mut done) => {
+                if let Some(auth) = &auth {
+                    done.headers.extend(auth.headers());
+                }
+                Ok(Answer::Done(done))
+            }
+            Err(Refused::Problem(problem)) => Ok(self.problem(problem, auth.as_ref())),
+            Err(Refused::Own(response)) => Err(response),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the request")]
+    async fn by_account<B: Future<Output = Result<JsonBody, Problem>>>(
+        &self,
+        step: Step,
+        route: &Route,
+        request: &Q,
+        target: &Target,
+        parameters: Vec<(String, String)>,
+        body: impl FnOnce(usize) -> B,
+        context: &mut Option<AuthContext>,
+    ) -> Result<Done, Refused<R>> {
+        let tokens = self.layer.authenticator().tokens();
+        let (account, token) = match self.layer.step_or_session(request) {
+            Ok(judged) => {
+                let auth = context.insert(judged.verdict().await?);
+                let token = auth.required_token()?.clone();
+                self.may_manage(auth)?;
+                let asked = Asked::new(step, Some(token.clone()), parameters);
+                let account = self.ask(request, asked).await?;
+                if account.owner() != token.owner() {
+                    return Err(Problem::not_found().into());
+                }
+                (account, Some(token))
+            }
+            Err(question) => {
+                let account = self.ask(request, Asked::new(step, None, parameters)).await?;
+                *context = Some(question.made_by(account.clone())?);
+                (account, None)
+            }
+        };
+        let may_take_it = match step {
+            Step::See => true,
+            Step::Create => account.creates(),
+            Step::Change => account.changes(),
+        };
+        if !may_take_it {
+            return Err(Problem::new(403, "step_not_allowed").into());
+        }
+        let own = match &token {
+            Some(token) => tokens.managed_by(token),
+            None => tokens.owned_by(account.owner()),
+        };
+        let own = own.by(account.actor().clone()).restricted_to(account.abilities().clone());
+        let body = body(MAX_BODY).await?;
+        let mut grantable = vec![account.abilities().clone()];
+        grantable.extend(token.map(|token| token.abilities().clone()));
+        let owner = account.owner().clone();
+        let work = Work { tokens, owner, own, grantable, target };
+        Ok(work.answer(route.operation, request, &body).await?)
+    }
+
+    /// Asks the application which account takes a step, no longer than the deadline.
+    async fn ask(&self, request: &Q, asked: Asked) -> Result<Account, Refused<R>> {
+        let answer = (self.account)(request.clone(), asked);
+        let answer = self.layer.authenticator().session_in_time(answer).await?;
+        answer.map_err(Refused::Own)
+    }
+
+    fn may_manage(&self, auth: &AuthContext) -> Result<(), Problem> {
+        let ability = self.managing_ability.as_ref().map(Ability::as_str);
+        let caller = auth.required_caller()?;
+        match ability {
+            Some(ability) if caller.can(ability) => Ok(()),
+            _ => auth.lacking(caller, ability.as_slice(), true),
+        }
+    }
+
+    async fn by_bearer<B: Future<Output = Result<JsonBody, Problem>>>(
+        &self,
+        route: &Route,
+        request: &Q,
+        target: &Target,
+        body: impl FnOnce(usize) -> B,
+        context: &mut Option<AuthContext>,
+    ) -> Result<Done, Refused<R>> {
+        let authenticator = self.layer.authenticator();
+        let verdict = match self.layer.step_or_session(request) {
+            Ok(judged) => judged.verdict().await?,
+            Err(question) => question.made_by_nobody()?,
+        };
+        let auth = context.insert(verdict);
+        let token: VerifiedToken = auth.required_token()?.clone();
+        let body = body(MAX_BODY).await?;
+        let (tokens, limit) = (authenticator.tokens(), auth.limit());
+        Ok(match route.operation {
+            Operation::RotateCurrent => {
+                bearer::rotate(tokens, &token, request, &body, target).await?
+            }
+            _ => bearer::show(tokens, &token, limit).await?,
+        })
+    }
+
+    /// It works in any state, without an ability and whatever the rate limit, which a thief may be using up.
+    async fn by_secret(&self, request: &Q) -> Answered {
+        let from = self.layer.address_of(request);
+        self.layer.authenticator().revoke_presented(request, from).await?;
+        Ok(Done::no_content())
+    }
+
+    async fn by_anyone<B: Future<Output = Result<JsonBody, Problem>>>(
+        &self,
+        request: &Q,
+        body: impl FnOnce(usize) -> B,
+    ) -> Answered {
+        let authenticator = self.layer.authenticator();
+        leaked::charge_address(authenticator, self.layer.address_of(request)).await?;
+        leaked::revoke(authenticator, &body(leaked::MAX_BODY).await?).await
+    }
+
+    /// A problem in the form of the application, with the state of the rate limit.
+    fn problem(&self, problem: Problem, auth: Option<&AuthContext>) -> Answer {
+        Answer::Problem(self.layer.authenticator().in_form(problem, auth))
+    }
+}
+
+impl<Q: RequestInfo, F> Clone for Management<Q, F> {
+    fn clone(&self) -> Self {
+        Self {
+            layer: self.layer.clone(),
+            account: self.account.clone(),
+            managing_ability: self.managing_ability.clone(),
+            revokes_presented: self.revokes_presented,
+            path: self.path.clone(),
+        }
+    }
+}
+
+impl<Q: RequestInfo, F> fmt::Debug for Management<Q, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Management")
+            .field("layer", &self.layer)
+            .field("managing_ability", &self.managing_ability)
+            .field("revokes_presented", &self.revokes_presented)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}

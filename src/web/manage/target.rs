@@ -1,0 +1,43 @@
+use percent_encoding::percent_decode_str;
+
+use crate::token::TokenId;
+
+/// What a request is about: the part of its path below the mount, and its query.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// The path that the routes are mounted at, as it was sent, without a slash at its end.
+    mount: String,
+    /// The segments below, decoded.
+    pub(super) segments: Vec<String>,
+    pub(super) query: String,
+}
+
+impl Target {
+    /// Splits a path of which the last `depth` segments lie below the mount. Each framework compares a path with its
+    /// routes in another way: `/%63urrent` must be the same as `/current` in both (RFC 3986 §6.2.2.2). `None`: the path is
+    /// not UTF-8, so nothing is there.
+    pub(crate) fn new(path: &str, depth: usize, query: Option<&str>) -> Option<Self> {
+        percent_decode_str(path).decode_utf8().ok()?;
+        let mut mount = path;
+        let mut segments = Vec::new();
+        for _ in 0..depth {
+            let (before, segment) = mount.rsplit_once('/').unwrap_or_default();
+            segments.push(percent_decode_str(segment).decode_utf8_lossy().into_owned());
+            mount = before;
+        }
+        segments.reverse();
+        let mount = mount.trim_end_matches('/').to_owned();
+        Some(Self { mount, segments, query: query.unwrap_or_default().to_owned() })
+    }
+
+    pub(super) fn mounted_at(self, path: Option<&str>) -> Self {
+        match path {
+            Some(path) => Self { mount: path.trim_end_matches('/').to_owned(), ..self },
+            None => self,
+        }
+    }
+
+    pub(super) fn path_of(&self, id: TokenId) -> String {
+        format!("{}/{id}", self.mount)
+    }
+}

@@ -1,0 +1,9 @@
+//! The mounted routes: who may do what, and every answer, to the byte, on both frameworks.
+
+mod actix;
+mod answers;
+mod app;
+mod axum;
+mod bodies;
+mod leaked;
+mod steps;

@@ -1,0 +1,28 @@
+use std::rc::Rc;
+
+use actix_web::{
+    App, HttpRequest,
+    test::{TestRequest, init_service},
+};
+use keyfob::web::{
+    Authenticator, Problem,
+    actix::{Management, management},
+    auth::Account,
+    manage::Asked,
+};
+
+use super::app::{Settings, Switches, account};
+use crate::web::{actix_app::erase, app::Serve};
+
+/// The future is none to send, as those of actix's sessions are.
+async fn person(request: HttpRequest, asked: Asked) -> Result<Account, Problem> {
+    let request = Rc::new(request);
+    std::future::ready(()).await;
+    account(request.headers().get("cookie").map(|it| it.to_str().unwrap()), &asked)
+}
+
+pub async fn serve(authenticator: Authenticator, switches: Switches) -> Serve {
+    let routes = Management::new(authenticator, person).set(switches);
+    let app = App::new().service(management("/projects/{project}/tokens", routes));
+    erase(init_service(app).await, TestRequest::to_request)
+}
