@@ -107,6 +107,11 @@ impl Realm {
         good.then(|| Self(text.into())).ok_or(INVALID_REALM)
     }
 
+    #[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn challenge(&self, parameters: &str) -> SmolStr {
         format_smolstr!("Bearer realm=\"{}\"{parameters}", self.0)
     }
@@ -368,6 +373,12 @@ impl Problem {
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.body.code
+    }
+
+    /// The title: the phrase of the status.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        self.body.title
     }
 
     /// The headers, with lower-case names. The content type is among them.

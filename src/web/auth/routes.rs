@@ -27,6 +27,11 @@ impl AuthContext {
 }
 
 impl Authenticator {
+    /// The realm of the challenges.
+    pub(crate) fn realm(&self) -> &str {
+        self.rules.realm.as_str()
+    }
+
     /// The tokens that it verifies.
     pub(crate) fn tokens(&self) -> &ApiTokens {
         &self.rules.tokens

@@ -27,14 +27,15 @@ pub(super) type Answered = Result<Done, Problem>;
 
 impl Done {
     fn new(status: u16) -> Self {
-        let headers = vec![("cache-control", "no-store".to_owned())];
-        Self { status, headers, body: String::new() }
+        Self { status, headers: Vec::new(), body: String::new() }
     }
 
     fn json(status: u16, body: &impl Serialize) -> Self {
         // Resources can always be written as JSON.
         let body = serde_json::to_string(body).unwrap_or_default();
-        Self { body, ..Self::new(status) }.header("content-type", "application/json")
+        // All of them are about one account.
+        let answer = Self { body, ..Self::new(status) }.header("cache-control", "no-store");
+        answer.header("content-type", "application/json")
     }
 
     pub(super) fn ok(body: &impl Serialize) -> Self {

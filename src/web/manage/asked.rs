@@ -36,7 +36,7 @@ impl Asked {
 
     /// The token that makes the request, if no session does. The application is asked about a token only if
     /// [tokens may manage](super::Management::tokens_may_manage) others. Its owner must be that of the account; otherwise the
-    /// answer is 404.
+    /// answer is 403.
     #[must_use]
     pub fn token(&self) -> Option<&VerifiedToken> {
         self.token.as_ref()

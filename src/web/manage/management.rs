@@ -6,15 +6,16 @@ use crate::{
     web::{
         JsonBody, Problem,
         auth::{Account, AuthContext, AuthLayer, RequestInfo},
-        request::MAX_BODY,
     },
 };
 
 use super::{
     Answer, Asked, Step, Target,
     answer::{Answered, Done},
-    bearer, leaked,
-    routes::{self, By, Found, Operation, Route},
+    bearer,
+    document::{About, document},
+    leaked,
+    routes::{self, By, Found, Operation, ROUTES, Route},
     tokens::Work,
 };
 
@@ -28,6 +29,8 @@ pub struct Management<Q: RequestInfo, F> {
     account: Arc<dyn Fn(Q, Asked) -> F + Send + Sync>,
     managing_ability: Option<Ability>,
     revokes_presented: bool,
+    shows_document: bool,
+    session_cookie: Option<String>,
     path: Option<String>,
 }
 
@@ -41,6 +44,8 @@ impl<Q: RequestInfo, F> Management<Q, F> {
             account: Arc::new(account),
             managing_ability: None,
             revokes_presented: false,
+            shows_document: false,
+            session_cookie: None,
             path: None,
         }
     }
@@ -74,12 +79,42 @@ impl<Q: RequestInfo, F> Management<Q, F> {
         Self { path: Some(path.into()), ..self }
     }
 
+    /// Sets whether `GET /openapi.json` shows the [document](Self::document), without a login. Default: `false`.
+    pub fn openapi(self, shown: bool) -> Self {
+        Self { shows_document: shown, ..self }
+    }
+
+    /// Sets the name of the cookie of the application's login, for the OpenAPI document. Default: the document names no
+    /// session.
+    pub fn session_cookie(self, name: impl Into<String>) -> Self {
+        Self { session_cookie: Some(name.into()), ..self }
+    }
+
+    /// Returns the OpenAPI 3.1 document of the routes as they are mounted at a path.
+    #[must_use]
+    pub fn document(&self, path: &str) -> serde_json::Value {
+        let authenticator = self.layer.authenticator();
+        let declared = authenticator.tokens().policy().declared.unwrap_or_default();
+        let about = About {
+            mount: path.trim_end_matches('/'),
+            realm: authenticator.realm(),
+            abilities: declared.iter().map(|it| it.name).collect(),
+            session_cookie: self.session_cookie.as_deref(),
+            tokens_may_manage: self.managing_ability.is_some(),
+        };
+        document(&about, ROUTES.iter().filter(|route| self.is_on(route)))
+    }
+
     pub(crate) fn layer(&self) -> &AuthLayer<Q> {
         &self.layer
     }
 
     fn is_on(&self, route: &Route) -> bool {
-        route.operation != Operation::RevokePresented || self.revokes_presented
+        match route.operation {
+            Operation::RevokePresented => self.revokes_presented,
+            Operation::Document => self.shows_document,
+            _ => true,
+        }
     }
 }
 
@@ -117,12 +152,20 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
             Found::Nothing => return Ok(self.problem(Problem::not_found(), None)),
         };
         let mut auth = None;
+        // actix gives what follows an `Upgrade` as the body, which has no end.
+        let body = async || match route.body {
+            Some(taken) => body(taken.longest).await.map(Some),
+            None => Ok(None),
+        };
         let served = match route.by {
             By::Account(step) => {
                 self.by_account(step, route, request, &target, parameters, body, &mut auth).await
             }
             By::Bearer => self.by_bearer(route, request, &target, body, &mut auth).await,
             By::Secret => self.by_secret(request).await.map_err(Refused::Problem),
+            By::Anyone if route.operation == Operation::Document => {
+                Ok(Done::ok(&self.document(target.mount())))
+            }
             By::Anyone => self.by_anyone(request, body).await.map_err(Refused::Problem),
         };
         match served {
@@ -138,14 +181,14 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
     }
 
     #[allow(clippy::too_many_arguments, reason = "each is a part of the request")]
-    async fn by_account<B: Future<Output = Result<JsonBody, Problem>>>(
+    async fn by_account(
         &self,
         step: Step,
         route: &Route,
         request: &Q,
         target: &Target,
         parameters: Vec<(String, String)>,
-        body: impl FnOnce(usize) -> B,
+        body: impl AsyncFnOnce() -> Result<Option<JsonBody>, Problem>,
         context: &mut Option<AuthContext>,
     ) -> Result<Done, Refused<R>> {
         let tokens = self.layer.authenticator().tokens();
@@ -157,7 +200,7 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
                 let asked = Asked::new(step, Some(token.clone()), parameters);
                 let account = self.ask(request, asked).await?;
                 if account.owner() != token.owner() {
-                    return Err(Problem::not_found().into());
+                    auth.lacking(auth.required_caller()?, &[], true)?;
                 }
                 (account, Some(token))
             }
@@ -179,13 +222,16 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
             Some(token) => tokens.managed_by(token),
             None => tokens.owned_by(account.owner()),
         };
-        let own = own.by(account.actor().clone()).restricted_to(account.abilities().clone());
-        let body = body(MAX_BODY).await?;
+        // Whoever acts for themselves need not be named beside the owner.
+        let is_owner = account.actor().as_str() == account.owner().as_str();
+        let own = if is_owner { own } else { own.by(account.actor().clone()) };
+        let own = own.restricted_to(account.abilities().clone());
+        let body = body().await?;
         let mut grantable = vec![account.abilities().clone()];
         grantable.extend(token.map(|token| token.abilities().clone()));
         let owner = account.owner().clone();
         let work = Work { tokens, owner, own, grantable, target };
-        Ok(work.answer(route.operation, request, &body).await?)
+        Ok(work.answer(route.operation, request, body.as_deref().unwrap_or_default()).await?)
     }
 
     /// Asks the application which account takes a step, no longer than the deadline.
@@ -204,12 +250,12 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
         }
     }
 
-    async fn by_bearer<B: Future<Output = Result<JsonBody, Problem>>>(
+    async fn by_bearer(
         &self,
         route: &Route,
         request: &Q,
         target: &Target,
-        body: impl FnOnce(usize) -> B,
+        body: impl AsyncFnOnce() -> Result<Option<JsonBody>, Problem>,
         context: &mut Option<AuthContext>,
     ) -> Result<Done, Refused<R>> {
         let authenticator = self.layer.authenticator();
@@ -219,11 +265,12 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
         };
         let auth = context.insert(verdict);
         let token: VerifiedToken = auth.required_token()?.clone();
-        let body = body(MAX_BODY).await?;
+        let body = body().await?;
         let (tokens, limit) = (authenticator.tokens(), auth.limit());
         Ok(match route.operation {
             Operation::RotateCurrent => {
-                bearer::rotate(tokens, &token, request, &body, target).await?
+                bearer::rotate(tokens, &token, request, body.as_deref().unwrap_or_default(), target)
+                    .await?
             }
             _ => bearer::show(tokens, &token, limit).await?,
         })
@@ -236,14 +283,14 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
         Ok(Done::no_content())
     }
 
-    async fn by_anyone<B: Future<Output = Result<JsonBody, Problem>>>(
+    async fn by_anyone(
         &self,
         request: &Q,
-        body: impl FnOnce(usize) -> B,
+        body: impl AsyncFnOnce() -> Result<Option<JsonBody>, Problem>,
     ) -> Answered {
         let authenticator = self.layer.authenticator();
         leaked::charge_address(authenticator, self.layer.address_of(request)).await?;
-        leaked::revoke(authenticator, &body(leaked::MAX_BODY).await?).await
+        leaked::revoke(authenticator, body().await?.as_deref().unwrap_or_default()).await
     }
 
     /// A problem in the form of the application, with the state of the rate limit.
@@ -259,6 +306,8 @@ impl<Q: RequestInfo, F> Clone for Management<Q, F> {
             account: self.account.clone(),
             managing_ability: self.managing_ability.clone(),
             revokes_presented: self.revokes_presented,
+            shows_document: self.shows_document,
+            session_cookie: self.session_cookie.clone(),
             path: self.path.clone(),
         }
     }
@@ -270,6 +319,7 @@ impl<Q: RequestInfo, F> fmt::Debug for Management<Q, F> {
             .field("layer", &self.layer)
             .field("managing_ability", &self.managing_ability)
             .field("revokes_presented", &self.revokes_presented)
+            .field("shows_document", &self.shows_document)
             .field("path", &self.path)
             .finish_non_exhaustive()
     }

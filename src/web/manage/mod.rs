@@ -16,6 +16,7 @@
 //! | `GET /current` | shows the token that the request presents |
 //! | `POST /current/rotate` | rotates it |
 //! | `DELETE /current` | revokes it, whatever its state |
+//! | `GET /openapi.json` | shows the OpenAPI document, if [switched on](Management::openapi) |
 //! | `POST /revoke-presented` | revokes leaked tokens, if [switched on](Management::revoke_presented) |
 //!
 //! Bodies are those of [`web::request`](crate::web::request). Every answer is JSON with `Cache-Control: no-store`, and
@@ -38,6 +39,7 @@
 mod answer;
 mod asked;
 mod bearer;
+mod document;
 mod headers;
 mod leaked;
 mod management;

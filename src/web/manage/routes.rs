@@ -1,15 +1,23 @@
-//! The table of routes. Both routers are made of it.
+//! The table of routes. Both routers, the answers and the OpenAPI document are made of it.
 
-use super::{Step, Target};
+use crate::web::request::MAX_BODY;
+
+use super::{Step, Target, leaked};
 
 /// One route.
 #[derive(Debug)]
-pub(crate) struct Route {
+pub(super) struct Route {
     pub(super) method: &'static str,
     /// Below the mount. `{id}` stands for a token.
     pub(super) path: &'static str,
     pub(super) operation: Operation,
+    pub(super) summary: &'static str,
     pub(super) by: By,
+    pub(super) body: Option<Body>,
+    /// The status of success, and the schema of its body.
+    pub(super) gives: (u16, Option<&'static str>),
+    /// The statuses of refusals that follow from neither `by` nor `body`.
+    pub(super) refuses: &'static [u16],
 }
 
 /// The party that makes a request.
@@ -25,11 +33,21 @@ pub(super) enum By {
     Anyone,
 }
 
+/// The body that a route takes. The body of a request to another route is not read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Body {
+    pub(super) schema: &'static str,
+    pub(super) is_required: bool,
+    /// In bytes.
+    pub(super) longest: usize,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     List,
     Create,
     Abilities,
+    Document,
     RevokeMany,
     RevokePresented,
     ShowCurrent,
@@ -43,30 +61,114 @@ pub(super) enum Operation {
     Resume,
 }
 
-const fn route(method: &'static str, path: &'static str, operation: Operation, by: By) -> Route {
-    Route { method, path, operation, by }
-}
-
 const SEE: By = By::Account(Step::See);
 const CREATE: By = By::Account(Step::Create);
 const CHANGE: By = By::Account(Step::Change);
 
+impl Route {
+    const fn new(
+        (method, path): (&'static str, &'static str),
+        by: By,
+        operation: Operation,
+        summary: &'static str,
+    ) -> Self {
+        Self { method, path, operation, summary, by, body: None, gives: (204, None), refuses: &[] }
+    }
+
+    const fn takes(self, schema: &'static str) -> Self {
+        let body = Body { schema, is_required: true, longest: MAX_BODY };
+        Self { body: Some(body), ..self }
+    }
+
+    const fn may_take(self, schema: &'static str) -> Self {
+        let body = Body { schema, is_required: false, longest: MAX_BODY };
+        Self { body: Some(body), ..self }
+    }
+
+    const fn takes_up_to(self, longest: usize, schema: &'static str) -> Self {
+        let body = Body { schema, is_required: true, longest };
+        Self { body: Some(body), ..self }
+    }
+
+    const fn gives(self, status: u16, schema: &'static str) -> Self {
+        Self { gives: (status, Some(schema)), ..self }
+    }
+
+    const fn refuses(self, refuses: &'static [u16]) -> Self {
+        Self { refuses, ..self }
+    }
+}
+
+use Operation as Op;
+
 /// Paths without parameters come before those with one.
 pub(super) const ROUTES: &[Route] = &[
-    route("GET", "/", Operation::List, SEE),
-    route("POST", "/", Operation::Create, CREATE),
-    route("GET", "/abilities", Operation::Abilities, SEE),
-    route("POST", "/revoke", Operation::RevokeMany, CHANGE),
-    route("POST", "/revoke-presented", Operation::RevokePresented, By::Anyone),
-    route("GET", "/current", Operation::ShowCurrent, By::Bearer),
-    route("DELETE", "/current", Operation::RevokeCurrent, By::Secret),
-    route("POST", "/current/rotate", Operation::RotateCurrent, By::Bearer),
-    route("GET", "/{id}", Operation::Show, SEE),
-    route("PATCH", "/{id}", Operation::Change, CHANGE),
-    route("DELETE", "/{id}", Operation::Revoke, CHANGE),
-    route("POST", "/{id}/rotate", Operation::Rotate, CHANGE),
-    route("POST", "/{id}/suspend", Operation::Suspend, CHANGE),
-    route("POST", "/{id}/resume", Operation::Resume, CHANGE),
+    Route::new(("GET", "/"), SEE, Op::List, "Lists tokens.")
+        .gives(200, "TokenPage")
+        .refuses(&[422]),
+    Route::new(("POST", "/"), CREATE, Op::Create, "Creates a token, and shows it once.")
+        .takes("NewToken")
+        .gives(201, "IssuedToken")
+        .refuses(&[409]),
+    Route::new(("GET", "/abilities"), SEE, Op::Abilities, "Lists the abilities to grant.")
+        .gives(200, "GrantableAbilities"),
+    Route::new(("GET", "/openapi.json"), By::Anyone, Op::Document, "Shows this document.")
+        .gives(200, "Document"),
+    Route::new(("POST", "/revoke"), CHANGE, Op::RevokeMany, "Revokes several tokens, or all.")
+        .takes("Revocation")
+        .gives(200, "Revoked"),
+    Route::new(
+        ("POST", "/revoke-presented"),
+        By::Anyone,
+        Op::RevokePresented,
+        "Revokes leaked tokens.",
+    )
+    .takes_up_to(leaked::MAX_BODY, "PresentedTokens")
+    .gives(202, "Nothing")
+    .refuses(&[429]),
+    Route::new(("GET", "/current"), By::Bearer, Op::ShowCurrent, "Shows the token presented.")
+        .gives(200, "CurrentToken"),
+    Route::new(
+        ("DELETE", "/current"),
+        By::Secret,
+        Op::RevokeCurrent,
+        "Revokes the token presented, whatever its state.",
+    ),
+    Route::new(
+        ("POST", "/current/rotate"),
+        By::Bearer,
+        Op::RotateCurrent,
+        "Rotates the token presented, and shows its new text once.",
+    )
+    .may_take("Rotation")
+    .gives(201, "IssuedToken")
+    .refuses(&[409, 412]),
+    Route::new(("GET", "/{id}"), SEE, Op::Show, "Shows a token.")
+        .gives(200, "Token")
+        .refuses(&[404]),
+    Route::new(("PATCH", "/{id}"), CHANGE, Op::Change, "Changes a token.")
+        .takes("TokenChange")
+        .gives(200, "Token")
+        .refuses(&[404, 409, 412]),
+    Route::new(("DELETE", "/{id}"), CHANGE, Op::Revoke, "Revokes a token, for good.")
+        .refuses(&[404]),
+    Route::new(
+        ("POST", "/{id}/rotate"),
+        CHANGE,
+        Op::Rotate,
+        "Rotates a token, and shows its new text once.",
+    )
+    .may_take("Rotation")
+    .gives(201, "IssuedToken")
+    .refuses(&[404, 409, 412]),
+    Route::new(("POST", "/{id}/suspend"), CHANGE, Op::Suspend, "Suspends a token.")
+        .may_take("Suspension")
+        .gives(200, "Token")
+        .refuses(&[404, 409]),
+    Route::new(("POST", "/{id}/resume"), CHANGE, Op::Resume, "Ends the suspension of a token.")
+        .may_take("Nothing")
+        .gives(200, "Token")
+        .refuses(&[404, 409]),
 ];
 
 /// The result of a look at the table.
@@ -93,7 +195,7 @@ pub(super) fn find(method: &str, target: &Target, is_on: impl Fn(&Route) -> bool
         let head = (route.method == "GET").then_some("HEAD");
         [Some(route.method), head].into_iter().flatten()
     });
-    Found::OtherMethods(methods.collect::<Vec<_>>().join(", "))
+    Found::OtherMethods(methods.collect::<Vec<_>>().join(","))
 }
 
 fn matches(path: &str, target: &Target) -> bool {

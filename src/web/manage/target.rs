@@ -37,6 +37,10 @@ impl Target {
         }
     }
 
+    pub(super) fn mount(&self) -> &str {
+        &self.mount
+    }
+
     pub(super) fn path_of(&self, id: TokenId) -> String {
         format!("{}/{id}", self.mount)
     }

@@ -96,7 +96,8 @@ impl Work<'_> {
                 own.revoke(id(&self)?).await?;
                 return Ok(Done::no_content());
             }
-            Operation::RevokePresented
+            Operation::Document
+            | Operation::RevokePresented
             | Operation::ShowCurrent
             | Operation::RotateCurrent
             | Operation::RevokeCurrent => return Err(Problem::internal()),

@@ -5,5 +5,7 @@ mod answers;
 mod app;
 mod axum;
 mod bodies;
+mod contract;
+mod document;
 mod leaked;
 mod steps;

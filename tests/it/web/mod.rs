@@ -52,6 +52,7 @@ mod http;
 mod late;
 mod limits;
 mod log;
+#[cfg(feature = "manage")]
 mod manage;
 mod manners;
 mod misuse;

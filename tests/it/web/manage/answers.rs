@@ -12,10 +12,11 @@ on_both! {
 }
 
 /// Each route, with a body that does something.
-const ROUTES: [(&str, &str, &str); 14] = [
+pub const ROUTES: [(&str, &str, &str); 15] = [
     ("GET", "", ""),
     ("POST", "", r#"{"name":"ci","abilities":["servers:read"],"expires_in_days":30}"#),
     ("GET", "/abilities", ""),
+    ("GET", "/openapi.json", ""),
     ("POST", "/revoke", r#"{"ids":["{id}"]}"#),
     ("POST", "/revoke-presented", r#"{"tokens":["a text"]}"#),
     ("GET", "/current", ""),

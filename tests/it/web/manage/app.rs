@@ -13,7 +13,7 @@ use keyfob::{
 };
 use regex::Regex;
 
-use super::{actix, axum};
+use super::{actix, axum, contract::Contract};
 use crate::{
     support::{World, after},
     web::{
@@ -56,7 +56,8 @@ macro_rules! settings {
     ($($management:ty),+) => {$(
         impl Settings for $management {
             fn set(self, switches: Switches) -> Self {
-                let it = self.revoke_presented(switches.revoke_presented);
+                let it = self.revoke_presented(switches.revoke_presented).openapi(true);
+                let it = it.session_cookie("person");
                 let it = match switches.tokens_manage {
                     true => it.tokens_may_manage("tokens:manage").unwrap(),
                     false => it,
@@ -97,7 +98,9 @@ pub fn account(cookie: Option<&str>, asked: &Asked) -> Result<Account, Problem> 
 pub struct Panel {
     pub world: World,
     pub tokens: ApiTokens,
-    pub serve: Serve,
+    serve: Serve,
+    /// What every answer is held to.
+    pub contract: Contract,
     /// The texts of the tokens that requests name.
     texts: RefCell<Vec<(&'static str, String)>>,
 }
@@ -117,11 +120,12 @@ impl Panel {
         let tokens = world.builder().declare(PanelAbility::ALL).policy(policy).build().unwrap();
         let authenticator = Authenticator::require(tokens.clone(), Realm::new("Acme API").unwrap());
         let authenticator = configure(authenticator);
-        let serve = match framework {
+        let (serve, document) = match framework {
             Framework::Axum => axum::serve(authenticator, switches),
             Framework::Actix => actix::serve(authenticator, switches).await,
         };
-        let panel = Self { world, tokens, serve, texts: RefCell::default() };
+        let contract = Contract::new(document);
+        let panel = Self { world, tokens, serve, contract, texts: RefCell::default() };
         for (name, abilities) in [
             ("reader", &["servers:read"][..]),
             ("none", &[]),
@@ -158,7 +162,21 @@ impl Panel {
                 }
             }
         }
+        let (method, path) = (request.method, request.path.clone());
+        let response = (self.serve)(request).await;
+        self.contract.hold(method, &path, &response);
+        response
+    }
+
+    /// The same for a client that finds the routes elsewhere than the document says.
+    pub async fn send_unchecked(&self, request: Request) -> Response {
         (self.serve)(request).await
+    }
+
+    /// The text of a token that requests name.
+    pub fn text(&self, name: &str) -> String {
+        let texts = self.texts.borrow();
+        texts.iter().rev().find(|(it, _)| *it == name).unwrap().1.clone()
     }
 
     pub async fn told(&self, request: Request) -> (u16, String) {

@@ -10,8 +10,9 @@ use keyfob::web::{
     axum::{Management, management},
     manage::Asked,
 };
+use serde_json::Value;
 
-use super::app::{Settings, Switches, account};
+use super::app::{Settings, Switches, TOKENS, account};
 use crate::web::{
     app::Serve,
     axum_app::{answer, translate},
@@ -21,11 +22,13 @@ async fn person(parts: Parts, asked: Asked) -> Result<Account, Problem> {
     account(parts.headers.get("cookie").map(|it| it.to_str().unwrap()), &asked)
 }
 
-pub fn serve(authenticator: Authenticator, switches: Switches) -> Serve {
+pub fn serve(authenticator: Authenticator, switches: Switches) -> (Serve, Value) {
     let mounted = Management::new(authenticator, person).set(switches);
+    let document = mounted.document(TOKENS);
     let router: Router = Router::new().nest("/projects/{project}/tokens", management(mounted));
-    Rc::new(move |request| {
+    let serve: Serve = Rc::new(move |request| {
         let router = router.clone();
         async move { answer(router.oneshot(translate(request)).await).await }.boxed_local()
-    })
+    });
+    (serve, document)
 }
