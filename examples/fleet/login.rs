@@ -1,13 +1,16 @@
 //! THE EXAMPLE'S OWN LOGIN, A STAND-IN: who says that he is ada or grace is believed, without a password.
 //!
-//! Tokens need to know who is logged in and not how. A real application has a login of its own, and puts its user
-//! where [`Login`] puts the account.
+//! Tokens need to know who is logged in and not how. A real application has a login of its own, and returns its user
+//! where [`account`] returns ada or grace.
 
 use std::error::Error;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use cookie::{Cookie, CookieBuilder, CookieJar, Key, SameSite};
-use keyfob::{Owner, web::Problem};
+use keyfob::{
+    Owner,
+    web::{Problem, auth::Account},
+};
 use rand::{TryRng, rngs::SysRng};
 use sqlx::error::DatabaseError;
 use time::{Duration, OffsetDateTime};
@@ -16,7 +19,6 @@ use crate::{
     answer::{Answer, Answered, Failure},
     database::{Argument::Text, Database},
     extract::object,
-    origin::{Headers, SameOrigin},
 };
 
 const ACCOUNTS: [&str; 2] = ["ada", "grace"];
@@ -60,24 +62,20 @@ fn set(jar: &CookieJar) -> Answer {
     jar.delta().fold(answer, |it, cookie| it.header("set-cookie", cookie.encoded().to_string()))
 }
 
-/// A handler argument: the account that is logged in, as the owner of its tokens. A request that changes something must
-/// also be of the same origin.
-pub(crate) struct Login(pub(crate) Owner);
-
-impl Login {
-    pub(crate) fn read(key: &Key, method: &str, headers: &Headers<'_>) -> Result<Self, Failure> {
-        let (jar, now) = (CookieJar::new(), OffsetDateTime::now_utc());
-        let owner = headers("cookie")
-            .into_iter()
-            .filter_map(|header| std::str::from_utf8(header).ok())
-            .flat_map(|header| Cookie::split_parse_encoded(header.to_owned()))
-            .filter_map(|cookie| cookie.ok().filter(|cookie| cookie.name() == COOKIE))
-            .filter_map(|cookie| jar.signed(key).verify(cookie))
-            .find_map(|cookie| owner(cookie.value(), now));
-        let login = owner.map(Self).ok_or_else(|| Failure(Problem::new(401, "login_required")))?;
-        SameOrigin::check_unsafe(method, headers)?;
-        Ok(login)
-    }
+/// The account that is logged in, as the owner of its tokens, by the headers of a request.
+pub(crate) fn account<'h>(
+    key: &Key,
+    headers: impl Fn(&'static str) -> Vec<&'h [u8]>,
+) -> Result<Account, Problem> {
+    let (jar, now) = (CookieJar::new(), OffsetDateTime::now_utc());
+    let owner = headers("cookie")
+        .into_iter()
+        .filter_map(|header| std::str::from_utf8(header).ok())
+        .flat_map(|header| Cookie::split_parse_encoded(header.to_owned()))
+        .filter_map(|cookie| cookie.ok().filter(|cookie| cookie.name() == COOKIE))
+        .filter_map(|cookie| jar.signed(key).verify(cookie))
+        .find_map(|cookie| owner(cookie.value(), now));
+    owner.map(Account::new).ok_or_else(|| Problem::new(401, "login_required"))
 }
 
 /// Whose login a signed value is, until it ends.

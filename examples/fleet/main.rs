@@ -3,15 +3,13 @@
 //! What it does knows no framework. The folder of a framework holds what only that one can say: routes, and handlers
 //! that name the ability they ask for.
 //!
-//! `cargo run --example fleet --features actix,axum,sqlite,tracing`, then paste the line that it prints.
+//! `cargo run --example fleet --features actix,axum,manage,sqlite,tracing`, then paste the line that it prints.
 
 mod abilities;
-mod account;
 mod actix;
 mod answer;
 mod api;
 mod axum;
-mod current;
 mod database;
 mod extract;
 mod log;
@@ -25,7 +23,7 @@ use std::{error::Error, net::SocketAddr, process::ExitCode, time::Duration};
 use clap::{Parser, ValueEnum};
 use cookie::Key;
 use keyfob::{
-    ApiTokens, Cache, Policy,
+    Cache, Policy,
     event::TracingObserver,
     limit::RateLimiter,
     token::RateLimit,
@@ -79,11 +77,9 @@ enum Server {
 /// What handlers work with.
 #[derive(Clone)]
 struct App {
-    tokens: ApiTokens,
     panel: Panel,
     cookie_key: Key,
     authenticator: Authenticator,
-    realm: Realm,
     patience: Patience,
 }
 
@@ -129,15 +125,12 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     tokens.check().await?;
     tokio::spawn(tokens.background());
 
-    let realm = Realm::new("Fleet")?;
     let app = App {
-        tokens: tokens.clone(),
         panel: Panel::new(database.clone(), tokens.clone()).await?,
         cookie_key: login::cookie_key(&database).await?,
-        authenticator: Authenticator::require(tokens.clone(), realm.clone())
+        authenticator: Authenticator::require(tokens.clone(), Realm::new("Fleet")?)
             .rate_limit(RateLimit::new(arguments.per_minute, time::Duration::MINUTE)?)
             .limiter(limiter),
-        realm,
         patience: Patience {
             headers: Duration::from_secs(arguments.header_timeout),
             request: Duration::from_secs(arguments.request_timeout),

@@ -20,7 +20,13 @@ mod engines;
 mod events;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod faults;
-#[cfg(all(feature = "actix", feature = "axum", feature = "sqlite", feature = "tracing"))]
+#[cfg(all(
+    feature = "actix",
+    feature = "axum",
+    feature = "manage",
+    feature = "sqlite",
+    feature = "tracing"
+))]
 mod fleet;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod golden;

@@ -1,8 +1,6 @@
 //! The service on actix-web.
 
-mod account;
 mod api;
-mod current;
 mod translate;
 
 use std::{
@@ -12,7 +10,7 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpServer, Resource, ResponseError, Route,
+    Error, HttpRequest, HttpServer, Resource, ResponseError, Route,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     guard,
@@ -23,10 +21,19 @@ use actix_web::{
     middleware::{Next, from_fn},
     web::{self, Data},
 };
-use keyfob::web::{Problem, actix::TokenMiddleware};
+use keyfob::web::{
+    JsonBody, Problem,
+    actix::{Management, TokenMiddleware, management},
+};
 use tokio::{net::TcpListener, time::timeout};
 
-use crate::{App, log, stop};
+use crate::{
+    App,
+    answer::{Answer, Answered},
+    log, login,
+    origin::SameOrigin,
+    stop,
+};
 
 pub(crate) async fn serve(
     app: App,
@@ -36,12 +43,18 @@ pub(crate) async fn serve(
     let tokens = TokenMiddleware::new(app.authenticator.clone())
         .client_address(|request| Some(request.peer_addr()?.ip()));
     let patience = app.patience;
+    let key = app.cookie_key.clone();
+    let account = move |request: HttpRequest, _| {
+        ready(login::account(&key, |name| translate::values(request.headers(), name)))
+    };
+    let routes = Management::new(tokens.clone(), account);
     let app = Data::new(app);
     let server = HttpServer::new(move || {
         actix_web::App::new()
             .app_data(app.clone())
-            .configure(|config| current::routes(config, &tokens))
-            .configure(account::routes)
+            .service(resource("/login", None, vec![(Method::POST, web::route().to(log_in))]))
+            .service(resource("/logout", None, vec![(Method::POST, web::route().to(log_out))]))
+            .service(management("/account/tokens", routes.clone()))
             .service(web::scope("/api/v1").configure(|config| api::routes(config, &tokens)))
             .default_service(web::to(async || Problem::not_found().error_response()))
             .wrap(from_fn(log_request))
@@ -85,6 +98,14 @@ fn resource(
         }
         ready(response)
     }))
+}
+
+async fn log_in(_: SameOrigin, app: Data<App>, body: JsonBody) -> Answered {
+    login::log_in(&app.cookie_key, &body)
+}
+
+async fn log_out(_: SameOrigin) -> Answer {
+    login::log_out()
 }
 
 async fn log_request(

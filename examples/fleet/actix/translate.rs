@@ -8,16 +8,16 @@ use std::{
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse, Responder,
     dev::Payload,
-    http::{StatusCode, header::HeaderValue},
-    web::{Data, Path},
+    http::{
+        StatusCode,
+        header::{HeaderMap, HeaderValue},
+    },
+    web::Path,
 };
-use keyfob::web::Problem;
 
 use crate::{
-    App,
     answer::{Answer, Failure},
     extract::Id,
-    login::Login,
     origin::SameOrigin,
 };
 
@@ -32,29 +32,18 @@ impl<T: FromStr> FromRequest for Id<T> {
     }
 }
 
-impl FromRequest for Login {
-    type Error = Failure;
-    type Future = Ready<Result<Self, Failure>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match request.app_data::<Data<App>>() {
-            Some(app) => Self::read(&app.cookie_key, request.method().as_str(), &headers(request)),
-            None => Err(Failure(Problem::internal())),
-        })
-    }
-}
-
 impl FromRequest for SameOrigin {
     type Error = Failure;
     type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::check(&headers(request)))
+        ready(Self::check(|name| values(request.headers(), name)))
     }
 }
 
-fn headers<'a>(request: &'a HttpRequest) -> impl Fn(&'static str) -> Vec<&'a [u8]> {
-    |name| request.headers().get_all(name).map(HeaderValue::as_bytes).collect()
+/// The values of all headers of a name.
+pub(super) fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
+    headers.get_all(name).map(HeaderValue::as_bytes).collect()
 }
 
 impl Responder for Answer {

@@ -1,19 +1,24 @@
 //! The service on axum.
 
-mod account;
 mod api;
-mod current;
 mod path;
 mod translate;
 
-use std::{future::Future, io, net::SocketAddr, time::Instant};
+use std::{
+    future::{Future, ready},
+    io,
+    net::SocketAddr,
+    time::Instant,
+};
 
 use axum::{
     Router,
     body::Body,
     extract::{ConnectInfo, MatchedPath, Request, State},
+    http::request::Parts,
     middleware::{self, Next},
     response::{IntoResponse, Response},
+    routing::post,
     serve::Listener,
 };
 use hyper::{body::Incoming, server::conn::http1};
@@ -22,11 +27,20 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use keyfob::web::{Problem, axum::TokenLayer};
+use keyfob::web::{
+    JsonBody, Problem,
+    axum::{Management, TokenLayer, management},
+};
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 use tower::util::MapRequest;
 
-use crate::{App, Patience, log, stop};
+use crate::{
+    App, Patience,
+    answer::{Answer, Answered},
+    log, login,
+    origin::SameOrigin,
+    stop,
+};
 
 pub(crate) async fn serve(
     app: App,
@@ -70,14 +84,27 @@ fn arrive(mut request: Request<Incoming>, client: SocketAddr) -> Request {
 fn routes(app: App) -> Router {
     let layer = TokenLayer::new(app.authenticator.clone())
         .client_address(|parts| Some(parts.extensions.get::<ConnectInfo<SocketAddr>>()?.ip()));
+    let key = app.cookie_key.clone();
+    let account = move |parts: Parts, _| {
+        ready(login::account(&key, |name| translate::values(&parts.headers, name)))
+    };
     Router::new()
-        .merge(account::routes())
-        .merge(current::routes(layer.clone()))
+        .route("/login", post(log_in))
+        .route("/logout", post(log_out))
+        .nest("/account/tokens", management(Management::new(layer.clone(), account)))
         .nest("/api/v1", api::routes().route_layer(layer))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(middleware::from_fn_with_state(app.clone(), log_request))
         .with_state(app)
+}
+
+async fn log_in(_: SameOrigin, State(app): State<App>, body: JsonBody) -> Answered {
+    login::log_in(&app.cookie_key, &body)
+}
+
+async fn log_out(_: SameOrigin) -> Answer {
+    login::log_out()
 }
 
 async fn log_request(State(app): State<App>, request: Request, next: Next) -> Response {

@@ -1,5 +1,5 @@
-//! axum compares a path with its routes as it was sent. `/account/tokens/%63urrent` is the same as
-//! `/account/tokens/current` (RFC 3986 §6.2.2.2), and must not be taken for the token with the id `current`.
+//! axum compares a path with its routes as it was sent. `/api/%761/servers` is the same as `/api/v1/servers` (RFC 3986
+//! §6.2.2.2).
 
 use axum::http::Uri;
 

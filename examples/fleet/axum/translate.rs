@@ -5,7 +5,7 @@ use std::str::FromStr;
 use axum::{
     body::Body,
     extract::{FromRequestParts, Path},
-    http::{HeaderValue, StatusCode, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 
@@ -13,7 +13,6 @@ use crate::{
     App,
     answer::{Answer, Failure},
     extract::Id,
-    login::Login,
     origin::SameOrigin,
 };
 
@@ -26,24 +25,17 @@ impl<T: FromStr> FromRequestParts<App> for Id<T> {
     }
 }
 
-impl FromRequestParts<App> for Login {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        Self::read(&app.cookie_key, parts.method.as_str(), &headers(parts))
-    }
-}
-
 impl FromRequestParts<App> for SameOrigin {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
-        Self::check(&headers(parts))
+        Self::check(|name| values(&parts.headers, name))
     }
 }
 
-fn headers<'a>(parts: &'a Parts) -> impl Fn(&'static str) -> Vec<&'a [u8]> {
-    |name| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect()
+/// The values of all headers of a name.
+pub(super) fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
+    headers.get_all(name).iter().map(HeaderValue::as_bytes).collect()
 }
 
 impl IntoResponse for Answer {

@@ -10,7 +10,7 @@ use super::{
 on_every_server! {
     a_token_is_shown_to_whoever_bears_it,
     nothing_but_a_good_bearer_token_says_which_token_is_meant,
-    current_is_no_id_and_the_login_is_asked_where_an_id_stands,
+    current_is_no_id_and_a_token_manages_no_tokens,
     whoever_bears_a_token_rotates_it,
     whoever_bears_a_token_does_not_prolong_it,
     a_replaced_secret_replaces_only_a_new_one_that_was_not_used,
@@ -38,7 +38,13 @@ fn a_token_is_shown_to_whoever_bears_it(server: Server) {
         let shown = service.call(&token.plain, Request::get(CURRENT));
         assert_eq!((shown.status, &shown.json()["id"]), (200, &json!(token.id)), "{shown:?}");
         assert_eq!(shown.header("x-ratelimit-remaining"), Some("59"));
-        assert_eq!(shown.body, ada.get(&token.path()).body);
+        // It is the resource, with what a bearer wants to know beside it.
+        let (mut current, resource) = (shown.json(), ada.get(&token.path()).json());
+        let current = current.as_object_mut().unwrap();
+        let limit = json!({ "requests": 60, "seconds": 60 });
+        assert_eq!(current.remove("rate_limit"), Some(limit));
+        assert_eq!(current.remove("described_abilities").unwrap().as_array().unwrap().len(), 1);
+        assert_eq!(&*current, resource.as_object().unwrap());
         for answer in [&shown, &ada.get(&token.path()), &ada.get("/account/tokens")] {
             assert_eq!(answer.header("cache-control"), Some("no-store"));
         }
@@ -71,19 +77,19 @@ fn nothing_but_a_good_bearer_token_says_which_token_is_meant(server: Server) {
     assert_eq!([&token, &foreign].map(|it| service.status(it)), [200, 401]);
 }
 
-fn current_is_no_id_and_the_login_is_asked_where_an_id_stands(server: Server) {
+fn current_is_no_id_and_a_token_manages_no_tokens(server: Server) {
     let service = Service::start(server);
     let ada = service.log_in("ada");
     let token = ada.issue("ci", &["servers:read"]);
     for path in ["/account/tokens/current/suspend", "/account/tokens/current/resume"] {
         let post = Request::post(path);
-        assert_refused(&service.call(&token.plain, post.clone()), 401, "login_required");
+        assert_refused(&service.call(&token.plain, post.clone()), 403, "insufficient_scope");
         assert_refused(&ada.send(post), 404, "not_found");
     }
     let patch = service.call(&token.plain, Request::patch(CURRENT).json(&json!({ "name": "x" })));
     assert_refused(&patch, 405, "method_not_allowed");
     let rotate = Request::post(&format!("{}/rotate", token.path()));
-    assert_refused(&service.call(&token.plain, rotate), 401, "login_required");
+    assert_refused(&service.call(&token.plain, rotate), 403, "insufficient_scope");
     assert_eq!(service.status(&token), 200);
 }
 

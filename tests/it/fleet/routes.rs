@@ -84,22 +84,26 @@ fn without_last_use(answer: &Response) -> Value {
     json
 }
 
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |encoded, byte| format!("{encoded}%{byte:02x}"))
+}
+
 fn a_path_is_the_same_however_its_characters_are_encoded(server: Server) {
     let service = Service::start(server);
     let ada = service.log_in("ada");
     let token = ada.issue("ci", &["servers:read"]);
     let get = |path: &str| {
-        let request = Request::get(path).header("cookie", &ada.cookie);
-        request.bearer(&token.plain).send(&service)
+        if path.contains(&*token.id) || path.contains(&encoded(&token.id)) {
+            return ada.get(path);
+        }
+        service.call(&token.plain, Request::get(path))
     };
     let (name, current) = (&token.id, "/account/tokens/current");
-    let encoded =
-        |text: &str| text.bytes().map(|it| format!("%{it:02x}")).collect::<Vec<_>>().concat();
     for (path, same) in [
         ("/account/tokens/%63urrent".to_owned(), current),
         (format!("/account/tokens/{}", encoded("current")), current),
         ("/%61ccount/tokens/c%75rren%74?a=%63".to_owned(), current),
-        (format!("/account/tokens/{}", encoded(name)), current),
+        (format!("/account/tokens/{}", encoded(name)), &*token.path()),
         ("/api/%761/server%73".to_owned(), "/api/v1/servers"),
     ] {
         let (one, other) = (get(&path), get(same));
@@ -119,7 +123,8 @@ fn a_path_is_the_same_however_its_characters_are_encoded(server: Server) {
         "/account//tokens",
         "/account/tokens/Current",
     ] {
-        assert_eq!((get(path).status, get(path).code().as_str()), (404, "not_found"), "{path}");
+        let answer = ada.get(path);
+        assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{path}");
     }
     let ended = Request::delete("/account/tokens/%63urrent").bearer(&token.plain).send(&service);
     assert_eq!((ended.status, service.status(&token)), (204, 401));
@@ -137,8 +142,11 @@ fn head_is_answered_as_get_is_and_without_the_body(server: Server) {
         ["/account/tokens", &token.path(), current, "/api/v1/servers", &server, "/api/v1/servers/x"]
     {
         let send = |method| {
-            let request = Request::new(method, path).header("cookie", &ada.cookie);
-            request.bearer(&token.plain).send(&service)
+            let request = Request::new(method, path);
+            if path.starts_with("/account") && path != current {
+                return ada.send(request);
+            }
+            service.call(&token.plain, request)
         };
         let (get, head) = (send("GET"), send("HEAD"));
         assert!(!get.body.is_empty() && head.body.is_empty(), "{path}: {head:?}");

@@ -184,7 +184,7 @@ fn program() -> PathBuf {
     let program = test.ancestors().nth(2).unwrap().join("examples/fleet");
     assert!(
         program.exists(),
-        "{} is not built: cargo build --example fleet --features actix,axum,sqlite,tracing",
+        "{} is not built: cargo build --example fleet --features actix,axum,manage,sqlite,tracing",
         program.display(),
     );
     program

@@ -270,10 +270,8 @@ fn several_or_all_tokens_are_revoked_together(server: Server) {
     assert_eq!(tokens.each_ref().map(|token| status(&token.plain)), [401, 401, 200, 200]);
 
     assert!(revoked(&revoke(json!({ "ids": [tokens[0].id] }))).is_empty());
-    assert_eq!(
-        revoked(&revoke(json!({ "all": true }))),
-        [tokens[2].id.clone(), tokens[3].id.clone()]
-    );
+    let all = revoke(json!({ "all": true })).json();
+    assert_eq!(all, json!({ "count": 2, "more": false }));
     assert_eq!(tokens.each_ref().map(|token| status(&token.plain)), [401; 4]);
     assert_eq!(status(&foreign.plain), 200);
 
