@@ -100,3 +100,30 @@ impl fmt::Display for Payer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_pays_for_all_that_its_client_has() {
+        let payer = |text: &str| Payer::address(text.parse().ok());
+        for (one, other) in [
+            ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"),
+            ("192.0.2.7", "::ffff:192.0.2.7"),
+            ("", "no address"),
+        ] {
+            assert_eq!(payer(one), payer(other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("2001:db8:1:2::1", "2001:db8:1:3::1"),
+            ("192.0.2.7", "192.0.2.8"),
+            ("192.0.2.7", ""),
+            ("::ffff:0:0:1", "0.0.0.1"),
+        ] {
+            assert_ne!(payer(one), payer(other), "{one} {other}");
+        }
+        let id = TokenId::from_bytes(payer("192.0.2.7").id);
+        assert_ne!(Payer::from(id), payer("192.0.2.7"), "nor for a token");
+    }
+}

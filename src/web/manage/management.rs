@@ -66,9 +66,8 @@ impl<Q: RequestInfo, F> Management<Q, F> {
     /// Sets whether `POST /revoke-presented` revokes leaked tokens that anyone sends, without a login: a body
     /// `{"tokens": […]}` of at most 1,000 texts and 128 KiB. Default: `false`.
     ///
-    /// The answer is 202 if every text that is a secret of a token has been dealt with, and does not tell which were. Each
-    /// address can send 60 such requests an hour, and all clients whose [address](super#who-may-do-what) is not known share
-    /// 60.
+    /// The answer is 202 if every token among them is revoked, and does not tell which texts were tokens. Each address can
+    /// send 60 such requests an hour. All clients share 60 if the layer has no `client_address`.
     pub fn revoke_presented(self, accepted: bool) -> Self {
         Self { revokes_presented: accepted, ..self }
     }

@@ -69,7 +69,8 @@ impl Body {
     }
 
     pub(super) fn number(&mut self, field: &'static str) -> Option<i64> {
-        let number = self.take(field)?.as_i64();
+        let value = self.take(field)?;
+        let number = value.as_i64().or_else(|| whole(value.as_f64()?));
         if number.is_none() {
             self.refuse(field, "must be a whole number");
         }
@@ -177,12 +178,20 @@ impl Body {
         if self.take("expires_at").is_some() {
             self.refuse("expires_in_days", "must not be given together with expires_at");
         }
-        let days = days.as_u64().and_then(|days| u32::try_from(days).ok());
+        let days = days.as_i64().or_else(|| whole(days.as_f64()?));
+        let days = days.and_then(|days| u32::try_from(days).ok());
         if days.is_none_or(|days| days == 0) {
             self.refuse("expires_in_days", "must be a whole number of days, at least 1");
         }
         days.map(|days| Expiry::In(Duration::days(days.into())).by(RequestedBy::Client))
     }
+}
+
+/// A number such as `60.0`, which some clients write for 60, if it is exact.
+#[allow(clippy::cast_possible_truncation, reason = "it is a whole number of at most 53 bits")]
+fn whole(number: f64) -> Option<i64> {
+    let is_exact = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
+    is_exact.then_some(number as i64)
 }
 
 pub(super) fn texts(list: &[Value]) -> Option<Vec<String>> {

@@ -73,7 +73,7 @@ fn null_is_none_for_every_member_that_need_not_be_there() {
 fn an_expiry_is_given_in_one_way() {
     let both = r#"{"name":"a","expires_in_days":1,"expires_at":null}"#;
     assert_eq!(refused(both), ["expires_in_days"]);
-    for days in ["0", "-1", "1.5", "null", "\"1\"", "4294967296"] {
+    for days in ["0", "-1", "1.5", "null", "\"1\"", "4294967296", "1e300"] {
         let body = format!(r#"{{"name":"a","expires_in_days":{days}}}"#);
         assert_eq!(refused(&body), ["expires_in_days"], "{days}");
     }
@@ -146,4 +146,16 @@ fn ids_or_all_are_revoked_and_never_both() {
     for body in ["{}", r#"{"all":false}"#, r#"{"ids":[],"all":true}"#, r#"{"ids":["x"]}"#] {
         assert!(revoke(body.as_bytes()).is_err(), "{body}");
     }
+}
+
+#[test]
+fn a_whole_number_may_be_written_with_a_fraction_of_zero() {
+    for good in ["60", "60.0", "6e1", "0.0"] {
+        assert!(rotation(format!(r#"{{"grace_seconds":{good}}}"#).as_bytes()).is_ok(), "{good}");
+    }
+    for bad in ["60.5", "1e300", "-1e300", "true", "\"60\""] {
+        assert!(rotation(format!(r#"{{"grace_seconds":{bad}}}"#).as_bytes()).is_err(), "{bad}");
+    }
+    let owner = Owner::new("user:42").unwrap();
+    assert!(new_token(owner, br#"{"name":"a","expires_in_days":30.0}"#).is_ok());
 }
