@@ -79,7 +79,14 @@ pub mod event;
 mod issue;
 pub mod limit;
 mod manage;
-#[cfg(all(doctest, feature = "actix", feature = "axum", feature = "postgres", feature = "sqlite"))]
+#[cfg(all(
+    doctest,
+    feature = "actix",
+    feature = "axum",
+    feature = "manage",
+    feature = "postgres",
+    feature = "sqlite"
+))]
 mod readme;
 #[cfg(feature = "redis")]
 mod redis;

@@ -22,7 +22,7 @@ use crate::{
 };
 
 const ACCOUNTS: [&str; 2] = ["ada", "grace"];
-const COOKIE: &str = "fleet_login";
+pub(crate) const COOKIE: &str = "fleet_login";
 const LASTS: Duration = Duration::hours(12);
 
 pub(crate) fn log_in(key: &Key, body: &[u8]) -> Answered {

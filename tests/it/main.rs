@@ -57,6 +57,8 @@ mod secrets;
 mod shared_limit;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod signal;
+#[cfg(all(feature = "actix", feature = "axum", feature = "manage", feature = "sqlite"))]
+mod single_file;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod support;

@@ -47,14 +47,17 @@ pub(crate) async fn serve(
     let account = move |request: HttpRequest, _| {
         ready(login::account(&key, |name| translate::values(request.headers(), name)))
     };
-    let routes = Management::new(tokens.clone(), account);
+    let account_tokens = Management::new(tokens.clone(), account)
+        .openapi(true)
+        .session_cookie(login::COOKIE)
+        .revoke_presented(true);
     let app = Data::new(app);
     let server = HttpServer::new(move || {
         actix_web::App::new()
             .app_data(app.clone())
             .service(resource("/login", None, vec![(Method::POST, web::route().to(log_in))]))
             .service(resource("/logout", None, vec![(Method::POST, web::route().to(log_out))]))
-            .service(management("/account/tokens", routes.clone()))
+            .service(management("/account/tokens", account_tokens.clone()))
             .service(web::scope("/api/v1").configure(|config| api::routes(config, &tokens)))
             .default_service(web::to(async || Problem::not_found().error_response()))
             .wrap(from_fn(log_request))

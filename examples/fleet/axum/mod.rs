@@ -88,10 +88,14 @@ fn routes(app: App) -> Router {
     let account = move |parts: Parts, _| {
         ready(login::account(&key, |name| translate::values(&parts.headers, name)))
     };
+    let account_tokens = Management::new(layer.clone(), account)
+        .openapi(true)
+        .session_cookie(login::COOKIE)
+        .revoke_presented(true);
     Router::new()
         .route("/login", post(log_in))
         .route("/logout", post(log_out))
-        .nest("/account/tokens", management(Management::new(layer.clone(), account)))
+        .nest("/account/tokens", management(account_tokens))
         .nest("/api/v1", api::routes().route_layer(layer))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
