@@ -57,7 +57,7 @@ impl Payer {
     #[must_use]
     pub fn address(address: Option<IpAddr>) -> Self {
         let id = match address.map(|it| it.to_canonical()) {
-            None => [0; 16],
+            None => [u8::MAX; 16],
             Some(IpAddr::V4(address)) => address.to_ipv6_mapped().octets(),
             Some(IpAddr::V6(address)) => {
                 let octets = address.octets();

@@ -4,7 +4,7 @@ use crate::{
     token::IssuedToken,
 };
 
-use super::{owner_tokens::OwnerTokens, transaction::Pending};
+use super::{owner_tokens::OwnerTokens, transaction::Pending, within::Manager};
 
 impl OwnerTokens {
     /// Issues a token to the owner. The [actor](Self::by) becomes its creator, if one is set. Only this call returns the
@@ -26,7 +26,7 @@ impl OwnerTokens {
     pub async fn issue(&self, new: NewToken) -> Result<IssuedToken, IssueError> {
         let new = self.owned(new)?;
         match &self.manager {
-            Some(manager) => self.tokens.issue_child(manager, None, new).await,
+            Some(Manager { token, ability }) => self.tokens.issue_child(token, ability, new).await,
             None => self.tokens.issue(new).await,
         }
     }

@@ -31,7 +31,7 @@ impl ApiTokens {
     ///
     /// # Errors
     /// [`VerifyError::Store`] if a token could not be looked up or revoked, [`VerifyError::UnknownKey`] if the pepper key of
-    /// one is missing. Others may have been revoked. Call it again with the same texts.
+    /// one is missing. All others are revoked. Call it again with the same texts.
     pub async fn revoke_leaked<T: AsRef<str>>(
         &self,
         texts: impl IntoIterator<Item = T>,
@@ -44,12 +44,14 @@ impl ApiTokens {
             Ok(reason) => self.operator().because(reason),
             Err(_) => self.operator(),
         };
-        let mut revoked = Vec::new();
+        let (mut revoked, mut first_error) = (Vec::new(), None);
         for presented in presented.chunks(LOOKED_UP) {
-            let proven = self.prove_each(presented).await?;
-            own.revoke_many(&proven).await?;
+            let (proven, error) = self.prove_each(presented).await;
+            let ended = own.revoke_many(&proven).await.map_err(VerifyError::from);
+            // One that can't be read must not keep the others alive.
+            first_error = first_error.or(error).or(ended.err());
             revoked.extend(proven);
         }
-        Ok(revoked)
+        first_error.map_or(Ok(revoked), Err)
     }
 }

@@ -11,8 +11,9 @@ use crate::{
     token::{
         Abilities, Actor, InvalidFields, Owner, Reason, Timestamp, TokenId, TokenRecord, TokenState,
     },
-    verify::VerifiedToken,
 };
+
+use super::within::Manager;
 
 /// Manages the tokens of one owner. A token of somebody else is not found here.
 ///
@@ -42,7 +43,7 @@ pub struct OwnerTokens {
     /// The abilities that the actor may grant, if not all.
     pub(super) grantable: Option<Abilities>,
     /// The token that manages the others.
-    pub(super) manager: Option<VerifiedToken>,
+    pub(super) manager: Option<Manager>,
 }
 
 /// Why a token could not be managed.

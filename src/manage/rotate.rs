@@ -226,8 +226,11 @@ impl OwnerTokens {
         rotation: TokenRotation,
     ) -> Result<IssuedToken, RotateError> {
         let rotated = self.rotate_in(self.tokens.store(), id, &rotation, ATTEMPTS).await?;
+        let is_still_managed = self.within().await;
         self.tokens.report(|| Event::rotated(&rotated, self.by.as_ref()));
         self.tokens.publish(Changed::one(id)).await;
+        // A manager that was revoked meanwhile does not get the secret.
+        is_still_managed?;
         Ok(rotated)
     }
 

@@ -5,7 +5,7 @@ use crate::{
     event::Event,
     issue::{IssueError, NewToken, Parent},
     store::{StoreError, find_one},
-    token::{IssuedToken, Owner, Reason, TokenId, TokenState},
+    token::{Ability, IssuedToken, Owner, Reason, TokenId, TokenState},
     verify::{VerifiedToken, VerifyError},
 };
 
@@ -53,20 +53,19 @@ impl ApiTokens {
         parent: &VerifiedToken,
         new: NewToken,
     ) -> Result<IssuedToken, IssueError> {
-        let delegation = self.policy().delegation.as_ref();
-        let ability = delegation.ok_or(IssueError::DelegationNotAllowed)?.as_str();
-        self.issue_child(parent, Some(ability), new).await
+        let ability = self.policy().delegation.as_ref();
+        self.issue_child(parent, ability.ok_or(IssueError::DelegationNotAllowed)?, new).await
     }
 
-    /// Issues a token on behalf of another one, whose ability is checked if it is named.
+    /// Issues a token on behalf of another one, if that has an ability.
     pub(super) async fn issue_child(
         &self,
         parent: &VerifiedToken,
-        ability: Option<&str>,
+        ability: &Ability,
         mut new: NewToken,
     ) -> Result<IssuedToken, IssueError> {
         let may_issue = |it: &VerifiedToken| {
-            let may = it.is_current() && ability.is_none_or(|ability| it.can(ability));
+            let may = it.is_current() && it.can(ability.as_str());
             if may { Ok(()) } else { Err(IssueError::DelegationNotAllowed) }
         };
         may_issue(parent)?;

@@ -63,10 +63,13 @@ impl OwnerTokens {
                 fields.refuse("until", Rule::NotInFuture);
                 return Err(fields.into_error().into());
             }
-            // A suspension that ends before the one it replaces is a resumption.
+            // A suspension that ends before the one it replaces is a resumption. At its end, an idle token is valid again.
             let replaced = record.suspension.as_deref().filter(|it| it.holds_at(since));
-            let ends_before = |end| replaced?.until.is_none_or(|it| end < it).then_some(());
-            if until.and_then(ends_before).is_some() {
+            let is_resumption = until.is_some_and(|end| {
+                let is_earlier = |it: &Suspension| it.until.is_none_or(|until| end < until);
+                record.idle_seconds.is_some() || replaced.is_some_and(is_earlier)
+            });
+            if is_resumption {
                 self.within().await?.admit(&record)?;
             }
             let suspension = Suspension { since, until, reason: self.because.clone() };

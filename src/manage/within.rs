@@ -3,8 +3,11 @@
 //! | step | on a token that goes beyond the manager |
 //! |---|---|
 //! | see, suspend, revoke | allowed |
-//! | change | allowed, as long as the token can do no more afterwards |
+//! | change | allowed, as long as the token can do no more afterwards; abilities that the manager may grant can be added |
 //! | rotate, resume, extend | [`BeyondAccount`](ManageError::BeyondAccount): it would put more into the manager's hands |
+//!
+//! Abilities are added only to a token that goes beyond the manager in nothing else. Otherwise a manager could lend them to
+//! a token that outlives it.
 //!
 //! A store applies such a step only to the version that was judged: another actor can make the token stronger meanwhile.
 
@@ -14,11 +17,18 @@ use crate::{
         policy::{Bounds, extends},
     },
     store::contract::Change,
-    token::{Abilities, Fields, TokenRecord},
+    token::{Abilities, Ability, Actor, Fields, TokenRecord},
     verify::{VerifiedToken, VerifyError},
 };
 
 use super::owner_tokens::{ManageError, OwnerTokens};
+
+/// A token that manages others, by an ability of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Manager {
+    pub(super) token: VerifiedToken,
+    pub(super) ability: Ability,
+}
 
 /// The bounds of a manager, as they are now.
 pub(super) struct Within {
@@ -26,8 +36,8 @@ pub(super) struct Within {
 }
 
 impl ApiTokens {
-    /// Manages the tokens of a token's owner, as far as that token reaches. The application must have checked that the
-    /// token may manage others.
+    /// Manages the tokens of a token's owner, as far as that token reaches, if it has an ability such as `tokens:manage`.
+    /// The actor is `token:` and its id, unless [another](OwnerTokens::by) is set.
     ///
     /// It revokes and suspends any token. It issues tokens as [`issue_on_behalf_of`](Self::issue_on_behalf_of) does, and
     /// is their parent. It rotates, resumes and extends only tokens that it could issue, and not itself. It is looked up
@@ -35,7 +45,7 @@ impl ApiTokens {
     ///
     /// ```
     /// # futures_executor::block_on(async {
-    /// # use keyfob::{ApiTokens, ManageError, NewToken, Owner, TokenRotation, store::MemoryStore};
+    /// # use keyfob::{Ability, ApiTokens, NewToken, Owner, TokenRotation, store::MemoryStore};
     /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
     /// # let owner = Owner::new("user:42").unwrap();
     /// let strong = tokens.issue(NewToken::new(&owner, "strong").all_abilities()).await.unwrap().record.id;
@@ -43,7 +53,7 @@ impl ApiTokens {
     /// let ci = tokens.issue(ci).await.unwrap();
     ///
     /// let ci = tokens.verify(ci.plain.expose_secret()).await.unwrap();
-    /// let own = tokens.managed_by(&ci);
+    /// let own = tokens.managed_by(&ci, Ability::new("tokens:manage").unwrap());
     /// let job = own.issue(NewToken::named("job").abilities(["builds:write"])).await.unwrap();
     /// assert_eq!(job.record.parent(), Some(ci.id()));
     /// let rotated = own.rotate(strong, TokenRotation::new()).await;
@@ -51,8 +61,10 @@ impl ApiTokens {
     /// own.revoke(strong).await.unwrap();
     /// # });
     /// ```
-    pub fn managed_by(&self, token: &VerifiedToken) -> OwnerTokens {
-        OwnerTokens { manager: Some(token.clone()), ..self.owned_by(token.owner()) }
+    pub fn managed_by(&self, token: &VerifiedToken, ability: Ability) -> OwnerTokens {
+        let by = Actor::new(format!("token:{}", token.id())).ok();
+        let manager = Some(Manager { token: token.clone(), ability });
+        OwnerTokens { by, manager, ..self.owned_by(token.owner()) }
     }
 }
 
@@ -93,14 +105,14 @@ impl OwnerTokens {
             .map(Bounds::Abilities)
             .into_iter()
             .collect();
-        if let Some(manager) = &self.manager {
-            let manager = self.tokens.revalidate_stored(manager).await;
+        if let Some(Manager { token, ability }) = &self.manager {
+            let manager = self.tokens.revalidate_stored(token).await;
             let manager = manager.map_err(|reason| match reason {
                 VerifyError::Store(error) => ManageError::Store(error),
                 _ => ManageError::BeyondAccount,
             })?;
             // What it grants would outlive the grace of a replaced secret.
-            if !manager.is_current() {
+            if !manager.is_current() || !manager.can(ability.as_str()) {
                 return Err(ManageError::BeyondAccount);
             }
             bounds.push(Bounds::Token(manager.record().clone()));
@@ -140,7 +152,13 @@ impl Within {
         if !fields.is_empty() {
             return Err(fields.into_error().into());
         }
-        if extends(before, &after) { self.admit(&after) } else { Ok(()) }
+        if extends(before, &after) {
+            return self.admit(&after);
+        }
+        // Otherwise a manager could lend its abilities to a token that outlives it.
+        let adds = !before.abilities.cover(&after.abilities);
+        let is_within = self.bounds.iter().all(|it| it.cover_all_but_abilities(&after));
+        if adds && !is_within { Err(ManageError::BeyondAccount) } else { Ok(()) }
     }
 
     fn admit_other(&self, token: &TokenRecord) -> Result<(), ManageError> {

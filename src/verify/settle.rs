@@ -132,18 +132,22 @@ impl ApiTokens {
         Ok(proven.record)
     }
 
-    /// Returns the tokens of which one of these texts is a secret that is current or in its grace period. Their state is
-    /// not judged. It is one query of its own, so no verification waits for it.
+    /// Returns the tokens of which one of these texts is a secret that is current or in its grace period, and the first
+    /// error, if one could not be proven. Their state is not judged. It is one query of its own, so no verification waits
+    /// for it.
     pub(crate) async fn prove_each(
         &self,
         presented: &[PresentedToken<'_>],
-    ) -> Result<Vec<TokenId>, VerifyError> {
+    ) -> (Vec<TokenId>, Option<VerifyError>) {
         let ids: BTreeSet<_> = presented.iter().map(PresentedToken::id).collect();
         let ids: Vec<_> = ids.into_iter().collect();
-        let page = self.report_error(self.store().find(&ids).await)?;
-        if let Some(corrupt) = page.corrupt.into_iter().next() {
-            self.report_error(Err(StoreError::from(corrupt)))?;
-        }
+        let page = match self.report_error(self.store().find(&ids).await) {
+            Ok(page) => page,
+            Err(error) => return (Vec::new(), Some(error.into())),
+        };
+        let corrupt = page.corrupt.into_iter().next();
+        let corrupt = corrupt.map(|it| self.report_error::<()>(Err(it.into())));
+        let mut first_error = corrupt.and_then(Result::err).map(VerifyError::from);
         let now = self.now();
         let mut proven = BTreeSet::new();
         for presented in presented {
@@ -151,11 +155,13 @@ impl ApiTokens {
             match prove(self.digests(), presented, found.cloned(), now) {
                 Ok(token) => _ = proven.insert(token.record.id),
                 // It may well be a secret of the token.
-                Err(error @ VerifyError::UnknownKey(_)) => return Err(error),
+                Err(error @ VerifyError::UnknownKey(_)) => {
+                    first_error.get_or_insert(error);
+                }
                 Err(_) => {}
             }
         }
-        Ok(proven.into_iter().collect())
+        (proven.into_iter().collect(), first_error)
     }
 
     /// Compares a credential with the record of its token, from that source or a better one.

@@ -1,4 +1,4 @@
-use std::ops::Deref;
+use std::{fmt, ops::Deref};
 
 use futures_util::{Stream, StreamExt};
 
@@ -13,8 +13,15 @@ use super::{
 /// of [`request`](super::request).
 ///
 /// Another media type, or a `Content-Encoding` other than `identity`, is answered with 415, a longer body with 413.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct JsonBody(Vec<u8>);
+
+/// It shows only the length: a body can carry a token.
+impl fmt::Debug for JsonBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JsonBody({} bytes)", self.0.len())
+    }
+}
 
 impl Deref for JsonBody {
     type Target = [u8];

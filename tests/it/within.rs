@@ -1,9 +1,10 @@
 //! Who may do what to which token: a manager who may not grant everything gains nothing by managing.
 
 use keyfob::{
-    Abilities, ApiTokens, InvalidFields, IssueError, ManageError, NewToken, OwnerTokens,
-    RotateError, TokenChange, TokenId, TokenRotation, VerifiedToken, store::contract::Change,
-    token::Suspension,
+    Abilities, Ability, ApiTokens, InvalidFields, IssueError, ManageError, NewToken, OwnerTokens,
+    RotateError, TokenChange, TokenId, TokenRotation, VerifiedToken,
+    store::contract::{Change, Selection},
+    token::{Actor, Revocation, Suspension},
 };
 use time::Duration;
 
@@ -18,6 +19,15 @@ on_every_store! {
     a_managing_token_that_is_revoked_or_replaced_grants_nothing
     a_token_that_became_stronger_meanwhile_is_judged_again
     a_shorter_suspension_is_a_resumption
+    a_suspension_that_would_wake_an_idle_token_is_a_resumption
+    a_manager_does_not_lend_its_abilities_to_a_token_that_outlives_it
+    a_token_that_lost_the_ability_manages_no_more
+    a_rotation_by_a_manager_that_is_revoked_meanwhile_shows_no_secret
+    what_a_token_does_is_told_as_its_own
+}
+
+fn manage() -> Ability {
+    Ability::new("tokens:manage").unwrap()
 }
 
 const HELD: [&str; 2] = ["servers:*", "tokens:manage"];
@@ -26,7 +36,7 @@ const HELD: [&str; 2] = ["servers:*", "tokens:manage"];
 async fn managers(world: &World, tokens: &ApiTokens) -> [(&'static str, OwnerTokens); 2] {
     let person = tokens.owned_by(&world.owner).restricted_to(Abilities::set(HELD).unwrap());
     let (_, token) = managing(world, tokens, NewToken::named("manager")).await;
-    [("person", person), ("token", tokens.managed_by(&token))]
+    [("person", person), ("token", tokens.managed_by(&token, manage()))]
 }
 
 async fn managing(world: &World, tokens: &ApiTokens, new: NewToken) -> (TokenId, VerifiedToken) {
@@ -192,7 +202,7 @@ async fn a_change_that_lets_a_stronger_token_do_more_is_refused_whatever_the_fie
 async fn a_token_does_not_manage_itself(world: World) {
     let tokens = world.tokens();
     let (id, token) = managing(&world, &tokens, NewToken::named("manager")).await;
-    let own = tokens.managed_by(&token);
+    let own = tokens.managed_by(&token, manage());
     assert_eq!(code(own.rename(id, "renamed").await), "beyond");
     assert_eq!(code(own.rotate(id, TokenRotation::new()).await), "beyond");
     assert_eq!(code(own.resume(id).await), "beyond");
@@ -203,7 +213,7 @@ async fn a_token_does_not_manage_itself(world: World) {
 async fn a_managing_token_is_the_parent_of_what_it_issues(world: World) {
     let tokens = world.tokens();
     let (id, token) = managing(&world, &tokens, NewToken::named("manager")).await;
-    let own = tokens.managed_by(&token);
+    let own = tokens.managed_by(&token, manage());
     let child = own.issue(NewToken::named("child").abilities(["servers:read"])).await.unwrap();
     assert_eq!(child.record.parent(), Some(id));
     assert_eq!(child.record.expires_at, Some(after(1_000)), "as its parent");
@@ -219,11 +229,11 @@ async fn a_managing_token_that_is_revoked_or_replaced_grants_nothing(world: Worl
     let owner = tokens.owned_by(&world.owner);
     let weaker = issue(&world, &tokens, &["servers:read"], 900).await;
     let (replaced, token) = managing(&world, &tokens, NewToken::named("replaced")).await;
-    let by_replaced = tokens.managed_by(&token);
+    let by_replaced = tokens.managed_by(&token, manage());
     let new = owner.rotate(replaced, TokenRotation::new()).await.unwrap();
     let _ = tokens.verify(new.plain.expose_secret()).await.unwrap();
     let (revoked, token) = managing(&world, &tokens, NewToken::named("revoked")).await;
-    let by_revoked = tokens.managed_by(&token);
+    let by_revoked = tokens.managed_by(&token, manage());
     owner.revoke(revoked).await.unwrap();
     for own in [by_replaced, by_revoked] {
         let issued = own.issue(NewToken::named("child")).await;
@@ -288,4 +298,69 @@ async fn a_shorter_suspension_is_a_resumption(world: World) {
             assert_eq!(code(own.suspend_until(id, after(800)).await), outcome, "{case}");
         }
     }
+}
+
+/// At the end of a suspension, an idle token is valid again.
+async fn a_suspension_that_would_wake_an_idle_token_is_a_resumption(world: World) {
+    let tokens = world.tokens();
+    for (manager, own) in managers(&world, &tokens).await {
+        let idle = NewToken::named("idle").abilities(["sites:read"]).expires_at(after(900));
+        let idle = idle.idle_period(Duration::seconds(10));
+        let id = tokens.owned_by(&world.owner).issue(idle).await.unwrap().record.id;
+        assert_eq!(code(own.suspend_until(id, after(2)).await), "beyond", "{manager}");
+        assert_eq!(own.get(id).await.unwrap().suspension, None);
+        assert_eq!(code(own.suspend(id).await), "done", "{manager}: until it is resumed");
+    }
+}
+
+async fn a_manager_does_not_lend_its_abilities_to_a_token_that_outlives_it(world: World) {
+    let tokens = world.tokens();
+    let add = || TokenChange::new().abilities(["servers:read"]);
+    for (manager, own) in managers(&world, &tokens).await {
+        let id = issue(&world, &tokens, &[], 1_001).await;
+        let outcome = if manager == "token" { "beyond" } else { "done" };
+        assert_eq!(code(own.change(id, add()).await), outcome, "{manager}");
+        let sooner = add().expires_at(after(1_000));
+        assert_eq!(code(own.change(id, sooner).await), "done", "{manager}: it ends with it");
+    }
+}
+
+async fn a_token_that_lost_the_ability_manages_no_more(world: World) {
+    let tokens = world.tokens();
+    let (id, token) = managing(&world, &tokens, NewToken::named("manager")).await;
+    let weaker = issue(&world, &tokens, &["servers:read"], 900).await;
+    let less = TokenChange::new().abilities(["servers:*"]);
+    let _ = tokens.owned_by(&world.owner).change(id, less).await.unwrap();
+    let own = tokens.managed_by(&token, manage());
+    assert_eq!(code(own.rotate(weaker, TokenRotation::new()).await), "beyond");
+    let issued = own.issue(NewToken::named("child")).await;
+    assert!(matches!(issued, Err(IssueError::DelegationNotAllowed)), "{issued:?}");
+}
+
+async fn a_rotation_by_a_manager_that_is_revoked_meanwhile_shows_no_secret(world: World) {
+    let tokens = world.tokens();
+    let (id, token) = managing(&world, &tokens, NewToken::named("manager")).await;
+    let weaker = issue(&world, &tokens, &["servers:read"], 900).await;
+    let inner = world.store.inner();
+    world.store.after(
+        "rotate",
+        once(move || {
+            Box::pin(async move {
+                let selection = Selection::Tokens { ids: vec![id], owner: None };
+                inner.end(&selection, &Revocation::new(after(0))).await.unwrap();
+            })
+        }),
+    );
+    let own = tokens.managed_by(&token, manage());
+    assert_eq!(code(own.rotate(weaker, TokenRotation::new()).await), "beyond");
+}
+
+async fn what_a_token_does_is_told_as_its_own(world: World) {
+    let tokens = world.tokens();
+    let (id, token) = managing(&world, &tokens, NewToken::named("manager")).await;
+    let weaker = issue(&world, &tokens, &["servers:read"], 900).await;
+    let own = tokens.managed_by(&token, manage());
+    own.revoke(weaker).await.unwrap();
+    let by = Some(Actor::new(format!("token:{id}")).unwrap());
+    assert_eq!(own.get(weaker).await.unwrap().revocation.unwrap().by, by);
 }

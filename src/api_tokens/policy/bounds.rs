@@ -97,6 +97,12 @@ impl Bounds {
         self.exceeded_by(Reach::of(token)).next().is_none()
     }
 
+    /// Returns `true` if the party could itself grant what a token has in all but its abilities.
+    pub(crate) fn cover_all_but_abilities(&self, token: &TokenRecord) -> bool {
+        let others = Reach { abilities: None, ..Reach::of(token) };
+        self.exceeded_by(others).next().is_none()
+    }
+
     /// Returns `true` if the party could itself grant what these abilities have more than others.
     pub(crate) fn cover_added(&self, abilities: &Abilities, before: &Abilities) -> bool {
         let may = match self {

@@ -14,7 +14,7 @@ use futures_util::{FutureExt, future::LocalBoxFuture};
 use crate::web::{
     auth::Account,
     body::{self, Declared},
-    manage::{self, Answer, Asked, PARAMETERS, Target},
+    manage::{self, Answer, Asked, PARAMETERS, Target, decoded},
 };
 
 use super::{TokenMiddleware, hide};
@@ -101,7 +101,8 @@ async fn answer(
     let parameters = request.match_info().iter();
     let parameters = parameters
         .filter(|(name, _)| !PARAMETERS.contains(name))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        // actix leaves `%2F`, `%2B` and `%25` as they are, and has decoded all else.
+        .map(|(name, value)| (name.to_owned(), decoded(value)))
         .collect();
     let read = async |max| {
         let headers = request.headers();

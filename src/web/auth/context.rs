@@ -155,12 +155,24 @@ impl AuthContext {
     }
 
     /// Reports that a caller lacks required abilities. Returns the refusal if `enforced`.
-    pub(crate) fn lacking(
+    pub(super) fn lacking(
         &self,
         caller: &Caller,
         required: &[&str],
         enforced: bool,
     ) -> Result<(), Problem> {
+        self.report_missing(caller, required, enforced);
+        if enforced { Err(self.authenticator.lacks(required, self.quota())) } else { Ok(()) }
+    }
+
+    /// Reports that a caller lacks required abilities, and returns the refusal.
+    #[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
+    pub(crate) fn refused_for(&self, caller: &Caller, required: &[&str]) -> Problem {
+        self.report_missing(caller, required, true);
+        self.authenticator.lacks(required, self.quota())
+    }
+
+    fn report_missing(&self, caller: &Caller, required: &[&str], enforced: bool) {
         self.authenticator.rules.tokens.report(|| Event::AbilityMissing {
             id: caller.token().map(VerifiedToken::id),
             owner: caller.owner().clone(),
@@ -169,7 +181,6 @@ impl AuthContext {
             enforced,
             from: self.from,
         });
-        if enforced { Err(self.authenticator.lacks(required, self.quota())) } else { Ok(()) }
     }
 
     /// Refuses a caller without abilities.

@@ -14,7 +14,7 @@ pub(crate) struct AuthLayer<Q: RequestInfo> {
     pub(super) authenticator: Authenticator,
     client_address: Option<ClientAddress<Q>>,
     ask: Option<AskForSession<Q>>,
-    csrf_check: Option<CsrfCheck<Q>>,
+    pub(super) csrf_check: Option<CsrfCheck<Q>>,
 }
 
 type ClientAddress<Q> = Arc<dyn Fn(&Q) -> Option<IpAddr> + Send + Sync>;

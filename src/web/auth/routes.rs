@@ -4,17 +4,34 @@ use std::net::IpAddr;
 
 use crate::{
     api_tokens::ApiTokens,
-    limit::{Charge, Payer},
+    limit::{Charge, LimitError, Payer, RateLimited, RateLimiter},
     token::RateLimit,
     verify::VerifiedToken,
     web::Problem,
 };
 
-use super::{AuthContext, AuthLayer, Authenticator, Caller, RequestInfo};
+use super::{
+    Account, AuthContext, AuthLayer, Authenticator, Caller, RequestInfo,
+    cross_site::may_change_something,
+};
 
 impl<Q: RequestInfo> AuthLayer<Q> {
     pub(crate) fn authenticator(&self) -> &Authenticator {
         &self.authenticator
+    }
+
+    /// Judges a request that a layer further out has judged, and that an account makes by a session.
+    pub(crate) fn made_by(
+        &self,
+        auth: AuthContext,
+        account: Account,
+        request: &Q,
+    ) -> Result<AuthContext, Problem> {
+        let is_admitted = match &self.csrf_check {
+            Some(check) => !may_change_something(request) || check(request),
+            None => self.authenticator.rules.origins.admit(request),
+        };
+        auth.made_by(account, is_admitted)
     }
 }
 
@@ -59,15 +76,24 @@ impl Authenticator {
         self.finish(problem, auth.and_then(AuthContext::quota))
     }
 
-    /// Charges an address, for requests that nobody is known to have made.
+    /// Charges an address, for requests that nobody is known to have made. In this process it is counted by `own`:
+    /// addresses, of which a client may have many, must not take the place of tokens.
     pub(crate) async fn charge_address(
         &self,
+        own: &RateLimiter,
         from: Option<IpAddr>,
         charge: Charge,
     ) -> Result<(), Problem> {
         let now = self.rules.tokens.wall_clock();
-        let charged = self.rules.limiter.charge(Payer::address(from), &charge, now).await;
+        let limiter = if self.rules.limiter.is_local() { own } else { &self.rules.limiter };
+        let charged = limiter.charge(Payer::address(from), &charge, now).await;
         self.report_limiter_events();
-        charged.map(drop).map_err(Problem::from)
+        match charged {
+            Ok(_) => Ok(()),
+            Err(LimitError::Reached(RateLimited { quota, retry_after })) => {
+                Err(self.finish(Problem::rate_limited(retry_after), Some(quota)))
+            }
+            Err(_) => Err(self.finish(Problem::store_unavailable(), None)),
+        }
     }
 }

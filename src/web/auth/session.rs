@@ -58,12 +58,8 @@ impl SessionQuestion {
 
     /// Judges a request that the session of an account makes.
     pub(crate) fn made_by(self, account: Account) -> Verdict {
-        let Self { mut nobody, is_admitted, .. } = self;
-        nobody.session_was_asked = true;
-        if !is_admitted {
-            return Err(nobody.authenticator.cross_site(&account, nobody.from));
-        }
-        nobody.called_by(Caller::by_session(account)).holding_something()
+        let Self { nobody, is_admitted, .. } = self;
+        nobody.made_by(account, is_admitted)
     }
 
     /// Judges a request that no session makes either.
@@ -75,15 +71,31 @@ impl SessionQuestion {
     }
 }
 
+impl AuthContext {
+    /// Judges a request that the session of an account makes.
+    pub(super) fn made_by(mut self, account: Account, is_admitted: bool) -> Verdict {
+        self.session_was_asked = true;
+        if !is_admitted {
+            return Err(self.authenticator.cross_site(&account, self.from));
+        }
+        self.called_by(Caller::by_session(account)).holding_something()
+    }
+}
+
 impl super::Authenticator {
+    /// Waits no longer than the deadline. `None`: it has passed.
+    pub(crate) async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        in_time(Instant::now() + self.rules.tokens.deadline(), future).await
+    }
+
     /// Waits for what the application answers about a session, no longer than the deadline.
     pub(crate) async fn session_in_time<T>(
         &self,
         answer: impl Future<Output = T>,
     ) -> Result<T, Problem> {
-        let deadline = self.rules.tokens.deadline();
-        let answer = in_time(Instant::now() + deadline, answer).await;
+        let answer = self.in_time(answer).await;
         answer.ok_or_else(|| {
+            let deadline = self.rules.tokens.deadline();
             self.session_failed(&format!("no answer within {} ms", deadline.as_millis()))
         })
     }

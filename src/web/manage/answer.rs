@@ -8,14 +8,12 @@ use crate::{
 use super::Target;
 
 /// A response as plain values, which an adapter translates.
-#[derive(Debug)]
 pub(crate) enum Answer {
     Problem(Problem),
     Done(Done),
 }
 
-/// The response to a request that was served.
-#[derive(Debug)]
+/// The response to a request that was served. It may show a token, so it has no `Debug`.
 pub(crate) struct Done {
     pub(crate) status: u16,
     /// With lower-case names.

@@ -149,7 +149,7 @@ pub(super) fn refusals(route: &Route) -> BTreeSet<u16> {
     let by: &[u16] = match route.by {
         By::Account(_) | By::Bearer => &[400, 401, 403, 429, 500, 503],
         By::Secret => &[400, 401, 500, 503],
-        By::Anyone if route.body.is_some() => &[400, 500, 503],
+        By::Anyone if route.body.is_some() => &[400, 503],
         By::Anyone => &[],
     };
     let body: &[u16] = if route.body.is_some() { &[400, 413, 415, 422] } else { &[] };

@@ -32,6 +32,14 @@ pub(super) fn expected_version(request: &impl RequestInfo) -> Result<Option<u32>
     }
 }
 
+/// Refuses `If-Match` where it has no meaning: its client relies on it.
+pub(super) fn no_version(request: &impl RequestInfo) -> Result<(), Problem> {
+    match expected_version(request)? {
+        None => Ok(()),
+        Some(_) => Err(refuse("If-Match", "must be given only to change or rotate a token")),
+    }
+}
+
 fn text<'r>(
     request: &'r impl RequestInfo,
     header: &str,

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
+use futures_util::lock::Mutex;
+
 use crate::{
-    limit::Charge,
+    limit::{Charge, RateLimiter},
     token::RateLimit,
     web::{Problem, auth::Authenticator, request},
 };
@@ -13,25 +15,34 @@ use super::answer::{Answered, Done};
 /// The longest body, in bytes.
 pub(super) const MAX_BODY: usize = 128 * 1024;
 
-/// 60 requests an hour for each address.
-fn charge() -> Option<Charge> {
-    let limit = RateLimit::new(60, time::Duration::HOUR).ok()?;
-    Charge::new("revoke-presented", limit).ok()
+/// What bounds the requests of strangers: each address for itself, and all of a process together.
+#[derive(Debug, Default)]
+pub(super) struct Leaked {
+    addresses: RateLimiter,
+    /// One request after the other asks the store, so that verifications do not wait for a thousand texts.
+    turn: Mutex<()>,
 }
 
-/// Charges the address of a client.
-pub(super) async fn charge_address(
-    authenticator: &Authenticator,
-    from: Option<IpAddr>,
-) -> Result<(), Problem> {
-    match charge() {
-        Some(charge) => authenticator.charge_address(from, charge).await,
-        None => Err(Problem::internal()),
+impl Leaked {
+    /// Charges an address, which has 60 requests an hour.
+    pub(super) async fn charge(
+        &self,
+        authenticator: &Authenticator,
+        from: Option<IpAddr>,
+    ) -> Result<(), Problem> {
+        let limit = RateLimit::new(60, time::Duration::HOUR);
+        let charge = limit.and_then(|limit| Charge::new("revoke-presented", limit));
+        let charge = charge.map_err(|_| Problem::internal())?;
+        authenticator.charge_address(&self.addresses, from, charge).await
     }
-}
 
-pub(super) async fn revoke(authenticator: &Authenticator, body: &[u8]) -> Answered {
-    let texts = request::presented(body)?;
-    authenticator.tokens().revoke_leaked(texts).await.map_err(|error| Problem::from(&error))?;
-    Ok(Done::accepted())
+    pub(super) async fn revoke(&self, authenticator: &Authenticator, body: &[u8]) -> Answered {
+        let texts = request::presented(body)?;
+        let turn = authenticator.in_time(self.turn.lock()).await;
+        let _turn = turn.ok_or_else(Problem::store_unavailable)?;
+        // Whatever the reason is, the client has to ask again.
+        let revoked = authenticator.tokens().revoke_leaked(texts).await;
+        revoked.map_err(|_| Problem::store_unavailable())?;
+        Ok(Done::accepted())
+    }
 }

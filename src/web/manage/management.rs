@@ -5,7 +5,7 @@ use crate::{
     verify::VerifiedToken,
     web::{
         JsonBody, Problem,
-        auth::{Account, AuthContext, AuthLayer, RequestInfo},
+        auth::{Account, AuthContext, AuthLayer, Caller, RequestInfo},
     },
 };
 
@@ -14,7 +14,7 @@ use super::{
     answer::{Answered, Done},
     bearer,
     document::{About, document},
-    leaked,
+    leaked::Leaked,
     routes::{self, By, Found, Operation, ROUTES, Route},
     tokens::Work,
 };
@@ -29,6 +29,7 @@ pub struct Management<Q: RequestInfo, F> {
     account: Arc<dyn Fn(Q, Asked) -> F + Send + Sync>,
     managing_ability: Option<Ability>,
     revokes_presented: bool,
+    leaked: Arc<Leaked>,
     shows_document: bool,
     session_cookie: Option<String>,
     path: Option<String>,
@@ -44,6 +45,7 @@ impl<Q: RequestInfo, F> Management<Q, F> {
             account: Arc::new(account),
             managing_ability: None,
             revokes_presented: false,
+            leaked: Arc::default(),
             shows_document: false,
             session_cookie: None,
             path: None,
@@ -191,24 +193,8 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
         context: &mut Option<AuthContext>,
     ) -> Result<Done, Refused<R>> {
         let tokens = self.layer.authenticator().tokens();
-        let (account, token) = match self.layer.step_or_session(request) {
-            Ok(judged) => {
-                let auth = context.insert(judged.verdict().await?);
-                let token = auth.required_token()?.clone();
-                self.may_manage(auth)?;
-                let asked = Asked::new(step, Some(token.clone()), parameters);
-                let account = self.ask(request, asked).await?;
-                if account.owner() != token.owner() {
-                    auth.lacking(auth.required_caller()?, &[], true)?;
-                }
-                (account, Some(token))
-            }
-            Err(question) => {
-                let account = self.ask(request, Asked::new(step, None, parameters)).await?;
-                *context = Some(question.made_by(account.clone())?);
-                (account, None)
-            }
-        };
+        let asked = Asked::new(step, route.shows_secret(), parameters);
+        let (account, token) = self.account_of(asked, request, context).await?;
         let may_take_it = match step {
             Step::See => true,
             Step::Create => account.creates(),
@@ -218,7 +204,7 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
             return Err(Problem::new(403, "step_not_allowed").into());
         }
         let own = match &token {
-            Some(token) => tokens.managed_by(token),
+            Some((token, ability)) => tokens.managed_by(token, ability.clone()),
             None => tokens.owned_by(account.owner()),
         };
         // Whoever acts for themselves need not be named beside the owner.
@@ -227,10 +213,40 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
         let own = own.restricted_to(account.abilities().clone());
         let body = body().await?;
         let mut grantable = vec![account.abilities().clone()];
-        grantable.extend(token.map(|token| token.abilities().clone()));
+        grantable.extend(token.map(|(token, _)| token.abilities().clone()));
         let owner = account.owner().clone();
         let work = Work { tokens, owner, own, grantable, target };
         Ok(work.answer(route.operation, request, body.as_deref().unwrap_or_default()).await?)
+    }
+
+    /// The account that makes a request, and the token that it makes it by, with the ability to manage others.
+    async fn account_of(
+        &self,
+        asked: Asked,
+        request: &Q,
+        context: &mut Option<AuthContext>,
+    ) -> Result<(Account, Option<(VerifiedToken, Ability)>), Refused<R>> {
+        let judged = match self.layer.step_or_session(request) {
+            Ok(judged) => judged.verdict().await?,
+            Err(question) => {
+                let account = self.ask(request, asked).await?;
+                *context = Some(question.made_by(account.clone())?);
+                return Ok((account, None));
+            }
+        };
+        let auth = context.insert(judged);
+        let Some(token) = auth.caller().and_then(Caller::token).cloned() else {
+            // A layer of the application has found a session, or none. It may know less than is asked for here.
+            let account = self.ask(request, asked).await?;
+            *context = Some(self.layer.made_by(auth.clone(), account.clone(), request)?);
+            return Ok((account, None));
+        };
+        let ability = self.may_manage(auth)?;
+        let account = self.ask(request, asked.by(token.clone())).await?;
+        if account.owner() != token.owner() || account.abilities().is_none() {
+            return Err(auth.refused_for(auth.required_caller()?, &[]).into());
+        }
+        Ok((account, Some((token, ability))))
     }
 
     /// Asks the application which account takes a step, no longer than the deadline.
@@ -240,13 +256,15 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
         answer.map_err(Refused::Own)
     }
 
-    fn may_manage(&self, auth: &AuthContext) -> Result<(), Problem> {
-        let ability = self.managing_ability.as_ref().map(Ability::as_str);
+    /// The ability by which the token of a request manages others.
+    fn may_manage(&self, auth: &AuthContext) -> Result<Ability, Problem> {
+        let ability = self.managing_ability.as_ref();
         let caller = auth.required_caller()?;
-        match ability {
-            Some(ability) if caller.can(ability) => Ok(()),
-            _ => auth.lacking(caller, ability.as_slice(), true),
+        if let Some(ability) = ability.filter(|ability| caller.can(ability.as_str())) {
+            return Ok(ability.clone());
         }
+        let required = ability.map(Ability::as_str);
+        Err(auth.refused_for(caller, required.as_slice()))
     }
 
     async fn by_bearer(
@@ -288,8 +306,8 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
         body: impl AsyncFnOnce() -> Result<Option<JsonBody>, Problem>,
     ) -> Answered {
         let authenticator = self.layer.authenticator();
-        leaked::charge_address(authenticator, self.layer.address_of(request)).await?;
-        leaked::revoke(authenticator, body().await?.as_deref().unwrap_or_default()).await
+        self.leaked.charge(authenticator, self.layer.address_of(request)).await?;
+        self.leaked.revoke(authenticator, body().await?.as_deref().unwrap_or_default()).await
     }
 
     /// A problem in the form of the application, with the state of the rate limit.
@@ -305,6 +323,7 @@ impl<Q: RequestInfo, F> Clone for Management<Q, F> {
             account: self.account.clone(),
             managing_ability: self.managing_ability.clone(),
             revokes_presented: self.revokes_presented,
+            leaked: self.leaked.clone(),
             shows_document: self.shows_document,
             session_cookie: self.session_cookie.clone(),
             path: self.path.clone(),

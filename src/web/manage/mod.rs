@@ -28,6 +28,12 @@
 //! [grant](crate::web::auth::Account::restricted_to). It rotates, resumes and extends only tokens that it could create; other such requests are
 //! answered with 403 `beyond_account`. It revokes and suspends any token of its owner. The token of another owner is 404.
 //!
+//! The application learns from [`Asked::shows_secret`] that a request creates or rotates a token, and can ask for the
+//! password again.
+//!
+//! A revocation leaves the tokens that a token has issued. The application ends those too with
+//! [`revoke_with_descendants`](crate::OwnerTokens::revoke_with_descendants).
+//!
 //! A token manages no tokens, unless [`tokens_may_manage`](Management::tokens_may_manage) names the ability for it. Then
 //! it can do no more than [`ApiTokens::managed_by`](crate::ApiTokens::managed_by) allows.
 //!
@@ -51,6 +57,8 @@ pub(crate) use answer::Answer;
 pub use asked::{Asked, Step};
 pub use management::Management;
 pub(crate) use target::Target;
+#[cfg(feature = "actix")]
+pub(crate) use target::decoded;
 
 /// The names of the parameters that the patterns of the routers have.
 pub(crate) const PARAMETERS: [&str; 2] = ["token_id", "action"];

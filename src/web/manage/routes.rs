@@ -94,6 +94,11 @@ impl Route {
         Self { gives: (status, Some(schema)), ..self }
     }
 
+    /// Returns `true` if the answer shows the plain text of a token.
+    pub(super) fn shows_secret(&self) -> bool {
+        self.gives.1 == Some("IssuedToken")
+    }
+
     const fn refuses(self, refuses: &'static [u16]) -> Self {
         Self { refuses, ..self }
     }
@@ -151,7 +156,7 @@ pub(super) const ROUTES: &[Route] = &[
         .gives(200, "Token")
         .refuses(&[404, 409, 412]),
     Route::new(("DELETE", "/{id}"), CHANGE, Op::Revoke, "Revokes a token, for good.")
-        .refuses(&[404]),
+        .refuses(&[404, 422]),
     Route::new(
         ("POST", "/{id}/rotate"),
         CHANGE,

@@ -12,6 +12,11 @@ pub(crate) struct Target {
     pub(super) query: String,
 }
 
+/// A part of a path without percent-encoding.
+pub(crate) fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
 impl Target {
     /// Splits a path of which the last `depth` segments lie below the mount. Each framework compares a path with its
     /// routes in another way: `/%63urrent` must be the same as `/current` in both (RFC 3986 §6.2.2.2). `None`: the path is
@@ -22,7 +27,7 @@ impl Target {
         let mut segments = Vec::new();
         for _ in 0..depth {
             let (before, segment) = mount.rsplit_once('/').unwrap_or_default();
-            segments.push(percent_decode_str(segment).decode_utf8_lossy().into_owned());
+            segments.push(decoded(segment));
             mount = before;
         }
         segments.reverse();

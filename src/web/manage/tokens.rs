@@ -48,6 +48,10 @@ impl Work<'_> {
         let id = |it: &Self| -> Result<TokenId, Problem> {
             it.target.segments[0].parse().map_err(|_| ManageError::NotFound.into())
         };
+        let takes_version = matches!(operation, Operation::Change | Operation::Rotate);
+        if request.method() != "GET" && !takes_version {
+            headers::no_version(request)?;
+        }
         let record = match operation {
             Operation::List => {
                 let page = own.list(request::list(&target.query)?).await?;

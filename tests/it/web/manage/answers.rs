@@ -57,7 +57,11 @@ async fn every_route_answers_everybody_as_on_file(framework: Framework) {
             let panel = Panel::with(framework, Policy::new(), Switches::ALL, |it| it).await;
             let id = panel.target().await.to_string();
             let filled = |text: &str| text.replace("{id}", &id);
-            let answer = panel.send(add(send(method, &filled(path), &filled(body)))).await;
+            let mut answer = panel.send(add(send(method, &filled(path), &filled(body)))).await;
+            if path == "/openapi.json" && answer.status == 200 {
+                // It is a file of its own.
+                answer.body.clear();
+            }
             let answer = scrubbed(&answer.to_string());
             write!(text, "## {method} {path}: {caller}\n→ {answer}\n").unwrap();
         }

@@ -41,10 +41,13 @@ pub struct Switches {
     pub tokens_manage: bool,
     pub revoke_presented: bool,
     pub public_path: Option<&'static str>,
+    /// The routes lie inside of a layer of the application's, which takes sessions too.
+    pub inside: bool,
 }
 
 impl Switches {
-    pub const ALL: Self = Self { tokens_manage: true, revoke_presented: true, public_path: None };
+    pub const ALL: Self =
+        Self { tokens_manage: true, revoke_presented: true, public_path: None, inside: false };
 }
 
 /// `Management` of either framework.
@@ -79,19 +82,30 @@ pub fn account(cookie: Option<&str>, asked: &Asked) -> Result<Account, Problem> 
     let project = Owner::new(format!("project:{}", asked.parameter("project").unwrap()))?;
     if let Some(token) = asked.token() {
         assert!(token.can("tokens:manage"));
-        return Ok(Account::new(project));
+        let account = Account::new(project);
+        let is_blunt = token.name().as_str() == "blunt";
+        return Ok(if is_blunt { account.restricted_to(Abilities::none()) } else { account });
     }
     let person = cookie.ok_or_else(login_required)?;
     let member = Account::new(project).by(Actor::new(format!("user:{person}"))?);
     match person {
         "stranger" => Ok(Account::new(Owner::new("project:8")?)),
-        "viewer" => Ok(member.may_create(false).may_change(false)),
+        "viewer" => {
+            assert!(!asked.shows_secret() || asked.step() != Step::See);
+            Ok(member.may_create(false).may_change(false))
+        }
         "restricted" => Ok(member.restricted_to(Abilities::set(["servers:read"])?)),
         "nothing" => Ok(member.restricted_to(Abilities::none())),
-        "careful" if asked.step() == Step::Create => Err(Problem::new(403, "password_required")),
+        "careful" if asked.shows_secret() => Err(Problem::new(403, "password_required")),
         "owner" | "careful" => Ok(member),
         _ => Err(login_required()),
     }
+}
+
+/// The login as the layer of the application knows it.
+pub fn session(cookie: Option<&str>) -> Result<Option<Account>, Problem> {
+    let person = cookie.map(|it| Owner::new(format!("user:{it}"))).transpose()?;
+    Ok(person.map(Account::new))
 }
 
 /// The application, its tokens, and what a client sees of it.

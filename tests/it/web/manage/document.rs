@@ -42,6 +42,7 @@ async fn the_document_names_the_mount_and_the_settings(framework: Framework) {
         tokens_manage: false,
         revoke_presented: false,
         public_path: Some("/panel/tokens/"),
+        ..Switches::ALL
     };
     let panel = Panel::with(framework, Policy::new(), switches, |it| it).await;
     let document = (panel.send_unchecked(get(format!("{TOKENS}/openapi.json"))).await).body;
@@ -115,6 +116,7 @@ async fn produce(framework: Framework, route: &str, status: u16) -> Response {
                 "{}".clone_into(&mut body);
             }
         }
+        422 if method == "DELETE" => headers.push(("if-match", "\"0\"".to_owned())),
         422 if method == "GET" => path.push_str("?sort=id"),
         422 => r#"{"member":1}"#.clone_into(&mut body),
         429 if !is_bearer => token = Some("manager"),

@@ -1,6 +1,9 @@
 //! Leaked tokens that anyone sends: no claim that is not true, and nothing told about any of them.
 
-use keyfob::{NewToken, Owner, Policy, TokenRotation, TokenState, store::StoreError};
+use keyfob::{
+    NewToken, Owner, Policy, TokenRotation, TokenState,
+    store::{CorruptRecord, StoreError},
+};
 use serde_json::json;
 
 use super::app::{PROJECT, Panel, Switches, send};
@@ -12,6 +15,7 @@ use crate::{
 on_both! {
     what_is_sent_is_revoked_and_the_answer_tells_nothing
     a_store_that_fails_in_the_middle_is_asked_again
+    a_record_that_cannot_be_read_keeps_no_other_alive
     an_address_may_ask_sixty_times_an_hour
     it_is_off_unless_mounted
 }
@@ -92,6 +96,17 @@ async fn a_store_that_fails_in_the_middle_is_asked_again(framework: Framework) {
         assert_eq!(revoke(&panel, &tokens).await.status, 202);
         assert_eq!(living(&panel).await, before, "{step}");
     }
+}
+
+async fn a_record_that_cannot_be_read_keeps_no_other_alive(framework: Framework) {
+    let panel = Panel::new(framework).await;
+    let before = living(&panel).await;
+    let tokens = leaked(&panel, 250).await;
+    let corrupt = || CorruptRecord::new(None, "digest").into();
+    panel.world.store.fail_times(&["find_many"], 1, corrupt);
+    let refused = revoke(&panel, &tokens).await;
+    assert_eq!(refused.told(), (503, "store_unavailable".to_owned()));
+    assert_eq!(living(&panel).await, before + 100, "those that were looked up with it");
 }
 
 async fn an_address_may_ask_sixty_times_an_hour(framework: Framework) {

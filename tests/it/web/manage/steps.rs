@@ -26,6 +26,10 @@ on_both! {
     tokens_manage_nothing_unless_the_application_says_so
     a_token_of_another_project_manages_nothing_here
     a_store_that_is_away_is_503
+    inside_of_a_layer_that_takes_sessions_all_is_the_same
+    a_condition_is_refused_where_it_has_no_meaning
+    an_account_without_abilities_is_refused_for_a_token_too
+    a_parameter_of_the_mount_is_decoded_alike
 }
 
 fn json(response: &Response) -> Value {
@@ -361,5 +365,62 @@ async fn a_store_that_is_away_is_503(framework: Framework) {
     {
         let told = panel.told(send(method, path, "").with("reader")).await;
         assert_eq!(told, (503, "store_unavailable".to_owned()), "{method} {path}");
+    }
+}
+
+/// The layer has found a session of its own. The account is still that of the mount.
+async fn inside_of_a_layer_that_takes_sessions_all_is_the_same(framework: Framework) {
+    let switches = Switches { inside: true, ..Switches::ALL };
+    let limit = keyfob::token::RateLimit::new(60, time::Duration::MINUTE).unwrap();
+    let panel = Panel::with(framework, Policy::new(), switches, |it| it.rate_limit(limit)).await;
+    let created = panel.send(send("POST", "", r#"{"name":"ci"}"#).by("owner")).await;
+    assert_eq!((created.status, &json(&created)["created_by"]), (201, &json!("user:owner")));
+    let other_site = send("POST", "", r#"{"name":"ci"}"#).header("cookie", "owner");
+    let other_site = panel.told(other_site.header("sec-fetch-site", "cross-site")).await;
+    assert_eq!(other_site, (403, "cross_site_request".to_owned()));
+    assert_eq!(panel.told(send("POST", "", "").by("viewer")).await.1, "step_not_allowed");
+    let nobody = panel.told(send("GET", "", "")).await;
+    assert_eq!(nobody, (401, "missing_credentials".to_owned()), "by the layer");
+    let listed = panel.send(send("GET", "", "").with("manager")).await;
+    assert_eq!((listed.status, listed.quota()), (200, Some((60, 59))), "charged once");
+}
+
+async fn a_condition_is_refused_where_it_has_no_meaning(framework: Framework) {
+    let panel = Panel::new(framework).await;
+    let id = panel.target().await;
+    for (method, path) in [
+        ("DELETE", format!("/{id}")),
+        ("POST", format!("/{id}/suspend")),
+        ("POST", format!("/{id}/resume")),
+        ("POST", "/revoke".to_owned()),
+    ] {
+        let request = send(method, &path, if path == "/revoke" { r#"{"all":true}"# } else { "" });
+        let told = panel.told(request.header("if-match", "\"0\"").by("owner")).await;
+        assert_eq!(told, (422, "validation_failed".to_owned()), "{method} {path}");
+    }
+}
+
+async fn an_account_without_abilities_is_refused_for_a_token_too(framework: Framework) {
+    let panel = Panel::new(framework).await;
+    let new = NewToken::named("blunt").abilities(["tokens:manage"]);
+    let _ = panel.issue("blunt", new).await;
+    let told = panel.told(send("GET", "", "").with("blunt")).await;
+    assert_eq!(told, (403, "insufficient_scope".to_owned()));
+}
+
+async fn a_parameter_of_the_mount_is_decoded_alike(framework: Framework) {
+    let panel = Panel::new(framework).await;
+    for (segment, project) in [("a%2Fb", "a/b"), ("%2541", "%41"), ("a%2Bb", "a+b"), ("a+b", "a+b")]
+    {
+        let path = format!("/projects/{segment}/tokens");
+        let create = crate::web::http::post(&path, r#"{"name":"ci"}"#).by("owner");
+        let created = panel.send(create.header("content-type", "application/json")).await;
+        assert_eq!(created.status, 201, "{segment}: {created}");
+        let owner = Owner::new(format!("project:{project}")).unwrap();
+        let own = panel.tokens.owned_by(&owner);
+        let listed = own.list(keyfob::ListTokens::new()).await.unwrap();
+        assert!(!listed.tokens.is_empty(), "{segment}");
+        let location = created.header("location").unwrap();
+        assert!(location.starts_with(&format!("{path}/")), "{location}");
     }
 }
