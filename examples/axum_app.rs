@@ -60,6 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = Router::new()
         .route("/notebooks/{notebook}", get(list).post(add))
         .layer(layer)
+        // These routes authenticate by themselves. Inside of the layer, a suspended token could not end itself.
         .nest("/account/tokens", management(account_tokens))
         .route("/login", post(log_in))
         .with_state(database);

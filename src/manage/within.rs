@@ -3,11 +3,11 @@
 //! | step | on a token that goes beyond the manager |
 //! |---|---|
 //! | see, suspend, revoke | allowed |
-//! | change | allowed, as long as the token can do no more afterwards; abilities that the manager may grant can be added |
+//! | change | allowed, as long as the token can do no more afterwards |
+//! | add abilities that the manager may grant | allowed, if the token exceeds the manager in its abilities only |
 //! | rotate, resume, extend | [`BeyondAccount`](ManageError::BeyondAccount): it would put more into the manager's hands |
 //!
-//! Abilities are added only to a token that goes beyond the manager in nothing else. Otherwise a manager could lend them to
-//! a token that outlives it.
+//! A manager could otherwise lend its abilities to a token that outlives it.
 //!
 //! A store applies such a step only to the version that was judged: another actor can make the token stronger meanwhile.
 

@@ -30,8 +30,9 @@ impl Management {
     /// [`ApiTokens`](crate::ApiTokens). Pass a clone of the application's middleware, so that both have the same realm,
     /// origins, limits and client addresses. Its [`or_session`](TokenMiddleware::or_session) is not asked.
     ///
-    /// `account` is called for each request that has no token, once, with the request and the [step](Asked::step). Its
-    /// future need not be `Send`. An error is the response of the application's own, such as
+    /// `account` gets the request and [the step](Asked). [The module](crate::web::manage#the-account) says when it
+    /// is called. Its future need not be
+    /// `Send`. An error is the response of the application's own, such as
     /// [`Problem::new(401, "login_required")`](crate::web::Problem::new).
     pub fn new<F, E>(
         middleware: impl Into<TokenMiddleware>,
@@ -47,7 +48,8 @@ impl Management {
     }
 }
 
-/// Returns the [routes that manage tokens](crate::web::manage) at a path, which can have parameters. Make the
+/// Returns the [routes that manage tokens](crate::web::manage) at a path, which can have parameters, but none named `token_id`
+/// or `action`. Make the
 /// [`Management`] outside of the closure that makes the app, and clone it inside.
 ///
 /// ```

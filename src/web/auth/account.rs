@@ -2,8 +2,8 @@ use crate::token::{Abilities, Actor, Owner};
 
 /// The account of a session: the owner it acts for, the actor, and the abilities it may use.
 ///
-/// An application makes one from its own login, for [`or_session`](super#session-or-token). Never take the owner from
-/// the request itself: take it from what the login has proven.
+/// An application makes one from its own login, for [`or_session`](super#session-or-token) and for the routes that manage
+/// tokens. Never take the owner from the request itself: take it from what the login has proven.
 ///
 /// ```
 /// use keyfob::{Abilities, Owner, token::Actor, web::auth::Account};
@@ -13,10 +13,12 @@ use crate::token::{Abilities, Actor, Owner};
 /// assert_eq!(ada.actor().as_str(), "user:42");
 /// assert!(ada.can("servers:delete"));
 ///
-/// // A member of a project who may only read.
+/// // A member of a project whose session has one ability, and who may see tokens and not manage them.
 /// let member = Account::new(Owner::new("project:7")?)
 ///     .by(Actor::new("user:42")?)
-///     .restricted_to(Abilities::set(["servers:read"])?);
+///     .restricted_to(Abilities::set(["servers:read"])?)
+///     .may_create(false)
+///     .may_change(false);
 /// assert!(!member.can("servers:delete"));
 /// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
@@ -50,7 +52,8 @@ impl Account {
         Self { actor, ..self }
     }
 
-    /// Restricts the session to abilities. A session without any ability is refused with 403, as such a token is.
+    /// Restricts the session to abilities. With the mounted routes it also grants no others. A session without any ability is
+    /// refused with 403, as such a token is. Default: all abilities.
     #[must_use]
     pub fn restricted_to(self, abilities: Abilities) -> Self {
         Self { abilities, ..self }
@@ -65,14 +68,6 @@ impl Account {
 
     /// Sets whether the person may change, rotate, suspend, resume and revoke tokens with the mounted routes. Default:
     /// `true`.
-    ///
-    /// ```
-    /// use keyfob::{Owner, web::auth::Account};
-    ///
-    /// // A member of a project who may only see its tokens.
-    /// let member = Account::new(Owner::new("project:7")?).may_create(false).may_change(false);
-    /// # Ok::<(), keyfob::InvalidValue>(())
-    /// ```
     #[must_use]
     pub fn may_change(mut self, allowed: bool) -> Self {
         self.steps.change = allowed;

@@ -29,8 +29,9 @@ impl Management {
     /// [`ApiTokens`](crate::ApiTokens). Pass a clone of the application's layer, so that both have the same realm, origins,
     /// limits and client addresses. Its [`or_session`](TokenLayer::or_session) is not asked.
     ///
-    /// `account` is called for each request that has no token, once, with its head and the [step](Asked::step). An error is
-    /// the response of the application's own, such as [`Problem::new(401, "login_required")`](crate::web::Problem::new).
+    /// `account` gets the head of the request and [the step](Asked). [The module](crate::web::manage#the-account) says when it
+    /// is called. An error is the response of the application's own, such as
+    /// [`Problem::new(401, "login_required")`](crate::web::Problem::new).
     pub fn new<F, E>(
         layer: impl Into<TokenLayer>,
         account: impl Fn(Parts, Asked) -> F + Send + Sync + 'static,
@@ -63,6 +64,39 @@ impl Management {
 /// # let (tokens, _) = testing::in_memory("acme");
 /// let router: Router = Router::new()
 ///     .nest("/account/tokens", management(Management::new(tokens, account)));
+/// ```
+///
+/// The path can have parameters, but none named `token_id` or `action`. This application keeps the tokens of projects, of
+/// which some members may only see them:
+/// ```
+/// use axum::{Router, http::request::Parts};
+/// use keyfob::{Actor, Owner, testing};
+/// use keyfob::web::{Authenticator, Problem, Realm, auth::Account, axum::{Management, TokenLayer, management}, manage::Asked};
+///
+/// # #[derive(Clone)]
+/// # struct Session { id: u64 }
+/// /// Asks the application's database for a person's place in a project.
+/// async fn role(project: &str, person: u64) -> Option<&'static str> {
+///     # Some("viewer")
+///     # /*
+///     …
+///     # */
+/// }
+///
+/// async fn account(parts: Parts, asked: Asked) -> Result<Account, Problem> {
+///     let session = parts.extensions.get::<Session>().ok_or(Problem::new(401, "login_required"))?;
+///     let project = asked.parameter("project").ok_or(Problem::not_found())?;
+///     let role = role(project, session.id).await.ok_or(Problem::not_found())?;
+///     let member = Account::new(Owner::new(format!("project:{project}"))?)
+///         .by(Actor::new(format!("user:{}", session.id))?);
+///     Ok(if role == "viewer" { member.may_create(false).may_change(false) } else { member })
+/// }
+///
+/// # let (tokens, _) = testing::in_memory("acme");
+/// let layer = TokenLayer::new(Authenticator::require(tokens, Realm::new("Acme API")?).origin("https://acme.example")?);
+/// let router: Router = Router::new()
+///     .nest("/projects/{project}/tokens", management(Management::new(layer, account)));
+/// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 pub fn management<S: Clone + Send + Sync + 'static>(management: Management) -> Router<S> {
     let management = Arc::new(management);

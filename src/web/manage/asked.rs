@@ -38,15 +38,17 @@ impl Asked {
     }
 
     /// Returns `true` if the answer shows the plain text of a token: the token is created or rotated. An application can ask
-    /// for the password again then.
+    /// for the password again then. `/current/rotate`, by which a token rotates itself, does not ask the application.
     ///
     /// ```
     /// use keyfob::web::{Problem, auth::Account, manage::Asked};
     ///
-    /// struct Session { account: Account, asked_for_password: bool }
+    /// /// The application's own session. It notes when the password was last confirmed.
+    /// struct Session { account: Account, is_confirmed: bool }
     ///
-    /// fn account(session: Session, asked: &Asked) -> Result<Account, Problem> {
-    ///     if asked.shows_secret() && !session.asked_for_password {
+    /// async fn account(session: Option<Session>, asked: Asked) -> Result<Account, Problem> {
+    ///     let session = session.ok_or(Problem::new(401, "login_required"))?;
+    ///     if asked.shows_secret() && !session.is_confirmed {
     ///         return Err(Problem::new(403, "password_required"));
     ///     }
     ///     Ok(session.account)
@@ -58,15 +60,30 @@ impl Asked {
     }
 
     /// The token that makes the request, if no session does. The application is asked about a token only if
-    /// [tokens may manage](super::Management::tokens_may_manage) others. Its owner must be that of the account; otherwise the
-    /// answer is 403.
+    /// [tokens may manage](super::Management::tokens_may_manage) others, and this one has the ability. Return the account that
+    /// the path is about, as for a session. If its owner is not the token's, the answer is 403.
+    ///
+    /// ```
+    /// use keyfob::{Owner, web::{Problem, auth::Account, manage::Asked}};
+    ///
+    /// // Mounted at `/projects/{project}/tokens`.
+    /// async fn account(asked: Asked) -> Result<Account, Problem> {
+    ///     let project = asked.parameter("project").ok_or(Problem::not_found())?;
+    ///     let account = Account::new(Owner::new(format!("project:{project}"))?);
+    ///     if asked.token().is_some() {
+    ///         return Ok(account);
+    ///     }
+    ///     // Here the application looks for a session, and for the person's place in this project.
+    ///     Err(Problem::new(401, "login_required"))
+    /// }
+    /// ```
     #[must_use]
     pub fn token(&self) -> Option<&VerifiedToken> {
         self.token.as_ref()
     }
 
     /// The value of a parameter of the path that the routes are mounted at, decoded: `project` of
-    /// `/projects/{project}/tokens`.
+    /// `/projects/{project}/tokens`. The client has chosen it: check that the person is a member of that project.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let mut parameters = self.parameters.iter();

@@ -52,8 +52,8 @@ impl<Q: RequestInfo, F> Management<Q, F> {
         }
     }
 
-    /// Lets a token manage others if it has an ability, such as `tokens:manage`. The account is asked about such a token
-    /// too, with [`Asked::token`]. Default: no token manages others; a request with a token is answered with 403.
+    /// Lets a token manage others if it has an ability, such as `tokens:manage`. The application is asked about such a token
+    /// too: see [`Asked::token`]. Default: no token manages others; a request with a token is answered with 403.
     ///
     /// # Errors
     /// [`InvalidValue`] if the text is not one ability.
@@ -74,8 +74,8 @@ impl<Q: RequestInfo, F> Management<Q, F> {
         Self { revokes_presented: accepted, ..self }
     }
 
-    /// Sets the path that clients see the routes at, for `Location`. Set it if a proxy takes a prefix away. Default: the
-    /// path of the request.
+    /// Sets the path that clients see the routes at, for `Location` and the OpenAPI document. Set it if a proxy takes a prefix
+    /// away. Default: the path of the request, with the values of its parameters.
     pub fn public_path(self, path: impl Into<String>) -> Self {
         Self { path: Some(path.into()), ..self }
     }
@@ -91,7 +91,7 @@ impl<Q: RequestInfo, F> Management<Q, F> {
         Self { session_cookie: Some(name.into()), ..self }
     }
 
-    /// Returns the OpenAPI 3.1 document of the routes as they are mounted at a path.
+    /// Returns the OpenAPI 3.1 document of the routes as they are mounted at a path, such as `/account/tokens`.
     #[must_use]
     pub fn document(&self, path: &str) -> serde_json::Value {
         let authenticator = self.layer.authenticator();
@@ -207,7 +207,7 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
             Some((token, ability)) => tokens.managed_by(token, ability.clone()),
             None => tokens.owned_by(account.owner()),
         };
-        // Whoever acts for themselves need not be named beside the owner.
+        // An owner who acts for themselves is not named as the actor, too.
         let is_owner = account.actor().as_str() == account.owner().as_str();
         let own = if is_owner { own } else { own.by(account.actor().clone()) };
         let own = own.restricted_to(account.abilities().clone());

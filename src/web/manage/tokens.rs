@@ -49,7 +49,8 @@ impl Work<'_> {
             it.target.segments[0].parse().map_err(|_| ManageError::NotFound.into())
         };
         let takes_version = matches!(operation, Operation::Change | Operation::Rotate);
-        if request.method() != "GET" && !takes_version {
+        let is_read = matches!(request.method(), "GET" | "HEAD");
+        if !is_read && !takes_version {
             headers::no_version(request)?;
         }
         let record = match operation {
