@@ -61,7 +61,7 @@ impl Authenticator {
         match self.step_or_session(request, request.address) {
             Ok(step) => step.verdict().await,
             Err(question) => {
-                let question = question.by_check(request.csrf_check(), request);
+                let question = question.admitted(self.admits(request, request.csrf_check()));
                 let answer = async { session().await.map_err(|it| error_chain(&*it.into())) };
                 question.ask(answer).await
             }
@@ -105,8 +105,7 @@ impl Authenticator {
         let presented = match self.presented(request, from, takes_sessions) {
             Ok(Ok(presented)) => presented,
             Ok(Err(no_token)) => {
-                let is_admitted = takes_sessions && self.rules.origins.admit(request);
-                return Err(Box::new(SessionQuestion { nobody, no_token, is_admitted }));
+                return Err(Box::new(SessionQuestion { nobody, no_token, is_admitted: false }));
             }
             Err(problem) => return Ok(Step::Now(Err(problem))),
         };

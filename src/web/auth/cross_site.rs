@@ -7,7 +7,7 @@ use crate::{
     web::credentials::one,
 };
 
-use super::RequestInfo;
+use super::{Authenticator, RequestInfo};
 
 /// The origins from which a session may change something.
 #[derive(Clone, Debug, Default)]
@@ -42,11 +42,9 @@ impl Origins {
         Ok(())
     }
 
-    /// Returns `true` if a session may make this request. A header that is repeated admits nothing.
-    pub(super) fn admit(&self, request: &impl RequestInfo) -> bool {
-        if !may_change_something(request) {
-            return true;
-        }
+    /// Returns `true` if a session may make this request, which may change something. A header that is repeated admits
+    /// nothing.
+    fn admit(&self, request: &impl RequestInfo) -> bool {
         let (Ok(site), Ok(origin)) =
             (one(request.header("sec-fetch-site")), one(request.header("origin")))
         else {
@@ -71,9 +69,21 @@ impl Origins {
     }
 }
 
+impl Authenticator {
+    /// Returns `true` if a session may make this request, by the application's own check if there is one.
+    pub(super) fn admits(
+        &self,
+        request: &impl RequestInfo,
+        check: Option<impl FnOnce() -> bool>,
+    ) -> bool {
+        !may_change_something(request)
+            || check.map_or_else(|| self.rules.origins.admit(request), |check| check())
+    }
+}
+
 /// Returns `true` for all but the safe methods of RFC 9110 §9.2.1, and for an upgrade: a page of another site can open
 /// a WebSocket with the session's cookie.
-pub(super) fn may_change_something(request: &impl RequestInfo) -> bool {
+fn may_change_something(request: &impl RequestInfo) -> bool {
     let is_safe = matches!(request.method(), "GET" | "HEAD" | "OPTIONS");
     !is_safe || request.header("upgrade").next().is_some()
 }

@@ -14,7 +14,7 @@ pub(crate) struct AuthLayer<Q: RequestInfo> {
     pub(super) authenticator: Authenticator,
     client_address: Option<ClientAddress<Q>>,
     ask: Option<AskForSession<Q>>,
-    pub(super) csrf_check: Option<CsrfCheck<Q>>,
+    csrf_check: Option<CsrfCheck<Q>>,
 }
 
 type ClientAddress<Q> = Arc<dyn Fn(&Q) -> Option<IpAddr> + Send + Sync>;
@@ -78,10 +78,13 @@ impl<Q: RequestInfo> AuthLayer<Q> {
     /// Judges a request by its token. If it has none, the application has to be asked for a session.
     pub(crate) fn step_or_session(&self, request: &Q) -> Result<Step, Box<SessionQuestion>> {
         let step = self.authenticator.step_or_session(request, self.address_of(request));
-        step.map_err(|question| {
-            let check = self.csrf_check.as_ref().map(|check| || check(request));
-            Box::new(question.by_check(check, request))
-        })
+        step.map_err(|question| Box::new(question.admitted(self.admits(request))))
+    }
+
+    /// Returns `true` if a session may make this request.
+    pub(super) fn admits(&self, request: &Q) -> bool {
+        let check = self.csrf_check.as_ref().map(|check| || check(request));
+        self.authenticator.admits(request, check)
     }
 
     /// The client's address, if the application tells it.

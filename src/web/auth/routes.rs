@@ -10,10 +10,7 @@ use crate::{
     web::Problem,
 };
 
-use super::{
-    Account, AuthContext, AuthLayer, Authenticator, Caller, RequestInfo,
-    cross_site::may_change_something,
-};
+use super::{Account, AuthContext, AuthLayer, Authenticator, Caller, RequestInfo};
 
 impl<Q: RequestInfo> AuthLayer<Q> {
     pub(crate) fn authenticator(&self) -> &Authenticator {
@@ -27,11 +24,7 @@ impl<Q: RequestInfo> AuthLayer<Q> {
         account: Account,
         request: &Q,
     ) -> Result<AuthContext, Problem> {
-        let is_admitted = match &self.csrf_check {
-            Some(check) => !may_change_something(request) || check(request),
-            None => self.authenticator.rules.origins.admit(request),
-        };
-        auth.made_by(account, is_admitted)
+        auth.made_by(account, self.admits(request))
     }
 }
 

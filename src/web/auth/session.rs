@@ -5,9 +5,8 @@ use std::{future::Future, net::IpAddr, time::Instant};
 use crate::{event::Event, time::timer::in_time, web::Problem};
 
 use super::{
-    Account, Caller, RequestInfo,
+    Account, Caller,
     context::{AuthContext, Verdict},
-    cross_site::may_change_something,
 };
 
 /// Why a request has no credential of ours.
@@ -30,16 +29,9 @@ pub(crate) struct SessionQuestion {
 }
 
 impl SessionQuestion {
-    /// The same by the application's own check, if there is one, in place of the comparison of origins.
-    pub(super) fn by_check(
-        self,
-        check: Option<impl FnOnce() -> bool>,
-        request: &impl RequestInfo,
-    ) -> Self {
-        match check {
-            Some(check) => Self { is_admitted: !may_change_something(request) || check(), ..self },
-            None => self,
-        }
+    /// The same with the answer to whether a session may make the request.
+    pub(super) fn admitted(self, is_admitted: bool) -> Self {
+        Self { is_admitted, ..self }
     }
 
     /// Asks the application once, no longer than the deadline, and judges the request by the answer. An error is a text
