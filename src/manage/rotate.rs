@@ -64,42 +64,18 @@ enum Asker {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RotateError {
-    /// The owner has no such token.
-    #[error("the owner has no such token")]
-    NotFound,
-    /// Fields are not valid.
+    /// The token can't be managed so. A token that is idle can't be rotated either, and its bearer can't rotate one that is
+    /// suspended or not yet valid: [`ManageError::NotActive`].
     #[error(transparent)]
-    Invalid(#[from] InvalidFields),
-    /// The token is revoked, expired or idle. The bearer also can't rotate a token that is suspended or not yet valid.
-    #[error("the token is {0} and can't be rotated")]
-    NotActive(TokenState),
+    Manage(#[from] ManageError),
     /// The token has another [generation](TokenRotation::generation) than expected, or another caller rotated it at the
     /// same time.
     #[error("the token was rotated by somebody else")]
     Conflict,
-    /// The token was changed since the version that [was named](TokenRotation::if_version).
-    #[error("the token was changed meanwhile: its version is {version} now")]
-    VersionMismatch {
-        /// The version that it has.
-        version: u32,
-    },
-    /// The token can do more than its manager may grant: see [`ManageError::BeyondAccount`].
-    #[error("the token can do more than its manager may grant")]
-    BeyondAccount,
     /// The grace period of the previous rotation is not over, and its new secret is in use: another rotation would end
     /// the old secret. [`TokenRotation::end_running_grace`] ends it.
     #[error("the grace of the rotation before is not over")]
     InGrace,
-    /// The token would get a later expiry, and another token of the owner has taken its name: one that is neither
-    /// revoked nor expired.
-    #[error("the owner has another token of this name")]
-    NameTaken,
-    /// The token would get a later expiry, and the owner has as many other tokens as the application allows.
-    #[error("the owner has {limit} tokens already")]
-    LimitReached {
-        /// The limit.
-        limit: u32,
-    },
     /// The application no longer accepts the prefix of the token.
     #[error("tokens of this prefix are not accepted any more")]
     PrefixNotAccepted,
@@ -112,9 +88,18 @@ pub enum RotateError {
     /// The random generator failed.
     #[error("the random generator failed")]
     Entropy(#[source] io::Error),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+}
+
+impl From<StoreError> for RotateError {
+    fn from(error: StoreError) -> Self {
+        Self::Manage(error.into())
+    }
+}
+
+impl From<InvalidFields> for RotateError {
+    fn from(invalid: InvalidFields) -> Self {
+        Self::Manage(invalid.into())
+    }
 }
 
 impl TokenRotation {
@@ -246,7 +231,9 @@ impl OwnerTokens {
         for _ in 0..attempts {
             let record = self.get_in(store, id).await?;
             if rotation.version.is_some_and(|seen| seen != record.version) {
-                return Err(RotateError::VersionMismatch { version: record.version });
+                return Err(RotateError::Manage(ManageError::VersionMismatch {
+                    version: record.version,
+                }));
             }
             if first.as_ref().is_some_and(|first| was_rotated(first, &record)) {
                 return Err(RotateError::Conflict);
@@ -291,7 +278,7 @@ impl ApiTokens {
         }
         match record.state_at(now) {
             TokenState::Active | TokenState::Suspended | TokenState::NotYetValid => {}
-            state => return Err(RotateError::NotActive(state)),
+            state => return Err(RotateError::Manage(ManageError::NotActive(state))),
         }
         if !self.format().accepts(&record.prefix) {
             return Err(RotateError::PrefixNotAccepted);
@@ -360,21 +347,6 @@ impl ApiTokens {
         match (expires_at, grace_end) {
             (Some(expires_at), Some(grace_end)) if fields.is_empty() => Ok((expires_at, grace_end)),
             _ => Err(fields.into_error()),
-        }
-    }
-}
-
-impl From<ManageError> for RotateError {
-    fn from(error: ManageError) -> Self {
-        match error {
-            ManageError::NotFound => Self::NotFound,
-            ManageError::Invalid(invalid) => Self::Invalid(invalid),
-            ManageError::NameTaken => Self::NameTaken,
-            ManageError::LimitReached { limit } => Self::LimitReached { limit },
-            ManageError::VersionMismatch { version } => Self::VersionMismatch { version },
-            ManageError::BeyondAccount => Self::BeyondAccount,
-            ManageError::NotActive(state) => Self::NotActive(state),
-            ManageError::Store(error) => Self::Store(error),
         }
     }
 }

@@ -164,13 +164,17 @@ impl ApiTokens {
 
 fn no_longer(reason: &VerifyError) -> RotateError {
     match reason {
-        VerifyError::Unknown => RotateError::NotFound,
+        VerifyError::Unknown => RotateError::Manage(ManageError::NotFound),
         VerifyError::RetiredSecret(_) => RotateError::Conflict,
-        VerifyError::Revoked(_) => RotateError::NotActive(TokenState::Revoked),
-        VerifyError::Expired(_) => RotateError::NotActive(TokenState::Expired),
-        VerifyError::Suspended(_) => RotateError::NotActive(TokenState::Suspended),
-        VerifyError::Idle(_) => RotateError::NotActive(TokenState::Idle),
-        VerifyError::NotYetValid(_) => RotateError::NotActive(TokenState::NotYetValid),
+        VerifyError::Revoked(_) => RotateError::Manage(ManageError::NotActive(TokenState::Revoked)),
+        VerifyError::Expired(_) => RotateError::Manage(ManageError::NotActive(TokenState::Expired)),
+        VerifyError::Suspended(_) => {
+            RotateError::Manage(ManageError::NotActive(TokenState::Suspended))
+        }
+        VerifyError::Idle(_) => RotateError::Manage(ManageError::NotActive(TokenState::Idle)),
+        VerifyError::NotYetValid(_) => {
+            RotateError::Manage(ManageError::NotActive(TokenState::NotYetValid))
+        }
         reason => RotateError::Refused { reason: reason.code() },
     }
 }

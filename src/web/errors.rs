@@ -79,19 +79,13 @@ impl From<&IssueError> for Problem {
 impl From<&RotateError> for Problem {
     fn from(error: &RotateError) -> Self {
         match error {
-            RotateError::NotFound => Self::not_found(),
-            RotateError::Invalid(invalid) => Self::validation_failed(invalid),
-            RotateError::NotActive(_)
-            | RotateError::PrefixNotAccepted
-            | RotateError::Refused { .. } => Self::new(409, "token_not_active"),
-            RotateError::VersionMismatch { .. } => Self::new(412, "version_mismatch"),
-            RotateError::BeyondAccount => Self::new(403, "beyond_account"),
+            RotateError::Manage(error) => Self::from(error),
+            RotateError::PrefixNotAccepted | RotateError::Refused { .. } => {
+                Self::new(409, "token_not_active")
+            }
             RotateError::Conflict => Self::new(409, "rotation_conflict"),
             RotateError::InGrace => Self::new(409, "rotation_in_grace"),
-            RotateError::NameTaken => Self::new(409, "name_taken"),
-            RotateError::LimitReached { .. } => Self::new(409, "token_limit_reached"),
             RotateError::Entropy(_) => Self::internal(),
-            RotateError::Store(error) => Self::store(error),
         }
     }
 }

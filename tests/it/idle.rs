@@ -310,7 +310,10 @@ async fn an_idle_token_is_managed_and_not_rotated(world: World) {
     let id = issued.record.id;
     world.at(100);
     let refused = own.rotate(id, TokenRotation::new()).await;
-    assert!(matches!(refused, Err(RotateError::NotActive(TokenState::Idle))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(RotateError::Manage(ManageError::NotActive(TokenState::Idle)))),
+        "{refused:?}"
+    );
     let renamed: Result<_, ManageError> = own.rename(id, "renamed").await;
     assert_eq!(renamed.unwrap().state_at(tokens.now()), TokenState::Idle);
     assert_eq!(verdict(&tokens, &issued).await, "idle");

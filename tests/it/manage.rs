@@ -218,8 +218,10 @@ async fn a_later_expiry_is_refused_where_name_or_place_were_taken_meanwhile(worl
         } else {
             let rotation = TokenRotation::new().expires_at(None);
             match own.rotate(id, rotation).await.map(drop).unwrap_err() {
-                RotateError::NameTaken => ManageError::NameTaken,
-                RotateError::LimitReached { limit } => ManageError::LimitReached { limit },
+                RotateError::Manage(ManageError::NameTaken) => ManageError::NameTaken,
+                RotateError::Manage(ManageError::LimitReached { limit }) => {
+                    ManageError::LimitReached { limit }
+                }
                 other => panic!("{other:?}"),
             }
         };

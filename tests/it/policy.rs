@@ -56,7 +56,10 @@ async fn each_owner_has_a_limit_of_their_own(world: World) {
     let changed = own.change(third.record.id, later).await;
     assert!(matches!(changed, Err(ManageError::LimitReached { limit: 0 })), "{changed:?}");
     let rotated = own.rotate(third.record.id, TokenRotation::new().expires_at(after(200))).await;
-    assert!(matches!(rotated, Err(RotateError::LimitReached { limit: 0 })), "{rotated:?}");
+    assert!(
+        matches!(rotated, Err(RotateError::Manage(ManageError::LimitReached { limit: 0 }))),
+        "{rotated:?}"
+    );
     let last = world.with(Policy::new().limit(|_| None).limit_per_owner(1));
     let fourth = last.issue(world.new_token("d")).await;
     assert!(matches!(fourth, Err(IssueError::LimitReached { limit: 1 })), "the last one counts");
@@ -138,7 +141,9 @@ async fn a_lifetime_has_a_minimum(world: World) {
     }
     change(120).await.unwrap();
     match own.rotate(parent.record.id, TokenRotation::new().expires_at(after(159))).await {
-        Err(RotateError::Invalid(invalid)) => assert_eq!(broken(&invalid), too_short),
+        Err(RotateError::Manage(ManageError::Invalid(invalid))) => {
+            assert_eq!(broken(&invalid), too_short);
+        }
         other => panic!("it counts from the rotation: {other:?}"),
     }
     let bearer = tokens.verify(parent.plain.expose_secret()).await.unwrap();
@@ -182,7 +187,9 @@ async fn a_client_names_no_expiry_where_the_application_sets_it(world: World) {
         other => panic!("{other:?}"),
     }
     match own.rotate(issued.record.id, request::rotation(body).unwrap()).await {
-        Err(RotateError::Invalid(invalid)) => assert_eq!(broken(&invalid), refused),
+        Err(RotateError::Manage(ManageError::Invalid(invalid))) => {
+            assert_eq!(broken(&invalid), refused);
+        }
         other => panic!("{other:?}"),
     }
     own.change(issued.record.id, TokenChange::new().expires_at(None)).await.unwrap();

@@ -10,8 +10,8 @@ mod retired;
 mod retries;
 
 use keyfob::{
-    ApiTokens, IssuedToken, NewToken, Policy, RotateError, TokenChange, TokenRecord, TokenRotation,
-    TokenState,
+    ApiTokens, IssuedToken, ManageError, NewToken, Policy, RotateError, TokenChange, TokenRecord,
+    TokenRotation, TokenState,
     token::{PreviousSecret, RateLimit},
 };
 use time::Duration;
@@ -81,7 +81,9 @@ fn at(world: &World, seconds: i64) {
 #[track_caller]
 fn wrong(outcome: Result<IssuedToken, RotateError>) -> Vec<&'static str> {
     match outcome {
-        Err(RotateError::Invalid(invalid)) => invalid.errors.iter().map(|it| it.name).collect(),
+        Err(RotateError::Manage(ManageError::Invalid(invalid))) => {
+            invalid.errors.iter().map(|it| it.name).collect()
+        }
         other => panic!("{other:?}"),
     }
 }

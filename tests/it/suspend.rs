@@ -2,8 +2,8 @@
 
 use futures_util::FutureExt;
 use keyfob::{
-    ManageError, NewToken, Policy, Timestamp, TokenChange, TokenId, TokenRotation, TokenState,
-    VerifyError,
+    ManageError, NewToken, Policy, RotateError, Timestamp, TokenChange, TokenId, TokenRotation,
+    TokenState, VerifyError,
     store::{StoreError, contract::Selection},
     token::{Actor, Reason, Revocation, Suspension},
     web::{Problem, Realm},
@@ -381,7 +381,7 @@ async fn a_rotation_lets_no_token_end_before_it_begins(world: World) {
     let new = world.new_token("a").not_before(after(100)).expires_at(after(200));
     let id = tokens.issue(new).await.unwrap().record.id;
     let refused = own.rotate(id, TokenRotation::new().expires_at(after(100))).await;
-    assert!(matches!(refused, Err(keyfob::RotateError::Invalid(_))), "{refused:?}");
+    assert!(matches!(refused, Err(RotateError::Manage(ManageError::Invalid(_)))), "{refused:?}");
     own.rotate(id, TokenRotation::new().expires_at(after(101))).await.map(drop).unwrap();
 }
 

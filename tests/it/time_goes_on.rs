@@ -208,7 +208,10 @@ async fn what_has_expired_is_not_revived(world: World) {
             tokens.rotate_presented(&token, TokenRotation::new()).await,
         ] {
             assert!(
-                matches!(outcome, Err(RotateError::NotActive(TokenState::Expired))),
+                matches!(
+                    outcome,
+                    Err(RotateError::Manage(ManageError::NotActive(TokenState::Expired)))
+                ),
                 "{outcome:?}"
             );
         }

@@ -78,7 +78,7 @@ impl From<ManageError> for Refused {
 impl From<RotateError> for Refused {
     fn from(error: RotateError) -> Self {
         Self(match error {
-            RotateError::BeyondAccount => "beyond".to_owned(),
+            RotateError::Manage(ManageError::BeyondAccount) => "beyond".to_owned(),
             other => other.to_string(),
         })
     }

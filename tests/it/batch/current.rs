@@ -1,6 +1,6 @@
 //! Nobody is judged by what was read before he came, and nobody asks for what is known by now.
 
-use keyfob::{Cache, RotateError, TokenRotation, TokenState};
+use keyfob::{Cache, ManageError, RotateError, TokenRotation, TokenState};
 
 use super::*;
 
@@ -71,7 +71,7 @@ async fn who_needs_the_store_asks_it_beside_others_who_are_answered_from_memory(
 
     let (verdicts, rotated) = futures_util::future::join(join_all(beside), rotating).await;
     assert!(
-        matches!(rotated, Err(RotateError::NotActive(TokenState::Suspended))),
+        matches!(rotated, Err(RotateError::Manage(ManageError::NotActive(TokenState::Suspended)))),
         "{:?}",
         rotated.map(drop)
     );

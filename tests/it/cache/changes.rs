@@ -1,8 +1,8 @@
 //! What this node changes shows on it at once.
 
 use keyfob::{
-    Ability, ApiTokens, IssueError, IssuedToken, Policy, RotateError, TokenChange, TokenRotation,
-    TokenState,
+    Ability, ApiTokens, IssueError, IssuedToken, ManageError, Policy, RotateError, TokenChange,
+    TokenRotation, TokenState,
 };
 use time::Duration;
 
@@ -176,7 +176,7 @@ async fn a_token_that_was_suspended_elsewhere_issues_and_rotates_nothing_here(wo
     own.suspend(issued.record.id).await.unwrap();
     assert_eq!(remembered(&world, &tokens, &issued).await, "good");
     let rotated = tokens.rotate_presented(&token, TokenRotation::new()).await;
-    let refused = Err(RotateError::NotActive(TokenState::Suspended));
+    let refused = Err(RotateError::Manage(ManageError::NotActive(TokenState::Suspended)));
     assert_eq!(
         format!("{:?}", rotated.map(drop)),
         format!("{refused:?}", refused = refused as Result<(), _>)

@@ -1,6 +1,8 @@
 //! Rotation by whoever bears the token: with less power than its owner.
 
-use keyfob::{ApiTokens, IssuedToken, RotateError, TokenRotation, TokenState, VerifiedToken};
+use keyfob::{
+    ApiTokens, IssuedToken, ManageError, RotateError, TokenRotation, TokenState, VerifiedToken,
+};
 
 use super::{at, grace, previous, rotate, rotated, tried, until_first_use, wrong};
 use crate::support::{World, after, on_every_store};
@@ -121,7 +123,10 @@ async fn a_token_that_is_suspended_meanwhile_is_not_rotated(world: World) {
     let token = bear(&tokens, &old).await;
     tokens.owned_by(&world.owner).suspend(old.record.id).await.map(drop).unwrap();
     let refused = tokens.rotate_presented(&token, grace(0)).await;
-    assert!(matches!(refused, Err(RotateError::NotActive(TokenState::Suspended))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(RotateError::Manage(ManageError::NotActive(TokenState::Suspended)))),
+        "{refused:?}"
+    );
 }
 
 /// Whoever ended the grace of a secret did so that nobody can use it, not even to get a new one.
@@ -223,8 +228,8 @@ async fn a_token_that_has_ended_meanwhile_is_not_rotated(world: World) {
     let token = bear(&tokens, &old).await;
     tokens.owned_by(&world.owner).revoke(old.record.id).await.unwrap();
     let refused = tokens.rotate_presented(&token, grace(0)).await;
-    assert!(matches!(refused, Err(RotateError::NotActive(_))), "{refused:?}");
+    assert!(matches!(refused, Err(RotateError::Manage(ManageError::NotActive(_)))), "{refused:?}");
     tokens.owned_by(&world.owner).erase().await.unwrap();
     let refused = tokens.rotate_presented(&token, grace(0)).await;
-    assert!(matches!(refused, Err(RotateError::NotFound)), "{refused:?}");
+    assert!(matches!(refused, Err(RotateError::Manage(ManageError::NotFound))), "{refused:?}");
 }

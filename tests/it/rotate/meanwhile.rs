@@ -6,7 +6,8 @@ use std::sync::{
 };
 
 use keyfob::{
-    ApiTokens, IssuedToken, RotateError, TokenChange, TokenRotation, TokenState, VerifyError,
+    ApiTokens, IssuedToken, ManageError, RotateError, TokenChange, TokenRotation, TokenState,
+    VerifyError,
 };
 
 use super::{grace, previous, rotate, rotated, tried, until_first_use};
@@ -126,7 +127,10 @@ async fn a_token_that_is_revoked_meanwhile_is_not_rotated(world: World) {
         tokens.owned_by(&owner).revoke(id).await.unwrap();
     });
     let outcome = outcome.await;
-    assert!(matches!(outcome, Err(RotateError::NotActive(TokenState::Revoked))), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(RotateError::Manage(ManageError::NotActive(TokenState::Revoked)))),
+        "{outcome:?}"
+    );
     let stored = world.stored(&old).await;
     assert_eq!((stored.generation, &stored.digest), (0, &old.record.digest));
     assert_eq!(tried(&world.tokens(), &old).await, "revoked");
@@ -184,7 +188,10 @@ async fn an_expiry_that_changes_meanwhile_is_the_one_that_counts(world: World) {
         clock.set(after(10).datetime());
     });
     let outcome = outcome.await;
-    assert!(matches!(outcome, Err(RotateError::NotActive(TokenState::Expired))), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(RotateError::Manage(ManageError::NotActive(TokenState::Expired)))),
+        "{outcome:?}"
+    );
     assert_eq!(world.stored(&old).await.generation, 0);
 }
 
@@ -204,7 +211,7 @@ async fn a_token_that_is_erased_meanwhile_is_not_found(world: World) {
         tokens.owned_by(&owner).erase().await.map(drop).unwrap();
     });
     let outcome = outcome.await;
-    assert!(matches!(outcome, Err(RotateError::NotFound)), "{outcome:?}");
+    assert!(matches!(outcome, Err(RotateError::Manage(ManageError::NotFound))), "{outcome:?}");
 }
 
 async fn a_token_that_changes_all_the_time_is_not_rotated(world: World) {
@@ -221,7 +228,7 @@ async fn a_token_that_changes_all_the_time_is_not_rotated(world: World) {
         })
     });
     let outcome = rotate(&tokens, &old, grace(100)).await;
-    assert!(matches!(outcome, Err(RotateError::Store(_))), "{outcome:?}");
+    assert!(matches!(outcome, Err(RotateError::Manage(ManageError::Store(_)))), "{outcome:?}");
     assert_eq!(world.stored(&old).await.generation, 0);
     assert_eq!(tried(&tokens, &old).await, "good");
 }

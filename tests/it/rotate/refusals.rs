@@ -9,7 +9,7 @@ use std::{
 };
 
 use keyfob::{
-    IssuedToken, RotateError, TokenId, TokenRotation, TokenState,
+    IssuedToken, ManageError, RotateError, TokenId, TokenRotation, TokenState,
     testing::{Entropy, SystemEntropy},
     token::{Pepper, PepperKey},
 };
@@ -113,7 +113,7 @@ async fn a_token_that_has_ended_is_not_rotated(world: World) {
             let later = rotation.clone().expires_at(None);
             for rotation in [rotation.clone(), later] {
                 let refused = rotate(&tokens, issued, rotation).await;
-                let is_it = matches!(refused, Err(RotateError::NotActive(it)) if it == expected);
+                let is_it = matches!(refused, Err(RotateError::Manage(ManageError::NotActive(it))) if it == expected);
                 assert!(is_it, "{refused:?} of {expected}");
             }
             untouched(&world, issued).await;
@@ -129,7 +129,10 @@ async fn a_token_of_somebody_else_is_not_found(world: World) {
     for id in [issued.record.id, TokenId::from_u128(7)] {
         for rotation in [TokenRotation::new(), grace(0).generation(0), grace(-1)] {
             let refused = other.rotate(id, rotation).await;
-            assert!(matches!(refused, Err(RotateError::NotFound)), "{refused:?}");
+            assert!(
+                matches!(refused, Err(RotateError::Manage(ManageError::NotFound))),
+                "{refused:?}"
+            );
         }
     }
     untouched(&world, &issued).await;
@@ -190,7 +193,9 @@ async fn trouble_in_the_store_is_told_and_changes_nothing(world: World) {
             world.store.fail_with(&[step], trouble);
             world.events.take();
             let refused = rotate(&tokens, &issued, grace(0)).await;
-            let Err(RotateError::Store(error)) = &refused else { panic!("{refused:?}") };
+            let Err(RotateError::Manage(ManageError::Store(error))) = &refused else {
+                panic!("{refused:?}")
+            };
             assert_eq!(error.to_string(), trouble().to_string());
             let events = world.events.take();
             assert_eq!(events.len(), 1, "{events:?}");
