@@ -22,7 +22,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A [`Guard`] is a middleware too, for routes inside of a [`TokenMiddleware`].
+//! # One ability for many routes
+//! A [`Guard`] is a middleware too. It runs inside of a [`TokenMiddleware`], so it is added before it, or on a scope inside.
+//! ```
+//! # use actix_web::{App, web};
+//! # use keyfob::{testing, web::{Authenticator, Guard, Realm, actix::TokenMiddleware}};
+//! # async fn show() -> &'static str { "" }
+//! # async fn list_builds() -> &'static str { "" }
+//! # let (tokens, _) = testing::in_memory("acme");
+//! let read = Guard::ability(&tokens, "projects:{project}:read")?;
+//! let project = web::scope("/projects/{project}")
+//!     .route("", web::get().to(show))
+//!     .route("/builds", web::get().to(list_builds))
+//!     .wrap(read);
+//! let app = App::new()
+//!     .service(project)
+//!     .wrap(TokenMiddleware::new(Authenticator::require(tokens, Realm::new("Acme")?)));
+//! # Ok::<(), keyfob::InvalidValue>(())
+//! ```
 //!
 //! # The client's address
 //! ```

@@ -22,7 +22,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A [`Guard`] is a layer too, for routes inside of a [`TokenLayer`].
+//! # One ability for many routes
+//! A [`Guard`] is a layer too. It runs inside of a [`TokenLayer`], so it is added before it. With `route_layer` it runs only
+//! for paths that there are: others stay 404.
+//! ```
+//! # use axum::{Router, routing::get};
+//! # use keyfob::{testing, web::{Authenticator, Guard, Realm, axum::TokenLayer}};
+//! # async fn show() {}
+//! # async fn list_builds() {}
+//! # let (tokens, _) = testing::in_memory("acme");
+//! let read = Guard::ability(&tokens, "projects:{project}:read")?;
+//! let project = Router::new()
+//!     .route("/", get(show))
+//!     .route("/builds", get(list_builds))
+//!     .route_layer(read);
+//! let router: Router = Router::new()
+//!     .nest("/projects/{project}", project)
+//!     .layer(TokenLayer::new(Authenticator::require(tokens, Realm::new("Acme")?)));
+//! # Ok::<(), keyfob::InvalidValue>(())
+//! ```
 //!
 //! # The client's address
 //! ```

@@ -46,6 +46,7 @@ mod axum_app;
 mod credentials;
 mod errors;
 mod golden;
+mod groups;
 mod guards;
 mod handlers;
 mod http;
