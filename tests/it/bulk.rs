@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering::SeqCst},
     },
+    time::Instant,
 };
 
 use async_trait::async_trait;
@@ -33,6 +34,7 @@ on_every_store! {
     what_was_ended_before_a_step_failed_stays_so_and_the_next_call_goes_on
     an_owner_makes_no_other_owners_tokens_be_forgotten
     parents_that_form_a_circle_come_to_an_end
+    a_revocation_with_an_end_stops_between_two_steps_and_goes_on
 }
 
 /// Keeps what is told.
@@ -213,4 +215,21 @@ async fn parents_that_form_a_circle_come_to_an_end(world: World) {
     assert_eq!(own.revoke_with_descendants(ids[0]).await.unwrap(), ids[..3]);
     assert_eq!(own.revoke_with_descendants(ids[3]).await.unwrap(), ids[3..]);
     assert_eq!(own.revoke_with_descendants(ids[1]).await.unwrap(), []);
+}
+
+async fn a_revocation_with_an_end_stops_between_two_steps_and_goes_on(world: World) {
+    let template = world.plant(|_| {}).await.record;
+    copies(&world, &template).await;
+    let tokens = world.builder().deadline(Duration::MINUTE).build().unwrap();
+    let own = tokens.owned_by(&world.owner);
+    // The end is over, so each call takes one step.
+    let over = Instant::now();
+    let mut revoked = Vec::new();
+    for _ in 0..4 {
+        let (count, more) = own.revoke_all_until(over).await.unwrap();
+        assert_eq!(own.count().await.unwrap().not_revoked() == 0, !more);
+        revoked.push(count);
+    }
+    assert_eq!(revoked, [1_000, 1_000, 1_000, 501]);
+    assert_eq!(own.revoke_all_until(over).await.unwrap(), (0, false));
 }
