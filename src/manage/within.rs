@@ -87,31 +87,26 @@ impl OwnerTokens {
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
     pub fn restricted_to(mut self, abilities: Abilities) -> Self {
-        self.grantable = Some(abilities);
+        self.grantable = Some(abilities).filter(|it| !it.is_all());
         self
     }
 
     /// Returns `true` if the manager may not grant everything.
     pub(super) fn is_bounded(&self) -> bool {
-        self.manager.is_some() || self.grantable.as_ref().is_some_and(|it| !it.is_all())
+        self.manager.is_some() || self.grantable.is_some()
     }
 
     /// Reads the bounds of the manager again: the managing token may have been revoked or changed since.
     pub(super) async fn within(&self) -> Result<Within, ManageError> {
-        let mut bounds: Vec<_> = self
-            .grantable
-            .clone()
-            .filter(|it| !it.is_all())
-            .map(Bounds::Abilities)
-            .into_iter()
-            .collect();
+        let mut bounds: Vec<_> =
+            self.grantable.clone().map(Bounds::Abilities).into_iter().collect();
         if let Some(Manager { token, ability }) = &self.manager {
             let manager = self.tokens.revalidate_stored(token).await;
             let manager = manager.map_err(|reason| match reason {
                 VerifyError::Store(error) => ManageError::Store(error),
                 _ => ManageError::BeyondAccount,
             })?;
-            // What it grants would outlive the grace of a replaced secret.
+            // The tokens that it grants would outlive the grace of a replaced secret.
             if !manager.is_current() || !manager.can(ability.as_str()) {
                 return Err(ManageError::BeyondAccount);
             }

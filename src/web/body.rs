@@ -23,6 +23,14 @@ impl fmt::Debug for JsonBody {
     }
 }
 
+#[cfg(feature = "manage")]
+impl JsonBody {
+    /// The body of a request whose body is not read.
+    pub(super) const fn unread() -> Self {
+        Self(Vec::new())
+    }
+}
+
 impl Deref for JsonBody {
     type Target = [u8];
 

@@ -30,9 +30,8 @@ impl Management {
     /// [`ApiTokens`](crate::ApiTokens). Pass a clone of the application's middleware, so that both have the same realm,
     /// origins, limits and client addresses. Its [`or_session`](TokenMiddleware::or_session) is not asked.
     ///
-    /// `account` gets the request and [the step](Asked). [The module](crate::web::manage#the-account) says when it
-    /// is called. Its future need not be
-    /// `Send`. An error is the response of the application's own, such as
+    /// `account` gets the request and [the step](Asked). [The module](crate::web::manage#the-account) says when it is called.
+    /// Its future need not be `Send`. An error is the response of the application's own, such as
     /// [`Problem::new(401, "login_required")`](crate::web::Problem::new).
     pub fn new<F, E>(
         middleware: impl Into<TokenMiddleware>,
@@ -49,8 +48,7 @@ impl Management {
 }
 
 /// Returns the [routes that manage tokens](crate::web::manage) at a path, which can have parameters, but none named `token_id`
-/// or `action`. Make the
-/// [`Management`] outside of the closure that makes the app, and clone it inside.
+/// or `action`. Make the [`Management`] outside of the closure that makes the app, and clone it inside.
 ///
 /// ```
 /// use actix_web::{App, HttpMessage, HttpRequest};

@@ -1,4 +1,4 @@
-//! What mounted routes need beside the authentication of a request.
+//! Parts of the authentication that only mounted routes need.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! What a token does with itself.
+//! The steps that a token takes with itself.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use crate::{
     api_tokens::ApiTokens,
     token::RateLimit,
     verify::VerifiedToken,
-    web::{Problem, TokenResource, auth::RequestInfo, request},
+    web::{Problem, TokenResource, auth::RequestInfo},
 };
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     tokens::{Described, may_be_granted},
 };
 
-/// The token with what its bearer wants to know beside it.
+/// The token, and more that its bearer wants to know.
 #[derive(Serialize)]
 struct Current<'t> {
     #[serde(flatten)]
@@ -46,10 +46,7 @@ pub(super) async fn rotate(
     body: &[u8],
     target: &Target,
 ) -> Answered {
-    let mut rotation = request::rotation(body)?;
-    if let Some(version) = headers::expected_version(request)? {
-        rotation = rotation.if_version(version);
-    }
+    let rotation = headers::rotation(request, body)?;
     let issued = tokens.rotate_presented(token, rotation).await;
     Ok(Done::issued(&issued.map_err(|error| Problem::from(&error))?, target))
 }

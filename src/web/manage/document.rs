@@ -15,7 +15,7 @@ const COMPONENTS: &str = include_str!("schemas.json");
 const LIST_PARAMETERS: [&str; 8] =
     ["sort", "state", "q", "ability", "unused_days", "expiring_days", "per_page", "cursor"];
 
-/// What the application says of itself.
+/// The settings of the application that the document tells.
 #[derive(Debug)]
 pub(super) struct About<'a> {
     pub(super) mount: &'a str,

@@ -1,8 +1,9 @@
-//! What the headers of a request about tokens say beside its body.
+//! The headers that a request about tokens can have beside its body.
 
 use crate::{
+    manage::TokenRotation,
     token::{Fields, IdempotencyKey, Rule},
-    web::{Problem, auth::RequestInfo, credentials::one},
+    web::{Problem, auth::RequestInfo, credentials::one, request},
 };
 
 /// Reads `Idempotency-Key`: 1 to 255 visible ASCII characters.
@@ -30,6 +31,15 @@ pub(super) fn expected_version(request: &impl RequestInfo) -> Result<Option<u32>
         Some(version) => Ok(Some(version)),
         None => Err(refuse("If-Match", "must be one version in quotes, such as \"3\", or *")),
     }
+}
+
+/// Reads how a token is to be rotated, and which version of it.
+pub(super) fn rotation(request: &impl RequestInfo, body: &[u8]) -> Result<TokenRotation, Problem> {
+    let rotation = request::rotation(body)?;
+    Ok(match expected_version(request)? {
+        Some(version) => rotation.if_version(version),
+        None => rotation,
+    })
 }
 
 /// Refuses `If-Match` where it has no meaning: its client relies on it.

@@ -15,7 +15,7 @@ use super::answer::{Answered, Done};
 /// The longest body, in bytes.
 pub(super) const MAX_BODY: usize = 128 * 1024;
 
-/// What bounds the requests of strangers: each address for itself, and all of a process together.
+/// The bounds for the requests of strangers: each address for itself, and all of a process together.
 #[derive(Debug, Default)]
 pub(super) struct Leaked {
     addresses: RateLimiter,

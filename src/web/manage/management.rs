@@ -155,8 +155,8 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
         let mut auth = None;
         // actix gives what follows an `Upgrade` as the body, which has no end.
         let body = async || match route.body {
-            Some(taken) => body(taken.longest).await.map(Some),
-            None => Ok(None),
+            Some(taken) => body(taken.longest).await,
+            None => Ok(JsonBody::unread()),
         };
         let served = match route.by {
             By::Account(step) => {
@@ -189,7 +189,7 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
         request: &Q,
         target: &Target,
         parameters: Vec<(String, String)>,
-        body: impl AsyncFnOnce() -> Result<Option<JsonBody>, Problem>,
+        body: impl AsyncFnOnce() -> Result<JsonBody, Problem>,
         context: &mut Option<AuthContext>,
     ) -> Result<Done, Refused<R>> {
         let tokens = self.layer.authenticator().tokens();
@@ -216,7 +216,7 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
         grantable.extend(token.map(|(token, _)| token.abilities().clone()));
         let owner = account.owner().clone();
         let work = Work { tokens, owner, own, grantable, target };
-        Ok(work.answer(route.operation, request, body.as_deref().unwrap_or_default()).await?)
+        Ok(work.answer(route.operation, request, &body).await?)
     }
 
     /// The account that makes a request, and the token that it makes it by, with the ability to manage others.
@@ -272,7 +272,7 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
         route: &Route,
         request: &Q,
         target: &Target,
-        body: impl AsyncFnOnce() -> Result<Option<JsonBody>, Problem>,
+        body: impl AsyncFnOnce() -> Result<JsonBody, Problem>,
         context: &mut Option<AuthContext>,
     ) -> Result<Done, Refused<R>> {
         let authenticator = self.layer.authenticator();
@@ -286,8 +286,7 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
         let (tokens, limit) = (authenticator.tokens(), auth.limit());
         Ok(match route.operation {
             Operation::RotateCurrent => {
-                bearer::rotate(tokens, &token, request, body.as_deref().unwrap_or_default(), target)
-                    .await?
+                bearer::rotate(tokens, &token, request, &body, target).await?
             }
             _ => bearer::show(tokens, &token, limit).await?,
         })
@@ -303,11 +302,11 @@ impl<Q: RequestInfo + Clone, R, F: Future<Output = Result<Account, R>>> Manageme
     async fn by_anyone(
         &self,
         request: &Q,
-        body: impl AsyncFnOnce() -> Result<Option<JsonBody>, Problem>,
+        body: impl AsyncFnOnce() -> Result<JsonBody, Problem>,
     ) -> Answered {
         let authenticator = self.layer.authenticator();
         self.leaked.charge(authenticator, self.layer.address_of(request)).await?;
-        self.leaked.revoke(authenticator, body().await?.as_deref().unwrap_or_default()).await
+        self.leaked.revoke(authenticator, &body().await?).await
     }
 
     /// A problem in the form of the application, with the state of the rate limit.

@@ -2,7 +2,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::token::TokenId;
 
-/// What a request is about: the part of its path below the mount, and its query.
+/// The subject of a request: the part of its path below the mount, and its query.
 #[derive(Debug)]
 pub(crate) struct Target {
     /// The path that the routes are mounted at, as it was sent, without a slash at its end.

@@ -1,4 +1,4 @@
-//! What an account does with tokens of its owner.
+//! The steps that an account takes with tokens of its owner.
 
 use std::time::{Duration, Instant};
 
@@ -76,10 +76,7 @@ impl Work<'_> {
                 own.change(id(&self)?, change).await?
             }
             Operation::Rotate => {
-                let mut rotation = request::rotation(body)?;
-                if let Some(version) = headers::expected_version(request)? {
-                    rotation = rotation.if_version(version);
-                }
+                let rotation = headers::rotation(request, body)?;
                 return Ok(Done::issued(&own.rotate(id(&self)?, rotation).await?, target));
             }
             Operation::Suspend => {
