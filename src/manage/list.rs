@@ -54,6 +54,36 @@ impl OwnerTokens {
         let filter = Filter::new(Some(self.owner.clone()), self.tokens.now());
         Ok(self.tokens.report_error(self.tokens.store().count(&filter).await)?)
     }
+
+    /// How many tokens a list holds, in each state, on all of its pages.
+    ///
+    /// ```
+    /// # futures_executor::block_on(async {
+    /// # use keyfob::{ApiTokens, ListTokens, NewToken, Owner, store::MemoryStore};
+    /// # let tokens = ApiTokens::builder(MemoryStore::new()).prefix("acme").build().unwrap();
+    /// # let owner = Owner::new("user:42").unwrap();
+    /// # for name in ["ci", "ci-deploy", "laptop"] {
+    /// #     let _ = tokens.issue(NewToken::new(owner.clone(), name)).await.unwrap();
+    /// # }
+    /// let counts = tokens.owned_by(&owner).count_of(ListTokens::new().name_contains("ci")).await.unwrap();
+    /// assert_eq!(counts.total(), 2);
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn count_of(&self, list: ListTokens) -> Result<Counts, ManageError> {
+        let query = list.query(Some(&self.owner), self.tokens.now())?;
+        Ok(self.tokens.report_error(self.tokens.store().count(&query.filter).await)?)
+    }
+
+    /// Those of these tokens that the owner has and that can be read.
+    #[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
+    pub(crate) async fn get_many(&self, ids: &[TokenId]) -> Result<Vec<TokenRecord>, StoreError> {
+        let mut records = self.tokens.read_many(ids).await?;
+        records.retain(|it| it.owner == self.owner);
+        Ok(records)
+    }
 }
 
 impl OperatorTokens {

@@ -26,6 +26,16 @@ impl ApiTokens {
         self.with_uses(&[id], read, Option::as_mut_slice).await
     }
 
+    /// Tokens, whosever they are.
+    #[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
+    pub(crate) async fn read_many(&self, ids: &[TokenId]) -> Result<Vec<TokenRecord>, StoreError> {
+        let read = async || {
+            let page = self.store().find(ids).await?;
+            Ok(page.records.into_iter().map(SharedRecord::into_record).collect())
+        };
+        self.with_uses(ids, read, Vec::as_mut_slice).await
+    }
+
     /// Patches a token.
     pub(crate) async fn patch(
         &self,

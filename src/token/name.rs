@@ -120,6 +120,12 @@ impl NamePolicy {
         Self(Kind::Custom(Arc::new(rule)))
     }
 
+    /// Returns `true` if it is [`strict`](Self::strict).
+    #[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
+    pub(crate) fn is_strict(&self) -> bool {
+        matches!(self.0, Kind::Strict)
+    }
+
     /// Asks the policy.
     ///
     /// # Errors

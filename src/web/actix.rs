@@ -128,7 +128,7 @@ use super::{
 
 pub use arguments::Verified;
 #[cfg(feature = "manage")]
-pub use manage::{Management, management};
+pub use manage::{Management, SettingsPage, management, token_page};
 
 type Answer<B> = Result<ServiceResponse<EitherBody<B>>, Error>;
 

@@ -124,7 +124,7 @@ use super::{
 
 pub use arguments::Verified;
 #[cfg(feature = "manage")]
-pub use manage::{Management, management};
+pub use manage::{Management, SettingsPage, management, token_page};
 use unread::{Loan, lend};
 
 type Answer<E> = Result<Response, E>;

@@ -6,7 +6,7 @@ use crate::store::BoxError;
 
 use super::{
     Problem,
-    request::{self, RequestError},
+    request::{self, MAX_BODY, RequestError},
 };
 
 /// A handler argument: the bytes of a body that says that it is JSON, at most [`MAX_BODY`](request::MAX_BODY) of them, for the functions
@@ -23,12 +23,30 @@ impl fmt::Debug for JsonBody {
     }
 }
 
-#[cfg(feature = "manage")]
-impl JsonBody {
-    /// The body of a request whose body is not read.
-    pub(super) const fn unread() -> Self {
-        Self(Vec::new())
+impl From<Vec<u8>> for JsonBody {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
     }
+}
+
+/// The body that a handler takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    pub(super) media_type: MediaType,
+    /// In bytes.
+    pub(super) longest: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum MediaType {
+    Json,
+    /// `application/x-www-form-urlencoded`.
+    #[cfg(feature = "manage")]
+    Form,
+}
+
+impl Taken {
+    pub(super) const JSON: Self = Self { media_type: MediaType::Json, longest: MAX_BODY };
 }
 
 impl Deref for JsonBody {
@@ -59,8 +77,12 @@ impl<'a> Declared<'a> {
 
 impl Declared<'_> {
     /// A body that is encoded would be read as what it is not.
-    fn check_type(&self) -> Result<(), RequestError> {
-        request::check_media_type(self.media_type)?;
+    fn check_type(&self, taken: MediaType) -> Result<(), RequestError> {
+        match taken {
+            MediaType::Json => request::check_media_type(self.media_type)?,
+            #[cfg(feature = "manage")]
+            MediaType::Form => request::check_form(self.media_type)?,
+        }
         let is_plain = |encoding: &[u8]| encoding.trim_ascii().eq_ignore_ascii_case(b"identity");
         if self.encoding.is_none_or(is_plain) { Ok(()) } else { Err(RequestError::Encoded) }
     }
@@ -76,19 +98,18 @@ impl Declared<'_> {
 pub(super) async fn read<C: AsRef<[u8]>, E: Into<BoxError>>(
     chunks: &mut (impl Stream<Item = Result<C, E>> + Unpin),
     declared: &Declared<'_>,
-    max: usize,
-) -> Result<JsonBody, Problem> {
-    let bytes = collect(chunks, declared, max).await;
-    bytes.map(JsonBody).map_err(|error| Problem::from(&error))
+    taken: Taken,
+) -> Result<Vec<u8>, Problem> {
+    collect(chunks, declared, taken).await.map_err(|error| Problem::from(&error))
 }
 
 async fn collect<C: AsRef<[u8]>, E: Into<BoxError>>(
     chunks: &mut (impl Stream<Item = Result<C, E>> + Unpin),
     declared: &Declared<'_>,
-    max: usize,
+    Taken { media_type, longest }: Taken,
 ) -> Result<Vec<u8>, RequestError> {
-    if declared.is_too_long(max) {
-        declared.check_type()?;
+    if declared.is_too_long(longest) {
+        declared.check_type(media_type)?;
         return Err(RequestError::TooLong);
     }
     let mut bytes = Vec::new();
@@ -97,9 +118,9 @@ async fn collect<C: AsRef<[u8]>, E: Into<BoxError>>(
         if chunk.as_ref().is_empty() {
             continue;
         }
-        declared.check_type()?;
+        declared.check_type(media_type)?;
         bytes.extend_from_slice(chunk.as_ref());
-        if bytes.len() > max {
+        if bytes.len() > longest {
             return Err(RequestError::TooLong);
         }
     }

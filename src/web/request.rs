@@ -98,12 +98,24 @@ pub struct Suspend {
 /// assert!(check_media_type(None).is_err());
 /// ```
 pub fn check_media_type(content_type: Option<&[u8]>) -> Result<(), RequestError> {
-    let text = content_type.and_then(|value| std::str::from_utf8(value).ok());
-    let essence = text.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-    let (kind, subtype) = essence.split_once('/').unwrap_or_default();
+    let (kind, subtype) = essence(content_type).split_once('/').unwrap_or_default();
     let suffix = subtype.rsplit('+').next().unwrap_or_default();
     let is_json = kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json");
     is_json.then_some(()).ok_or(RequestError::UnknownMediaType)
+}
+
+/// Checks that a body says that it is a form of a browser.
+#[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
+pub(super) fn check_form(content_type: Option<&[u8]>) -> Result<(), RequestError> {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let is_form = essence(content_type).eq_ignore_ascii_case(FORM);
+    is_form.then_some(()).ok_or(RequestError::UnknownMediaType)
+}
+
+/// A media type without its parameters.
+fn essence(content_type: Option<&[u8]>) -> &str {
+    let text = content_type.and_then(|value| std::str::from_utf8(value).ok());
+    text.and_then(|text| text.split(';').next()).unwrap_or_default().trim()
 }
 
 /// Reads which tokens to list from the query of a request, the part after `?`:

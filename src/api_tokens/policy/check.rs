@@ -90,12 +90,6 @@ impl Policy {
         self.default_lifetime.or(self.max_lifetime)
     }
 
-    /// Returns `true` if a token can be given all abilities.
-    #[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
-    pub(crate) fn allows_all_abilities(&self) -> bool {
-        !self.no_all_abilities
-    }
-
     /// Checks what is asked for of a token, and gathers what is wrong with it.
     pub(crate) fn check(
         &self,
@@ -216,6 +210,27 @@ impl Policy {
             Some(max) if lifetime.is_none_or(|it| it > max) => Err(Rule::LifetimeTooLong { max }),
             _ => Ok(expiry),
         }
+    }
+}
+
+/// Questions of a form that is to offer nothing that would be refused.
+#[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
+impl Policy {
+    /// Returns `true` if a token can be given all abilities.
+    pub(crate) fn allows_all_abilities(&self) -> bool {
+        !self.no_all_abilities
+    }
+
+    /// Returns `true` if a client may name an expiry.
+    pub(crate) fn lets_client_name_expiry(&self) -> bool {
+        !self.no_expiry_by_client
+    }
+
+    /// Returns `true` if a new token may live so long; `None` is for ever.
+    pub(crate) fn allows_lifetime(&self, lifetime: Option<Duration>) -> bool {
+        let is_within = self.max_lifetime.is_none_or(|max| lifetime.is_some_and(|it| it <= max));
+        let is_long = self.minimum_lifetime.is_none_or(|min| lifetime.is_none_or(|it| it >= min));
+        is_within && is_long
     }
 }
 

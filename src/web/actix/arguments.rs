@@ -15,8 +15,7 @@ use crate::web::{
         HandlerArgument, MaybeAllowed, PathAbilities, RequestInfo, Step, TokenAllowed,
         TokenAuthenticated, Verdict, with_context,
     },
-    body::{self, Declared, JsonBody},
-    request::MAX_BODY,
+    body::{self, Declared, JsonBody, Taken},
 };
 
 use super::TokenMiddleware;
@@ -120,7 +119,7 @@ impl FromRequest for JsonBody {
         async move {
             let value = |name| request.headers().get(name).map(HeaderValue::as_bytes);
             let declared = Declared::of(value);
-            body::read(&mut chunks, &declared, MAX_BODY).await
+            body::read(&mut chunks, &declared, Taken::JSON).await.map(Self::from)
         }
         .boxed_local()
     }

@@ -8,8 +8,7 @@ use crate::web::{
         AbilitySet, Allowed, AllowedAll, AllowedAny, Authenticated, HandlerArgument, MaybeAllowed,
         PathAbilities, RequestInfo, TokenAllowed, TokenAuthenticated, with_context,
     },
-    body::{self, Declared, JsonBody},
-    request::MAX_BODY,
+    body::{self, Declared, JsonBody, Taken},
 };
 
 use super::{
@@ -87,7 +86,7 @@ impl<S: Sync> FromRequest<S> for JsonBody {
         let value = |name| parts.headers.get(name).map(HeaderValue::as_bytes);
         let declared = Declared::of(value);
         let mut chunks = body.into_data_stream().map_err(axum::Error::into_inner);
-        let read = body::read(&mut chunks, &declared, MAX_BODY).await;
+        let read = body::read(&mut chunks, &declared, Taken::JSON).await.map(Self::from);
         if read.is_err() && !is_lent(&parts) && can_be_passed_over(&parts) {
             pass_over(chunks).await;
         }

@@ -13,13 +13,25 @@ use http::{HeaderValue, StatusCode, request::Parts};
 use crate::web::{
     auth::Account,
     body::{self, Declared},
-    manage::{self, Answer, Asked, PARAMETERS, Target},
+    manage::{
+        self, Answer, Asked, PARAMETERS, Target,
+        page::{self, Visitor},
+    },
 };
 
 use super::{TokenLayer, hide, unread::lend};
 
 /// Settings of [`management`].
 pub type Management = manage::Management<Parts, BoxFuture<'static, Result<Account, Response>>>;
+
+/// Settings of [`token_page`].
+pub type SettingsPage = page::SettingsPage<Parts, BoxFuture<'static, Result<Visitor, Response>>>;
+
+type Mounted = manage::Mounted<
+    Parts,
+    BoxFuture<'static, Result<Account, Response>>,
+    BoxFuture<'static, Result<Visitor, Response>>,
+>;
 
 #[allow(clippy::result_large_err, reason = "it is the application's own response, and moved once")]
 impl Management {
@@ -44,6 +56,51 @@ impl Management {
             account(parts, asked).map(|it| it.map_err(E::into_response)).boxed()
         })
     }
+}
+
+#[allow(clippy::result_large_err, reason = "it is the application's own response, and moved once")]
+impl SettingsPage {
+    /// Takes the tokens, and the function that says which person makes a request, as [`Management::new`] does.
+    ///
+    /// The function returns an [`Account`], or a [`Visitor`] with a language, a layout and choices. An error is the
+    /// response of the application's own, as a rule a redirect to its login.
+    pub fn new<F, V, E>(
+        layer: impl Into<TokenLayer>,
+        visitor: impl Fn(Parts, Asked) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<V, E>> + Send + 'static,
+        V: Into<Visitor>,
+        E: IntoResponse,
+    {
+        Self::of(layer.into().0, move |parts, asked| {
+            let visitor = visitor(parts, asked);
+            visitor.map(|it| it.map(V::into).map_err(E::into_response)).boxed()
+        })
+    }
+}
+
+/// Returns the [settings page](crate::web::manage::page), to nest at a path.
+///
+/// ```
+/// use axum::{Router, http::request::Parts, response::Redirect};
+/// use keyfob::{Owner, testing, web::{auth::Account, axum::{SettingsPage, token_page}, manage::Asked}};
+///
+/// /// Left in the request by the application's own login, further out.
+/// #[derive(Clone)]
+/// struct Session { owner: Owner }
+///
+/// async fn account(parts: Parts, _: Asked) -> Result<Account, Redirect> {
+///     let session = parts.extensions.get::<Session>().ok_or(Redirect::to("/login"))?;
+///     Ok(Account::new(&session.owner))
+/// }
+///
+/// # let (tokens, _) = testing::in_memory("acme");
+/// let page = SettingsPage::new(tokens, account).application("Acme");
+/// let router: Router = Router::new().nest("/settings/tokens", token_page(page));
+/// ```
+pub fn token_page<S: Clone + Send + Sync + 'static>(page: SettingsPage) -> Router<S> {
+    mount(Mounted::Page(page))
 }
 
 /// Returns the [routes that manage tokens](crate::web::manage), to nest at a path.
@@ -99,10 +156,14 @@ impl Management {
 /// # Ok::<(), keyfob::InvalidValue>(())
 /// ```
 pub fn management<S: Clone + Send + Sync + 'static>(management: Management) -> Router<S> {
-    let management = Arc::new(management);
+    mount(Mounted::Routes(management))
+}
+
+fn mount<S: Clone + Send + Sync + 'static>(mounted: Mounted) -> Router<S> {
+    let mounted = Arc::new(mounted);
     let below = |depth| {
-        let management = management.clone();
-        any(move |request| answer(management.clone(), depth, request))
+        let mounted = mounted.clone();
+        any(move |request| answer(mounted.clone(), depth, request))
     };
     // The table of routes decides. These patterns only name what was matched, for logs and metrics.
     let [id, action] = PARAMETERS;
@@ -112,9 +173,9 @@ pub fn management<S: Clone + Send + Sync + 'static>(management: Management) -> R
         .route(&format!("/{{{id}}}/{{{action}}}"), below(2))
 }
 
-async fn answer(management: Arc<Management>, depth: usize, request: Request) -> Response {
+async fn answer(mounted: Arc<Mounted>, depth: usize, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
-    hide(&mut parts.headers, management.layer().further_header());
+    hide(&mut parts.headers, mounted.layer().further_header());
     let (body, loan) = lend(&mut parts, body);
     let target = match parts.extensions.get::<OriginalUri>() {
         Some(OriginalUri(uri)) => Target::new(uri.path(), depth, uri.query()),
@@ -127,12 +188,12 @@ async fn answer(management: Arc<Management>, depth: usize, request: Request) -> 
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let headers = &parts.headers;
-    let read = async |max| {
+    let read = async |taken| {
         let declared = Declared::of(|name| headers.get(name).map(HeaderValue::as_bytes));
         let mut chunks = body.into_data_stream().map_err(axum::Error::into_inner);
-        body::read(&mut chunks, &declared, max).await
+        body::read(&mut chunks, &declared, taken).await
     };
-    let answer = management.answer(&parts, target, parameters, read).await;
+    let answer = mounted.answer(&parts, target, parameters, read).await;
     let response = match answer {
         Ok(Answer::Done(done)) => {
             let mut response = Response::new(Body::from(done.body));

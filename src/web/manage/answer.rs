@@ -36,6 +36,16 @@ impl Done {
         answer.header("content-type", "application/json")
     }
 
+    /// A document, or a file of one.
+    pub(super) fn text(status: u16, media_type: &str, body: String) -> Self {
+        Self { body, ..Self::new(status) }.header("content-type", media_type)
+    }
+
+    /// Sends the browser on to a path of the page.
+    pub(super) fn see_other(path: String) -> Self {
+        Self::new(303).header("location", path).header("cache-control", "no-store")
+    }
+
     pub(super) fn ok(body: &impl Serialize) -> Self {
         Self::json(200, body)
     }

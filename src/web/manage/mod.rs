@@ -1,4 +1,5 @@
-//! Routes that manage tokens, for pages and programs of the application, mounted in one line.
+//! Routes that manage tokens, for pages and programs of the application, mounted in one line. Beside them, a
+//! [settings page](page).
 //!
 //! `web::axum::management` and `web::actix::management` mount them. The application says which account makes a request, by
 //! an async function that returns the [`Account`](crate::web::auth::Account) or refuses with a response of its own.
@@ -63,6 +64,7 @@
 //! answer is 412 `version_mismatch`. A create with `Idempotency-Key` is done once: a repetition is answered with 409
 //! `already_issued` and the `id` of the token.
 
+mod accounts;
 mod answer;
 mod asked;
 mod bearer;
@@ -70,6 +72,8 @@ mod document;
 mod headers;
 mod leaked;
 mod management;
+mod mounted;
+pub mod page;
 mod routes;
 mod target;
 mod tokens;
@@ -77,6 +81,7 @@ mod tokens;
 pub(crate) use answer::Answer;
 pub use asked::{Asked, Step};
 pub use management::Management;
+pub(crate) use mounted::Mounted;
 pub(crate) use target::Target;
 #[cfg(feature = "actix")]
 pub(crate) use target::decoded;

@@ -176,29 +176,45 @@ pub(super) const ROUTES: &[Route] = &[
         .refuses(&[404, 409]),
 ];
 
-/// The result of a look at the table.
+/// A route as a request finds it.
+pub(super) trait Place {
+    /// The method, and the path below the mount.
+    fn place(&self) -> (&'static str, &'static str);
+}
+
+impl Place for Route {
+    fn place(&self) -> (&'static str, &'static str) {
+        (self.method, self.path)
+    }
+}
+
+/// The result of a look at a table of routes.
 #[derive(Debug)]
-pub(super) enum Found {
-    Route(&'static Route),
+pub(super) enum Found<R: 'static> {
+    Route(&'static R),
     /// The path has other methods, as `Allow` names them.
     OtherMethods(String),
     Nothing,
 }
 
-/// Finds the route of a request. `is_on` says which routes the application has switched on.
-pub(super) fn find(method: &str, target: &Target, is_on: impl Fn(&Route) -> bool) -> Found {
-    let on = || ROUTES.iter().filter(|route| is_on(route));
-    let Some(path) = on().map(|route| route.path).find(|path| matches(path, target)) else {
+/// Finds the route of a request among those that are switched on.
+pub(super) fn find<R: Place>(
+    routes: &(impl Iterator<Item = &'static R> + Clone),
+    method: &str,
+    target: &Target,
+) -> Found<R> {
+    let places = || routes.clone().map(|route| (route, route.place()));
+    let Some(path) = places().map(|(_, (_, path))| path).find(|path| matches(path, target)) else {
         return Found::Nothing;
     };
     // HEAD is GET without the body, which the server leaves out.
     let wanted = if method == "HEAD" { "GET" } else { method };
-    if let Some(route) = on().find(|route| route.path == path && route.method == wanted) {
+    if let Some((route, _)) = places().find(|(_, place)| *place == (wanted, path)) {
         return Found::Route(route);
     }
-    let methods = on().filter(|route| route.path == path).flat_map(|route| {
-        let head = (route.method == "GET").then_some("HEAD");
-        [Some(route.method), head].into_iter().flatten()
+    let methods = places().filter(|(_, (_, it))| *it == path).flat_map(|(_, (method, _))| {
+        let head = (method == "GET").then_some("HEAD");
+        [Some(method), head].into_iter().flatten()
     });
     Found::OtherMethods(methods.collect::<Vec<_>>().join(","))
 }

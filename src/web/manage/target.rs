@@ -1,4 +1,4 @@
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::token::TokenId;
 
@@ -23,6 +23,10 @@ impl Target {
     /// not UTF-8, so nothing is there.
     pub(crate) fn new(path: &str, depth: usize, query: Option<&str>) -> Option<Self> {
         percent_decode_str(path).decode_utf8().ok()?;
+        // A link to `//acme.example` would lead to another host.
+        if path.starts_with("//") {
+            return None;
+        }
         let mut mount = path;
         let mut segments = Vec::new();
         for _ in 0..depth {
@@ -35,11 +39,15 @@ impl Target {
         Some(Self { mount, segments, query: query.unwrap_or_default().to_owned() })
     }
 
-    pub(super) fn mounted_at(self, path: Option<&str>) -> Self {
-        match path {
-            Some(path) => Self { mount: path.trim_end_matches('/').to_owned(), ..self },
-            None => self,
+    /// The same below a path that the application names, whose parameters have the values of the request's path.
+    pub(super) fn mounted_at(self, path: Option<&str>, parameters: &[(String, String)]) -> Self {
+        let Some(path) = path else { return self };
+        let mut mount = path.trim_end_matches('/').to_owned();
+        for (name, value) in parameters {
+            let value = utf8_percent_encode(value, NON_ALPHANUMERIC).to_string();
+            mount = mount.replace(&format!("{{{name}}}"), &value);
         }
+        Self { mount, ..self }
     }
 
     pub(super) fn mount(&self) -> &str {

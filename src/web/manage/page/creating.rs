@@ -1,0 +1,233 @@
+//! A new token.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    issue::{IssueError, NewToken},
+    store::StoreError,
+    token::{IdempotencyKey, IssuedToken, RequestedAbilities, Rule, TokenId, TokenSettings},
+    web::Problem,
+};
+
+use super::{
+    choices::Access,
+    document::Document,
+    draft::{Before, Draft},
+    form::Form,
+    form_view::{FormView, PresetView},
+    markup::{AsMarkup, Chosen, Markup, Time},
+    usage,
+    view::{Create, Issued},
+    work::{Replied, Work},
+};
+
+/// The abilities that are shown of a token alone.
+const ABILITIES: usize = 10;
+
+/// A form for a new token, beside its fields.
+struct NewForm {
+    key: String,
+    is_another: bool,
+}
+
+impl Work<'_> {
+    pub(super) async fn ask_create(&self) -> Replied {
+        let (offer, options) = (self.offer(), &self.site.options);
+        let is_another = self.parameter("another").is_some();
+        let from = self.parameter("from").and_then(|id| id.parse::<TokenId>().ok());
+        let mut draft = match from {
+            Some(id) => {
+                let record = self.own.get(id).await?;
+                let draft = Draft::like(&record, options);
+                // The next one of a row has a name of its own.
+                if is_another { Draft { name: String::new(), ..draft } } else { draft }
+            }
+            None => Draft { expires: FormView::usual_expiry(&offer), ..Draft::default() },
+        };
+        draft.is_everything &= offer.is_everything_allowed();
+        draft.abilities.retain(|it| self.offers(it, None));
+        let preset =
+            self.parameter("preset").and_then(|it| options.presets.get(it.parse::<usize>().ok()?));
+        if let Some(preset) = preset {
+            draft.abilities = preset.abilities.iter().cloned().collect();
+        }
+        let new = NewForm { key: self.new_key()?, is_another };
+        self.create_form(200, &draft, &new, |_| {})
+    }
+
+    /// The name of a form, so that it is done once.
+    fn new_key(&self) -> Result<String, Problem> {
+        let (mut random, mut unused) = ([0; 10], zeroize::Zeroizing::new([0; 32]));
+        let drawn = self.tokens.random_id_and_secret(&mut random, &mut unused);
+        drawn.map_err(|_| Problem::internal())?;
+        Ok(format!("form-{}", hex::encode(random)))
+    }
+
+    fn create_form(
+        &self,
+        status: u16,
+        draft: &Draft,
+        new: &NewForm,
+        add: impl FnOnce(&mut FormView),
+    ) -> Replied {
+        let offer = self.offer();
+        let mut form = self.form(draft, None);
+        form.key.clone_from(&new.key);
+        form.is_another = new.is_another;
+        add(&mut form);
+        form.focuses_name = form.problems.is_empty() && form.alert.is_none();
+        let document = Create { site: self.site, form };
+        Ok(Document::new(status, offer.t.new_token.to_string(), &document)?.into())
+    }
+
+    /// The form of a draft, with the presets that can be granted.
+    pub(super) fn form(&self, draft: &Draft, before: Option<&Before<'_>>) -> FormView {
+        let mut form = FormView::new(draft, &self.offer(), before, self.tokens.now());
+        let presets = self.site.options.presets.iter().enumerate();
+        let presets =
+            presets.filter(|(_, preset)| preset.abilities.iter().all(|it| self.offers(it, None)));
+        // A page that changes a token has no place for a preset without a script.
+        form.presets = presets
+            .filter(|_| before.is_none())
+            .map(|(place, preset)| PresetView {
+                label: preset.label.clone(),
+                href: format!("{}/new?preset={place}", self.site.mount),
+                abilities: preset.abilities.join(" "),
+            })
+            .collect();
+        form
+    }
+
+    /// Returns `true` if a form offers an ability.
+    fn offers(&self, ability: &str, before: Option<&Before<'_>>) -> bool {
+        let offer = self.offer();
+        let groups = offer.groups(&BTreeSet::new(), before.map(|it| &it.record.abilities));
+        let mut offered = groups.iter().flat_map(|it| it.choices.iter().chain(&it.wildcard));
+        offer.is_free_text() || offered.any(|it| it.ability == ability)
+    }
+
+    /// Checks the abilities of a form: something is chosen, and nothing that the form did not offer.
+    pub(super) fn check_access(
+        &self,
+        settings: &TokenSettings,
+        before: Option<&Before<'_>>,
+        form: &mut FormView,
+    ) {
+        let (offer, t) = (self.offer(), &self.site.t);
+        let refused = match &settings.abilities {
+            None => return,
+            Some(RequestedAbilities::All) => {
+                (!offer.is_everything_allowed()).then(|| (t.rule)(&Rule::BeyondAccount))
+            }
+            Some(RequestedAbilities::Set(set)) if set.is_empty() => {
+                (!self.site.options.allows_no_abilities).then(|| t.choose_one.to_string())
+            }
+            Some(RequestedAbilities::Set(set)) => {
+                let is_strange = set.iter().any(|it| !self.offers(it, before));
+                is_strange.then(|| (t.rule)(&Rule::BeyondAccount))
+            }
+        };
+        if let Some(text) = refused {
+            form.refuse("access", &offer, &text);
+        }
+    }
+
+    pub(super) async fn create(&self, mut sent: Form) -> Replied {
+        let (offer, t, options) = (self.offer(), &self.site.t, &self.site.options);
+        let key = sent.one("key").unwrap_or_default();
+        let is_another = sent.flag("another");
+        let draft = Draft::read(&mut sent, options);
+        let idempotency_key = IdempotencyKey::new(&key);
+        let (Ok(()), Ok(idempotency_key)) = (sent.finish(), idempotency_key) else {
+            return self.bad_form();
+        };
+        let new = NewForm { key, is_another };
+
+        let mut problems = FormView::default();
+        let name = self.tokens.policy().name(&draft.name, self.tokens.format());
+        if let Err(rule) = name {
+            problems.refuse("name", &offer, &(t.rule)(&rule));
+        }
+        let settings = draft.settings(None);
+        match &settings {
+            Ok(settings) => self.check_access(settings, None, &mut problems),
+            Err(invalid) => problems.refuse_all(invalid, &offer),
+        }
+        let (Ok(settings), true) = (settings, problems.problems.is_empty()) else {
+            return self.create_form(422, &draft, &new, |form| form.problems = problems.problems);
+        };
+        let mut token = NewToken::named(&draft.name).idempotency_key(idempotency_key);
+        token.settings = settings;
+        match self.own.issue(token).await {
+            Ok(issued) => self.issued(t.created_heading.to_string(), &issued, is_another),
+            Err(IssueError::Invalid(invalid)) => {
+                self.create_form(422, &draft, &new, |form| form.refuse_all(&invalid, &offer))
+            }
+            Err(IssueError::NameTaken) => self.create_form(409, &draft, &new, |form| {
+                form.refuse("name", &offer, &t.name_taken.to_string());
+            }),
+            Err(IssueError::LimitReached { limit }) => {
+                let text = t.limit_is_reached.n(limit).to_string();
+                self.create_form(409, &draft, &new, |form| form.alert = Some(Markup(text)))
+            }
+            Err(IssueError::AlreadyIssued(id)) => self.created_already(id),
+            // The form has the same key: sent again, it makes no second token.
+            Err(IssueError::Store(StoreError::Unavailable(_) | StoreError::Busy(_))) => {
+                let text = t.not_done.as_markup();
+                self.create_form(503, &draft, &new, |form| form.alert = Some(text))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn created_already(&self, id: TokenId) -> Replied {
+        let t = &self.site.t;
+        let links = vec![
+            (t.rotate.to_string(), self.path(id, "/rotate")),
+            (t.revoke.to_string(), self.path(id, "/revoke")),
+        ];
+        let hint = t.already_created_hint.as_markup();
+        self.said(409, t.already_created.to_string(), Some(hint), links)
+    }
+
+    /// The one answer with a secret.
+    pub(super) fn issued(
+        &self,
+        heading: String,
+        issued: &IssuedToken,
+        is_another: bool,
+    ) -> Replied {
+        let (t, record, format) = (&self.site.t, &issued.record, self.tokens.format());
+        let (mount, id) = (&self.site.mount, record.id);
+        let done = if is_another {
+            format!("{mount}/new?from={id}&another=1")
+        } else {
+            format!("{mount}?new={id}")
+        };
+        let now = self.tokens.now();
+        let grace = (record.generation > 0).then(|| {
+            let previous = record.previous.as_deref();
+            match previous.filter(|it| it.is_good_at(now, record.first_used_at)) {
+                None => t.old_ended.as_markup(),
+                Some(it) if it.ends_on_first_use => t.mark_old_until_used.as_markup(),
+                Some(it) => match it.ends_at {
+                    Some(end) => t.mark_old_until.at(end).as_markup(),
+                    None => t.mark_old_until_used.as_markup(),
+                },
+            }
+        });
+        let document = Issued {
+            site: self.site,
+            heading: heading.clone(),
+            plain: issued.plain.expose_secret(),
+            name: Chosen(record.name.as_str()),
+            access: Access::of(&record.abilities, self.tokens, ABILITIES),
+            expires: record.expires_at.map(Time),
+            grace,
+            snippets: usage::snippets(&self.site.options, format),
+            variable: &usage::variable(format),
+            done,
+        };
+        Ok(Document::with_secret(heading, &document)?.into())
+    }
+}
