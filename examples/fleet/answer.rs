@@ -5,6 +5,8 @@ use std::error::Error;
 use keyfob::web::Problem;
 use serde::Serialize;
 
+use crate::page::HTML;
+
 pub(crate) type Answered = Result<Answer, Failure>;
 
 /// What a handler answers when it did what it is for.
@@ -21,6 +23,21 @@ impl Answer {
 
     pub(crate) fn created(body: &impl Serialize) -> Self {
         Self::json(201, body)
+    }
+
+    pub(crate) fn html(body: &str) -> Self {
+        let answer = Self { status: 200, headers: Vec::new(), body: body.to_owned() };
+        answer.header("content-type", HTML)
+    }
+
+    pub(crate) fn see_other(path: &str) -> Self {
+        Self { status: 303, headers: Vec::new(), body: String::new() }.header("location", path)
+    }
+
+    /// A browser goes on to the start page, and a program needs no content.
+    pub(crate) fn after_log_out(accept: Option<&[u8]>) -> Self {
+        let is_browser = accept.is_some_and(|it| it.starts_with(b"text/html"));
+        if is_browser { Self::see_other("/") } else { Self::no_content() }
     }
 
     pub(crate) fn no_content() -> Self {

@@ -31,6 +31,17 @@ pub(crate) fn log_in(key: &Key, body: &[u8]) -> Answered {
     let Some(account) = ACCOUNTS.into_iter().find(|account| claimed == Some(account)) else {
         return Err(Failure(Problem::invalid_fields([("account", "must be ada or grace")])));
     };
+    set_cookie(Answer::no_content(), key, account)
+}
+
+/// The same for a button of the start page, which goes on to the page of tokens.
+pub(crate) fn enter(key: &Key, claimed: Option<&str>) -> Answered {
+    let account = ACCOUNTS.into_iter().find(|account| claimed == Some(account));
+    let account = account.ok_or_else(|| Failure(Problem::not_found()))?;
+    set_cookie(Answer::see_other("/settings/tokens"), key, account)
+}
+
+fn set_cookie(answer: Answer, key: &Key, account: &str) -> Answered {
     // What the browser is told of its end binds nobody, so the end is signed as well. The number makes each login
     // another cookie.
     let ends_at = (OffsetDateTime::now_utc() + LASTS).unix_timestamp();
@@ -40,16 +51,16 @@ pub(crate) fn log_in(key: &Key, body: &[u8]) -> Answered {
     })?;
     let mut jar = CookieJar::new();
     jar.signed_mut(key).add(cookie(format!("{account}.{ends_at}.{number}")).max_age(LASTS));
-    Ok(set(&jar))
+    Ok(set(answer, &jar))
 }
 
 /// Takes the cookie out of the browser. One that was copied before is good until it ends: a login that must end
 /// everywhere is kept in the database.
-pub(crate) fn log_out() -> Answer {
+pub(crate) fn log_out(answer: Answer) -> Answer {
     let mut jar = CookieJar::new();
     jar.add_original(cookie(String::new()));
     jar.remove(cookie(String::new()));
-    set(&jar)
+    set(answer, &jar)
 }
 
 /// A service that is reached over https says `secure` as well.
@@ -57,8 +68,7 @@ fn cookie(value: String) -> CookieBuilder<'static> {
     Cookie::build((COOKIE, value)).path("/").http_only(true).same_site(SameSite::Lax)
 }
 
-fn set(jar: &CookieJar) -> Answer {
-    let answer = Answer::no_content();
+fn set(answer: Answer, jar: &CookieJar) -> Answer {
     jar.delta().fold(answer, |it, cookie| it.header("set-cookie", cookie.encoded().to_string()))
 }
 

@@ -15,6 +15,7 @@ mod extract;
 mod log;
 mod login;
 mod origin;
+mod page;
 mod panel;
 mod stop;
 
@@ -26,8 +27,8 @@ use keyfob::{
     Cache, Policy,
     event::TracingObserver,
     limit::RateLimiter,
-    token::RateLimit,
-    web::{Authenticator, Realm},
+    token::{NamePolicy, RateLimit},
+    web::{Authenticator, Realm, manage::page::PageOptions},
 };
 #[cfg(feature = "redis")]
 use keyfob::{cluster::RedisSignal, limit::RedisLimits};
@@ -62,6 +63,9 @@ struct Arguments {
     /// How long a request may take, from its headers to its answer
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     request_timeout: u64,
+    /// The names that tokens may have: `free` is any name, `strict` at most 50 letters, digits, `-` and `_`
+    #[arg(long, value_enum, default_value_t)]
+    name_policy: Names,
     /// The framework that serves
     #[arg(long, value_enum, default_value_t)]
     server: Server,
@@ -74,12 +78,29 @@ enum Server {
     Actix,
 }
 
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Names {
+    #[default]
+    Free,
+    Strict,
+}
+
+impl From<Names> for NamePolicy {
+    fn from(names: Names) -> Self {
+        match names {
+            Names::Free => Self::free_text(),
+            Names::Strict => Self::strict(),
+        }
+    }
+}
+
 /// What handlers work with.
 #[derive(Clone)]
 struct App {
     panel: Panel,
     cookie_key: Key,
     authenticator: Authenticator,
+    page: PageOptions,
     patience: Patience,
 }
 
@@ -109,7 +130,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         .await?
         .prefix("fleet")
         .declare(PanelAbility::ALL)
-        .policy(Policy::new().unique_names(true))
+        .policy(Policy::new().unique_names(true).name_policy(arguments.name_policy.into()))
         .cache(Cache::for_up_to(time::Duration::seconds(arguments.max_staleness.into())))
         .inline_observer(TracingObserver);
     let limiter = RateLimiter::local();
@@ -125,20 +146,22 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     tokens.check().await?;
     tokio::spawn(tokens.background());
 
+    let listener = TcpListener::bind(&arguments.listen).await?;
+    let address = listener.local_addr()?;
     let app = App {
         panel: Panel::new(database.clone(), tokens.clone()).await?,
         cookie_key: login::cookie_key(&database).await?,
         authenticator: Authenticator::require(tokens.clone(), Realm::new("Fleet")?)
             .rate_limit(RateLimit::new(arguments.per_minute, time::Duration::MINUTE)?)
             .limiter(limiter),
+        page: page::options(&address.to_string())?,
         patience: Patience {
             headers: Duration::from_secs(arguments.header_timeout),
             request: Duration::from_secs(arguments.request_timeout),
         },
     };
-    let listener = TcpListener::bind(&arguments.listen).await?;
     let stop = stop::signal()?;
-    greet(listener.local_addr()?);
+    greet(address);
     let served = match arguments.server {
         Server::Axum => axum::serve(app, listener, stop).await,
         Server::Actix => actix::serve(app, listener, stop).await,
@@ -155,7 +178,9 @@ fn greet(address: SocketAddr) {
     let new = r#"{"name":"first-'$RANDOM$RANDOM'","abilities":["servers:read"]}"#;
     let header = r#"s/.*"token":"\([^"]*\)".*/header = "Authorization: Bearer \1"/"#;
     println!("Listening on http://{address}");
-    println!("Paste this to log in, make a token and call the API with it:");
+    println!(
+        "Open http://{address}/settings/tokens in a browser, or paste this to call the API with a new token:"
+    );
     println!(
         r#"curl -sS -c - {json} -d '{{"account":"ada"}}' http://{address}/login | curl -sS -b - {json} -d '{new}' http://{address}/account/tokens | sed '{header}' | curl -sS -K - -w '\n' http://{address}/api/v1/servers"#
     );

@@ -16,14 +16,15 @@ use actix_web::{
     guard,
     http::{
         Method,
-        header::{ALLOW, HeaderValue},
+        header::{ACCEPT, ALLOW, HeaderValue},
     },
     middleware::{Next, from_fn},
     web::{self, Data},
 };
 use keyfob::web::{
     JsonBody, Problem,
-    actix::{Management, TokenMiddleware, management},
+    actix::{Management, SettingsPage, TokenMiddleware, management, token_page},
+    manage::Asked,
 };
 use tokio::{net::TcpListener, time::timeout};
 
@@ -32,7 +33,7 @@ use crate::{
     answer::{Answer, Answered},
     log, login,
     origin::SameOrigin,
-    stop,
+    page, stop,
 };
 
 pub(crate) async fn serve(
@@ -44,10 +45,22 @@ pub(crate) async fn serve(
         .client_address(|request| Some(request.peer_addr()?.ip()));
     let patience = app.patience;
     let key = app.cookie_key.clone();
-    let account = move |request: HttpRequest, _| {
-        ready(login::account(&key, |name| translate::values(request.headers(), name)))
+    let account = move |request: &HttpRequest| {
+        login::account(&key, |name| translate::values(request.headers(), name))
     };
-    let account_tokens = Management::new(tokens.clone(), account)
+    let of_account = account.clone();
+    let own_page = account.clone();
+    let own_page = SettingsPage::new(tokens.clone(), move |request: HttpRequest, _| {
+        ready(own_page(&request).map_err(page::or_start))
+    });
+    let own_page = own_page.options(app.page.clone());
+    let project_page = SettingsPage::new(tokens.clone(), move |request, asked: Asked| {
+        let person = account(&request).map_err(page::or_start);
+        ready(person.and_then(|person| page::of_project(&person, &asked)))
+    });
+    let project_page = project_page.options(app.page.clone());
+    let of_account = move |request: HttpRequest, _| ready(of_account(&request));
+    let account_tokens = Management::new(tokens.clone(), of_account)
         .openapi(true)
         .session_cookie(login::COOKIE)
         .revoke_presented(true);
@@ -55,9 +68,17 @@ pub(crate) async fn serve(
     let server = HttpServer::new(move || {
         actix_web::App::new()
             .app_data(app.clone())
+            .service(resource("/", None, vec![(Method::GET, web::route().to(start))]))
             .service(resource("/login", None, vec![(Method::POST, web::route().to(log_in))]))
+            .service(resource(
+                "/login/{account}",
+                None,
+                vec![(Method::POST, web::route().to(enter))],
+            ))
             .service(resource("/logout", None, vec![(Method::POST, web::route().to(log_out))]))
             .service(management("/account/tokens", account_tokens.clone()))
+            .service(token_page("/settings/tokens", own_page.clone()))
+            .service(token_page("/projects/{project}/settings/tokens", project_page.clone()))
             .service(web::scope("/api/v1").configure(|config| api::routes(config, &tokens)))
             .default_service(web::to(async || Problem::not_found().error_response()))
             .wrap(from_fn(log_request))
@@ -107,8 +128,17 @@ async fn log_in(_: SameOrigin, app: Data<App>, body: JsonBody) -> Answered {
     login::log_in(&app.cookie_key, &body)
 }
 
-async fn log_out(_: SameOrigin) -> Answer {
-    login::log_out()
+async fn start() -> Answer {
+    Answer::html(page::START)
+}
+
+async fn enter(_: SameOrigin, app: Data<App>, account: web::Path<String>) -> Answered {
+    login::enter(&app.cookie_key, Some(&account))
+}
+
+async fn log_out(_: SameOrigin, request: HttpRequest) -> Answer {
+    let accept = request.headers().get(ACCEPT).map(HeaderValue::as_bytes);
+    login::log_out(Answer::after_log_out(accept))
 }
 
 async fn log_request(

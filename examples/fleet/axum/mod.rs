@@ -14,11 +14,11 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    extract::{ConnectInfo, MatchedPath, Request, State},
-    http::request::Parts,
+    extract::{ConnectInfo, MatchedPath, Path, Request, State},
+    http::{HeaderMap, HeaderValue, header::ACCEPT, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
     serve::Listener,
 };
 use hyper::{body::Incoming, server::conn::http1};
@@ -29,7 +29,8 @@ use hyper_util::{
 };
 use keyfob::web::{
     JsonBody, Problem,
-    axum::{Management, TokenLayer, management},
+    axum::{Management, SettingsPage, TokenLayer, management, token_page},
+    manage::Asked,
 };
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 use tower::util::MapRequest;
@@ -39,7 +40,7 @@ use crate::{
     answer::{Answer, Answered},
     log, login,
     origin::SameOrigin,
-    stop,
+    page, stop,
 };
 
 pub(crate) async fn serve(
@@ -85,17 +86,33 @@ fn routes(app: App) -> Router {
     let layer = TokenLayer::new(app.authenticator.clone())
         .client_address(|parts| Some(parts.extensions.get::<ConnectInfo<SocketAddr>>()?.ip()));
     let key = app.cookie_key.clone();
-    let account = move |parts: Parts, _| {
-        ready(login::account(&key, |name| translate::values(&parts.headers, name)))
-    };
-    let account_tokens = Management::new(layer.clone(), account)
+    let account =
+        move |parts: &Parts| login::account(&key, |name| translate::values(&parts.headers, name));
+    let of_account = account.clone();
+    let own_page = account.clone();
+    let own_page = SettingsPage::new(layer.clone(), move |parts: Parts, _| {
+        ready(own_page(&parts).map_err(page::or_start))
+    });
+    let project_page = SettingsPage::new(layer.clone(), move |parts: Parts, asked: Asked| {
+        let person = account(&parts).map_err(page::or_start);
+        ready(person.and_then(|person| page::of_project(&person, &asked)))
+    });
+    let of_account = move |parts: Parts, _| ready(of_account(&parts));
+    let account_tokens = Management::new(layer.clone(), of_account)
         .openapi(true)
         .session_cookie(login::COOKIE)
         .revoke_presented(true);
     Router::new()
+        .route("/", get(|| async { Answer::html(page::START) }))
         .route("/login", post(log_in))
+        .route("/login/{account}", post(enter))
         .route("/logout", post(log_out))
         .nest("/account/tokens", management(account_tokens))
+        .nest("/settings/tokens", token_page(own_page.options(app.page.clone())))
+        .nest(
+            "/projects/{project}/settings/tokens",
+            token_page(project_page.options(app.page.clone())),
+        )
         .nest("/api/v1", api::routes().route_layer(layer))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
@@ -107,8 +124,12 @@ async fn log_in(_: SameOrigin, State(app): State<App>, body: JsonBody) -> Answer
     login::log_in(&app.cookie_key, &body)
 }
 
-async fn log_out(_: SameOrigin) -> Answer {
-    login::log_out()
+async fn enter(_: SameOrigin, State(app): State<App>, Path(account): Path<String>) -> Answered {
+    login::enter(&app.cookie_key, Some(&account))
+}
+
+async fn log_out(_: SameOrigin, headers: HeaderMap) -> Answer {
+    login::log_out(Answer::after_log_out(headers.get(ACCEPT).map(HeaderValue::as_bytes)))
 }
 
 async fn log_request(State(app): State<App>, request: Request, next: Next) -> Response {

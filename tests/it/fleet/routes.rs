@@ -15,8 +15,10 @@ on_every_server! {
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// Every resource, with its methods as they stand in `Allow`.
-const RESOURCES: [(&str, &str); 17] = [
+const RESOURCES: [(&str, &str); 19] = [
+    ("/", "GET,HEAD"),
     ("/login", "POST"),
+    ("/login/ada", "POST"),
     ("/logout", "POST"),
     ("/account/tokens", "GET,HEAD,POST"),
     ("/account/tokens/revoke", "POST"),
@@ -59,7 +61,7 @@ fn what_is_nowhere_is_not_found_with_any_method(server: Server) {
     let service = Service::start(server);
     let body = r#"{"type":"about:blank","title":"Not Found","status":404,"code":"not_found"}"#;
     for path in [
-        "/",
+        "/settings",
         "/nowhere",
         "/account",
         "/account/tokens/",
