@@ -132,6 +132,12 @@ impl OwnerTokens {
         self
     }
 
+    /// The actor, if one is set.
+    #[cfg(all(feature = "manage", any(feature = "axum", feature = "actix")))]
+    pub(crate) fn actor(&self) -> Option<&Actor> {
+        self.by.as_ref()
+    }
+
     /// One token, whatever its state, with every use that is known.
     ///
     /// # Errors

@@ -311,7 +311,8 @@ fn the_secret_leaves_by_known_doors() {
         code(&source).contains("expose_secret(")
     });
     let doors: BTreeSet<_> = doors.map(|file| module_of(&file)).collect();
-    let known = ["testing", "token::plain", "web::manage::page::creating", "web::resource"].map(str::to_owned);
+    let known = ["testing", "token::plain", "web::manage::page::creating", "web::resource"]
+        .map(str::to_owned);
     assert_eq!(doors, BTreeSet::from(known));
     let front_page = fs::read_to_string(root().join("src/lib.rs")).unwrap();
     assert!(front_page.contains("#[cfg(feature = \"test-util\")]\npub mod testing;"));

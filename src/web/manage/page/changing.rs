@@ -120,25 +120,15 @@ impl Work<'_> {
             return self.conflict(&record, t.changed_meanwhile.as_markup());
         }
         let before = Before { draft: Draft::of(&record, &site.options), record: &record };
-        let mut problems = FormView::default();
-        let settings = draft.settings(Some(&before));
-        match &settings {
-            Ok(settings) => self.check_access(settings, Some(&before), &mut problems),
-            Err(invalid) => problems.refuse_all(invalid, &offer),
-        }
-        let name = (draft.name != before.draft.name).then(|| draft.name.clone());
-        if let Some(name) = &name
-            && let Err(rule) = self.tokens.policy().name(name, self.tokens.format())
-        {
-            problems.refuse("name", &offer, &(t.rule)(&rule));
-        }
+        let name = (draft.name != before.draft.name).then_some(&*draft.name);
+        let (settings, mut problems) = self.check(&draft, name, Some(&before));
         let refuse = |status: u16, problems: FormView| {
             let draft = Some(draft.clone());
             self.token(&record, Beside { status: Some(status), draft, problems, conflict: None })
         };
-        let (Ok(settings), true) = (settings, problems.problems.is_empty()) else {
+        if !problems.problems.is_empty() {
             return refuse(422, problems);
-        };
+        }
         let ends_earlier = match settings.expiry.map(|it| it.expiry) {
             None | Some(Expiry::Never) => false,
             Some(_) => true,

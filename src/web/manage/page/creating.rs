@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    api_tokens::policy::{Instants, Party},
     issue::{IssueError, NewToken},
     store::StoreError,
-    token::{IdempotencyKey, IssuedToken, RequestedAbilities, Rule, TokenId, TokenSettings},
+    token::{
+        Fields, IdempotencyKey, IssuedToken, RequestedAbilities, Rule, TokenId, TokenSettings,
+    },
     web::Problem,
 };
 
@@ -42,7 +45,10 @@ impl Work<'_> {
                 // The next one of a row has a name of its own.
                 if is_another { Draft { name: String::new(), ..draft } } else { draft }
             }
-            None => Draft { expires: FormView::usual_expiry(&offer), ..Draft::default() },
+            None => Draft {
+                expires: FormView::usual_expiry(&offer),
+                ..Draft::with(self.tokens.policy().default_abilities.as_ref())
+            },
         };
         draft.is_everything &= offer.is_everything_allowed();
         draft.abilities.retain(|it| self.offers(it, None));
@@ -106,29 +112,49 @@ impl Work<'_> {
         offer.is_free_text() || offered.any(|it| it.ability == ability)
     }
 
-    /// Checks the abilities of a form: something is chosen, and nothing that the form did not offer.
-    pub(super) fn check_access(
+    /// Reads a form, and gathers all that is wrong with it. The name is checked where it is given.
+    pub(super) fn check(
+        &self,
+        draft: &Draft,
+        name: Option<&str>,
+        before: Option<&Before<'_>>,
+    ) -> (TokenSettings, FormView) {
+        let (offer, policy, format) = (self.offer(), self.tokens.policy(), self.tokens.format());
+        let (mut fields, mut form) = (Fields::default(), FormView::default());
+        if let Some(name) = name {
+            fields.check("name", policy.name(name, format));
+        }
+        let settings = draft.settings(before, &mut fields);
+        let now = self.tokens.now();
+        let instants = before.map_or(Instants::new(now), |it| Instants::of(it.record, now));
+        let party = Party { owner: self.owner, actor: self.own.actor() };
+        policy.check(&settings, party, instants, format, &mut fields);
+        form.refuse_all(&fields.into_error(), &offer);
+        if let Some(text) = self.access_problem(&settings, before)
+            && !form.is_wrong("access")
+        {
+            form.refuse("access", &offer, &text);
+        }
+        (settings, form)
+    }
+
+    /// A form must choose something, and nothing that it did not offer.
+    fn access_problem(
         &self,
         settings: &TokenSettings,
         before: Option<&Before<'_>>,
-        form: &mut FormView,
-    ) {
-        let (offer, t) = (self.offer(), &self.site.t);
-        let refused = match &settings.abilities {
-            None => return,
-            Some(RequestedAbilities::All) => {
-                (!offer.is_everything_allowed()).then(|| (t.rule)(&Rule::BeyondAccount))
-            }
-            Some(RequestedAbilities::Set(set)) if set.is_empty() => {
+    ) -> Option<String> {
+        let t = &self.site.t;
+        let beyond = || (t.rule)(&Rule::BeyondAccount);
+        match settings.abilities.as_ref()? {
+            RequestedAbilities::All => (!self.offer().is_everything_allowed()).then(beyond),
+            RequestedAbilities::Set(set) if set.is_empty() => {
                 (!self.site.options.allows_no_abilities).then(|| t.choose_one.to_string())
             }
-            Some(RequestedAbilities::Set(set)) => {
+            RequestedAbilities::Set(set) => {
                 let is_strange = set.iter().any(|it| !self.offers(it, before));
-                is_strange.then(|| (t.rule)(&Rule::BeyondAccount))
+                is_strange.then(beyond)
             }
-        };
-        if let Some(text) = refused {
-            form.refuse("access", &offer, &text);
         }
     }
 
@@ -143,19 +169,10 @@ impl Work<'_> {
         };
         let new = NewForm { key, is_another };
 
-        let mut problems = FormView::default();
-        let name = self.tokens.policy().name(&draft.name, self.tokens.format());
-        if let Err(rule) = name {
-            problems.refuse("name", &offer, &(t.rule)(&rule));
-        }
-        let settings = draft.settings(None);
-        match &settings {
-            Ok(settings) => self.check_access(settings, None, &mut problems),
-            Err(invalid) => problems.refuse_all(invalid, &offer),
-        }
-        let (Ok(settings), true) = (settings, problems.problems.is_empty()) else {
+        let (settings, problems) = self.check(&draft, Some(&draft.name), None);
+        if !problems.problems.is_empty() {
             return self.create_form(422, &draft, &new, |form| form.problems = problems.problems);
-        };
+        }
         let mut token = NewToken::named(&draft.name).idempotency_key(idempotency_key);
         token.settings = settings;
         match self.own.issue(token).await {

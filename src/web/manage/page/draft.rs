@@ -6,8 +6,8 @@ use serde_json::Value;
 use time::Duration;
 
 use crate::token::{
-    Abilities, Expiry, Fields, InvalidFields, Metadata, RequestedAbilities, RequestedBy, Rule,
-    Timestamp, TokenRecord, TokenSettings,
+    Abilities, Expiry, Fields, Metadata, RequestedAbilities, RequestedBy, Rule, Timestamp,
+    TokenRecord, TokenSettings,
 };
 
 use super::{form::Form, options::PageOptions};
@@ -92,6 +92,15 @@ impl Draft {
         self.abilities.retain(|it| !is_covered(it));
     }
 
+    /// The fields of a token with abilities, and nothing else.
+    pub(super) fn with(abilities: Option<&Abilities>) -> Self {
+        Self {
+            is_everything: abilities.is_some_and(Abilities::is_all),
+            abilities: abilities.map(texts).unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
     /// The fields of a token that is to be changed.
     pub(super) fn of(record: &TokenRecord, options: &PageOptions) -> Self {
         let mut draft = Self {
@@ -128,12 +137,12 @@ impl Draft {
         Self { expires, begins: String::new(), ..Self::of(record, options) }
     }
 
-    /// Reads the fields. Those that are as `before` ask for nothing.
+    /// Reads the fields. Those that are as `before` ask for nothing, and so do those that can't be read.
     pub(super) fn settings(
         &self,
         before: Option<&Before<'_>>,
-    ) -> Result<TokenSettings, InvalidFields> {
-        let mut fields = Fields::default();
+        fields: &mut Fields,
+    ) -> TokenSettings {
         let mut settings = TokenSettings::default();
         let is_new = |of: fn(&Self) -> &String| before.is_none_or(|it| of(&it.draft) != of(self));
         let has_other_access = before.is_none_or(|Before { draft, .. }| {
@@ -176,7 +185,7 @@ impl Draft {
             let begins = (!self.begins.is_empty()).then(|| self.instant(&self.begins, "00:00:00"));
             settings.not_before = fields.check("not_before", begins.transpose());
         }
-        if fields.is_empty() { Ok(settings) } else { Err(fields.into_error()) }
+        settings
     }
 
     fn expiry(&self) -> Result<Option<Expiry>, Rule> {

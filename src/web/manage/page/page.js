@@ -52,7 +52,7 @@ for (const button of all('[data-kf-copy]')) {
 }
 if (secret) {
 	secret.onfocus = secret.select;
-	secret.select();
+	if (secret.matches(':focus')) secret.select();
 	one('[data-kf-saved]').onclick = () => { isSafe = true; };
 	onbeforeunload = event => isSafe || event.preventDefault();
 	onpagehide = () => { secret.value = ''; };
@@ -63,7 +63,6 @@ const ask = (template, slots, fill) => {
 	const dialog = one(template).content.firstElementChild.cloneNode(true);
 	for (const slot of all('[data-kf-slot]', dialog)) slot.textContent = slots[slot.dataset.kfSlot];
 	fill(dialog);
-	one('[data-kf-close]', dialog).onclick = () => dialog.close();
 	dialog.onclose = () => dialog.remove();
 	page.append(dialog);
 	dialog.showModal();
