@@ -8,4 +8,5 @@ mod bodies;
 mod contract;
 mod document;
 mod leaked;
+mod page;
 mod steps;

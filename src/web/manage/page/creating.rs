@@ -26,6 +26,8 @@ use super::{
 
 /// The abilities that are shown of a token alone.
 const ABILITIES: usize = 10;
+/// The longest name of a form.
+const LONGEST_KEY: usize = 64;
 
 /// A form for a new token, beside its fields.
 struct NewForm {
@@ -163,8 +165,11 @@ impl Work<'_> {
         let key = sent.one("key").unwrap_or_default();
         let is_another = sent.flag("another");
         let draft = Draft::read(&mut sent, options);
-        let idempotency_key = IdempotencyKey::new(&key);
-        let (Ok(()), Ok(idempotency_key)) = (sent.finish(), idempotency_key) else {
+        // The form has it again, so it must not be a token that was pasted.
+        let is_ours = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let is_key = key.len() <= LONGEST_KEY && key.bytes().all(is_ours);
+        let idempotency_key = IdempotencyKey::new(&key).ok().filter(|_| is_key);
+        let (Ok(()), Some(idempotency_key)) = (sent.finish(), idempotency_key) else {
             return self.bad_form();
         };
         let new = NewForm { key, is_another };

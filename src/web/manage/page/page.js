@@ -68,7 +68,7 @@ const ask = (template, slots, fill) => {
 	dialog.showModal();
 };
 const inRow = (query, it) => one(query, it.closest('tr')).textContent;
-for (const link of all('[data-kf-revoke]')) link.onclick = event => {
+for (const link of all('.kf-actions [href$=revoke]')) link.onclick = event => {
 	event.preventDefault();
 	const slots = { name: inRow('.kf-name', link), used: inRow('[data-kf-ago]', link) };
 	ask('#kf-revoke-one', slots, dialog => { one('form', dialog).action = link.href; });

@@ -65,6 +65,7 @@ impl<Q: RequestInfo, F> SettingsPage<Q, F> {
             t: self.options.languages.choose(language, accepted).clone(),
             options: self.options.clone(),
             mount: mount.to_owned(),
+            is_in_layout: false,
             creates: false,
             changes: false,
         }
@@ -128,6 +129,7 @@ where
         site.creates = admitted.may(super::super::Step::Create);
         site.changes = admitted.may(super::super::Step::Change);
         *layout = admitted.answer.layout.take();
+        site.is_in_layout = layout.is_some();
         admitted.require(step)?;
         let taken = Taken { media_type: MediaType::Form, longest: LONGEST };
         let sent = if request.method() == "POST" { body(taken).await? } else { Vec::new() };

@@ -24,8 +24,20 @@ pub(super) struct Site {
     pub(super) options: Arc<PageOptions>,
     /// The path that the browser sees the page at.
     pub(super) mount: String,
+    pub(super) is_in_layout: bool,
     pub(super) creates: bool,
     pub(super) changes: bool,
+}
+
+impl Site {
+    /// The mount as the list names it, which lies there itself: the links in each row are shorter so. A layout can name
+    /// another base.
+    fn below(&self) -> String {
+        match self.mount.rsplit_once('/') {
+            Some((_, last)) if !self.is_in_layout => format!("./{last}"),
+            _ => self.mount.clone(),
+        }
+    }
 }
 
 #[derive(Template)]

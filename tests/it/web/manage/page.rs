@@ -1,0 +1,6 @@
+//! The settings page as documents: the same bytes on both frameworks. `tests/browser` looks at it as people do.
+
+mod app;
+mod documents;
+mod forms;
+mod rights;
