@@ -2,6 +2,7 @@
 
 use crate::{
     manage::{ManageError, TokenChange},
+    store::StoreError,
     token::{Expiry, TokenRecord, TokenState},
 };
 
@@ -43,7 +44,7 @@ impl Work<'_> {
         let Beside { status, draft, problems, conflict } = beside;
         let state = record.state_at(now);
         let has_ended = matches!(state, TokenState::Revoked | TokenState::Expired);
-        let before = Before { draft: Draft::of(record, &site.options), record };
+        let before = Before { draft: Draft::of(record, &self.offer()), record };
         let form = self.form(draft.as_ref().unwrap_or(&before.draft), Some(&before));
         let FormView { problems, alert, .. } = problems;
         let document = Token {
@@ -59,6 +60,8 @@ impl Work<'_> {
             form: FormView { problems, alert, ..form },
             is_revoked: state == TokenState::Revoked,
             is_suspended: state == TokenState::Suspended,
+            can_be_copied: site.options.limits
+                || (record.allowed_addresses().is_none() && record.idle_seconds.is_none()),
             can_change: site.changes && !has_ended,
             can_rotate: can_rotate(state),
         };
@@ -119,7 +122,7 @@ impl Work<'_> {
         if record.version != version {
             return self.conflict(&record, t.changed_meanwhile.as_markup());
         }
-        let before = Before { draft: Draft::of(&record, &site.options), record: &record };
+        let before = Before { draft: Draft::of(&record, &offer), record: &record };
         let name = (draft.name != before.draft.name).then_some(&*draft.name);
         let (settings, mut problems) = self.check(&draft, name, Some(&before));
         let refuse = |status: u16, problems: FormView| {
@@ -151,6 +154,14 @@ impl Work<'_> {
             Err(ManageError::LimitReached { limit }) => {
                 problems.alert = Some(t.limit_is_reached.n(limit).as_markup());
                 return refuse(409, problems);
+            }
+            Err(ManageError::Store(StoreError::Unavailable(_) | StoreError::Busy(_))) => {
+                problems.alert = Some(t.not_done.as_markup());
+                return refuse(503, problems);
+            }
+            Err(ManageError::BeyondAccount) => {
+                problems.alert = Some(t.beyond_account.as_markup());
+                return refuse(403, problems);
             }
             Err(ManageError::VersionMismatch { .. }) => {
                 return self.conflict(&self.record().await?, t.changed_meanwhile.as_markup());

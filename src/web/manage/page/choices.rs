@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     api_tokens::ApiTokens,
-    token::{Abilities, AbilityTemplate},
+    token::{Abilities, Ability, AbilityTemplate},
 };
 
 use super::{super::tokens::may_be_granted, options::PageOptions, texts::Texts, visitor::Choice};
@@ -30,7 +30,7 @@ impl Access {
         let Some(set) = abilities.as_set() else {
             return Self { is_everything: true, ..Self::default() };
         };
-        let held = |it: &crate::token::Ability| Held {
+        let held = |it: &Ability| Held {
             name: it.to_string(),
             is_gone: !tokens.policy().declares(|declared| declared.is_within(it)),
         };
@@ -87,12 +87,17 @@ impl Offer<'_> {
         self.grantable.iter().all(Abilities::is_all) && self.tokens.policy().allows_all_abilities()
     }
 
+    /// Returns `true` if the application no longer declares an ability.
+    pub(super) fn is_gone(&self, ability: &Ability) -> bool {
+        !self.tokens.policy().declares(|it| it.is_within(ability))
+    }
+
     fn covers(&self, ability: &str) -> bool {
         let set = Abilities::set([ability]);
         set.is_ok_and(|set| self.grantable.iter().all(|it| it.cover(&set)))
     }
 
-    /// The groups, with those ticked that are chosen. What a token holds already can always be kept.
+    /// The groups, with those ticked that are chosen. What a token holds already can be kept, unless it is gone.
     pub(super) fn groups(&self, chosen: &BTreeSet<String>, held: Option<&Abilities>) -> Vec<Group> {
         if self.is_free_text() {
             return Vec::new();
@@ -114,8 +119,7 @@ impl Offer<'_> {
         }
         let held = held.and_then(Abilities::as_set).unwrap_or_default();
         for ability in held {
-            let is_gone = !self.tokens.policy().declares(|it| it.is_within(ability));
-            groups.add(ability.as_str(), None, is_gone);
+            groups.add(ability.as_str(), None, self.is_gone(ability));
         }
         groups.all
     }

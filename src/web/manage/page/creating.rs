@@ -43,7 +43,7 @@ impl Work<'_> {
         let mut draft = match from {
             Some(id) => {
                 let record = self.own.get(id).await?;
-                let draft = Draft::like(&record, options);
+                let draft = Draft::like(&record, &offer);
                 // The next one of a row has a name of its own.
                 if is_another { Draft { name: String::new(), ..draft } } else { draft }
             }
@@ -57,6 +57,7 @@ impl Work<'_> {
         let preset =
             self.parameter("preset").and_then(|it| options.presets.get(it.parse::<usize>().ok()?));
         if let Some(preset) = preset {
+            draft.is_everything = false;
             draft.abilities = preset.abilities.iter().cloned().collect();
         }
         let new = NewForm { key: self.new_key()?, is_another };
@@ -204,12 +205,11 @@ impl Work<'_> {
 
     fn created_already(&self, id: TokenId) -> Replied {
         let t = &self.site.t;
-        let links = vec![
-            (t.rotate.to_string(), self.path(id, "/rotate")),
-            (t.revoke.to_string(), self.path(id, "/revoke")),
-        ];
-        let hint = t.already_created_hint.as_markup();
-        self.said(409, t.already_created.to_string(), Some(hint), links)
+        let steps = [(&t.rotate, "/rotate"), (&t.revoke, "/revoke")];
+        let links = steps.map(|(label, step)| (label.to_string(), self.path(id, step)));
+        let links = if self.site.changes { links.to_vec() } else { Vec::new() };
+        let hint = self.site.changes.then(|| t.already_created_hint.as_markup());
+        self.said(409, t.already_created.to_string(), hint, links)
     }
 
     /// The one answer with a secret.
@@ -224,7 +224,7 @@ impl Work<'_> {
         let done = if is_another {
             format!("{mount}/new?from={id}&another=1")
         } else {
-            format!("{mount}?new={id}")
+            format!("{}?new={id}", self.site.home())
         };
         let now = self.tokens.now();
         let grace = (record.generation > 0).then(|| {

@@ -10,7 +10,7 @@ use crate::token::{
     TokenRecord, TokenSettings,
 };
 
-use super::{form::Form, options::PageOptions};
+use super::{choices::Offer, form::Form, options::PageOptions};
 
 /// The member of the metadata that the page shows and changes.
 pub(super) const DESCRIPTION: &str = "description";
@@ -76,18 +76,14 @@ impl Draft {
         draft
     }
 
-    /// A branch is what is meant where single abilities of it are sent as well.
+    /// A branch is what is meant where single abilities of it are there as well.
     fn drop_covered(&mut self) {
-        let branches: Vec<_> = self
-            .abilities
-            .iter()
-            .filter_map(|it| it.strip_suffix('*'))
-            .map(str::to_owned)
-            .collect();
+        let branches: Vec<_> =
+            self.abilities.iter().filter_map(|it| it.strip_suffix(":*")).collect();
+        let branches: Vec<_> = branches.into_iter().map(|it| format!("{it}:")).collect();
         let is_covered = |it: &String| {
-            branches
-                .iter()
-                .any(|branch| it.starts_with(branch) && it.strip_prefix(branch) != Some("*"))
+            let mut branches = branches.iter();
+            branches.any(|branch| it.strip_prefix(branch).is_some_and(|rest| rest != "*"))
         };
         self.abilities.retain(|it| !is_covered(it));
     }
@@ -101,17 +97,24 @@ impl Draft {
         }
     }
 
-    /// The fields of a token that is to be changed.
-    pub(super) fn of(record: &TokenRecord, options: &PageOptions) -> Self {
+    /// The fields of a token that is to be changed. Abilities that the application no longer declares are left out: they
+    /// can't be given again.
+    pub(super) fn of(record: &TokenRecord, offer: &Offer<'_>) -> Self {
+        let options = offer.options;
+        let declared = record.abilities.as_set().unwrap_or_default().iter();
+        let declared = declared.filter(|it| !offer.is_gone(it));
         let mut draft = Self {
             name: record.name.to_string(),
             expires: KEEP.to_owned(),
             is_everything: record.abilities.is_all(),
-            abilities: texts(&record.abilities),
+            abilities: declared.map(ToString::to_string).collect(),
             ..Self::default()
         };
+        draft.drop_covered();
         if options.descriptions {
-            draft.description = description(record).unwrap_or_default();
+            // As a field of one line sends it again.
+            let text = description(record).unwrap_or_default();
+            text.replace(['\r', '\n'], "").trim().clone_into(&mut draft.description);
         }
         if options.limits {
             let addresses = record.allowed_addresses();
@@ -127,14 +130,18 @@ impl Draft {
     }
 
     /// The fields of a token like another one.
-    pub(super) fn like(record: &TokenRecord, options: &PageOptions) -> Self {
+    pub(super) fn like(record: &TokenRecord, offer: &Offer<'_>) -> Self {
         let life =
             record.expires_at.map(|end| end.since(record.rotated_at.unwrap_or(record.created_at)));
         let expires = match life.map(|it| it.whole_days().max(1)) {
             Some(days) => days.to_string(),
             None => "never".to_owned(),
         };
-        Self { expires, begins: String::new(), ..Self::of(record, options) }
+        let draft = Self::of(record, offer);
+        // A form takes whole days.
+        let idle = record.idle_seconds.filter(|_| !draft.idle_days.is_empty());
+        let idle_days = idle.map(|it| it.get().div_ceil(86_400).to_string()).unwrap_or_default();
+        Self { expires, idle_days, begins: String::new(), ..draft }
     }
 
     /// Reads the fields. Those that are as `before` ask for nothing, and so do those that can't be read.
@@ -182,7 +189,7 @@ impl Draft {
             settings.idle_period = fields.check("idle_seconds", days(&self.idle_days));
         }
         if is_new(|it| &it.begins) && is_given(&self.begins) {
-            let begins = (!self.begins.is_empty()).then(|| self.instant(&self.begins, "00:00:00"));
+            let begins = (!self.begins.is_empty()).then(|| instant(&self.begins, "00:00:00", 0));
             settings.not_before = fields.check("not_before", begins.transpose());
         }
         settings
@@ -192,7 +199,7 @@ impl Draft {
         Ok(match self.expires.as_str() {
             "" | KEEP | USUAL => None,
             "never" => Some(Expiry::Never),
-            "date" => Some(Expiry::At(self.instant(&self.date, "23:59:59")?)),
+            "date" => Some(Expiry::At(self.end_of(&self.date)?)),
             days => {
                 let days = days.parse().ok().filter(|it| (1..=MOST_DAYS).contains(it));
                 Some(Expiry::In(Duration::days(days.ok_or(Rule::OutOfRange)?)))
@@ -200,29 +207,35 @@ impl Draft {
         })
     }
 
-    /// A time of a day where the browser is. Without a script that is UTC.
-    fn instant(&self, date: &str, time: &str) -> Result<Timestamp, Rule> {
-        const RULE: Rule = Rule::other("must be a date such as 2030-12-31");
-        if date.is_empty() {
-            return Err(Rule::Missing);
-        }
+    /// The end of a day where the browser is. Without a script that is UTC.
+    fn end_of(&self, date: &str) -> Result<Timestamp, Rule> {
         // No place is more than 14 hours from UTC.
         let zone = match self.zone.as_str() {
             "" => 0,
-            zone => zone.parse().ok().filter(|it| (-840..=840).contains(it)).ok_or(RULE)?,
+            zone => zone.parse().ok().filter(|it| (-840..=840).contains(it)).ok_or(DATE)?,
         };
-        let instant: Timestamp = format!("{date}T{time}Z").parse().map_err(|_| RULE)?;
-        instant.checked_add(Duration::minutes(zone)).map_err(|_| Rule::OutOfRange)
+        instant(date, "23:59:59", zone)
     }
 
     /// The end of the day until which a token is suspended.
     pub(super) fn end_of_day(&self) -> Result<Option<Timestamp>, Rule> {
-        (!self.date.is_empty()).then(|| self.instant(&self.date, "23:59:59")).transpose()
+        (!self.date.is_empty()).then(|| self.end_of(&self.date)).transpose()
     }
 
     pub(super) fn read_date(form: &mut Form) -> Self {
         Self { date: form.text("until"), zone: form.text("zone"), ..Self::default() }
     }
+}
+
+const DATE: Rule = Rule::other("must be a date such as 2030-12-31");
+
+/// A time of a day at a place that is so many minutes behind UTC.
+fn instant(date: &str, time: &str, zone: i64) -> Result<Timestamp, Rule> {
+    if date.is_empty() {
+        return Err(Rule::Missing);
+    }
+    let instant: Timestamp = format!("{date}T{time}Z").parse().map_err(|_| DATE)?;
+    instant.checked_add(Duration::minutes(zone)).map_err(|_| Rule::OutOfRange)
 }
 
 fn days(text: &str) -> Result<Option<Duration>, Rule> {

@@ -6,7 +6,7 @@ use time::Duration;
 
 use crate::{
     manage::{ListTokens, ManageError, RotateError, TokenRotation},
-    store::{Order, SortBy},
+    store::{Order, SortBy, StoreError},
     token::{Fields, Reason, TokenId, TokenRecord, TokenState},
     web::Problem,
 };
@@ -28,10 +28,16 @@ const NAMES: u32 = 20;
 
 impl Work<'_> {
     pub(super) async fn ask_rotate(&self) -> Replied {
-        self.rotate_form(&self.record().await?, 200, None)
+        self.rotate_form(&self.record().await?, 200, "day", None)
     }
 
-    fn rotate_form(&self, record: &TokenRecord, status: u16, conflict: Option<Markup>) -> Replied {
+    fn rotate_form(
+        &self,
+        record: &TokenRecord,
+        status: u16,
+        grace: &str,
+        conflict: Option<Markup>,
+    ) -> Replied {
         let (t, now) = (&self.site.t, self.tokens.now());
         let state = record.state_at(now);
         if !can_rotate(state) {
@@ -53,13 +59,17 @@ impl Work<'_> {
             running: text,
             ends_grace: running.is_some(),
             is_unused,
-            graces: vec![
-                ("hour", t.grace_hour.to_string(), false, false),
-                ("day", t.days.n(1).plain(), true, false),
-                ("week", t.days.n(7).plain(), false, false),
-                ("used", t.grace_until_used.to_string(), false, false),
-                ("none", t.grace_none.to_string(), false, true),
-            ],
+            rotated: rotated(record),
+            graces: [
+                ("hour", t.grace_hour.to_string()),
+                ("day", t.days.n(1).plain()),
+                ("week", t.days.n(7).plain()),
+                ("used", t.grace_until_used.to_string()),
+                ("none", t.grace_none.to_string()),
+            ]
+            .into_iter()
+            .map(|(value, label)| (value, label, value == grace, value == "none"))
+            .collect(),
         };
         Ok(Document::new(status, t.rotate_question.name(record.name.as_str()).plain(), &document)?
             .into())
@@ -70,14 +80,15 @@ impl Work<'_> {
         let t = &self.site.t;
         let version = sent.number("version");
         let ends_grace = sent.flag("end_grace");
-        let rotation = match sent.one("grace").as_deref() {
-            None => TokenRotation::new(),
-            Some("hour") => TokenRotation::new().grace(Duration::HOUR),
-            Some("day") => TokenRotation::new().grace(Duration::DAY),
-            Some("week") => TokenRotation::new().grace(Duration::WEEK),
-            Some("used") => TokenRotation::new().until_first_use(),
-            Some("none") => TokenRotation::new().grace(Duration::ZERO),
-            Some(_) => return self.bad_form(),
+        let seen = sent.one("rotated").unwrap_or_default();
+        let grace = sent.one("grace").unwrap_or_default();
+        let rotation = match grace.as_str() {
+            "hour" => TokenRotation::new().grace(Duration::HOUR),
+            "day" => TokenRotation::new().grace(Duration::DAY),
+            "week" => TokenRotation::new().grace(Duration::WEEK),
+            "used" => TokenRotation::new().until_first_use(),
+            "none" => TokenRotation::new().grace(Duration::ZERO),
+            _ => return self.bad_form(),
         };
         let (Ok(()), Some(version)) = (sent.finish(), version) else { return self.bad_form() };
         let rotation = rotation.if_version(version);
@@ -97,11 +108,12 @@ impl Work<'_> {
         let record = self.record().await?;
         let text = match (conflict, record.rotated_at) {
             (RotateError::PrefixNotAccepted, _) => t.cant_rotate.as_markup(),
-            (RotateError::InGrace, _) => t.running_until_used.as_markup(),
-            (_, Some(rotated_at)) => t.rotated_already.at(rotated_at).as_markup(),
+            // The form says what is running.
+            (RotateError::InGrace, _) => t.changed_meanwhile.as_markup(),
+            (_, Some(at)) if rotated(&record) != seen => t.rotated_already.at(at).as_markup(),
             _ => t.changed_meanwhile.as_markup(),
         };
-        self.rotate_form(&record, 409, Some(text))
+        self.rotate_form(&record, 409, &grace, Some(text))
     }
 
     pub(super) async fn ask_suspend(&self) -> Replied {
@@ -114,56 +126,64 @@ impl Work<'_> {
         if matches!(state, TokenState::Revoked | TokenState::Expired) {
             return self.conflict(record, self.ended(record, state));
         }
-        let name = record.name.as_str();
-        let document = Suspend { site: self.site, id: record.id.to_string(), name, form };
-        Ok(Document::new(status, t.suspend_question.name(record.name.as_str()).plain(), &document)?
-            .into())
+        let (id, version, name) = (record.id.to_string(), record.version, record.name.as_str());
+        let document = Suspend { site: self.site, id, version, name, form };
+        Ok(Document::new(status, t.suspend_question.name(name).plain(), &document)?.into())
     }
 
     pub(super) async fn suspend(&self, mut sent: Form) -> Replied {
+        let (t, version) = (&self.site.t, sent.number("version"));
         let draft = Draft::read_date(&mut sent);
         let reason = sent.text("reason");
-        if sent.finish().is_err() {
-            return self.bad_form();
+        let (Ok(()), Some(version)) = (sent.finish(), version) else { return self.bad_form() };
+        let record = self.record().await?;
+        let clean = |text: &str| self.tokens.format().without_tokens(text).into_owned();
+        let form = || FormView {
+            date: clean(&draft.date),
+            description: clean(&reason),
+            ..FormView::default()
+        };
+        if record.version != version {
+            // A suspension that somebody has made meanwhile would be replaced.
+            let alert = Some(t.changed_meanwhile.as_markup());
+            return self.suspend_form(&record, 409, FormView { alert, ..form() });
         }
         let mut fields = Fields::default();
         let until = fields.check("until", draft.end_of_day());
         let asked = (!reason.is_empty()).then(|| Reason::new(&reason)).transpose();
         let asked = fields.check("reason", asked);
-        let invalid = match (until, asked) {
-            (Some(until), Some(asked)) => {
-                let own = match asked {
-                    Some(reason) => self.own.clone().because(reason),
-                    None => self.own.clone(),
-                };
-                let id = self.id()?;
-                let suspended = match until {
-                    Some(until) => own.suspend_until(id, until).await,
-                    None => own.suspend(id).await,
-                };
-                match suspended {
-                    Ok(_) => return Ok(self.done("suspended")),
-                    Err(ManageError::Invalid(invalid)) => invalid,
-                    Err(error) => return self.not_managed(error).await,
+        let invalid = if let (Some(until), Some(asked)) = (until, asked) {
+            let own = self.own.clone();
+            let own = asked.into_iter().fold(own, crate::manage::OwnerTokens::because);
+            let suspended = match until {
+                Some(until) => own.suspend_until(record.id, until).await,
+                None => own.suspend(record.id).await,
+            };
+            match suspended {
+                Ok(_) => return Ok(self.done("suspended")),
+                Err(ManageError::Invalid(invalid)) => invalid,
+                Err(ManageError::Store(StoreError::Unavailable(_) | StoreError::Busy(_))) => {
+                    let alert = Some(t.not_done.as_markup());
+                    return self.suspend_form(&record, 503, FormView { alert, ..form() });
                 }
+                Err(error) => return self.not_managed(error).await,
             }
-            _ => fields.into_error(),
+        } else {
+            fields.into_error()
         };
-        let clean = |text: &str| self.tokens.format().without_tokens(text).into_owned();
-        let mut form = FormView {
-            date: clean(&draft.date),
-            description: clean(&reason),
-            ..FormView::default()
-        };
+        let mut form = form();
         form.refuse_all(&invalid, &self.offer());
-        self.suspend_form(&self.record().await?, 422, form)
+        self.suspend_form(&record, 422, form)
     }
 
-    pub(super) async fn resume(&self, sent: Form) -> Replied {
-        if sent.finish().is_err() {
-            return self.bad_form();
+    pub(super) async fn resume(&self, mut sent: Form) -> Replied {
+        let version = sent.number("version");
+        let (Ok(()), Some(version)) = (sent.finish(), version) else { return self.bad_form() };
+        let record = self.record().await?;
+        if record.version != version {
+            return self.conflict(&record, self.site.t.changed_meanwhile.as_markup());
         }
-        match self.own.resume(self.id()?).await {
+        match self.own.resume(record.id).await {
             Ok(_) => Ok(self.done("resumed")),
             Err(error) => self.not_managed(error).await,
         }
@@ -180,7 +200,7 @@ impl Work<'_> {
     }
 
     fn done(&self, done: &str) -> Reply {
-        Reply::SeeOther(format!("{}?done={done}", self.site.mount))
+        Reply::SeeOther(format!("{}?done={done}", self.site.home()))
     }
 
     pub(super) async fn ask_revoke(&self) -> Replied {
@@ -208,12 +228,16 @@ impl Work<'_> {
         if sent.finish().is_err() {
             return self.bad_form();
         }
-        self.own.revoke(self.id()?).await?;
+        let record = self.record().await?;
+        if record.revocation.is_some() {
+            return self.conflict(&record, self.ended(&record, TokenState::Revoked));
+        }
+        self.own.revoke(record.id).await?;
         Ok(self.revoked("revoked", 1))
     }
 
     fn revoked(&self, done: &str, n: usize) -> Reply {
-        Reply::SeeOther(format!("{}?done={done}&n={n}", self.site.mount))
+        Reply::SeeOther(format!("{}?done={done}&n={n}", self.site.home()))
     }
 
     pub(super) async fn ask_revoke_all(&self, is_wrong_number: bool) -> Replied {
@@ -278,6 +302,11 @@ impl Work<'_> {
         let count = ids.len() as u64;
         self.confirm(records, Confirmed { ids, count, is_all: false, is_wrong_number: false })
     }
+}
+
+/// The last rotation, as a form carries it.
+fn rotated(record: &TokenRecord) -> String {
+    record.rotated_at.map(|it| it.to_string()).unwrap_or_default()
 }
 
 /// The tokens that are to be revoked together.

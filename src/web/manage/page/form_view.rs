@@ -2,7 +2,10 @@
 
 use time::Duration;
 
-use crate::token::{InvalidFields, Rule, Timestamp};
+use crate::{
+    api_tokens::policy::Instants,
+    token::{InvalidFields, Rule, Timestamp},
+};
 
 use super::{
     choices::{Group, Offer},
@@ -84,7 +87,10 @@ impl FormView {
         let (policy, format, t) = (offer.tokens.policy(), offer.tokens.format(), offer.t);
         // A token that was pasted into the wrong field is not shown again.
         let clean = |text: &str| format.without_tokens(text).into_owned();
-        let pattern = policy.names.is_strict().then_some("[A-Za-z0-9_\\-]{1,50}");
+        // A token can keep a name from before there was a rule.
+        let is_strict = policy.names.is_strict()
+            && before.is_none_or(|it| policy.names.check(&it.record.name).is_ok());
+        let pattern = is_strict.then_some("[A-Za-z0-9_\\-]{1,50}");
         let mut view = Self {
             name: clean(&draft.name),
             description: clean(&draft.description),
@@ -126,9 +132,10 @@ impl FormView {
             days.dedup();
             for days in days {
                 let lifetime = Duration::days(days.clamp(0, 40_000));
+                let issued = before.map_or(now, |it| Instants::of(it.record, now).issued);
                 if let Ok(at) = now.checked_add(lifetime)
                     && days > 0
-                    && policy.allows_lifetime(Some(lifetime))
+                    && policy.allows_lifetime(Some(at.since(issued)))
                 {
                     add(&days.to_string(), t.days.n(days).plain(), Some(at));
                 }
@@ -142,6 +149,12 @@ impl FormView {
             if policy.allows_lifetime(None) {
                 add("never", t.never.to_string(), None);
             }
+        }
+        if !expiries.iter().any(|it| it.value == view.expires) {
+            view.expires = match before {
+                Some(_) => KEEP.to_owned(),
+                None => Self::usual_expiry(offer),
+            };
         }
         view.expiries = expiries;
         view

@@ -26,6 +26,10 @@ const ABILITIES: usize = 3;
 impl Work<'_> {
     pub(super) async fn list(&self) -> Replied {
         let filter = ListFilter::read(&self.target.query);
+        // The document says the filter again, so it must not hold a token that was pasted. One in the name is taken out.
+        if self.tokens.format().contains_token(&format!("{} {}", filter.ability, filter.state)) {
+            return self.bad_filter();
+        }
         let Ok(list) = filter.list() else { return self.bad_filter() };
         let page = match self.own.list(list.clone()).await {
             Ok(page) => page,

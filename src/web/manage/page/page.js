@@ -4,7 +4,7 @@ const all = (query, within = page) => [...within.querySelectorAll(query)];
 const one = (query, within = page) => within.querySelector(query);
 const add = (parent, tag, text) => { parent.appendChild(document.createElement(tag)).textContent = text; };
 
-// Instants in the browser's zone.
+// Instants, in the browser's zone.
 const format = (at, dateStyle, timeStyle) => new Intl.DateTimeFormat(page.lang, { dateStyle, timeStyle }).format(at);
 const units = [['year', 31536e3], ['month', 2592e3], ['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]];
 const ago = at => {
@@ -58,7 +58,7 @@ if (secret) {
 	onpagehide = () => { secret.value = ''; };
 }
 
-// Revoking: the question before it, and the selection.
+// Revoking: the selection and the question.
 const ask = (template, slots, fill) => {
 	const dialog = one(template).content.firstElementChild.cloneNode(true);
 	for (const slot of all('[data-kf-slot]', dialog)) slot.textContent = slots[slot.dataset.kfSlot];
@@ -104,7 +104,7 @@ onkeydown = event => {
 	if (event.key === 'Escape' && !one('dialog')) one('[data-kf-escape]')?.click();
 };
 
-// Forms. A date ends with the browser's day.
+// Forms. A date is a day of the browser.
 for (const zone of all('[name=zone]')) zone.form.onsubmit = () => {
 	const date = one('[type=date]', zone.parentElement).value;
 	zone.value = date && new Date(date + 'T23:59:59').getTimezoneOffset();
@@ -123,7 +123,7 @@ if (expires) {
 	expires.onchange();
 }
 for (const group of all('.kf-group')) {
-	const boxes = all('[name=ability]:not([data-kf-wildcard])', group);
+	const boxes = all('[name=ability]:enabled:not([data-kf-wildcard])', group);
 	const wildcard = one('[data-kf-wildcard]', group);
 	const every = one('[data-kf-group]', group) ?? {};
 	const search = one('[type=search]', group) ?? {};
@@ -133,7 +133,9 @@ for (const group of all('.kf-group')) {
 		every.checked = n === boxes.length;
 		every.indeterminate = n && n < boxes.length;
 	};
-	every.onchange = () => { for (const box of boxes) box.checked = every.checked; };
+	every.onchange = () => {
+		for (const box of boxes) if (!box.parentElement.hidden) box.checked = every.checked;
+	};
 	search.oninput = () => {
 		for (const { parentElement: label } of boxes) label.hidden = !label.textContent.toLowerCase().includes(search.value.toLowerCase());
 	};

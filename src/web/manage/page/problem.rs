@@ -32,12 +32,12 @@ pub(super) fn document(
     };
     let mut links = Vec::new();
     if problem.status() == 503 {
-        links.push((t.retry.to_string(), site.mount.clone()));
+        links.push((t.retry.to_string(), site.home().to_owned()));
         if is_read && site.creates {
             links.push((t.new_token.to_string(), format!("{}/new", site.mount)));
         }
     } else {
-        links.push((t.to_list.to_string(), site.mount.clone()));
+        links.push((t.to_list.to_string(), site.home().to_owned()));
     }
     let said =
         Said { site, heading: heading.to_string(), text: hint.map(AsMarkup::as_markup), links };
@@ -46,6 +46,8 @@ pub(super) fn document(
     let done = done.and_then(|document| document.finish(site, layout));
     // The templates can always be rendered.
     let done = done.unwrap_or_else(|_| Done::text(status, "text/plain", heading.to_string()));
-    let kept = problem.headers().filter(|(name, _)| matches!(*name, "allow" | "retry-after"));
+    let kept = problem
+        .headers()
+        .filter(|(name, _)| matches!(*name, "allow" | "retry-after" | "www-authenticate"));
     kept.fold(done, |done, (name, value)| done.header(name, value))
 }

@@ -30,6 +30,11 @@ pub(super) struct Site {
 }
 
 impl Site {
+    /// The path of the list.
+    pub(super) fn home(&self) -> &str {
+        if self.mount.is_empty() { "/" } else { &self.mount }
+    }
+
     /// The mount as the list names it, which lies there itself: the links in each row are shorter so. A layout can name
     /// another base.
     fn below(&self) -> String {
@@ -198,6 +203,8 @@ pub(super) struct Token<'d> {
     pub(super) is_revoked: bool,
     pub(super) is_suspended: bool,
     pub(super) can_change: bool,
+    /// A form shows all that restricts it.
+    pub(super) can_be_copied: bool,
     pub(super) can_rotate: bool,
 }
 
@@ -236,6 +243,7 @@ pub(super) struct Rotate<'d> {
     pub(super) id: String,
     pub(super) version: u32,
     pub(super) name: &'d str,
+    pub(super) rotated: String,
     pub(super) conflict: Option<Markup>,
     pub(super) running: Option<Markup>,
     pub(super) ends_grace: bool,
@@ -249,6 +257,7 @@ pub(super) struct Rotate<'d> {
 pub(super) struct Suspend<'d> {
     pub(super) site: &'d Site,
     pub(super) id: String,
+    pub(super) version: u32,
     pub(super) name: &'d str,
     pub(super) form: FormView,
 }

@@ -93,7 +93,7 @@ impl Work<'_> {
         text: Option<Markup>,
         mut links: Vec<(String, String)>,
     ) -> Replied {
-        links.push((self.site.t.to_list.to_string(), self.site.mount.clone()));
+        links.push((self.site.t.to_list.to_string(), self.site.home().to_owned()));
         let title = heading.clone();
         let said = Said { site: self.site, heading, text, links };
         Ok(Document::new(status, title, &said)?.into())
@@ -107,7 +107,7 @@ impl Work<'_> {
     pub(super) fn outcome(&self) -> Option<Markup> {
         let t = &self.site.t;
         // A small number, so that no text of a stranger gets here.
-        let n = self.parameter("n").and_then(|it| it.parse::<u16>().ok()).map_or(1, u64::from);
+        let n = self.parameter("n").and_then(|it| it.parse::<u32>().ok()).map_or(1, u64::from);
         let text = match self.parameter("done")?.as_str() {
             "revoked" => t.done_revoked.n(n).plain(),
             "more" => format!("{} {}", t.done_revoked.n(n).plain(), t.done_more),

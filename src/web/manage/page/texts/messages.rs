@@ -170,6 +170,7 @@ texts! {
     addresses_rule: Message("Addresses or networks such as 192.0.2.0/24, one a line. Empty: from everywhere.", "Adressen oder Netze wie 192.0.2.0/24, eines je Zeile. Leer: von überall.");
     idle_days: Message("Ends after days without use", "Endet nach Tagen ohne Benutzung");
     begins: Message("Begins", "Beginnt");
+    begins_rule: Message("At 00:00 UTC of that day.", "Um 00:00 UTC dieses Tages.");
     create_another: Message("Create another afterwards", "Danach noch eines erstellen");
     create_token: Message("Create token", "Token erstellen");
     create_like: Message("Create one like it", "Ein gleiches erstellen");

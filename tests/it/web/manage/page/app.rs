@@ -74,20 +74,21 @@ fn know(cookie: Option<&str>, asked: &Asked, in_layout: bool) -> Result<Visitor,
         .by(Actor::new(format!("user:{person}"))?);
     let account = match person {
         "viewer" => member.may_create(false).may_change(false),
+        "creator" => member.may_change(false),
         "restricted" => member.restricted_to(Abilities::set(["servers:read"])?),
         "careful" if asked.shows_secret() => return Err(Problem::new(403, "password_required")),
         _ => member,
     };
     let visitor = Visitor::new(account).choices([Choice::new("projects:7:write", "Change “Shop”")]);
-    Ok(match in_layout {
-        true => visitor.layout(|parts| {
-            format!(
-                "<html><title>{}</title>{}<nav></nav>{}</html>",
-                parts.title, parts.head, parts.main
-            )
-        }),
-        false => visitor,
-    })
+    if !in_layout {
+        return Ok(visitor);
+    }
+    Ok(visitor.layout(|parts| {
+        format!(
+            "<html><title>{}</title>{}<nav></nav>{}</html>",
+            parts.title, parts.head, parts.main
+        )
+    }))
 }
 
 impl Site {
@@ -179,10 +180,8 @@ pub fn form_to(path: &str, form: &str) -> Request {
 impl Response {
     pub fn heading(&self) -> &str {
         let heading = self.body.split_once("<h1>").map(|(_, rest)| rest);
-        heading
-            .and_then(|it| it.split_once("</h1>"))
-            .map(|(it, _)| it)
-            .unwrap_or_else(|| panic!("{self}"))
+        let heading = heading.and_then(|it| it.split_once("</h1>"));
+        heading.unwrap_or_else(|| panic!("{self}")).0
     }
 
     /// The value of an attribute of the first tag that has a text in it.

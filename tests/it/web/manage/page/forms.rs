@@ -46,16 +46,16 @@ async fn both_frameworks_answer_with_the_same_bytes(framework: Framework) {
             .by("owner"),
             form_to(&format!("/{id}"), "version=0&name=c").by("owner"),
             see(&format!("/{id}/rotate")).by("owner"),
-            form_to(&format!("/{id}/rotate"), "version=1&grace=used").by("owner"),
-            form_to(&format!("/{id}/rotate"), "version=1&grace=used").by("owner"),
+            form_to(&format!("/{id}/rotate"), "version=1&rotated=&grace=used").by("owner"),
+            form_to(&format!("/{id}/rotate"), "version=1&rotated=&grace=used").by("owner"),
             see(&format!("/{id}/suspend")).by("owner"),
-            form_to(&format!("/{id}/suspend"), "reason=why").by("owner"),
+            form_to(&format!("/{id}/suspend"), "version=2&reason=why").by("owner"),
             see("?state=suspended").by("owner"),
-            form_to(&format!("/{id}/resume"), "").by("owner"),
+            form_to(&format!("/{id}/resume"), "version=3").by("owner"),
             form_to("/revoke", &format!("id={id}")).by("owner"),
             see("/revoke?all=1").by("owner"),
             form_to(&format!("/{id}/revoke"), "").by("owner"),
-            form_to(&format!("/{id}/suspend"), "").by("owner"),
+            form_to(&format!("/{id}/suspend"), "version=4").by("owner"),
             form_to("/revoke", "all=1&confirmed=1&typed=1").by("owner"),
             see("/nowhere/at-all").by("owner"),
             see(""),
@@ -122,7 +122,7 @@ async fn a_form_that_the_page_did_not_send_is_refused(framework: Framework) {
 async fn everything_that_is_wrong_is_told_at_once_and_comes_back_as_typed(framework: Framework) {
     let options = PageOptions::new().descriptions(true).limits(true);
     let policy = Policy::new().name_policy(NamePolicy::strict()).max_lifetime(Duration::days(30));
-    let site = Site::with(framework, Setup { options, policy, ..Setup::default() }).await;
+    let site = Site::with(framework, Setup { policy, options, ..Setup::default() }).await;
     let form = format!(
         "key=k&name=two+words&description={}&expires=365&access=some&addresses=nowhere&idle_days=soon&begins=x",
         "d".repeat(300)
@@ -173,7 +173,8 @@ async fn a_token_that_was_pasted_into_a_form_is_not_shown_again(framework: Frame
         assert_eq!(refused.status, 422, "{form}");
         assert!(!refused.body.contains(plain), "{refused}");
     }
-    let refused = site.submit(&format!("/{id}/suspend"), &format!("until=x&reason={plain}")).await;
+    let refused =
+        site.submit(&format!("/{id}/suspend"), &format!("version=0&until=x&reason={plain}")).await;
     assert!(refused.status == 422 && !refused.body.contains(plain), "{refused}");
     for query in ["q", "state", "ability", "sort", "cursor", "done", "new", "from"] {
         for path in ["", "/new"] {
@@ -206,7 +207,7 @@ async fn a_date_is_the_end_of_the_day_in_the_zone_of_the_browser(framework: Fram
         let answer = site.submit("/new", &form).await;
         match expires_at {
             Err(problem) => {
-                assert_eq!(answer.problems(), [format!("expires: {problem}")], "{date} {zone}")
+                assert_eq!(answer.problems(), [format!("expires: {problem}")], "{date} {zone}");
             }
             Ok(expires_at) => {
                 assert_eq!(answer.heading(), "Token created", "{date} {zone}");
@@ -219,7 +220,7 @@ async fn a_date_is_the_end_of_the_day_in_the_zone_of_the_browser(framework: Fram
     }
     let id = site.token().await;
     let suspended =
-        site.submit(&format!("/{id}/suspend"), "until=2026-02-10&zone=-60&reason=").await;
+        site.submit(&format!("/{id}/suspend"), "version=0&until=2026-02-10&zone=-60&reason=").await;
     assert_eq!(suspended.status, 303);
     let until = site.get(id).await.suspension.unwrap().until.unwrap();
     assert_eq!(until.to_string(), "2026-02-10T22:59:59Z");
@@ -308,8 +309,8 @@ async fn a_token_that_has_ended_can_not_be_changed(framework: Framework) {
     for (path, form) in [
         ("", "version=0&name=x&expires=keep&access=some&ability=servers:read"),
         ("/rotate", "version=0&grace=day"),
-        ("/suspend", ""),
-        ("/resume", ""),
+        ("/suspend", "version=0"),
+        ("/resume", "version=0"),
     ] {
         let refused = site.submit(&format!("/{id}{path}"), form).await;
         assert_eq!(refused.status, 409, "{path}");
