@@ -48,7 +48,7 @@ async fn open() -> (App, Browser, Ids) {
         .back("Back to Acme", "/")
         .documentation("/docs")
         .api_url("https://api.acme.example/v1/servers")
-        .snippet(".env", "{variable}=…")
+        .snippet("Acme CLI", "acme login --token-from {variable}")
         .descriptions(true)
         .limits(true)
         .preset("Read only", ["servers:read", "sites:read", "backups:read"])

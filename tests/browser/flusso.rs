@@ -134,8 +134,8 @@ async fn u5_stale_tokens_are_found_by_their_last_use() {
     let _ = own.issue(NewToken::named("stale")).await.unwrap();
     app.alter("stale", "created_at", old).await;
     browser.reload().await;
-    assert_eq!(browser.text(".kf-notice").await, "1 token was not used for 90 days");
-    browser.follow("1 token was not used for 90 days").await;
+    assert_eq!(browser.text(".kf-notice").await, "1 token has not been used for 90 days");
+    browser.follow("1 token has not been used for 90 days").await;
     assert_eq!(browser.texts(".kf-name").await, ["stale"]);
     assert!(browser.text("[data-label=State]").await.contains("Never used"));
     browser.follow("Clear filter").await;

@@ -85,7 +85,7 @@ async fn f3_the_token_is_shown_once_with_a_copy_button(server: &str) {
     assert!(browser.is_shown("[data-kf-copy=kf-token]").await);
     assert_eq!(
         browser.text(".kf-secret p").await,
-        "Copy it now into a safe place. It is not copied yet and can't be shown again."
+        "Copy it now into a safe place. It is not copied yet. It can't be shown again."
     );
     browser.follow("Yes, I saved my token").await;
     assert!(!browser.source().await.contains(&token));

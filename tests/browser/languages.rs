@@ -48,12 +48,19 @@ async fn open(options: PageOptions, language: &'static str) -> (App, Browser, Ve
 #[tokio::test(flavor = "multi_thread")]
 async fn every_document_is_german_for_somebody_who_reads_german() {
     let (_app, browser, paths) = open(options(), "de-AT").await;
-    for path in paths {
+    for path in &paths {
         browser.go(&format!("/settings/tokens{path}")).await;
         assert_eq!(browser.attr("html", "lang").await.as_deref(), Some("de"));
         let body = browser.text("body").await;
         for english in [" the ", "Create", "Never", "Rotate", "Revoke", "Cancel", "{"] {
             assert!(!body.contains(english), "{path}: {english} in\n{body}");
+        }
+    }
+    for (name, path) in [("list", ""), ("new", "/new"), ("rotate", &paths[4])] {
+        browser.go(&format!("/settings/tokens{path}")).await;
+        for width in [320, 1280] {
+            browser.set_look(width, "light").await;
+            browser.picture(&format!("{name}-german-{width}-light")).await;
         }
     }
     browser.go("/settings/tokens").await;
@@ -123,6 +130,11 @@ async fn a_language_of_the_application_from_right_to_left() {
          document.querySelector(it).getBoundingClientRect()); return h1.right > button.right";
     assert_eq!(browser.run(is_right).await, true);
     assert_eq!(browser.text(".kf-main").await, "New token", "what is missing is English");
-    browser.picture("list-right-to-left").await;
+    for width in [320, 1280] {
+        browser.set_look(width, "light").await;
+        let widths = browser.run("return [document.documentElement.scrollWidth, innerWidth]").await;
+        assert!(widths[0].as_u64() <= widths[1].as_u64(), "it scrolls sideways: {widths}");
+        browser.picture(&format!("list-right-to-left-{width}-light")).await;
+    }
     browser.close().await;
 }

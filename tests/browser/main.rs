@@ -37,6 +37,7 @@ mod hostile;
 mod keyboard;
 mod languages;
 mod many;
+mod picture;
 mod scripts_off;
 mod secret;
 mod support;

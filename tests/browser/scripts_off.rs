@@ -72,7 +72,7 @@ async fn a_token_is_rotated_suspended_and_resumed() {
     browser.follow("Details of ci").await;
     browser.follow("Suspend").await;
     browser.fill("#kf-reason", "laptop lost").await;
-    browser.follow_to("form .kf-danger").await;
+    browser.follow_to("form .kf-main").await;
     assert_eq!(browser.text(".kf-outcome").await, "The token was suspended.");
     let state = browser.text("[data-label=State]").await;
     assert!(state.contains("Suspended until resumed") && state.contains("laptop lost"), "{state}");
@@ -126,7 +126,7 @@ async fn one_many_and_all_tokens_are_revoked() {
     browser.follow_to("form .kf-danger").await;
     assert!(browser.text("[role=alert]").await.contains("Nothing was revoked."));
     assert_eq!(app.call("/api/who", &tokens[3]).await.0, 200);
-    assert_eq!(browser.text("label").await, "Type 3");
+    assert_eq!(browser.text("label").await, "Type 3 to confirm");
     browser.fill("#kf-typed", "3").await;
     browser.follow_to("form .kf-danger").await;
     assert_eq!(browser.text(".kf-outcome").await, "3 tokens were revoked.");

@@ -125,7 +125,7 @@ async fn a_rotation_that_is_sent_again_kills_no_copied_secret() {
         browser.next_document(browser.reload()).await;
         assert!(browser.title().await.starts_with("Error: "));
         let alert = browser.text("[role=alert]").await;
-        assert!(alert.starts_with("It was rotated already at "), "{alert}");
+        assert!(alert.starts_with("It was rotated already on "), "{alert}");
         assert!(alert.ends_with("If you did not save the new secret, rotate again."), "{alert}");
         assert!(!browser.source().await.contains(&copied));
         assert_eq!(app.call("/api/who", &copied).await.0, 200, "the copied secret goes on");

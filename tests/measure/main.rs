@@ -10,6 +10,7 @@ mod fleet;
 mod million;
 #[path = "../it/support/own_database.rs"]
 mod own_database;
+mod page;
 #[allow(dead_code, reason = "tests need more of it")]
 #[path = "../it/support/proxy.rs"]
 mod proxy;

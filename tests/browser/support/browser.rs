@@ -338,9 +338,20 @@ impl Browser {
 
     /// Keeps a picture of the whole document under `target/screenshots`.
     pub async fn picture(&self, name: &str) -> PathBuf {
-        let picture =
-            self.devtools("Page.captureScreenshot", json!({ "captureBeyondViewport": true }));
-        let picture = BASE64_STANDARD.decode(picture.await["data"].as_str().unwrap()).unwrap();
+        // The back of a dialog is as high as the window, and a page from right to left begins at its right.
+        let is_whole = self.count("dialog, [dir=rtl]").await == 0;
+        self.capture(name, json!({ "captureBeyondViewport": is_whole })).await
+    }
+
+    /// Keeps the upper part of the document, a little smaller.
+    pub async fn picture_of(&self, name: &str, width: u64, height: u64) -> PathBuf {
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 0.8 });
+        self.capture(name, json!({ "clip": clip, "captureBeyondViewport": true })).await
+    }
+
+    async fn capture(&self, name: &str, how: Value) -> PathBuf {
+        let picture = self.devtools("Page.captureScreenshot", how).await;
+        let picture = BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join(format!("{name}.png"));

@@ -15,7 +15,7 @@ fn named(page: &str) -> Vec<&str> {
 
 #[test]
 fn every_test_that_a_promise_names_is_there() {
-    let files = ["tests/it", "src/store/conformance"].map(sources).concat();
+    let files = ["tests/it", "tests/browser", "src/store/conformance"].map(sources).concat();
     let code: Vec<_> = files.iter().map(|it| fs::read_to_string(it).unwrap()).collect();
     let page = fs::read_to_string(root().join("SECURITY.md")).unwrap();
     let named = named(&page);

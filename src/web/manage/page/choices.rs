@@ -121,6 +121,8 @@ impl Offer<'_> {
         for ability in held {
             groups.add(ability.as_str(), None, self.is_gone(ability));
         }
+        // Those without a group come last.
+        groups.all.sort_by_key(|it| it.segment.is_empty());
         groups.all
     }
 

@@ -138,6 +138,7 @@ impl Work<'_> {
         {
             form.refuse("access", &offer, &text);
         }
+        form.sort_problems();
         (settings, form)
     }
 

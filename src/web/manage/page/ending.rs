@@ -7,7 +7,7 @@ use time::Duration;
 use crate::{
     manage::{ListTokens, ManageError, RotateError, TokenRotation},
     store::{Order, SortBy, StoreError},
-    token::{Fields, Reason, TokenId, TokenRecord, TokenState},
+    token::{Fields, Reason, Timestamp, TokenId, TokenRecord, TokenState},
     web::Problem,
 };
 
@@ -59,7 +59,7 @@ impl Work<'_> {
             running: text,
             ends_grace: running.is_some(),
             is_unused,
-            rotated: rotated(record),
+            shown: now,
             graces: [
                 ("hour", t.grace_hour.to_string()),
                 ("day", t.days.n(1).plain()),
@@ -80,7 +80,7 @@ impl Work<'_> {
         let t = &self.site.t;
         let version = sent.number("version");
         let ends_grace = sent.flag("end_grace");
-        let seen = sent.one("rotated").unwrap_or_default();
+        let shown = sent.text("shown").parse::<Timestamp>();
         let grace = sent.one("grace").unwrap_or_default();
         let rotation = match grace.as_str() {
             "hour" => TokenRotation::new().grace(Duration::HOUR),
@@ -90,7 +90,9 @@ impl Work<'_> {
             "none" => TokenRotation::new().grace(Duration::ZERO),
             _ => return self.bad_form(),
         };
-        let (Ok(()), Some(version)) = (sent.finish(), version) else { return self.bad_form() };
+        let (Ok(()), Some(version), Ok(shown)) = (sent.finish(), version, shown) else {
+            return self.bad_form();
+        };
         let rotation = rotation.if_version(version);
         let rotation = if ends_grace { rotation.end_running_grace() } else { rotation };
         let conflict = match self.own.rotate(self.id()?, rotation).await {
@@ -110,7 +112,7 @@ impl Work<'_> {
             (RotateError::PrefixNotAccepted, _) => t.cant_rotate.as_markup(),
             // The form says what is running.
             (RotateError::InGrace, _) => t.changed_meanwhile.as_markup(),
-            (_, Some(at)) if rotated(&record) != seen => t.rotated_already.at(at).as_markup(),
+            (_, Some(at)) if at >= shown => t.rotated_already.at(at).as_markup(),
             _ => t.changed_meanwhile.as_markup(),
         };
         self.rotate_form(&record, 409, &grace, Some(text))
@@ -302,11 +304,6 @@ impl Work<'_> {
         let count = ids.len() as u64;
         self.confirm(records, Confirmed { ids, count, is_all: false, is_wrong_number: false })
     }
-}
-
-/// The last rotation, as a form carries it.
-fn rotated(record: &TokenRecord) -> String {
-    record.rotated_at.map(|it| it.to_string()).unwrap_or_default()
 }
 
 /// The tokens that are to be revoked together.

@@ -8,6 +8,8 @@ use crate::{
     web::request::{self, RequestError},
 };
 
+use super::texts::Texts;
+
 const SIZES: [u32; 4] = [10, 25, 50, 100];
 const USUAL_SIZE: u32 = 25;
 
@@ -104,6 +106,20 @@ impl ListFilter {
             ("expiring_days", &self.expiring_days),
         ];
         kept.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+    }
+
+    /// The parts of the filter that no field shows.
+    pub(super) fn chips(&self, t: &Texts) -> Vec<String> {
+        let days = |text: &str| text.parse::<u32>().ok();
+        let unused = days(&self.unused_days).map(|it| t.mark_unused.n(it).plain());
+        let expiring = days(&self.expiring_days).map(|it| t.filter_expiring.n(it).plain());
+        unused.into_iter().chain(expiring).collect()
+    }
+
+    /// Returns `true` if the list has a parameter already, such as `unused_days=90`.
+    pub(super) fn asks_for(&self, query: &str) -> bool {
+        let own = [("unused_days", &self.unused_days), ("expiring_days", &self.expiring_days)];
+        own.into_iter().any(|(name, value)| query == format!("{name}={value}"))
     }
 
     /// Returns `true` if the list leaves tokens out that are not revoked.

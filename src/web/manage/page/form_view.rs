@@ -235,4 +235,11 @@ impl FormView {
             self.refuse(field, offer, &text);
         }
     }
+
+    /// Puts the problems into the order of the fields.
+    pub(super) fn sort_problems(&mut self) {
+        let fields = ["name", "description", "expires", "access", "addresses", "idle_days"];
+        let place = |it: &FieldProblem| fields.iter().position(|field| *field == it.field);
+        self.problems.sort_by_key(|it| place(it).unwrap_or(fields.len()));
+    }
 }

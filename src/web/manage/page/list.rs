@@ -42,7 +42,8 @@ impl Work<'_> {
         } else {
             counts.not_revoked()
         };
-        let notices = self.notices(&counts).await?;
+        let mut notices = self.notices(&counts).await?;
+        notices.retain(|notice| !filter.asks_for(notice.query));
         let now = self.tokens.now();
         let limit = self.tokens.policy().rules(self.owner, now).limit_per_owner.map(u64::from);
         let (site, t) = (self.site, &self.site.t);
@@ -61,6 +62,8 @@ impl Work<'_> {
             states: states(t, &filter.state),
             abilities: self.declared(),
             columns: columns(t, &filter),
+            chips: filter.chips(t),
+            has_boxes: page.tokens.iter().any(|it| it.revocation.is_none()),
             rows: self.rows(&page, now),
             matching,
             revocable: counts.not_revoked(),

@@ -5,7 +5,7 @@ use time::Duration;
 use crate::token::{Timestamp, TokenRecord, TokenState};
 
 use super::{
-    markup::{AsMarkup, Chosen, Markup},
+    markup::{AsMarkup, Markup},
     texts::Texts,
 };
 
@@ -37,7 +37,7 @@ pub(super) fn marks(record: &TokenRecord, now: Timestamp, t: &Texts) -> Vec<Mark
                 None => marks.add("warning", &t.mark_suspended),
             }
             if let Some(reason) = record.suspension.as_ref().and_then(|it| it.reason.as_ref()) {
-                marks.add("info", &Chosen(reason.as_str()));
+                marks.add("info", &t.mark_reason.name(reason.as_str()));
             }
         }
         TokenState::NotYetValid => {
@@ -51,8 +51,9 @@ pub(super) fn marks(record: &TokenRecord, now: Timestamp, t: &Texts) -> Vec<Mark
         return marks.0;
     }
     if let Some(left) = expires_soon(record, now) {
-        match left.whole_days() {
-            0 => marks.add("warning", &t.mark_expires_today),
+        // A part of a day is one more.
+        match (left + Duration::DAY - Duration::SECOND).whole_days() {
+            0 | 1 => marks.add("warning", &t.mark_expires_today),
             days => marks.add("warning", &t.mark_expires_in.n(days)),
         }
     }

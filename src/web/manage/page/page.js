@@ -2,7 +2,6 @@
 const page = document.querySelector('.kf-page');
 const all = (query, within = page) => [...within.querySelectorAll(query)];
 const one = (query, within = page) => within.querySelector(query);
-const add = (parent, tag, text) => { parent.appendChild(document.createElement(tag)).textContent = text; };
 
 // Instants, in the browser's zone.
 const format = (at, dateStyle, timeStyle) => new Intl.DateTimeFormat(page.lang, { dateStyle, timeStyle }).format(at);
@@ -10,19 +9,20 @@ const units = [['year', 31536e3], ['month', 2592e3], ['day', 86400], ['hour', 36
 const ago = at => {
 	const seconds = (at - Date.now()) / 1000;
 	const [unit, length] = units.find(([, it]) => Math.abs(seconds) + 1 >= it);
-	return new Intl.RelativeTimeFormat(page.lang, { numeric: 'auto' }).format(Math.trunc(seconds / length), unit);
+	return new Intl.RelativeTimeFormat(page.lang).format(Math.round(seconds / length), unit);
 };
 for (const time of all('time')) {
 	const at = new Date(time.dateTime);
 	time.title = format(at, 'long', 'long');
-	time.textContent = time.closest('[data-kf-ago]') ? ago(at) : time.closest('td') ? format(at, 'medium') : time.title;
-	if (time.closest('.kf-facts')) add(time.parentElement, 'small', ` (${ago(at)})`);
+	if (time.closest('[data-kf-ago]')) time.textContent = ago(at);
+	else if (time.closest('td')) time.textContent = format(at, 'medium', time.matches('td > *') ? undefined : 'short');
+	else time.textContent = `${time.title} (${ago(at)})`;
 }
 
 // The button never says more than has happened.
 const said = one('.kf-said');
 const secret = one('#kf-token');
-let isSafe = !secret;
+let isSafe = false;
 const copy = async source => {
 	try {
 		await navigator.clipboard.writeText(source.value ?? source.textContent);
@@ -43,6 +43,7 @@ for (const button of all('[data-kf-copy]')) {
 		said.textContent = done ? kfCopied : kfPress.replace('{name}', /Mac|iP/.test(navigator.platform) ? '⌘C' : 'Ctrl+C');
 		if (!done) return source.focus();
 		isSafe ||= source === secret;
+	one('strong').hidden = isSafe;
 		label.textContent = kfCopied;
 		setTimeout(() => {
 			label.textContent = before;
@@ -73,10 +74,10 @@ for (const link of all('.kf-actions [href$=revoke]')) link.onclick = event => {
 	const slots = { name: inRow('.kf-name', link), used: inRow('[data-kf-ago]', link) };
 	ask('#kf-revoke-one', slots, dialog => { one('form', dialog).action = link.href; });
 };
-const bulk = one('#kf-bulk');
-if (bulk) {
+const header = one('[data-kf-all]');
+if (header) {
+	const bulk = header.form;
 	const boxes = all('[name=id]');
-	const header = one('[data-kf-all]');
 	const chosen = () => boxes.filter(it => it.checked);
 	const show = () => {
 		const n = chosen().length;
@@ -95,7 +96,7 @@ if (bulk) {
 		if (event.submitter?.name || !names[1]) return;
 		event.preventDefault();
 		ask('#kf-revoke-several', { n: names.length, more: names.length - 20 }, dialog => {
-			for (const name of names.slice(0, 20)) add(one('ul', dialog), 'li', name);
+			for (const name of names.slice(0, 20)) one('ul', dialog).appendChild(document.createElement('li')).textContent = name;
 			one('[data-kf-rest]', dialog).hidden = names.length <= 20;
 		});
 	};

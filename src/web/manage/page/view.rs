@@ -80,6 +80,8 @@ pub(super) struct List<'d> {
     pub(super) rows: Vec<Row>,
     pub(super) matching: u64,
     pub(super) revocable: u64,
+    pub(super) chips: Vec<String>,
+    pub(super) has_boxes: bool,
     pub(super) unreadable: usize,
     pub(super) first: Option<String>,
     pub(super) first_label: String,
@@ -243,7 +245,8 @@ pub(super) struct Rotate<'d> {
     pub(super) id: String,
     pub(super) version: u32,
     pub(super) name: &'d str,
-    pub(super) rotated: String,
+    /// The instant of the document.
+    pub(super) shown: Timestamp,
     pub(super) conflict: Option<Markup>,
     pub(super) running: Option<Markup>,
     pub(super) ends_grace: bool,

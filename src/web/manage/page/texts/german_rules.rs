@@ -12,9 +12,9 @@ pub(super) fn in_german(rule: &Rule) -> String {
         }
         Rule::TooManyCharacters { max } => format!("darf höchstens {max} Zeichen lang sein"),
         Rule::ControlCharacter => "darf keine Steuerzeichen enthalten".into(),
-        Rule::NothingVisible => "muss ein sichtbares Zeichen haben".into(),
+        Rule::NothingVisible => "muss mindestens ein sichtbares Zeichen enthalten".into(),
         Rule::ContainsToken => "darf kein Token enthalten".into(),
-        Rule::OuterWhiteSpace => "darf nicht mit Leerraum beginnen oder enden".into(),
+        Rule::OuterWhiteSpace => "darf nicht mit Leerzeichen beginnen oder enden".into(),
         Rule::ForbiddenCharacter => {
             "darf keine Steuerzeichen und keine Zeichen für die Schreibrichtung enthalten".into()
         }
@@ -22,19 +22,19 @@ pub(super) fn in_german(rule: &Rule) -> String {
              und Unterstriche enthalten"
             .into(),
         Rule::AbilityTooLong { max } => format!("jede darf höchstens {max} Zeichen lang sein"),
-        Rule::EmptySegment => "jede muss in jedem Abschnitt ein Zeichen haben".into(),
+        Rule::EmptySegment => "kein Abschnitt einer Berechtigung darf leer sein".into(),
         Rule::AbilityCharacter => {
             "jede darf nur Buchstaben, Ziffern, „_“, „.“, „-“ und „:“ enthalten".into()
         }
         Rule::BareWildcard | Rule::AllAbilities => "Alles kann hier nicht erlaubt werden".into(),
-        Rule::MisplacedWildcard => "ein * darf nur der ganze letzte Abschnitt sein".into(),
-        Rule::TooManyAbilities { max } => format!("höchstens {max}"),
-        Rule::UndeclaredAbility => "eine davon gibt es nicht".into(),
+        Rule::MisplacedWildcard => "* darf nur allein als letzter Abschnitt stehen".into(),
+        Rule::TooManyAbilities { max } => format!("höchstens {max} Berechtigungen sind erlaubt"),
+        Rule::UndeclaredAbility => "eine dieser Berechtigungen gibt es nicht".into(),
         Rule::BeyondAccount | Rule::BeyondParent => "das dürfen Sie nicht erlauben".into(),
         Rule::MetadataTooLong { max } => format!("höchstens {max} Bytes"),
         Rule::NoNetwork => "mindestens ein Netz".into(),
         Rule::TooManyNetworks { max } => format!("höchstens {max} Netze"),
-        Rule::NotANetwork => "müssen Adressen oder Netze wie 192.0.2.0/24 sein".into(),
+        Rule::NotANetwork => "nur Adressen oder Netze wie 192.0.2.0/24 sind erlaubt".into(),
         Rule::NotInFuture => "muss in der Zukunft liegen".into(),
         Rule::OutOfRange => "darf nicht nach dem Jahr 9999 liegen".into(),
         Rule::LifetimeTooLong { max } => {
@@ -44,7 +44,7 @@ pub(super) fn in_german(rule: &Rule) -> String {
             format!("muss mindestens {} nach dem Erstellen liegen", length(*min))
         }
         Rule::ExpiryByClient => "wird von der Anwendung festgelegt".into(),
-        Rule::ExpiresBeforeStart => "muss so sein, dass das Token beginnt, bevor es abläuft".into(),
+        Rule::ExpiresBeforeStart => "das Token muss beginnen, bevor es abläuft".into(),
         Rule::LaterExpiry => "darf nicht später sein als zuvor".into(),
         Rule::Seconds { min, max } => format!("muss zwischen {min} und {max} liegen"),
         Rule::IdlePeriod => "muss mindestens eine Sekunde und höchstens 4294967295 sein".into(),

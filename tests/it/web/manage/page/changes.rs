@@ -33,13 +33,14 @@ async fn an_unused_secret_that_was_used_meanwhile_is_told(framework: Framework) 
     let id = site.token().await;
     let rotation = TokenRotation::new().grace(Duration::ZERO);
     let second = site.own().rotate(id, rotation).await.unwrap();
+    site.world.clock.advance(Duration::SECOND);
     let form = site.look(&format!("/{id}/rotate")).await;
     assert!(form.body.contains("The new one replaces it at once."));
-    let (version, rotated) = (form.field("name=\"version\""), form.field("name=\"rotated\""));
+    let (version, shown) = (form.field("name=\"version\""), form.field("name=\"shown\""));
     let grace = form.field("name=\"grace\"");
     let used = second.plain.expose_secret();
     site.tokens.verify(used).await.unwrap();
-    let sent = format!("version={version}&rotated={rotated}&grace={grace}");
+    let sent = format!("version={version}&shown={shown}&grace={grace}");
     let told = site.submit(&format!("/{id}/rotate"), &sent).await;
     assert_eq!(told.status, 409);
     assert!(told.body.contains("The token was changed meanwhile."), "{told}");
@@ -51,10 +52,11 @@ async fn a_rotation_that_is_refused_keeps_the_grace_that_was_chosen(framework: F
     let site = Site::new(framework).await;
     let id = site.token().await;
     let _ = site.own().rotate(id, TokenRotation::new().grace(Duration::ZERO)).await.unwrap();
+    site.world.clock.advance(Duration::SECOND);
     let form = site.look(&format!("/{id}/rotate")).await;
-    let rotated = form.field("name=\"rotated\"");
+    let shown = form.field("name=\"shown\"");
     site.own().rename(id, "renamed").await.unwrap();
-    let sent = format!("version=1&rotated={rotated}&grace=none");
+    let sent = format!("version=1&shown={shown}&grace=none");
     let refused = site.submit(&format!("/{id}/rotate"), &sent).await;
     assert_eq!(refused.status, 409);
     assert!(refused.body.contains("The token was changed meanwhile."), "{refused}");
@@ -63,11 +65,15 @@ async fn a_rotation_that_is_refused_keeps_the_grace_that_was_chosen(framework: F
 
     let other = site.issue(NewToken::named("other").abilities(["servers:read"])).await.id;
     site.own().rename(other, "renamed too").await.unwrap();
-    let refused = site.submit(&format!("/{other}/rotate"), "version=0&rotated=&grace=none").await;
+    let refused = site
+        .submit(&format!("/{other}/rotate"), "version=0&shown=2026-01-31T08:00:00Z&grace=none")
+        .await;
     assert!(refused.body.contains("name=\"grace\" value=\"none\" checked"), "{refused}");
     let _ = site.own().rotate(other, TokenRotation::new()).await.unwrap();
-    let refused = site.submit(&format!("/{other}/rotate"), "version=1&rotated=&grace=hour").await;
-    assert!(refused.body.contains("It was rotated already at <time"), "{refused}");
+    let refused = site
+        .submit(&format!("/{other}/rotate"), "version=1&shown=2026-01-31T08:00:00Z&grace=hour")
+        .await;
+    assert!(refused.body.contains("It was rotated already on <time"), "{refused}");
 }
 
 async fn a_suspension_that_somebody_made_meanwhile_stays(framework: Framework) {

@@ -59,7 +59,9 @@ async fn every_document_has_the_headers_that_guard_it(framework: Framework) {
         assert_eq!(document.status, status, "{path}");
         is_guarded(&document);
     }
-    let rotated = site.submit(&format!("/{id}/rotate"), "version=0&grace=day").await;
+    let rotated = site
+        .submit(&format!("/{id}/rotate"), "version=0&shown=2026-01-31T08:00:00Z&grace=day")
+        .await;
     assert_eq!(rotated.heading(), "Token rotated");
     is_guarded(&rotated);
     is_guarded(&site.send(form_to("/new", "").header("cookie", "owner")).await);
@@ -201,7 +203,7 @@ async fn a_store_that_is_away_is_503_and_loses_no_form(framework: Framework) {
     for (path, form) in [
         ("/revoke", ""),
         ("/suspend", "version=0&until=&reason="),
-        ("/rotate", "version=0&grace=day"),
+        ("/rotate", "version=0&shown=2026-01-31T08:00:00Z&grace=day"),
         ("", "version=0&name=x&expires=keep&access=some&ability=servers:read"),
     ] {
         let refused = site.submit(&format!("/{id}{path}"), form).await;

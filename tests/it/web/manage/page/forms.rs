@@ -46,8 +46,10 @@ async fn both_frameworks_answer_with_the_same_bytes(framework: Framework) {
             .by("owner"),
             form_to(&format!("/{id}"), "version=0&name=c").by("owner"),
             see(&format!("/{id}/rotate")).by("owner"),
-            form_to(&format!("/{id}/rotate"), "version=1&rotated=&grace=used").by("owner"),
-            form_to(&format!("/{id}/rotate"), "version=1&rotated=&grace=used").by("owner"),
+            form_to(&format!("/{id}/rotate"), "version=1&shown=2026-01-31T08:00:00Z&grace=used")
+                .by("owner"),
+            form_to(&format!("/{id}/rotate"), "version=1&shown=2026-01-31T08:00:00Z&grace=used")
+                .by("owner"),
             see(&format!("/{id}/suspend")).by("owner"),
             form_to(&format!("/{id}/suspend"), "version=2&reason=why").by("owner"),
             see("?state=suspended").by("owner"),
@@ -101,7 +103,7 @@ async fn a_form_that_the_page_did_not_send_is_refused(framework: Framework) {
     for (path, form) in [
         ("", "name=x"),
         ("", "version=zero&name=x"),
-        ("/rotate", "version=0&grace=month"),
+        ("/rotate", "version=0&shown=2026-01-31T08:00:00Z&grace=month"),
         ("/rotate", "grace=day"),
         ("/suspend", "forever=1"),
         ("/resume", "x=1"),
@@ -134,11 +136,11 @@ async fn everything_that_is_wrong_is_told_at_once_and_comes_back_as_typed(framew
         [
             "name: Must contain only letters of a to z and A to Z, digits, hyphens and underscores.",
             "description: Must be at most 255 characters long.",
+            "expires: At most 30 days here.",
+            "access: Choose at least one.",
+            "addresses: Must be addresses or networks such as 192.0.2.0/24.",
             "idle_days: Must be a whole number of days, 1 to 36500.",
             "begins: Must be a date such as 2030-12-31.",
-            "expires: At most 30 days here.",
-            "addresses: Must be addresses or networks such as 192.0.2.0/24.",
-            "access: Choose at least one.",
         ]
     );
     assert!(refused.body.contains("<title>Error: New token</title>"), "{refused}");
@@ -308,13 +310,13 @@ async fn a_token_that_has_ended_can_not_be_changed(framework: Framework) {
     site.own().revoke(id).await.unwrap();
     for (path, form) in [
         ("", "version=0&name=x&expires=keep&access=some&ability=servers:read"),
-        ("/rotate", "version=0&grace=day"),
+        ("/rotate", "version=0&shown=2026-01-31T08:00:00Z&grace=day"),
         ("/suspend", "version=0"),
         ("/resume", "version=0"),
     ] {
         let refused = site.submit(&format!("/{id}{path}"), form).await;
         assert_eq!(refused.status, 409, "{path}");
-        assert!(refused.body.contains("It was revoked at <time"), "{path}: {refused}");
+        assert!(refused.body.contains("It was revoked on <time"), "{path}: {refused}");
         assert!(!refused.body.contains("method=\"post\""), "{path}");
     }
     for path in ["/rotate", "/suspend", "/revoke"] {
@@ -333,13 +335,13 @@ async fn names_and_limits_are_told(framework: Framework) {
     );
     let list = site.look("").await;
     assert!(
-        list.body.contains("1 of 2 in use.") && !list.body.contains("No more tokens"),
+        list.body.contains("1 of 2 tokens.") && !list.body.contains("No more tokens"),
         "{list}"
     );
     assert_eq!(site.submit("/new", NEW).await.status, 200);
     let list = site.look("").await;
     assert!(
-        list.body.contains("2 of 2 in use.") && list.body.contains("No more tokens can be created"),
+        list.body.contains("2 of 2 tokens.") && list.body.contains("No more tokens can be created"),
         "{list}"
     );
     let full = site.submit("/new", &NEW.replace("new", "third").replace("key=k", "key=k3")).await;

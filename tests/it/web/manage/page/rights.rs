@@ -44,7 +44,7 @@ async fn who_may_only_see_gets_no_form_and_changes_nothing(framework: Framework)
         ("/new", NEW),
         ("/revoke", "all=1&confirmed=1&typed=1"),
         (&format!("/{id}"), "version=0&name=x"),
-        (&format!("/{id}/rotate"), "version=0&grace=day"),
+        (&format!("/{id}/rotate"), "version=0&shown=2026-01-31T08:00:00Z&grace=day"),
         (&format!("/{id}/suspend"), ""),
         (&format!("/{id}/resume"), ""),
         (&format!("/{id}/revoke"), ""),
@@ -74,7 +74,9 @@ async fn the_application_can_ask_for_the_password(framework: Framework) {
     let site = Site::new(framework).await;
     let id = site.token().await;
     let version = format!("/{id}/rotate");
-    for (path, form) in [("/new", NEW), (version.as_str(), "version=0&grace=day")] {
+    for (path, form) in
+        [("/new", NEW), (version.as_str(), "version=0&shown=2026-01-31T08:00:00Z&grace=day")]
+    {
         assert_eq!(site.send(see(path).by("careful")).await.status, 200, "the form is shown");
         let asked = site.send(form_to(path, form).by("careful")).await;
         assert_eq!(asked.told(), (403, "password_required".to_owned()));
@@ -116,7 +118,9 @@ async fn a_restricted_account_grants_only_its_own(framework: Framework) {
 
     // A token that can do more is not put into these hands.
     let strong = site.issue(NewToken::named("strong").abilities(["servers:create"])).await.id;
-    let rotate = form_to(&format!("/{strong}/rotate"), "version=0&grace=day").by("restricted");
+    let rotate =
+        form_to(&format!("/{strong}/rotate"), "version=0&shown=2026-01-31T08:00:00Z&grace=day")
+            .by("restricted");
     let refused = site.send(rotate).await;
     assert_eq!(
         (refused.status, refused.heading()),
@@ -153,7 +157,7 @@ async fn a_token_of_another_project_is_not_found(framework: Framework) {
     }
     for (path, form) in [
         ("", "version=0&name=x&expires=keep&access=some&ability=servers:read"),
-        ("/rotate", "version=0&grace=day"),
+        ("/rotate", "version=0&shown=2026-01-31T08:00:00Z&grace=day"),
         ("/suspend", "version=0"),
         ("/resume", "version=0"),
         ("/revoke", ""),
