@@ -1,6 +1,6 @@
 //! The documents, as templates.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use askama::Template;
 
@@ -12,7 +12,7 @@ use super::{
     filter::ListFilter,
     form_view::FormView,
     marks::Mark,
-    markup::{AsMarkup, Chosen, Markup, Time},
+    markup::{AsMarkup, Chosen, Markup, Time, visible},
     options::{PageOptions, Snippet},
     texts::Texts,
 };
@@ -152,8 +152,9 @@ impl Row {
         }
     }
 
-    fn shown_name(&self) -> Chosen<'_> {
-        Chosen(&self.name)
+    /// The name, in an element with a direction of its own.
+    fn shown_name(&self) -> Cow<'_, str> {
+        visible(&self.name)
     }
 
     fn is_resting(&self) -> bool {
