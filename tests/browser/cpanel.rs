@@ -3,7 +3,7 @@
 use fantoccini::key::Key;
 use keyfob::{Policy, token::NamePolicy, web::manage::page::PageOptions};
 
-use crate::support::{App, Browser, How, Setup, app::is_token};
+use crate::support::{App, Browser, Fleet, How, Setup, app::is_token};
 
 keyfob::abilities! {
     enum Feature {
@@ -62,6 +62,22 @@ async fn c1_a_name_has_fifty_plain_characters_and_is_unique() {
     browser.click("[value='dns:edit']").await;
     browser.follow("Create token").await;
     assert_eq!(browser.text("#kf-name-problem").await, "That name is taken.");
+    browser.close().await;
+}
+
+on_every_server! {
+    c1_the_example_has_the_rule_behind_a_switch,
+}
+
+async fn c1_the_example_has_the_rule_behind_a_switch(server: &str) {
+    let fleet = Fleet::start(server, &["--name-policy", "strict"]);
+    let browser = Browser::open(&fleet.base, How::WITHOUT_SCRIPTS).await;
+    browser.go("/").await;
+    browser.follow("Log in as ada").await;
+    browser.follow("New token").await;
+    let rule = "At most 50 characters: letters, digits, - and _. Unique.";
+    assert_eq!(browser.text("#kf-name-rule").await, rule);
+    assert!(browser.attr("#kf-name", "pattern").await.is_some());
     browser.close().await;
 }
 

@@ -9,7 +9,7 @@ use keyfob::{
 };
 use time::Duration;
 
-use crate::support::{App, Browser, How, Setup};
+use crate::support::{App, Browser, Fleet, How, Setup};
 
 keyfob::abilities! {
     enum Access {
@@ -39,6 +39,38 @@ async fn open(person: &str) -> (App, Browser) {
     let browser = Browser::open(&app.base(), How::default()).await;
     browser.go(&format!("/as/{person}")).await;
     (app, browser)
+}
+
+on_every_server! {
+    g3_the_example_has_a_project_whose_members_see_its_tokens,
+}
+
+async fn g3_the_example_has_a_project_whose_members_see_its_tokens(server: &str) {
+    let fleet = Fleet::start(server, &[]);
+    let browser = Browser::open(&fleet.base, How::default()).await;
+    let page = "/projects/storefront/settings/tokens";
+    browser.go(page).await;
+    assert_eq!(browser.text("h1").await, "Fleet", "who has not logged in can do so");
+    browser.follow("Log in as ada").await;
+    browser.go(&format!("{page}/new")).await;
+    browser.fill("#kf-name", "Shopify App Production").await;
+    browser.click("[value='servers:read']").await;
+    browser.follow("Create token").await;
+    let token = browser.value("#kf-token").await;
+    assert_eq!(fleet.get("/api/v1/servers", &token).await.status, 200);
+    browser.press("Yes, I saved my token").await;
+    browser.go("/settings/tokens").await;
+    assert_eq!(browser.count(".kf-name").await, 0, "it is not hers");
+
+    browser.go("/").await;
+    browser.follow("Log in as grace").await;
+    browser.go(page).await;
+    assert_eq!(browser.texts(".kf-name").await, ["Shopify App Production"]);
+    assert_eq!(browser.text("[data-label=Created] small").await, "by ada");
+    assert_eq!(browser.count("form[method=post], [type=checkbox], .kf-main").await, 0);
+    browser.go("/projects/other/settings/tokens").await;
+    assert!(browser.text("body").await.contains("not_found"));
+    browser.close().await;
 }
 
 async fn create(browser: &Browser, name: &str, abilities: &[&str]) -> String {

@@ -98,7 +98,7 @@ impl SettingsPage {
 /// }
 ///
 /// # let (tokens, _) = testing::in_memory("acme");
-/// let page = SettingsPage::new(tokens, account).application("Acme");
+/// let page = SettingsPage::new(tokens, account);
 /// let app = App::new().service(token_page("/settings/tokens", page.clone()));
 /// ```
 #[must_use]

@@ -96,7 +96,7 @@ impl SettingsPage {
 /// }
 ///
 /// # let (tokens, _) = testing::in_memory("acme");
-/// let page = SettingsPage::new(tokens, account).application("Acme");
+/// let page = SettingsPage::new(tokens, account);
 /// let router: Router = Router::new().nest("/settings/tokens", token_page(page));
 /// ```
 pub fn token_page<S: Clone + Send + Sync + 'static>(page: SettingsPage) -> Router<S> {
