@@ -18,12 +18,12 @@ use super::{
     work::{Replied, Work},
 };
 
-/// What stands on the page of a token beside the token itself.
+/// The parts of a token's page beside the token itself.
 #[derive(Default)]
 pub(super) struct Beside {
     status: Option<u16>,
     draft: Option<Draft>,
-    /// What is wrong with the draft.
+    /// The problems of the draft.
     problems: FormView,
     conflict: Option<Markup>,
 }
@@ -69,7 +69,7 @@ impl Work<'_> {
         Ok(Document::new(status.unwrap_or(200), name.into_owned(), &document)?.into())
     }
 
-    /// What is known of a token, as HTML.
+    /// The facts about a token, as HTML.
     fn facts(&self, record: &TokenRecord) -> Vec<(String, Markup)> {
         let t = &self.site.t;
         let mut facts = Vec::new();

@@ -26,7 +26,7 @@ pub(super) struct Draft {
     pub(super) expires: String,
     pub(super) date: String,
     pub(super) begins: String,
-    /// What the browser's clock is behind UTC at the end of that date, in minutes.
+    /// The minutes that the browser's clock is behind UTC at the end of that date.
     pub(super) zone: String,
     pub(super) is_everything: bool,
     pub(super) abilities: BTreeSet<String>,
