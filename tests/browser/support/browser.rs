@@ -293,7 +293,7 @@ impl Browser {
         self.client.switch_to_window(tab.handle).await.unwrap();
     }
 
-    /// What the browser has complained about.
+    /// The complaints of the browser.
     pub async fn complaints(&self) -> Vec<String> {
         let log = Raw { path: "se/log", body: json!({ "type": "browser" }) };
         let log = self.client.issue_cmd(log).await.unwrap();

@@ -35,6 +35,15 @@ struct NewForm {
     is_another: bool,
 }
 
+/// The abilities that a form offers; `None`: whatever is typed.
+struct OfferedSet(Option<BTreeSet<String>>);
+
+impl OfferedSet {
+    fn has(&self, ability: &str) -> bool {
+        self.0.as_ref().is_none_or(|it| it.contains(ability))
+    }
+}
+
 impl Work<'_> {
     pub(super) async fn ask_create(&self) -> Replied {
         let (offer, options) = (self.offer(), &self.site.options);
@@ -53,7 +62,8 @@ impl Work<'_> {
             },
         };
         draft.is_everything &= offer.is_everything_allowed();
-        draft.abilities.retain(|it| self.offers(it, None));
+        let offered = self.offered(None);
+        draft.abilities.retain(|it| offered.has(it));
         let preset =
             self.parameter("preset").and_then(|it| options.presets.get(it.parse::<usize>().ok()?));
         if let Some(preset) = preset {
@@ -92,12 +102,14 @@ impl Work<'_> {
     /// The form of a draft, with the presets that can be granted.
     pub(super) fn form(&self, draft: &Draft, before: Option<&Before<'_>>) -> FormView {
         let mut form = FormView::new(draft, &self.offer(), before, self.tokens.now());
-        let presets = self.site.options.presets.iter().enumerate();
-        let presets =
-            presets.filter(|(_, preset)| preset.abilities.iter().all(|it| self.offers(it, None)));
         // A page that changes a token has no place for a preset without a script.
+        if before.is_some() {
+            return form;
+        }
+        let offered = self.offered(None);
+        let presets = self.site.options.presets.iter().enumerate();
         form.presets = presets
-            .filter(|_| before.is_none())
+            .filter(|(_, preset)| preset.abilities.iter().all(|it| offered.has(it)))
             .map(|(place, preset)| PresetView {
                 label: preset.label.clone(),
                 href: format!("{}/new?preset={place}", self.site.mount),
@@ -107,12 +119,12 @@ impl Work<'_> {
         form
     }
 
-    /// Returns `true` if a form offers an ability.
-    fn offers(&self, ability: &str, before: Option<&Before<'_>>) -> bool {
+    /// The abilities that a form offers.
+    fn offered(&self, before: Option<&Before<'_>>) -> OfferedSet {
         let offer = self.offer();
         let groups = offer.groups(&BTreeSet::new(), before.map(|it| &it.record.abilities));
-        let mut offered = groups.iter().flat_map(|it| it.choices.iter().chain(&it.wildcard));
-        offer.is_free_text() || offered.any(|it| it.ability == ability)
+        let offered = groups.into_iter().flat_map(|it| it.choices.into_iter().chain(it.wildcard));
+        OfferedSet((!offer.is_free_text()).then(|| offered.map(|it| it.ability).collect()))
     }
 
     /// Reads a form, and gathers all that is wrong with it. The name is checked where it is given.
@@ -156,7 +168,8 @@ impl Work<'_> {
                 (!self.site.options.allows_no_abilities).then(|| t.choose_one.to_string())
             }
             RequestedAbilities::Set(set) => {
-                let is_strange = set.iter().any(|it| !self.offers(it, before));
+                let offered = self.offered(before);
+                let is_strange = set.iter().any(|it| !offered.has(it));
                 is_strange.then(beyond)
             }
         }

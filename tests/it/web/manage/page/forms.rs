@@ -23,7 +23,7 @@ on_both! {
 const NEW: &str = "key=k&name=new&expires=90&access=some&ability=servers:read";
 
 async fn both_frameworks_answer_with_the_same_bytes(framework: Framework) {
-    // What each framework answers is compared with what the other one does.
+    // The answers of both frameworks are compared.
     let all = async |framework| {
         let site = Site::new(framework).await;
         let id = site.token().await;
@@ -147,7 +147,7 @@ async fn everything_that_is_wrong_is_told_at_once_and_comes_back_as_typed(framew
     assert_eq!(refused.field("name=\"name\""), "two words");
     assert_eq!(refused.field("name=\"idle_days\""), "soon");
     assert!(refused.body.contains(">nowhere</textarea>"));
-    // What is beyond the maximum is not offered, and neither is never.
+    // Expiries beyond the maximum are not offered, and neither is never.
     let form = site.look("/new").await;
     for value in ["60", "90", "365", "never"] {
         assert!(!form.body.contains(&format!("<option value=\"{value}\"")), "{value} in {form}");
@@ -282,7 +282,7 @@ async fn a_change_keeps_what_it_does_not_name(framework: Framework) {
             &before.abilities
         )
     );
-    // What is emptied is taken away.
+    // A field that is emptied takes its value away.
     let cleared = "version=1&name=ci&expires=never&access=some&ability=servers:read&idle_days=&begins=&addresses=&description=";
     assert_eq!(site.submit(&path, cleared).await.status, 303);
     let after = site.get(before.id).await;
